@@ -1,0 +1,1 @@
+"""AG-Net: keypoint-guided region attention for fine-grained image recognition."""

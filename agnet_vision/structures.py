@@ -1,0 +1,58 @@
+"""The two structures every stage speaks, and the one page on coordinates and dimension words.
+
+**Coordinates.** A picture of width W and height H is the rectangle [0, W] x [0, H]; x grows to the right, y downwards, and
+pixel (column i, row j) is the unit square whose centre is (i + 0.5, j + 0.5). OpenCV and albumentations put the centre of
+pixel (i, j) at (i, j): whoever calls them shifts by half a pixel on the way in and back on the way out. Points are ``(x, y)``
+in that order. Boxes are ``(x0, y0, x1, y1)`` as fractions of width and height, so that they survive a resize.
+
+**Slots.** With kappa clusters an image has ``R = kappa (kappa + 1) / 2 + 1`` region slots: kappa primary regions (one a
+group), kappa (kappa - 1) / 2 secondary regions (one a pair of groups, in the order of ``numpy.triu_indices(kappa, 1)``) and
+the whole image, last and always valid. A slot whose groups are absent is masked out.
+
+**Dimension words** in signatures: ``batch``, ``regions`` (R), ``channels`` (C), ``height`` and ``width`` (of a map or image),
+``bins`` (p * p, the pooled grid, row by row), ``points`` (N), ``units`` (d, the width of the attention), ``classes``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class Keypoints(NamedTuple):
+    """Labelled points of one image, in pixels of that image (continuous coordinates).
+
+    Attributes:
+        xy: positions ``(x, y)``; float32.
+        response: the detector's strength of each point; larger is stronger.
+        group: index of the semantic group of each point, 0 <= group < kappa; int64.
+    """
+
+    xy: Float[np.ndarray, "points 2"]
+    response: Float[np.ndarray, " points"]
+    group: Int[np.ndarray, " points"]
+
+
+class Regions(NamedTuple):
+    """Region boxes of a batch, and which slots hold one.
+
+    Attributes:
+        boxes: ``(x0, y0, x1, y1)`` as fractions of image width and height, within [0, 1]; float32.
+        mask: True where the slot holds a region.
+    """
+
+    boxes: Float[Tensor, "batch regions 4"]
+    mask: Bool[Tensor, "batch regions"]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Regions:
+        """Move both tensors to ``device``."""
+        return Regions(self.boxes.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking))
+
+
+def num_regions(num_clusters: int) -> int:
+    """Count the region slots of ``num_clusters`` groups: primary, secondary and the whole image (method, step 5)."""
+    return num_clusters * (num_clusters + 1) // 2 + 1
