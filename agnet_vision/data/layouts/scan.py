@@ -1,0 +1,94 @@
+"""Look at folders: class folders, image files, lists of lines. Order never depends on the file system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from agnet_vision.data.listing import Listing
+from agnet_vision.errors import DatasetError
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"}
+)
+
+
+def is_image_name(name: str) -> bool:
+    """Tell images by their suffix, and leave out hidden files (``._a.jpg`` of macOS, ``.DS_Store``)."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """List the visible folders inside ``folder``, by name."""
+    return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")) and p.is_dir())
+
+
+def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> list[Path]:
+    """List the images of a folder by name, following links but no loop of links.
+
+    Args:
+        folder: where to look; a missing one is recorded.
+        listing: takes the problems.
+        recursive: also look into folders inside it.
+    """
+    if not folder.is_dir():
+        listing.report("missing_folder", folder, "this folder of the layout is missing")
+        return []
+    found = list(_walk(folder, listing, recursive, above=(os.path.realpath(folder),)))
+    lower: dict[str, Path] = {}
+    for path in found:
+        twin = lower.setdefault(str(path).lower(), path)
+        if twin != path:
+            listing.report("case_duplicate", path, f"differs from {twin.name} only by upper and lower case")
+    return found
+
+
+def _walk(folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...]) -> Iterator[Path]:
+    """Yield images in the order of their names; ``above`` holds the real folders on the way down."""
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        path = folder / entry.name
+        try:
+            is_folder = entry.is_dir()
+        except OSError as error:  # a link to itself
+            listing.report("symlink_loop", path, f"a link that leads nowhere: {error.strerror}")
+            continue
+        if is_folder and recursive and not entry.name.startswith("."):
+            real = os.path.realpath(path)
+            if real in above:
+                listing.report("symlink_loop", path, f"a link back to {real}")
+            else:
+                yield from _walk(path, listing, recursive, (*above, real))
+        elif is_image_name(entry.name) and not is_folder:
+            if entry.is_symlink() and not path.exists():
+                listing.report("missing_file", path, "a link to a file that does not exist")
+            else:
+                yield path
+
+
+class FolderIndex:
+    """Answer "is this file there?" with one listing per folder: 100,000 questions cost seconds even on a network disk."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str]] = {}
+
+    def has(self, path: Path) -> bool:
+        """Tell whether ``path`` exists, in exactly this spelling."""
+        folder = str(path.parent)
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))
+            except OSError:  # no such folder, or a name no file system can hold: nothing is there
+                self._names[folder] = frozenset()
+        return path.name in self._names[folder]
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the non-empty lines of a text file; a byte-order mark and Windows line ends are dropped."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not a UTF-8 text file (byte {error.start}); save it as UTF-8") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]

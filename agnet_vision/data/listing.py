@@ -1,0 +1,77 @@
+"""What a layout on disk holds: labelled files per split, and the problems met on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+Split = Literal["train", "val", "test"]
+
+ProblemKind = Literal[
+    "missing_file",  # listed, not on disk
+    "missing_folder",  # part of the official layout, not on disk
+    "empty_class",  # a class without one image in a split
+    "extra_class",  # a class the card (or the training split) does not know
+    "wrong_count",  # the card says another number
+    "wrong_list",  # a split list contradicts itself or the layout
+    "case_duplicate",  # two names that are one on a case-insensitive disk
+    "symlink_loop",  # a link back to a folder above it
+    "undecodable",  # not an image, or damaged
+    "duplicate",  # the same bytes in two splits
+    "near_duplicate",  # nearly the same picture in two splits
+    "overlap",  # the same file or group in two splits
+]
+
+
+class Sample(NamedTuple):
+    """One labelled file.
+
+    Attributes:
+        path: the file.
+        label: index into the classes.
+        group: who or what the picture is of (a driver, a patient); groups stay on one side of a split.
+    """
+
+    path: Path
+    label: int
+    group: str | None = None
+
+
+class Problem(NamedTuple):
+    """Something wrong with the data, named with its path."""
+
+    kind: ProblemKind
+    path: str
+    detail: str
+
+    def __str__(self) -> str:
+        """Write it as one line."""
+        return f"{self.path}: {self.detail}"
+
+
+@dataclass
+class Listing:
+    """A layout as found on disk, before any validation split is made.
+
+    Attributes:
+        classes: names in label order.
+        splits: labelled files per split, in a deterministic order.
+        problems: what is wrong; no layout raises for a single bad file.
+    """
+
+    classes: tuple[str, ...]
+    splits: dict[str, list[Sample]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, kind: ProblemKind, path: Path | str, detail: str) -> None:
+        """Record a problem."""
+        self.problems.append(Problem(kind, str(path), detail))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count the samples of every class in every split."""
+        counts = {split: dict.fromkeys(self.classes, 0) for split in self.splits}
+        for split, samples in self.splits.items():
+            for sample in samples:
+                counts[split][self.classes[sample.label]] += 1
+        return counts
