@@ -1,0 +1,222 @@
+"""Labelled points to region boxes (method, steps 3 to 5), the controls, and ``RegionProposer``, image to regions in one call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+
+from agnet_vision import grouping as mixtures
+from agnet_vision import keypoints as detection
+from agnet_vision.grouping import Grouping, group_points
+from agnet_vision.keypoints import Detector, detect
+from agnet_vision.structures import Keypoints, Regions, num_regions
+
+Source = Literal["keypoints", "grid", "random"]
+Image = UInt8[np.ndarray, "height width ..."]
+REVISION = 1  # raise when detection or grouping changes its results: stored regions become stale
+MIN_SIDE_PIXELS = 1.0  # ours: a group of one point, or of a straight row, is as thick as the pixels it lies on
+
+
+def boxes_from_keypoints(
+    xy: Float[np.ndarray, "points 2"],
+    group: Int[np.ndarray, " points"],
+    image_size: tuple[float, float],
+    num_clusters: int = 8,
+) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
+    """Draw the tight box around each group, each pair of groups, and the whole image.
+
+    Points outside the frame are dropped first, so this is the call to make after an augmentation. Groups are ordered by where
+    they are *now*, top to bottom by mean y, then by mean x; their boxes fill the first primary slots in that order.
+
+    Args:
+        xy: positions in pixels of the (augmented) image.
+        group: label of each point; any integers, at most ``num_clusters`` distinct ones within the frame.
+        image_size: ``(width, height)`` in pixels.
+        num_clusters: kappa; 8 (paper).
+
+    Returns:
+        Boxes as fractions of width and height, float32, zeros where the mask is False; and the mask.
+
+    Raises:
+        ValueError: there are more groups than ``num_clusters``, or the image has no area.
+    """
+    width, height = image_size
+    if width <= 0 or height <= 0:
+        raise ValueError(f"image_size must be positive (width, height), got {image_size}")
+    inside = (xy[:, 0] >= 0) & (xy[:, 0] <= width) & (xy[:, 1] >= 0) & (xy[:, 1] <= height)
+    order = np.flatnonzero(inside)
+    if not len(order):
+        return union_boxes(np.zeros((0, 4)), num_clusters)
+    order = order[np.argsort(group[order], kind="stable")]
+    points, labels = xy[order].astype(np.float64), group[order]
+    starts = np.flatnonzero(np.concatenate(([True], labels[1:] != labels[:-1])))
+    if len(starts) > num_clusters:
+        raise ValueError(
+            f"num_clusters must be at least the number of groups, got {num_clusters} for {len(starts)} groups"
+        )
+    count = np.diff(np.append(starts, len(labels)))
+    mean = np.add.reduceat(points, starts, axis=0) / count[:, None]
+    rank = np.lexsort((mean[:, 0], mean[:, 1]))
+    low, high = np.minimum.reduceat(points, starts, axis=0)[rank], np.maximum.reduceat(points, starts, axis=0)[rank]
+    size = np.array([width, height], dtype=np.float64)
+    thin = np.maximum(np.minimum(MIN_SIDE_PIXELS, size) - (high - low), 0) / 2
+    low, high = low - thin, high + thin
+    shift = np.maximum(-low, 0) - np.maximum(high - size, 0)  # a thickened box at the border moves back inside
+    return union_boxes(np.concatenate([(low + shift) / size, (high + shift) / size], axis=1), num_clusters)
+
+
+def union_boxes(
+    primary: Float[np.ndarray, "groups 4"], num_clusters: int
+) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
+    """Fill all slots from the primary boxes: themselves, the box around each pair, and the whole image, last."""
+    first, second = _pairs(num_clusters)
+    present = len(primary)
+    boxes = np.zeros((num_regions(num_clusters), 4), dtype=np.float32)
+    mask = np.zeros(len(boxes), dtype=bool)
+    boxes[:present], mask[:present] = primary, True
+    pair_mask = second < present  # first < second
+    low = np.minimum(boxes[first, :2], boxes[second, :2])
+    high = np.maximum(boxes[first, 2:], boxes[second, 2:])
+    boxes[num_clusters:-1] = np.where(pair_mask[:, None], np.concatenate([low, high], axis=1), 0)
+    mask[num_clusters:-1] = pair_mask
+    boxes[-1], mask[-1] = (0, 0, 1, 1), True
+    return boxes, mask
+
+
+@lru_cache(maxsize=8)
+def _pairs(num_clusters: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
+    return np.triu_indices(num_clusters, 1)
+
+
+def grid_boxes(num_clusters: int = 8) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
+    """Cut the frame into ``num_clusters`` equal cells, row by row: the control that ignores the picture.
+
+    The grid is the most square one with exactly that many cells, wider than high: 2 rows of 4 for 8.
+    """
+    rows = next(rows for rows in range(math.isqrt(num_clusters), 0, -1) if num_clusters % rows == 0)
+    columns = num_clusters // rows
+    row, column = np.divmod(np.arange(num_clusters), columns)
+    primary = np.stack([column / columns, row / rows, (column + 1) / columns, (row + 1) / rows], axis=1)
+    return union_boxes(primary, num_clusters)
+
+
+def random_boxes(
+    num_clusters: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
+    """Throw ``num_clusters`` boxes into the frame, sides between a tenth and a half of it, ordered like groups: the other control."""
+    side = rng.uniform(0.1, 0.5, size=(num_clusters, 2))
+    low = rng.uniform(0, 1 - side)
+    centre = low + side / 2
+    order = np.lexsort((centre[:, 0], centre[:, 1]))
+    return union_boxes(np.concatenate([low, low + side], axis=1)[order], num_clusters)
+
+
+class RegionProposer:
+    """Images to regions: detect keypoints, group them, draw the boxes. Picklable, stateless, deterministic.
+
+    Args:
+        source: ``"keypoints"`` (paper), or a control without them: ``"grid"`` or ``"random"``.
+        detector: ``"sift"`` (paper), ``"orb"``, ``"akaze"`` or ``"dense"``.
+        num_clusters: kappa, groups an image at most; 8 (paper).
+        keep_fraction: share of the detected locations kept, strongest first; 0.5 (paper).
+        max_side: pixels of the longer side at which detection runs; 320 (ours).
+        grouping: ``"em"``, the batched mixtures (ours), or ``"sklearn"``, the textbook path.
+        seed: of the k-means start and of random boxes; 0 (ours).
+
+    Raises:
+        ValueError: an option is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        source: Source = "keypoints",
+        detector: Detector = "sift",
+        num_clusters: int = 8,
+        keep_fraction: float = 0.5,
+        max_side: int = 320,
+        grouping: Grouping = "em",
+        seed: int = 0,
+    ) -> None:
+        if source not in get_args(Source):
+            raise ValueError(f"source must be one of {', '.join(get_args(Source))}, got {source!r}")
+        if seed < 0:
+            raise ValueError(f"seed must not be negative, got {seed}")
+        detection.check_options(detector, keep_fraction, max_side)
+        mixtures.check_options(num_clusters, grouping)
+        self.source, self.detector, self.num_clusters = source, detector, num_clusters
+        self.keep_fraction, self.max_side, self.grouping, self.seed = keep_fraction, max_side, grouping, seed
+
+    def __call__(self, images: Sequence[Image]) -> Regions:
+        """Propose the regions of 8-bit RGB images of any sizes; the result has ``kappa (kappa + 1) / 2 + 1`` slots an image."""
+        if isinstance(images, np.ndarray) and images.ndim < 4:
+            raise ValueError(
+                f"images must be a sequence of (height, width, 3) arrays, got one array of shape {images.shape}; pass [image]"
+            )
+        match self.source:
+            case "keypoints":
+                pairs = [
+                    boxes_from_keypoints(points.xy, points.group, image.shape[1::-1], self.num_clusters)
+                    for image, points in zip(images, self.keypoints_many(images), strict=True)
+                ]
+            case "grid":
+                pairs = [grid_boxes(self.num_clusters) for _ in images]
+            case "random":
+                pairs = [random_boxes(self.num_clusters, self._content_rng(image)) for image in images]
+        if not pairs:
+            slots = num_regions(self.num_clusters)
+            return Regions(torch.zeros(0, slots, 4), torch.zeros(0, slots, dtype=torch.bool))
+        boxes, masks = zip(*pairs, strict=True)
+        return Regions(torch.from_numpy(np.stack(boxes)), torch.from_numpy(np.stack(masks)))
+
+    def keypoints(self, image: Image) -> Keypoints:
+        """Find and group the keypoints of one image; none for the controls."""
+        return self.keypoints_many([image])[0]
+
+    def keypoints_many(self, images: Sequence[Image]) -> list[Keypoints]:
+        """Find and group the keypoints of many images; each result is the one the image would get alone."""
+        if self.source != "keypoints":
+            return [
+                Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)) for _ in images
+            ]
+        found = [
+            detect(image, self.detector, keep_fraction=self.keep_fraction, max_side=self.max_side) for image in images
+        ]
+        groups = group_points([xy for xy, _ in found], self.num_clusters, method=self.grouping, seed=self.seed)
+        return [Keypoints(xy, response, group) for (xy, response), group in zip(found, groups, strict=True)]
+
+    def settings(self) -> dict[str, Any]:
+        """Return all options and the versions that decide the result, ready for JSON; equal settings give equal regions."""
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        versions = {"agnet_regions": str(REVISION), "opencv": cv2.__version__}
+        if self.grouping == "sklearn":
+            import sklearn  # slow to import, and only this path needs it
+
+            versions["scikit-learn"] = sklearn.__version__
+        return {**options, "versions": versions}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> RegionProposer:
+        """Make the proposer that ``settings()`` described; versions are not checked, unknown options are refused."""
+        options = {name: value for name, value in settings.items() if name != "versions"}
+        if unknown := sorted(set(options) - set(_OPTIONS)):
+            raise ValueError(f"region settings must be among {', '.join(_OPTIONS)}, got {', '.join(unknown)}")
+        return cls(**options)
+
+    def __repr__(self) -> str:
+        return f"RegionProposer({', '.join(f'{name}={getattr(self, name)!r}' for name in _OPTIONS)})"
+
+    def _content_rng(self, image: Image) -> np.random.Generator:
+        """Seed from the image itself, so that its boxes do not depend on its place in a batch."""
+        digest = blake2b(np.ascontiguousarray(image).data, digest_size=8).digest()
+        return np.random.default_rng([self.seed, int.from_bytes(digest, "little")])
+
+
+_OPTIONS = ("source", "detector", "num_clusters", "keep_fraction", "max_side", "grouping", "seed")
