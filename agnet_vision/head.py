@@ -1,0 +1,148 @@
+"""AGNetHead: the layers in the paper's order. It plugs into any CNN that gives a (B, C, H, W) map."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from agnet_vision.layers import (
+    Attention,
+    MixedPoolClassifier,
+    RegionAttention,
+    SelfAttention,
+    SlotSqueezeExcite,
+    pool_regions,
+)
+from agnet_vision.structures import Regions, num_regions
+
+Variant = Literal["full", "no_attention", "backbone_only"]
+
+
+class RegionDescription(NamedTuple):
+    """How the head sees an image before it classifies: ``descriptor = sum_r coefficients_r * features_r``.
+
+    Attributes:
+        features: phi, the gated region features.
+        coefficients: the weight of each region in the descriptor; zero in masked slots.
+        attention: importance and pairwise attention.
+    """
+
+    features: Float[Tensor, "batch regions bins channels"]
+    coefficients: Float[Tensor, "batch regions"]
+    attention: Attention
+
+
+class AGNetHead(nn.Module):
+    """Keypoint-region attention and classifier for the last map of any CNN.
+
+    Args:
+        in_channels: C of the feature map.
+        num_classes: number of logits.
+        num_clusters: kappa; the head has kappa (kappa + 1) / 2 + 1 region slots; 8 (paper).
+        variant: ``full``; ``no_attention`` (the mean of the gated regions instead of both attentions) or ``backbone_only``
+            (no regions at all): the paper's ablation.
+        pool_size: p, the side of a region's pooled grid; 7 (paper).
+        attention_units: d of the pairwise attention; 32 (paper).
+        normalize_context: see ``RegionAttention``.
+        dropout: see ``MixedPoolClassifier``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        num_clusters: int = 8,
+        variant: Variant = "full",
+        pool_size: int = 7,
+        attention_units: int = 32,
+        normalize_context: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if variant not in get_args(Variant):
+            raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}")
+        for name, value in (("in_channels", in_channels), ("num_classes", num_classes), ("num_clusters", num_clusters)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.in_channels, self.num_classes, self.num_clusters = in_channels, num_classes, num_clusters
+        self.variant, self.pool_size = variant, pool_size
+        self.num_regions = num_regions(num_clusters)
+        self.self_attention = SelfAttention(in_channels) if variant == "full" else None
+        self.squeeze_excite = SlotSqueezeExcite(self.num_regions, in_channels) if variant != "backbone_only" else None
+        self.region_attention = (
+            RegionAttention(in_channels * pool_size**2, units=attention_units, normalize_context=normalize_context)
+            if variant == "full"
+            else None
+        )
+        self.classifier = MixedPoolClassifier(in_channels, num_classes, dropout=dropout)
+
+    def forward(
+        self,
+        feature_map: Float[Tensor, "batch channels height width"],
+        regions: Regions | None = None,
+        return_attention: bool = False,
+    ) -> Float[Tensor, "batch classes"] | tuple[Float[Tensor, "batch classes"], Attention]:
+        """Classify the map.
+
+        Args:
+            feature_map: the backbone's map.
+            regions: boxes (B, R, 4) and mask (B, R) on the map's device; ``backbone_only`` ignores them.
+            return_attention: also return importance (B, R) and pairwise (B, R, R); ``full`` only.
+
+        Raises:
+            ValueError: the map or the regions do not fit the head, or the variant has no attention to return.
+        """
+        if return_attention and self.variant != "full":
+            raise ValueError(f"only variant 'full' has attention to return, this head is {self.variant!r}")
+        if self.variant == "backbone_only":
+            return self.classifier(feature_map.flatten(2).transpose(1, 2))
+        description = self.describe(feature_map, regions)
+        batch, num_slots, bins, channels = description.features.shape
+        descriptor = torch.bmm(description.coefficients[:, None], description.features.flatten(2))
+        logits = self.classifier(descriptor.view(batch, bins, channels))
+        return (logits, description.attention) if return_attention else logits
+
+    def describe(
+        self, feature_map: Float[Tensor, "batch channels height width"], regions: Regions | None
+    ) -> RegionDescription:
+        """Pool, gate and weigh the regions of each image; the descriptor is their weighted sum.
+
+        Raises:
+            ValueError: the map or the regions do not fit the head.
+        """
+        self._check(feature_map, regions)
+        boxes, mask = regions
+        if self.self_attention is not None:
+            feature_map = self.self_attention(feature_map)
+        features = self.squeeze_excite(pool_regions(feature_map, boxes, self.pool_size))
+        if self.region_attention is None:
+            uniform = mask.to(features.dtype) / mask.sum(dim=1, keepdim=True)
+            nothing = uniform.new_zeros(*mask.shape, mask.shape[1])
+            return RegionDescription(features, uniform, Attention(uniform, nothing))
+        coefficients, attention = self.region_attention(features.flatten(2), mask)
+        return RegionDescription(features, coefficients, attention)
+
+    def _check(self, feature_map: Tensor, regions: Regions | None) -> None:
+        """Refuse shapes, types and devices that do not fit; values are not read, so nothing waits for the GPU."""
+        if feature_map.ndim != 4 or feature_map.shape[1] != self.in_channels:
+            raise ValueError(f"feature_map must be (B, {self.in_channels}, H, W), got {tuple(feature_map.shape)}")
+        if regions is None:
+            raise ValueError(f"variant {self.variant!r} needs regions; RegionProposer makes them from the images")
+        boxes, mask = regions
+        expected = (feature_map.shape[0], self.num_regions)
+        if tuple(boxes.shape) != (*expected, 4) or tuple(mask.shape) != expected:
+            raise ValueError(
+                f"regions must have boxes {(*expected, 4)} and mask {expected} for num_clusters={self.num_clusters}, "
+                f"got {tuple(boxes.shape)} and {tuple(mask.shape)}"
+            )
+        if not boxes.is_floating_point() or mask.dtype != torch.bool:
+            raise ValueError(f"boxes must be floating point and mask bool, got {boxes.dtype} and {mask.dtype}")
+        if boxes.device != feature_map.device or mask.device != feature_map.device:
+            raise ValueError(
+                f"regions must be on the map's device {feature_map.device}, got {boxes.device} and {mask.device}; "
+                "move them with regions.to(device)"
+            )

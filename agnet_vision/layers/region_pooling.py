@@ -1,0 +1,58 @@
+"""Bilinear pooling of each region to a fixed grid, written as one matrix product with the map.
+
+Bilinear sampling is linear in the map, and its weights are an outer product of two per-axis weights. So pooling is a
+(R p^2, H W) x (H W, C) product: deterministic in its backward, parallel on the CPU, exported everywhere as plain
+operators. It equals torchvision's ``roi_align(aligned=True, sampling_ratio=1)``, which the tests keep as the oracle.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def pool_regions(
+    feature_map: Float[Tensor, "batch channels height width"],
+    boxes: Float[Tensor, "batch regions 4"],
+    pool_size: int = 7,
+) -> Float[Tensor, "batch regions bins channels"]:
+    """Sample the map bilinearly at the centres of a ``pool_size`` x ``pool_size`` grid in every box.
+
+    Args:
+        feature_map: the backbone's map.
+        boxes: ``(x0, y0, x1, y1)`` as fractions of width and height (see ``agnet_vision.structures``).
+        pool_size: p; 7 (paper).
+
+    Returns:
+        The pooled bins, row by row: bin ``p * i + j`` is row i, column j of the box.
+    """
+    _, _, height, width = feature_map.shape
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    rows = axis_weights(y0, y1, height, pool_size)  # (batch, regions, p, height)
+    columns = axis_weights(x0, x1, width, pool_size)  # (batch, regions, p, width)
+    weights = rows[:, :, :, None, :, None] * columns[:, :, None, :, None, :]  # (batch, regions, p, p, height, width)
+    weights = weights.flatten(4).flatten(1, 3)  # (batch, regions * bins, positions)
+    positions = feature_map.flatten(2).transpose(1, 2)  # (batch, positions, channels)
+    return torch.bmm(weights.to(positions.dtype), positions).unflatten(1, (boxes.shape[1], pool_size**2))
+
+
+def axis_weights(
+    low: Float[Tensor, "batch regions"], high: Float[Tensor, "batch regions"], size: int, num_bins: int
+) -> Float[Tensor, "batch regions num_bins size"]:
+    """Weigh the ``size`` cells of one axis for a sample at the centre of each of ``num_bins`` bins of ``[low, high]``.
+
+    Args:
+        low: start of each box as a fraction of the axis.
+        high: end of each box as a fraction of the axis.
+        size: number of cells of the map along the axis.
+        num_bins: p.
+
+    Returns:
+        Linear interpolation weights, each row summing to one; samples beyond the outer cell centres take the outer cell.
+    """
+    bins = (torch.arange(num_bins, device=low.device, dtype=low.dtype) + 0.5) / num_bins
+    centres = (low[..., None] + (high - low)[..., None] * bins) * size - 0.5  # cell j has its centre at j
+    centres = centres.clamp(0, size - 1)
+    cells = torch.arange(size, device=low.device, dtype=low.dtype)
+    return (1 - (centres[..., None] - cells).abs()).clamp(min=0)

@@ -1,0 +1,38 @@
+"""Self-attention over the positions of the feature map (SAGAN; AG-Net section III-B)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+
+class SelfAttention(nn.Module):
+    """Let every position of the map gather from all others: ``F' = delta * (h t) + F`` with ``t = softmax(f^T g)``.
+
+    ``delta`` starts at zero (paper), so the layer begins as the identity and f, g, h learn from the second step on.
+
+    Args:
+        channels: C of the map.
+        reduction: f and g have C / reduction channels; 8 (paper).
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 8) -> None:
+        super().__init__()
+        inner = max(channels // reduction, 1)
+        self.f = nn.Conv2d(channels, inner, kernel_size=1)
+        self.g = nn.Conv2d(channels, inner, kernel_size=1)
+        self.h = nn.Conv2d(channels, channels, kernel_size=1)
+        self.delta = nn.Parameter(torch.zeros(()))
+
+    def forward(
+        self, feature_map: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Return the map with attention added; the softmax runs over the positions that are gathered from."""
+        keys, queries, values = (
+            conv(feature_map).flatten(2).transpose(1, 2)  # (batch, positions, channels of f, g or h)
+            for conv in (self.f, self.g, self.h)
+        )
+        gathered = scaled_dot_product_attention(queries, keys, values, scale=1.0)  # (batch, positions, channels)
+        return feature_map + self.delta * gathered.transpose(1, 2).reshape(feature_map.shape)

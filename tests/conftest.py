@@ -1,0 +1,31 @@
+"""Fixtures shared by the tests: seeded inputs of the head, and the place of the real data if there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from agnet_vision.structures import Regions, num_regions
+
+
+def random_regions(batch: int, num_clusters: int, *, seed: int = 0, masked: int = 0) -> Regions:
+    """Draw boxes of positive area; the first ``masked`` slots of the first image are empty; the whole image is last."""
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(batch, num_regions(num_clusters), 2, 2, generator=generator)
+    boxes = torch.cat([corners.amin(2), corners.amax(2)], dim=-1)
+    boxes[:, -1] = torch.tensor([0.0, 0.0, 1.0, 1.0])
+    mask = torch.ones(boxes.shape[:2], dtype=torch.bool)
+    mask[0, :masked] = False
+    return Regions(boxes * mask[..., None], mask)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder of the real images and weights; the test is skipped where there is none."""
+    folder = Path(os.environ.get("AGNET_SHARED", ""))
+    if not os.environ.get("AGNET_SHARED") or not folder.is_dir():
+        pytest.skip("set AGNET_SHARED to the folder with the real images and weights")
+    return folder

@@ -1,0 +1,37 @@
+"""Self-attention: identity at the start, a hand-worked value, the plain loop."""
+
+from __future__ import annotations
+
+import torch
+
+from agnet_vision.layers import SelfAttention
+from tests import reference
+
+
+def test_identity_at_start() -> None:
+    feature_map = torch.randn(2, 16, 3, 5)
+    assert torch.equal(SelfAttention(16)(feature_map), feature_map)
+
+
+def test_parameter_count() -> None:
+    assert sum(p.numel() for p in SelfAttention(2048).parameters()) == 5_245_441
+
+
+def test_value_uniform_softmax() -> None:
+    """With f = 0 every position gathers the plain mean of h; h = identity and delta = 2 add twice the mean."""
+    layer = SelfAttention(1)
+    torch.nn.init.zeros_(layer.f.weight)
+    torch.nn.init.zeros_(layer.f.bias)
+    torch.nn.init.ones_(layer.h.weight)
+    torch.nn.init.zeros_(layer.h.bias)
+    layer.delta.data.fill_(2.0)
+    output = layer(torch.tensor([[[[1.0, 2.0, 6.0]]]]))
+    torch.testing.assert_close(output, torch.tensor([[[[7.0, 8.0, 12.0]]]]))
+
+
+def test_value_loop() -> None:
+    torch.manual_seed(0)
+    layer = SelfAttention(16)
+    layer.delta.data.fill_(0.7)
+    feature_map = torch.randn(2, 16, 3, 4)
+    torch.testing.assert_close(layer(feature_map), reference.self_attention(feature_map, layer))

@@ -1,0 +1,128 @@
+"""AGNetHead: the formulas' plain loop, the invariants of the method, the errors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from agnet_vision.head import AGNetHead
+from agnet_vision.structures import Regions
+from tests import reference
+from tests.conftest import random_regions
+
+CHANNELS, CLUSTERS = 32, 3
+
+
+def trained_head(*, normalize_context: bool = True) -> AGNetHead:
+    """A head away from its neutral start, in evaluation mode."""
+    torch.manual_seed(0)
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, pool_size=3, normalize_context=normalize_context)
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return head.eval()
+
+
+@pytest.fixture
+def feature_map() -> torch.Tensor:
+    return torch.randn(3, CHANNELS, 4, 6, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("normalize_context", [True, False])
+def test_value_loop(feature_map: torch.Tensor, normalize_context: bool) -> None:
+    """Outputs and gradients equal the formulas written as loops, masked slots included."""
+    head = trained_head(normalize_context=normalize_context)
+    regions = random_regions(3, CLUSTERS, masked=2)
+    feature_map.requires_grad_()
+    logits, attention = head(feature_map, regions, return_attention=True)
+    (gradient,) = torch.autograd.grad(logits.square().sum(), feature_map)
+    expected, importances, pairwises = reference.head_logits(head, feature_map, regions)
+    (expected_gradient,) = torch.autograd.grad(expected.square().sum(), feature_map)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(gradient, expected_gradient, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(attention.importance, torch.stack(importances), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(attention.pairwise, torch.stack(pairwises), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
+def test_shape(variant: str, feature_map: torch.Tensor) -> None:
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant)
+    assert head(feature_map, random_regions(3, CLUSTERS)).shape == (3, 5)
+
+
+def test_no_attention_is_the_mean_of_valid_regions(feature_map: torch.Tensor) -> None:
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant="no_attention").eval()
+    description = head.describe(feature_map, random_regions(3, CLUSTERS, masked=4))
+    assert description.coefficients[0].tolist() == pytest.approx([0] * 4 + [1 / 3] * 3)
+
+
+def test_permuting_the_batch_permutes_the_logits(feature_map: torch.Tensor) -> None:
+    head, regions, order = trained_head(), random_regions(3, CLUSTERS, masked=2), torch.tensor([2, 0, 1])
+    permuted = head(feature_map[order], Regions(regions.boxes[order], regions.mask[order]))
+    torch.testing.assert_close(permuted, head(feature_map, regions)[order], atol=1e-5, rtol=1e-5)
+
+
+def test_batch_of_one_equals_the_same_image_among_many(feature_map: torch.Tensor) -> None:
+    """An image with masked slots leaves its neighbours alone, and they leave it alone."""
+    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=5)
+    together = head(feature_map, regions)
+    for i in range(3):
+        alone = head(feature_map[i : i + 1], Regions(regions.boxes[i : i + 1], regions.mask[i : i + 1]))
+        torch.testing.assert_close(alone, together[i : i + 1], atol=1e-5, rtol=1e-5)
+
+
+def test_whatever_lies_in_a_masked_slot_is_ignored(feature_map: torch.Tensor) -> None:
+    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
+    boxes = regions.boxes.clone()
+    boxes[0, :2] = 0.7
+    torch.testing.assert_close(head(feature_map, Regions(boxes, regions.mask)), head(feature_map, regions))
+
+
+def test_only_the_whole_image(feature_map: torch.Tensor) -> None:
+    """An image without keypoints is classified by the whole image alone."""
+    head = trained_head()
+    regions = random_regions(3, CLUSTERS, masked=head.num_regions - 1)
+    logits, attention = head(feature_map, regions, return_attention=True)
+    assert logits.isfinite().all()
+    assert attention.importance[0].tolist() == [0.0] * (head.num_regions - 1) + [1.0]
+
+
+def test_gradient_reaches_every_parameter(feature_map: torch.Tensor) -> None:
+    """Two steps, because delta starts at zero. The importance bias is outside: a softmax is blind to a constant."""
+    torch.manual_seed(0)
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(
+            head(feature_map, random_regions(3, CLUSTERS)), torch.tensor([0, 1, 2])
+        )
+        loss.backward()
+        optimizer.step()
+    silent = [name for name, p in head.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-12]
+    assert set(silent) <= {"region_attention.importance_bias"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variant": "fulll"}, "variant must be one of full, no_attention, backbone_only, got 'fulll'"),
+        ({"num_clusters": 0}, "num_clusters must be at least 1, got 0"),
+    ],
+)
+def test_raises_on_options(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AGNetHead(CHANNELS, 5, **options)
+
+
+def test_raises_on_input(feature_map: torch.Tensor) -> None:
+    head, regions = trained_head(), random_regions(3, CLUSTERS)
+    with pytest.raises(ValueError, match=r"feature_map must be \(B, 32, H, W\)"):
+        head(feature_map[:, :7], regions)
+    with pytest.raises(ValueError, match="needs regions"):
+        head(feature_map)
+    with pytest.raises(ValueError, match="num_clusters=3"):
+        head(feature_map, random_regions(3, 4))
+    with pytest.raises(ValueError, match="mask bool"):
+        head(feature_map, Regions(regions.boxes, regions.mask.float()))  # a NamedTuple does not check its fields
+    with pytest.raises(ValueError, match="only variant 'full'"):
+        AGNetHead(CHANNELS, 5, variant="backbone_only")(feature_map, return_attention=True)
