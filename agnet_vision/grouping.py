@@ -1,12 +1,14 @@
 """Keypoints to semantic groups (method, step 2): many small Gaussian mixtures fitted at once.
 
-Each picture's points are whitened, which makes the fit equivariant under affine maps, and written as six sufficient statistics
-``s = (1, x, y, x^2, x y, y^2)``. A component's log-density is linear in them, so the E step is ``coefficients @ s`` and the
-M step ``responsibilities @ s^T``: two matrix products for all pictures together, the same code on CPU and GPU.
+Each picture's points are whitened, which makes the fit equivariant under affine maps, and written as six sufficient
+statistics ``s = (1, x, y, x^2, x y, y^2)``. A component's log-density is linear in them, so the E step is
+``coefficients @ s`` and the M step ``responsibilities @ s^T``: two matrix products for all pictures together, the same
+code on CPU and GPU.
 
-**A picture's labels never depend on its neighbours.** Point sets are padded to fixed sizes (multiples of ``PAD``), never to the
-longest of the batch; a picture leaves the batch when *it* has converged; and choices between equals take the first within a
-tolerance far above rounding. Double precision because narrow groups need it: the quadratic form cancels terms of 1e7.
+**A picture's labels never depend on its neighbours.** Point sets are padded to fixed sizes (multiples of ``PAD``), never
+to the longest of the batch; a picture leaves the batch when *it* has converged; and choices between equals take the first
+within a tolerance far above rounding. Double precision because narrow groups need it: the quadratic form cancels terms of
+1e7.
 """
 
 from __future__ import annotations
@@ -56,8 +58,8 @@ def group_points(
 ) -> list[Int[np.ndarray, " _"]]:
     """Label the points of each picture with the semantic group they belong to.
 
-    Labels run from 0 without gaps, ordered by the groups' mean y, then mean x. Fewer groups appear where points are few: under
-    9 points at most 2 (paper's reference behaviour), and never more than distinct locations.
+    Labels run from 0 without gaps, ordered by the groups' mean y, then mean x. Fewer groups appear where points are few:
+    under 9 points at most 2 (paper's reference behaviour), and never more than distinct locations.
 
     Args:
         points: positions ``(x, y)`` of each picture, any unit.
@@ -144,7 +146,7 @@ def pad_statistics(points: Sequence[Float[np.ndarray, "_ 2"]], padded: int) -> F
 
 
 def fit_mixtures(statistics: Float[Tensor, "batch 6 points"], components: int, *, seed: int = 0) -> Mixtures:
-    """Fit one full-covariance mixture a picture by expectation-maximisation from a k-means start, each to its own convergence."""
+    """Fit one full-covariance mixture a picture by EM from a k-means start, each to its own convergence."""
     count = statistics[:, 0].sum(dim=1)
     coefficients = maximise(_kmeans(statistics, components, seed), statistics)
     result = Mixtures(coefficients.clone(), torch.full_like(count, -math.inf))

@@ -1,6 +1,6 @@
 """Image to keypoints (method, step 1): where the picture has something to say, without descriptors.
 
-Pictures larger than ``max_side`` are shrunk first and the points mapped back, so the cost does not grow with the camera.
+Pictures larger than ``max_side`` are shrunk first and the points mapped back: the cost does not grow with the camera.
 Points come in one order whatever the thread count: strongest first, then top to bottom, then left to right.
 """
 
@@ -18,6 +18,7 @@ from agnet_vision.errors import ConfigError
 
 Detector = Literal["sift", "orb", "akaze", "dense"]
 DENSE_POINTS_PER_SIDE = 12  # ours: 144 points, about as many as SIFT keeps on a 224 x 224 photograph
+MIN_PYRAMID_SIDE = 32  # pixels
 
 
 def detect(
@@ -130,7 +131,7 @@ def _opencv_detector(detector: Detector) -> Any:
         if hasattr(module, name):
             return getattr(module, name)(**options)
     raise ConfigError(
-        f"detector={detector} is not part of this build of OpenCV ({cv2.__version__}; AKAZE left the main modules in 5.0); "
+        f"detector={detector} is not part of this build of OpenCV ({cv2.__version__}; AKAZE left its main modules in 5.0); "
         "use detector=sift or orb, or install opencv-python-headless below 5"
     )
 
@@ -138,12 +139,20 @@ def _opencv_detector(detector: Detector) -> Any:
 def _opencv_points(
     grey: UInt8[np.ndarray, "height width"], detector: Detector
 ) -> tuple[Float[np.ndarray, "found 2"], Float[np.ndarray, " found"]]:
+    height, width = grey.shape
+    if detector != "sift":  # the pyramids of the others fail on pictures of a few pixels
+        below, right = max(0, MIN_PYRAMID_SIDE - height), max(0, MIN_PYRAMID_SIDE - width)
+        grey = (
+            np.asarray(cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)) if below or right else grey
+        )
     found = _opencv_detector(detector).detect(grey, None)
     if not found:
         return np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=np.float32)
-    points = np.array(cv2.KeyPoint.convert(found), dtype=np.float32).reshape(-1, 2)
+    # OpenCV puts pixel centres at integers.
+    points = np.array(cv2.KeyPoint.convert(found), dtype=np.float32).reshape(-1, 2) + np.float32(0.5)
     response = np.array([point.response for point in found], dtype=np.float32)
-    return points + np.float32(0.5), response  # OpenCV puts pixel centres at integers
+    inside = (points[:, 0] <= width) & (points[:, 1] <= height)
+    return points[inside], response[inside]
 
 
 def _dense_points(width: int, height: int) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:

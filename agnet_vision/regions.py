@@ -1,4 +1,4 @@
-"""Labelled points to region boxes (method, steps 3 to 5), the controls, and ``RegionProposer``, image to regions in one call."""
+"""Labelled points to region boxes (method, steps 3 to 5), the controls, and ``RegionProposer``: image to regions."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def boxes_from_keypoints(
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
     """Draw the tight box around each group, each pair of groups, and the whole image.
 
-    Points outside the frame are dropped first, so this is the call to make after an augmentation. Groups are ordered by where
-    they are *now*, top to bottom by mean y, then by mean x; their boxes fill the first primary slots in that order.
+    Points outside the frame are dropped first, so this is the call to make after an augmentation. Groups are ordered by
+    where they are *now*, top to bottom by mean y, then by mean x; their boxes fill the first primary slots in that order.
 
     Args:
         xy: positions in pixels of the (augmented) image.
@@ -111,7 +111,7 @@ def grid_boxes(num_clusters: int = 8) -> tuple[Float[np.ndarray, "regions 4"], B
 def random_boxes(
     num_clusters: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Throw ``num_clusters`` boxes into the frame, sides between a tenth and a half of it, ordered like groups: the other control."""
+    """Throw ``num_clusters`` boxes into the frame, sides a tenth to a half of it, ordered like groups: the other control."""
     side = rng.uniform(0.1, 0.5, size=(num_clusters, 2))
     low = rng.uniform(0, 1 - side)
     centre = low + side / 2
@@ -155,10 +155,10 @@ class RegionProposer:
         self.keep_fraction, self.max_side, self.grouping, self.seed = keep_fraction, max_side, grouping, seed
 
     def __call__(self, images: Sequence[Image]) -> Regions:
-        """Propose the regions of 8-bit RGB images of any sizes; the result has ``kappa (kappa + 1) / 2 + 1`` slots an image."""
+        """Propose the regions of 8-bit RGB images of any sizes, ``kappa (kappa + 1) / 2 + 1`` slots an image."""
         if isinstance(images, np.ndarray) and images.ndim < 4:
             raise ValueError(
-                f"images must be a sequence of (height, width, 3) arrays, got one array of shape {images.shape}; pass [image]"
+                f"images must be a sequence of (height, width, 3) arrays, got one of shape {images.shape}; pass [image]"
             )
         match self.source:
             case "keypoints":
@@ -193,7 +193,7 @@ class RegionProposer:
         return [Keypoints(xy, response, group) for (xy, response), group in zip(found, groups, strict=True)]
 
     def settings(self) -> dict[str, Any]:
-        """Return all options and the versions that decide the result, ready for JSON; equal settings give equal regions."""
+        """Return all options and the versions that decide the result, ready for JSON: equal settings, equal regions."""
         options = {name: getattr(self, name) for name in _OPTIONS}
         versions = {"agnet_regions": str(REVISION), "opencv": cv2.__version__}
         if self.grouping == "sklearn":
