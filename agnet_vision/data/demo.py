@@ -1,7 +1,7 @@
 """The demo set: generated photographs of beetles whose class is the shape of one small mark.
 
-Six classes share palette, pose, floor, litter and light; the mark covers about one hundredth of the picture, sits at any place of
-a wing cover and at any rotation, and lies between look-alikes on pebbles that mean nothing. See ``demo_scene`` for the painting.
+Six classes share palette, pose, floor, litter and light. The mark covers about one hundredth of the picture, sits anywhere on
+a wing cover at any rotation, and lies between look-alikes on pebbles that mean nothing. ``demo_scene`` paints it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def generate_demo(
 ) -> None:
     """Write ``root/{train,val,test}/<class>/<number>.jpg``, or do nothing when the very same set is there already.
 
-    The set appears whole or not at all: it is painted beside ``root`` and renamed. Same arguments, same bytes; every picture
-    depends on (seed, split, number) alone, so a longer split extends a shorter one.
+    The set appears whole or not at all: it is painted beside ``root`` and renamed. Same arguments, same bytes; every
+    picture depends on (seed, split, number) alone, so a longer split extends a shorter one.
 
     Args:
         root: the folder to create.

@@ -1,7 +1,7 @@
 """The marks that tell the demo set's classes apart: signed distances of six flat shapes of one area.
 
-A signed distance is negative inside a shape, zero on its outline, positive outside; it gives an antialiased picture at any
-place, scale and rotation. All marks cover the same area, so neither their colour nor their size says which one it is.
+A signed distance is negative inside a shape, zero on its outline, positive outside; it gives an antialiased picture at
+any place, scale and rotation. All marks cover the same area, so their size does not tell them apart.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from jaxtyping import Float
 Plane = Float[np.ndarray, "height width"]
 
 
+def length(x: Plane, y: Plane) -> Plane:
+    """Distance to the origin (several times faster than ``numpy.hypot``, whose care for overflow is not needed here)."""
+    return np.sqrt(x * x + y * y)
+
+
 def disc(x: Plane, y: Plane, radius: float) -> Plane:
     """Signed distance to a disc around the origin."""
-    return np.hypot(x, y) - radius
+    return length(x, y) - radius
 
 
 def box(x: Plane, y: Plane, half_width: float, half_height: float) -> Plane:
     """Signed distance to an upright rectangle around the origin (exact outside, a bound inside)."""
     dx, dy = np.abs(x) - half_width, np.abs(y) - half_height
-    return np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0)
+    return length(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0)
 
 
 def _bar(x: Plane, y: Plane) -> Plane:
