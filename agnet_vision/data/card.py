@@ -45,8 +45,11 @@ class Card:
         splits: images per official split; empty where the folder decides.
         counts: images per class in every split, in class order, where the publishers state them.
         files: archives to download; empty where none may be.
-        how_to_get: what a user does when there is nothing to download.
-        needs: folders or files that must be there before anything else makes sense.
+        how_to_get: what a user does to have it.
+        inside: where below the root the layout may begin, in order of preference.
+        needs: folders or files the layout cannot do without.
+        totals: images per class over all splits, in class order, where the publishers state only these.
+        note: what a user of the official split should know.
     """
 
     name: str
@@ -60,7 +63,10 @@ class Card:
     splits: dict[str, int] = field(default_factory=dict)
     counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     files: tuple[RemoteFile, ...] = ()
+    inside: tuple[str, ...] = (".",)
     needs: tuple[str, ...] = ()
+    totals: tuple[int, ...] = ()
+    note: str = ""
 
 
 def datasets_folder() -> Path:
@@ -95,12 +101,15 @@ def parse_card(content: dict[str, Any], path: Path) -> Card:
         raise ConfigError(f"{path}: unknown keys {sorted(unknown)}")
     files = tuple(RemoteFile(**{**f, "urls": tuple(f["urls"])}) for f in content.pop("files", ()))
     counts = {split: tuple(values) for split, values in content.pop("counts", {}).items()}
-    for key in ("classes", "needs"):
-        content[key] = tuple(content.get(key, ()))
+    for key in ("classes", "inside", "needs", "totals"):
+        if key in content:
+            content[key] = tuple(content[key])
     card = Card(files=files, counts=counts, **content)
     if len(set(card.classes)) != len(card.classes):
         raise ConfigError(f"{path}: a class is named twice")
     for split, values in card.counts.items():
         if len(values) != len(card.classes) or sum(values) != card.splits.get(split):
             raise ConfigError(f"{path}: the counts of {split} do not fit its classes or its total")
+    if card.totals and (len(card.totals) != len(card.classes) or sum(card.totals) != sum(card.splits.values())):
+        raise ConfigError(f"{path}: the totals do not fit its classes or its splits")
     return card

@@ -6,21 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-Split = Literal["train", "val", "test"]
-
 ProblemKind = Literal[
     "missing_file",  # listed, not on disk
     "missing_folder",  # part of the official layout, not on disk
-    "empty_class",  # a class without one image in a split
-    "extra_class",  # a class the card (or the training split) does not know
+    "empty_class",  # a class without one training image
+    "absent_class",  # a class without one image in another split
+    "extra_class",  # a class the card does not know
+    "unknown_class",  # a class in val or test that train does not know
     "wrong_count",  # the card says another number
-    "wrong_list",  # a split list contradicts itself or the layout
-    "case_duplicate",  # two names that are one on a case-insensitive disk
-    "symlink_loop",  # a link back to a folder above it
+    "wrong_list",  # a list contradicts itself or the layout
+    "case_duplicate",  # two files whose names are one on a case-insensitive disk
+    "class_duplicate",  # two class folders whose names are one on a case-insensitive disk
+    "symlink_loop",  # a link back to a folder above it, or to nothing
     "undecodable",  # not an image, or damaged
+    "overlap",  # the same path in two splits
     "duplicate",  # the same bytes in two splits
     "near_duplicate",  # nearly the same picture in two splits
-    "overlap",  # the same file or group in two splits
 ]
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agnet_vision.data.card import Card, default_root, load_card
+from agnet_vision.data.demo import generate_demo
 from agnet_vision.data.holdout import hold_out
-from agnet_vision.data.layouts.folder import read_csv, read_folder
+from agnet_vision.data.layouts.aucd import read_aucd_v1, read_aucd_v2
+from agnet_vision.data.layouts.caltech256 import read_caltech256
+from agnet_vision.data.layouts.folder import read_folder
+from agnet_vision.data.layouts.food101 import read_food101
+from agnet_vision.data.layouts.ppmi import read_ppmi
 from agnet_vision.data.layouts.stanford40 import read_stanford40
 from agnet_vision.data.listing import Listing, Problem, ProblemKind, Sample
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
@@ -18,7 +24,7 @@ from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
 __all__ = ["DatasetWarning", "Sample", "SampleTable", "read_listing", "read_samples"]
 
 # With these the labels would be wrong or a class could not be learnt; everything else is a warning.
-FATAL: frozenset[ProblemKind] = frozenset({"empty_class", "extra_class", "case_duplicate", "wrong_list", "overlap"})
+FATAL: frozenset[ProblemKind] = frozenset({"empty_class", "unknown_class", "class_duplicate", "wrong_list"})
 
 
 class DatasetWarning(UserWarning):
@@ -45,7 +51,13 @@ class SampleTable:
 
 
 def read_samples(
-    name: str, root: Path | str | None = None, *, val_fraction: float = 0.1, seed: int = 0, **options: Any
+    name: str,
+    root: Path | str | None = None,
+    *,
+    val_fraction: float = 0.1,
+    test_fraction: float | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> SampleTable:
     """Read a dataset's labelled files; no image is opened.
 
@@ -53,31 +65,35 @@ def read_samples(
         name: demo, folder, aucd_v1, aucd_v2, stanford40, ppmi, food101 or caltech256.
         root: where the data lies; None: ``datasets/<name>/data``.
         val_fraction: part of train held out as val where the layout has no val split (ours; the papers have none).
-        seed: of that choice, and of the test split of a plain folder.
+        test_fraction: of ``folder`` only: part held out as test where there is no test split (ours: 0.2).
+        seed: chooses what is held out.
         **options: of the dataset (``clean`` of aucd_v2, ``csv`` of folder, ...); one it does not have is an error.
 
     Raises:
         DatasetNotFoundError: nothing there; says where to get it.
         DatasetError: there, but unusable.
-        ConfigError: an unknown dataset or option.
+        ConfigError: an unknown dataset, an unknown option or a wrong value.
     """
-    if not 0 <= val_fraction < 1:
-        raise ConfigError(f"dataset.val_fraction must be in [0, 1), got {val_fraction}")
-    test_fraction = options.pop("test_fraction", 0.2) if name == "folder" else 0.0
+    if test_fraction is not None and name != "folder":
+        raise ConfigError(f"dataset.test_fraction is for dataset=folder; {name} has its own test split")
+    test_fraction = 0.2 if test_fraction is None else test_fraction
+    for option, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+        if not 0 <= value < 1:
+            raise ConfigError(f"dataset.{option} must be in [0, 1), got {value}")
     listing = read_listing(name, root, **options)
     root = Path(root) if root is not None else default_root(name)
-    splits = {split: list(samples) for split, samples in listing.splits.items()}
-    if "test" not in splits and test_fraction:
+    _refuse_or_warn(name, root, listing)
+    splits = dict(listing.splits)
+    if "test" not in splits:
         splits["train"], splits["test"] = hold_out(splits["train"], test_fraction, seed=seed)
     if "val" not in splits:
         splits["train"], splits["val"] = hold_out(splits["train"], val_fraction, seed=seed)
-    splits = {split: splits.get(split, []) for split in ("train", "val", "test")}
-    _refuse_or_warn(name, root, listing, splits)
-    return SampleTable(name, root, listing.classes, splits, listing.problems)
+    ordered = {split: splits[split] for split in ("train", "val", "test")}
+    return SampleTable(name, root, listing.classes, ordered, listing.problems)
 
 
 def read_listing(name: str, root: Path | str | None = None, **options: Any) -> Listing:
-    """Read a layout as it is on disk: the official splits, and every problem its names and lists show.
+    """Read a layout as it is on disk: the official splits, and every problem its names, lists and counts show.
 
     Raises:
         DatasetNotFoundError: the root, or what the layout cannot do without, is missing.
@@ -85,56 +101,101 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
     """
     card = load_card(name)
     root = Path(root) if root is not None else default_root(name)
-    reader, accepted = _reader(card, root, options)
+    read = _reader(name)
+    options = {key: value for key, value in options.items() if value is not None}
+    _check_options(name, read, options)
+    if name == "demo" and not (root / "demo.json").exists():
+        generate_demo(root)
+    listing = read(find_layout(card, root), card.classes, **options)
+    _check_counts(card, root, listing, options)
+    return listing
+
+
+def _reader(name: str) -> Callable[..., Listing]:
+    """Choose the reader of a layout."""
+    match name:
+        case "folder":
+            return read_folder
+        case "demo":
+            return lambda root, classes: read_folder(root, classes)
+        case "aucd_v1":
+            return read_aucd_v1
+        case "aucd_v2":
+            return read_aucd_v2
+        case "stanford40":
+            return read_stanford40
+        case "ppmi":
+            return read_ppmi
+        case "food101":
+            return read_food101
+        case "caltech256":
+            return read_caltech256
+        case _:
+            raise ConfigError(f"dataset={name} has a card but no reader")
+
+
+def _check_options(name: str, read: Callable[..., Listing], options: dict[str, Any]) -> None:
+    """Refuse options the layout does not have."""
+    parameters = inspect.signature(read).parameters.values()
+    accepted = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
     unknown = sorted(set(options) - set(accepted))
     if unknown:
         takes = f"its options are {', '.join(accepted)}" if accepted else "it has no options of its own"
         raise ConfigError(f"dataset={name} does not take {', '.join(unknown)}; {takes}")
-    _check_root(card, root)
-    return reader()
 
 
-def _reader(card: Card, root: Path, options: dict[str, Any]) -> tuple[Callable[[], Listing], Sequence[str]]:
-    """Choose the reader of a layout, and name the options it takes."""
-    match card.name:
-        case "folder" | "demo" if options.get("csv") is not None and card.name == "folder":
-            given = {key: value for key, value in options.items() if key != "csv"}
-            return lambda: read_csv(root, Path(options["csv"]), **given), ("csv", "group_column", "group_regex")
-        case "folder":
-            given = {key: value for key, value in options.items() if key != "csv"}
-            return lambda: read_folder(root, **given), ("csv", "group_regex")
-        case "stanford40":
-            return lambda: read_stanford40(root, card.classes), ()
-        case _:
-            raise ConfigError(f"dataset={card.name} has no reader")
+def find_layout(card: Card, root: Path) -> Path:
+    """Find the folder that holds the official layout: the root, or the folder an archive unpacks into.
+
+    Raises:
+        DatasetNotFoundError: with what was looked for, where to get it and the command that checks it.
+    """
+    folders = [root / inside for inside in card.inside]
+    for folder in folders:
+        if folder.is_dir() and all((folder / need).exists() for need in card.needs):
+            return folder
+    if root.is_dir():
+        looked_for = " or ".join(str(folder / need) for folder in folders for need in card.needs[:1]) or str(root)
+    else:
+        looked_for = str(root)
+    raise DatasetNotFoundError(
+        f"{card.title} is not there: {looked_for} does not exist.\n"
+        f"  {card.how_to_get}\n"
+        f"  If it lies elsewhere, say dataset.root=<folder>. To check it: "
+        f"python tools/prepare_dataset.py dataset={card.name} dataset.root={root}"
+    )
 
 
-def _check_root(card: Card, root: Path) -> None:
-    """Say what is missing, where to get it, and how to check it."""
-    missing = [root, *(root / need for need in card.needs)]
-    missing = [path for path in missing if not path.exists()]
-    if missing:
-        raise DatasetNotFoundError(
-            f"{card.title}: {missing[0]} does not exist.\n  {card.how_to_get}\n"
-            f"  Put it there, or say where it lies with dataset.root=...; "
-            f"python tools/prepare_dataset.py dataset={card.name} dataset.root={root} checks it."
-        )
+def _check_counts(card: Card, root: Path, listing: Listing, options: dict[str, Any]) -> None:
+    """Record classes without an image, and splits whose size is not the card's."""
+    for split, counts in listing.counts().items():
+        for name in [name for name, count in counts.items() if count == 0]:
+            kind: ProblemKind = "empty_class" if split == "train" else "absent_class"
+            listing.report(kind, root, f"{split}: the class {name} has no image")
+        expected = card.splits.get(split)
+        found = sum(counts.values())
+        if expected is not None and found != expected and not (split == "test" and options.get("clean")):
+            listing.report("wrong_count", root, f"{split}: {found:,} images, the card says {expected:,}")
 
 
-def _refuse_or_warn(name: str, root: Path, listing: Listing, splits: dict[str, list[Sample]]) -> None:
+def _refuse_or_warn(name: str, root: Path, listing: Listing) -> None:
     """Raise for problems that would spoil the labels, warn once for the others."""
-    if not splits["train"]:
-        raise DatasetError(f"dataset={name}: no training image in {root}; a folder per class with images is expected")
-    check = f"python tools/prepare_dataset.py dataset={name} dataset.root={root} report=problems.json lists all"
+    if not listing.splits["train"]:
+        raise DatasetError(
+            f"dataset={name}: no training image in {root}; expected <class>/*.jpg or train/<class>/*.jpg inside"
+            if name == "folder"
+            else f"dataset={name}: no training image in {root}; is the archive unpacked completely?"
+        )
+    check = f"python tools/prepare_dataset.py dataset={name} dataset.root={root} report=problems.json"
     fatal = [problem for problem in listing.problems if problem.kind in FATAL]
     if fatal:
-        raise DatasetError(f"dataset={name} cannot be used: {_first(fatal)}\n  {check}")
+        raise DatasetError(f"dataset={name} cannot be used:\n  {_first(fatal)}\n  All of it: {check}")
     if listing.problems:
-        warnings.warn(f"dataset={name}: {_first(listing.problems)}\n  {check}", DatasetWarning, stacklevel=3)
+        message = f"dataset={name} is not what its card says:\n  {_first(listing.problems)}\n  All of it: {check}"
+        warnings.warn(message, DatasetWarning, stacklevel=3)
 
 
 def _first(problems: list[Problem], number: int = 3) -> str:
     """Show the first problems, and count the rest."""
-    lines = [str(problem) for problem in problems[:number]]
     more = len(problems) - number
-    return "\n  ".join([*lines, *([f"and {more} more"] if more > 0 else [])])
+    return "\n  ".join([*map(str, problems[:number]), *([f"and {more} more"] if more > 0 else [])])

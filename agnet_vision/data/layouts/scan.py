@@ -1,4 +1,4 @@
-"""Look at folders: class folders, image files, lists of lines. Order never depends on the file system."""
+"""Look at folders: class folders and image files. Order never depends on the file system."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agnet_vision.data.listing import Listing
-from agnet_vision.errors import DatasetError
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"}
@@ -66,29 +65,3 @@ def _walk(folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...
                 listing.report("missing_file", path, "a link to a file that does not exist")
             else:
                 yield path
-
-
-class FolderIndex:
-    """Answer "is this file there?" with one listing per folder: 100,000 questions cost seconds even on a network disk."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, frozenset[str]] = {}
-
-    def has(self, path: Path) -> bool:
-        """Tell whether ``path`` exists, in exactly this spelling."""
-        folder = str(path.parent)
-        if folder not in self._names:
-            try:
-                self._names[folder] = frozenset(os.listdir(folder))
-            except OSError:  # no such folder, or a name no file system can hold: nothing is there
-                self._names[folder] = frozenset()
-        return path.name in self._names[folder]
-
-
-def read_lines(path: Path) -> list[str]:
-    """Read the non-empty lines of a text file; a byte-order mark and Windows line ends are dropped."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not a UTF-8 text file (byte {error.start}); save it as UTF-8") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -1,0 +1,49 @@
+"""Caltech-256: ``256_ObjectCategories/<number>.<class>/<number>_<image>.jpg``; the split is a committed list of paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agnet_vision.data.card import datasets_folder
+from agnet_vision.data.layouts.lists import ListedFiles, read_lines
+from agnet_vision.data.layouts.scan import class_folders, image_files
+from agnet_vision.data.listing import Listing, Sample
+from agnet_vision.errors import ConfigError
+
+SPLIT_SEEDS = (0, 1, 2, 3, 4)
+CLUTTER = "257.clutter"
+
+
+def split_list(split_seed: int) -> Path:
+    """Name the committed list of the training images of one seed."""
+    return datasets_folder() / "caltech256" / "splits" / f"train_seed{split_seed}.txt"
+
+
+def read_caltech256(root: Path, classes: tuple[str, ...], *, split_seed: int = 0) -> Listing:
+    """Read one of the five splits: 60 training images a class, all others test.
+
+    The background folder ``257.clutter`` is no class. ``198.spider/RENAME2`` and the folder ``056.dog/greg`` hold no images
+    of the set: only image files directly inside a class folder count.
+
+    Args:
+        root: holds the class folders.
+        classes: folder names in label order.
+        split_seed: which committed list (ours; the publishers ask for several random splits).
+    """
+    if split_seed not in SPLIT_SEEDS:
+        raise ConfigError(f"dataset.split_seed must be one of {SPLIT_SEEDS}, got {split_seed}")
+    listing = Listing(classes, {"train": [], "test": []})
+    files, labels = ListedFiles(listing), {name: label for label, name in enumerate(classes)}
+    training: set[Path] = set()
+    list_path = split_list(split_seed)
+    for line in read_lines(list_path):
+        path = root / line
+        training.add(path)
+        files.add("train", path, labels[path.parent.name], list_name=list_path.name)
+    for label, name in enumerate(classes):
+        rest = [path for path in image_files(root / name, listing) if path not in training]
+        listing.splits["test"] += [Sample(path, label) for path in rest]
+    for folder in class_folders(root):
+        if folder.name not in labels and folder.name != CLUTTER:
+            listing.report("extra_class", folder, "no such class in the card; it is left out")
+    return listing
