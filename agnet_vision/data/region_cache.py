@@ -89,7 +89,8 @@ class RegionCache:
         """
         store = settings_folder(folder, proposer)
         store.mkdir(parents=True, exist_ok=True)
-        write_atomically(store / "settings.json", json.dumps(proposer.settings(), indent=2).encode())
+        if not (store / "settings.json").exists():
+            write_atomically(store / "settings.json", json.dumps(proposer.settings(), indent=2).encode())
         wanted = list(dict.fromkeys(os.path.abspath(path) for path in paths))
         known = _open_healthy(store)
         missing = [path for path in wanted if _find_current(known, path) is None]
@@ -143,6 +144,14 @@ class RegionCache:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+def default_cache_folder(root: Path) -> Path:
+    """Put the cache beside the data, or in the user's cache folder where the data is read-only."""
+    if os.access(root, os.W_OK):
+        return root / ".agnet_cache"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "agnet_vision" / root.resolve().as_posix().strip("/").replace("/", "-")
 
 
 def settings_folder(folder: Path | str, proposer: RegionProposer) -> Path:
