@@ -100,7 +100,11 @@ def parse_card(content: dict[str, Any], path: Path) -> Card:
     if unknown:
         raise ConfigError(f"{path}: unknown keys {sorted(unknown)}")
     files = tuple(RemoteFile(**{**f, "urls": tuple(f["urls"])}) for f in content.pop("files", ()))
-    counts = {split: tuple(values) for split, values in content.pop("counts", {}).items()}
+    per_class = len(content.get("classes", ()))
+    counts = {
+        split: (values,) * per_class if isinstance(values, int) else tuple(values)
+        for split, values in content.pop("counts", {}).items()
+    }
     for key in ("classes", "inside", "needs", "totals"):
         if key in content:
             content[key] = tuple(content[key])

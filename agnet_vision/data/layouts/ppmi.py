@@ -22,8 +22,8 @@ def read_ppmi(root: Path, classes: tuple[str, ...]) -> Listing:
         known.add(folder)
         for split, samples in listing.splits.items():
             samples += [Sample(path, label) for path in image_files(folder / split, listing)]
-    for parent in ("play_instrument", "with_instrument"):
-        for folder in class_folders(root / "norm_image" / parent) if (root / "norm_image" / parent).is_dir() else []:
+    for parent in (root / "norm_image" / "play_instrument", root / "norm_image" / "with_instrument"):
+        for folder in class_folders(parent):
             if folder not in known:
                 listing.report("extra_class", folder, "no such class in the card; it is left out")
     return listing
@@ -31,7 +31,7 @@ def read_ppmi(root: Path, classes: tuple[str, ...]) -> Listing:
 
 def _find(parent: Path, instrument: str) -> Path | None:
     """Find the folder of an instrument whatever way its name is joined."""
-    for folder in class_folders(parent) if parent.is_dir() else []:
+    for folder in class_folders(parent):
         if _letters(folder.name) == _letters(instrument):
             return folder
     return None

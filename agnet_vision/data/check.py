@@ -1,0 +1,173 @@
+"""Check a dataset on disk: counts against the card, every image decoded, no picture in two splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections import defaultdict
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from joblib import Parallel, delayed
+from rich.progress import track
+
+from agnet_vision.data.card import Card, load_card
+from agnet_vision.data.duplicates import Fingerprint, fingerprint, near_duplicates
+from agnet_vision.data.image import read_image
+from agnet_vision.data.listing import Listing, Problem, ProblemKind
+from agnet_vision.data.samples import read_listing
+from agnet_vision.errors import ImageReadError
+
+# These contradict no card: file systems differ, and some benchmarks hold such pictures as published.
+HARMLESS: frozenset[ProblemKind] = frozenset({"near_duplicate", "case_duplicate"})
+
+
+class Twins(NamedTuple):
+    """Two files of two splits that show the same picture, and how alike they are (1: the same bytes)."""
+
+    first: Path
+    second: Path
+    correlation: float
+
+
+class CheckResult(NamedTuple):
+    """What a check found.
+
+    Attributes:
+        splits: images per class in every official split.
+        problems: everything that is wrong, named with its path.
+        twins: pictures in two splits, the most alike first.
+    """
+
+    splits: dict[str, dict[str, int]]
+    problems: list[Problem]
+    twins: list[Twins]
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether nothing contradicts the card."""
+        return all(problem.kind in HARMLESS for problem in self.problems)
+
+    def write(self, path: Path) -> None:
+        """Write ``{"splits": ..., "problems": [{"kind", "path", "detail"}]}``, at once or not at all."""
+        content = {"splits": self.splits, "problems": [problem._asdict() for problem in self.problems]}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as stream:
+            json.dump(content, stream, indent=2, ensure_ascii=False)
+        os.replace(stream.name, path)
+
+
+class _Look(NamedTuple):
+    """What reading one file gave: its digest, and its fingerprint or why it has none."""
+
+    digest: str
+    fingerprint: Fingerprint | None
+    reason: str
+
+
+def check_dataset(
+    name: str,
+    root: Path | str | None = None,
+    *,
+    find_near_duplicates: bool = True,
+    workers: int | None = None,
+    show_progress: bool = True,
+    **options: Any,
+) -> CheckResult:
+    """Read every file of a dataset and compare what is there with its card.
+
+    Args:
+        name: of the dataset.
+        root: where it lies; None: ``datasets/<name>/data``.
+        find_near_duplicates: compare the pictures of every two splits.
+        workers: processes that read images; None: one a core.
+        show_progress: draw a bar on the terminal.
+        **options: of the dataset, as for ``read_samples``.
+
+    Raises:
+        DatasetNotFoundError: there is nothing to check.
+    """
+    listing = read_listing(name, root, **options)
+    _check_class_counts(load_card(name), listing, clean=bool(options.get("clean")))
+    paths = {split: [sample.path for sample in samples] for split, samples in listing.splits.items()}
+    every_path = list(dict.fromkeys(path for split in paths.values() for path in split))
+    jobs = Parallel(n_jobs=workers or -1, return_as="generator", batch_size=32)(delayed(_look)(p) for p in every_path)
+    looked = track(jobs, f"reading {name}", total=len(every_path), disable=not show_progress)
+    looks = dict(zip(every_path, looked, strict=True))
+    for path, look in looks.items():
+        if look.fingerprint is None:
+            listing.report("undecodable", path, look.reason)
+    twins = _same_bytes(listing, paths, looks)
+    if find_near_duplicates:
+        twins += _nearly_the_same(listing, paths, looks)
+    return CheckResult(listing.counts(), listing.problems, twins)
+
+
+def _look(path: Path) -> _Look:
+    """Read one file."""
+    try:
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        return _Look(digest, fingerprint(read_image(path)), "")
+    except ImageReadError as error:
+        return _Look(digest, None, error.reason)
+    except OSError as error:
+        return _Look("", None, error.strerror or str(error))
+
+
+def _check_class_counts(card: Card, listing: Listing, *, clean: bool) -> None:
+    """Record classes whose number of images is not the card's."""
+    counts = listing.counts()
+    for split, expected in card.counts.items():
+        for name, number in zip(card.classes, expected, strict=True):
+            _compare_count(listing, f"{split}/{name}", counts[split][name], number)
+    if not clean:
+        for name, number in zip(card.classes, card.totals, strict=bool(card.totals)):
+            _compare_count(listing, name, sum(split[name] for split in counts.values()), number)
+
+
+def _compare_count(listing: Listing, where: str, found: int, expected: int) -> None:
+    """Record one count that differs."""
+    if found != expected:
+        listing.report("wrong_count", where, f"{found:,} images, the card says {expected:,}")
+
+
+def _same_bytes(listing: Listing, paths: dict[str, list[Path]], looks: dict[Path, _Look]) -> list[Twins]:
+    """Record files of two splits that hold the same bytes."""
+    holders: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+    for split, members in paths.items():
+        for path in members:
+            if looks[path].digest:
+                holders[looks[path].digest].append((split, path))
+    twins = []
+    for members_of_digest in holders.values():
+        for (split, path), (other_split, other) in combinations(members_of_digest, 2):
+            if split != other_split and path != other:
+                listing.report("duplicate", other, f"{other_split}: the same bytes as {path} in {split}")
+                twins.append(Twins(path, other, 1.0))
+    return twins
+
+
+def _nearly_the_same(listing: Listing, paths: dict[str, list[Path]], looks: dict[Path, _Look]) -> list[Twins]:
+    """Record pictures of two splits that look nearly the same; the same bytes were recorded already."""
+    twins = []
+    for split, other_split in combinations(paths, 2):
+        first = [path for path in paths[split] if looks[path].fingerprint is not None]
+        second = [path for path in paths[other_split] if looks[path].fingerprint is not None]
+        pairs = near_duplicates(_prints(first, looks), _prints(second, looks))
+        for pair in pairs:
+            path, other = first[pair.first], second[pair.second]
+            if looks[path].digest != looks[other].digest:
+                detail = (
+                    f"{other_split}: nearly the same picture as {path} in {split} (correlation {pair.correlation:.3f})"
+                )
+                listing.report("near_duplicate", other, detail)
+                twins.append(Twins(path, other, pair.correlation))
+    return twins
+
+
+def _prints(paths: list[Path], looks: dict[Path, _Look]) -> list[Fingerprint]:
+    """Collect fingerprints."""
+    return [print_ for path in paths if (print_ := looks[path].fingerprint) is not None]

@@ -1,0 +1,64 @@
+"""Get a dataset, check it against its card, mend it.
+
+python tools/prepare_dataset.py dataset=food101 [dataset.root=...] [report=out.json]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from agnet_vision.data.card import load_card
+from agnet_vision.data.check import CheckResult
+from agnet_vision.data.contact_sheet import draw_sheet
+from agnet_vision.data.prepare import prepare_dataset
+from agnet_vision.errors import friendly_errors
+
+
+@hydra.main(version_base=None, config_path="../conf", config_name="prepare_dataset")
+def main(config: DictConfig) -> None:
+    """Prepare, report, and exit with 0 only when nothing contradicts the card."""
+    with friendly_errors():
+        options = dict(OmegaConf.to_container(config.dataset, resolve=True))
+        name = options.pop("name")
+        for about_splitting in ("val_fraction", "test_fraction"):
+            options.pop(about_splitting, None)
+        result = prepare_dataset(
+            name,
+            allow_download=config.download,
+            mend=config.mend,
+            find_near_duplicates=config.near_duplicates,
+            workers=config.workers,
+            show_progress=sys.stderr.isatty(),
+            **options,
+        )
+        if config.report is not None:
+            result.write(Path(config.report))
+        sheet = config.sheet or (config.report and Path(config.report).with_suffix(".png"))
+        if sheet and result.twins:
+            draw_sheet(result.twins, Path(sheet))
+            print(f"the {min(24, len(result.twins))} most alike pairs: {sheet}")
+    print_summary(name, result)
+    sys.exit(0 if result.agrees else 1)
+
+
+def print_summary(name: str, result: CheckResult) -> None:
+    """Print counts, the card's note and the first problems of every kind."""
+    card = load_card(name)
+    counts = ", ".join(f"{split} {sum(classes.values()):,}" for split, classes in result.splits.items())
+    print(f"{card.title}: {counts}")
+    if card.note:
+        print(f"note: {card.note}")
+    for kind, number in Counter(problem.kind for problem in result.problems).items():
+        print(f"{kind}: {number:,}")
+        for problem in [problem for problem in result.problems if problem.kind == kind][:3]:
+            print(f"  {problem}")
+    print("it agrees with its card" if result.agrees else "it does NOT agree with its card")
+
+
+if __name__ == "__main__":
+    main()
