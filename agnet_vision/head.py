@@ -19,6 +19,7 @@ from agnet_vision.layers import (
 from agnet_vision.structures import Regions, num_regions
 
 Variant = Literal["full", "no_attention", "backbone_only"]
+POOL_SIZE = 7  # paper
 
 
 class RegionDescription(NamedTuple):
@@ -57,7 +58,7 @@ class AGNetHead(nn.Module):
         *,
         num_clusters: int = 8,
         variant: Variant = "full",
-        pool_size: int = 7,
+        pool_size: int = POOL_SIZE,
         attention_units: int = 32,
         normalize_context: bool = True,
         dropout: float = 0.0,
@@ -101,9 +102,8 @@ class AGNetHead(nn.Module):
         if self.variant == "backbone_only":
             return self.classifier(feature_map.flatten(2).transpose(1, 2))
         description = self.describe(feature_map, regions)
-        batch, num_slots, bins, channels = description.features.shape
-        descriptor = torch.bmm(description.coefficients[:, None], description.features.flatten(2))
-        logits = self.classifier(descriptor.view(batch, bins, channels))
+        descriptor = torch.bmm(description.coefficients[:, None], description.features.flatten(2)).squeeze(1)
+        logits = self.classifier(descriptor.unflatten(1, description.features.shape[2:]))
         return (logits, description.attention) if return_attention else logits
 
     def describe(
@@ -114,10 +114,10 @@ class AGNetHead(nn.Module):
         Raises:
             ValueError: the map or the regions do not fit the head.
         """
-        self._check(feature_map, regions)
-        boxes, mask = regions
+        boxes, mask = self._check(feature_map, regions)
         if self.self_attention is not None:
             feature_map = self.self_attention(feature_map)
+        assert self.squeeze_excite is not None  # every variant with regions has it
         features = self.squeeze_excite(pool_regions(feature_map, boxes, self.pool_size))
         if self.region_attention is None:
             uniform = mask.to(features.dtype) / mask.sum(dim=1, keepdim=True)
@@ -126,10 +126,15 @@ class AGNetHead(nn.Module):
         coefficients, attention = self.region_attention(features.flatten(2), mask)
         return RegionDescription(features, coefficients, attention)
 
-    def _check(self, feature_map: Tensor, regions: Regions | None) -> None:
-        """Refuse shapes, types and devices that do not fit; values are not read, so nothing waits for the GPU."""
+    def _check(self, feature_map: Tensor, regions: Regions | None) -> Regions:
+        """Return the regions; refuse shapes, types and devices that do not fit."""
         if feature_map.ndim != 4 or feature_map.shape[1] != self.in_channels:
             raise ValueError(f"feature_map must be (B, {self.in_channels}, H, W), got {tuple(feature_map.shape)}")
+        if min(feature_map.shape[-2:]) < self.pool_size:
+            raise ValueError(
+                f"feature_map must be at least pool_size={self.pool_size} cells high and wide, got "
+                f"{tuple(feature_map.shape[-2:])}; use larger images, an earlier map or a smaller pool_size"
+            )
         if regions is None:
             raise ValueError(f"variant {self.variant!r} needs regions; RegionProposer makes them from the images")
         boxes, mask = regions
@@ -146,3 +151,4 @@ class AGNetHead(nn.Module):
                 f"regions must be on the map's device {feature_map.device}, got {boxes.device} and {mask.device}; "
                 "move them with regions.to(device)"
             )
+        return regions

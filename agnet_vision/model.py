@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from jaxtyping import Float
-from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
-from agnet_vision.head import AGNetHead, Variant
+from agnet_vision.backbone import TimmBackbone
+from agnet_vision.head import POOL_SIZE, AGNetHead, Variant
 from agnet_vision.layers import Attention
 from agnet_vision.regions import RegionProposer
 from agnet_vision.structures import Regions
@@ -25,10 +26,19 @@ class AGNet(nn.Module):
         num_clusters: kappa, the number of primary regions; 8 (paper).
         variant: see ``AGNetHead``.
         pretrained: load timm's pretrained weights into the backbone.
-        backbone_kwargs: passed on to ``timm.create_model`` (``output_stride``, ``drop_path_rate``, ``pad_type`` ...).
-        head_kwargs: passed on to ``AGNetHead`` (``pool_size``, ``normalize_context``, ``dropout`` ...).
+        taps: None for the backbone's last map (paper), or the stages whose maps the head reads, ``(-2,)`` or ``(-2, -1)``: see
+            ``TimmBackbone``.
+        backbone_kwargs: passed on to ``timm.create_model`` (``in_chans``, ``output_stride``, ``drop_path_rate`` ...).
+        head_kwargs: passed on to ``AGNetHead`` (``pool_size``, ``normalize_context``, ``dropout`` ...). Where the
+            map at ``data_config``'s input size is smaller than the paper's 7 x 7 grid, ``pool_size`` is its side (ours).
         classes: names of the classes in the order of the logits; they travel with the weights.
         proposer: makes the regions when ``forward`` gets none; by default SIFT with this kappa.
+
+    Attributes:
+        data_config: input size, interpolation, mean and std the backbone was trained with, as timm names them.
+
+    Raises:
+        ValueError: an option does not fit the others.
     """
 
     def __init__(
@@ -39,28 +49,31 @@ class AGNet(nn.Module):
         num_clusters: int = 8,
         variant: Variant = "full",
         pretrained: bool = False,
-        backbone_kwargs: dict[str, Any] | None = None,
-        head_kwargs: dict[str, Any] | None = None,
-        classes: tuple[str, ...] | None = None,
+        taps: Sequence[int] | None = None,
+        backbone_kwargs: Mapping[str, Any] | None = None,
+        head_kwargs: Mapping[str, Any] | None = None,
+        classes: Sequence[str] | None = None,
         proposer: RegionProposer | None = None,
     ) -> None:
         super().__init__()
         if classes is not None and len(classes) != num_classes:
             raise ValueError(f"classes must name all {num_classes} classes, got {len(classes)} names")
-        self.backbone = timm.create_model(
-            backbone, pretrained=pretrained, num_classes=0, global_pool="", **(backbone_kwargs or {})
-        )
+        if proposer is not None and proposer.num_clusters != num_clusters:
+            raise ValueError(f"proposer must have num_clusters={num_clusters}, got {proposer.num_clusters}")
+        self.backbone_name, self.taps = backbone, tuple(taps) if taps is not None else None
+        self.backbone_kwargs, self.head_kwargs = dict(backbone_kwargs or {}), dict(head_kwargs or {})
+        self.backbone = TimmBackbone(backbone, pretrained=pretrained, taps=taps, options=self.backbone_kwargs)
+        head_options = {"pool_size": min(POOL_SIZE, *self.backbone.map_size), **self.head_kwargs}
         self.head = AGNetHead(
-            self.backbone.num_features, num_classes, num_clusters=num_clusters, variant=variant, **(head_kwargs or {})
+            self.backbone.channels, num_classes, num_clusters=num_clusters, variant=variant, **head_options
         )
-        self.backbone_name, self.backbone_kwargs, self.head_kwargs = backbone, backbone_kwargs or {}, head_kwargs or {}
         self.classes = tuple(classes) if classes is not None else None
-        self.data_config = resolve_model_data_config(self.backbone)
+        self.data_config = self.backbone.data_config()
         self.proposer = proposer or RegionProposer(num_clusters=num_clusters)
 
     def forward(
         self,
-        images: Float[Tensor, "batch 3 image_height image_width"],
+        images: Float[Tensor, "batch in_channels image_height image_width"],
         regions: Regions | None = None,
         return_attention: bool = False,
     ) -> Float[Tensor, "batch classes"] | tuple[Float[Tensor, "batch classes"], Attention]:
@@ -70,21 +83,85 @@ class AGNet(nn.Module):
             images: normalised with ``data_config``'s mean and std.
             regions: boxes and mask; without them they are proposed from the images here: correct, but slow.
             return_attention: also return importance (B, R) and pairwise (B, R, R).
+
+        Raises:
+            ValueError: images or regions do not fit the model; see ``AGNetHead``.
         """
         if regions is None and self.head.variant != "backbone_only":
             regions = self.propose(images)
         return self.head(self.forward_features(images), regions, return_attention)
 
     def forward_features(
-        self, images: Float[Tensor, "batch 3 image_height image_width"]
+        self, images: Float[Tensor, "batch in_channels image_height image_width"]
     ) -> Float[Tensor, "batch channels height width"]:
         """Compute the backbone's map."""
-        return self.backbone.forward_features(images)
+        return self.backbone(images)
 
     @torch.no_grad()
-    def propose(self, images: Float[Tensor, "batch 3 image_height image_width"]) -> Regions:
-        """Propose regions for normalised images, on their device."""
+    def propose(self, images: Float[Tensor, "batch in_channels image_height image_width"]) -> Regions:
+        """Propose regions for normalised images, on their device.
+
+        Raises:
+            ValueError: the images are neither RGB nor grey.
+        """
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise ValueError(
+                f"regions are proposed from (B, 3 or 1, H, W) images, got {tuple(images.shape)}; pass regions"
+            )
         mean = images.new_tensor(self.data_config["mean"])[:, None, None]
         std = images.new_tensor(self.data_config["std"])[:, None, None]
-        pixels = ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
-        return self.proposer(list(pixels.permute(0, 2, 3, 1).cpu().numpy())).to(images.device)
+        pixels = ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1)
+        return self.proposer(list(pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy())).to(images.device)
+
+    def config(self) -> dict[str, Any]:
+        """Return what it takes to rebuild the network and to prepare its input, as plain JSON types."""
+        return {
+            "backbone": self.backbone.architecture,
+            "backbone_kwargs": self.backbone_kwargs,
+            "taps": list(self.taps) if self.taps is not None else None,
+            "head_kwargs": self.head_kwargs,
+            "num_classes": self.head.num_classes,
+            "num_clusters": self.head.num_clusters,
+            "variant": self.head.variant,
+            "classes": list(self.classes) if self.classes is not None else None,
+            "data_config": {k: list(v) if isinstance(v, tuple) else v for k, v in self.data_config.items()},
+            "regions": self.proposer.settings(),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> AGNet:
+        """Build the network that ``config()`` described, with fresh weights; nothing is downloaded or read from disk.
+
+        Raises:
+            ValueError: an entry is missing, unknown or not allowed.
+        """
+        expected = {*_PLAIN, "data_config", "regions"}
+        if set(config) != expected:
+            raise ValueError(f"config must have exactly {sorted(expected)}, got {sorted(config)}")
+        reaching_out = sorted(_REACHING_OUT & set(config["backbone_kwargs"]))
+        if ":" in config["backbone"] or reaching_out:
+            raise ValueError(
+                f"config must name a timm architecture and no files, got backbone {config['backbone']!r} with {reaching_out}"
+            )
+        model = cls(**{k: config[k] for k in _PLAIN}, proposer=RegionProposer.from_settings(config["regions"]))
+        model.data_config = {k: tuple(v) if isinstance(v, list) else v for k, v in config["data_config"].items()}
+        return model
+
+    def save_pretrained(self, folder: Path | str, *, metrics: Mapping[str, float] | None = None) -> None:
+        """Write weights, configuration and a model card; see ``agnet_vision.hub``."""
+        from agnet_vision.hub import save_pretrained  # hub builds on this file
+
+        save_pretrained(self, folder, metrics=metrics)
+
+
+# What config() takes over from the constructor as it stands.
+_PLAIN = ("backbone", "backbone_kwargs", "taps", "head_kwargs", "num_classes", "num_clusters", "variant", "classes")
+# Arguments of timm.create_model that read files or the network: a configuration from a stranger may not have them.
+_REACHING_OUT = {
+    "checkpoint_path",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "pretrained_strict",
+    "cache_dir",
+}

@@ -45,12 +45,12 @@ def test_value_loop(feature_map: torch.Tensor, normalize_context: bool) -> None:
 
 @pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
 def test_shape(variant: str, feature_map: torch.Tensor) -> None:
-    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant)
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3)
     assert head(feature_map, random_regions(3, CLUSTERS)).shape == (3, 5)
 
 
 def test_no_attention_is_the_mean_of_valid_regions(feature_map: torch.Tensor) -> None:
-    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant="no_attention").eval()
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant="no_attention", pool_size=3).eval()
     description = head.describe(feature_map, random_regions(3, CLUSTERS, masked=4))
     assert description.coefficients[0].tolist() == pytest.approx([0] * 4 + [1 / 3] * 3)
 
@@ -89,7 +89,7 @@ def test_only_the_whole_image(feature_map: torch.Tensor) -> None:
 def test_gradient_reaches_every_parameter(feature_map: torch.Tensor) -> None:
     """Two steps, because delta starts at zero. The importance bias is outside: a softmax is blind to a constant."""
     torch.manual_seed(0)
-    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS)
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, pool_size=3)
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
@@ -118,6 +118,8 @@ def test_raises_on_input(feature_map: torch.Tensor) -> None:
     head, regions = trained_head(), random_regions(3, CLUSTERS)
     with pytest.raises(ValueError, match=r"feature_map must be \(B, 32, H, W\)"):
         head(feature_map[:, :7], regions)
+    with pytest.raises(ValueError, match=r"at least pool_size=3 cells high and wide, got \(2, 6\)"):
+        head(feature_map[:, :, :2], regions)
     with pytest.raises(ValueError, match="needs regions"):
         head(feature_map)
     with pytest.raises(ValueError, match="num_clusters=3"):
@@ -125,4 +127,4 @@ def test_raises_on_input(feature_map: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="mask bool"):
         head(feature_map, Regions(regions.boxes, regions.mask.float()))  # a NamedTuple does not check its fields
     with pytest.raises(ValueError, match="only variant 'full'"):
-        AGNetHead(CHANNELS, 5, variant="backbone_only")(feature_map, return_attention=True)
+        AGNetHead(CHANNELS, 5, variant="backbone_only", pool_size=3)(feature_map, return_attention=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 from agnet_vision.model import AGNet
+from agnet_vision.regions import RegionProposer
 from agnet_vision.structures import Regions, num_regions
 from tests.conftest import random_regions
 
@@ -41,7 +44,7 @@ def test_parameter_count(variant: str, learnable: int, keras: int) -> None:
 @pytest.fixture(scope="module")
 def model() -> AGNet:
     torch.manual_seed(0)
-    return AGNet("test_resnet", num_classes=5, num_clusters=3).eval()
+    return AGNet("test_resnet", num_classes=5, num_clusters=3, head_kwargs={"pool_size": 2}).eval()
 
 
 def test_shape(model: AGNet) -> None:
@@ -66,3 +69,28 @@ def test_proposes_regions_when_none_are_given(model: AGNet) -> None:
 def test_raises_on_class_names() -> None:
     with pytest.raises(ValueError, match="classes must name all 5 classes, got 2 names"):
         AGNet("test_resnet", num_classes=5, classes=("a", "b"))
+
+
+def test_value_config() -> None:
+    """The configuration survives JSON and rebuilds the same network."""
+    proposer = RegionProposer(detector="orb", num_clusters=3)
+    model = AGNet("test_resnet", 2, num_clusters=3, taps=(-2,), classes=("a", "b"), proposer=proposer)
+    rebuilt = AGNet.from_config(json.loads(json.dumps(model.config())))
+    assert rebuilt.config() == model.config()
+    assert rebuilt.data_config == model.data_config
+    assert [p.shape for p in rebuilt.parameters()] == [p.shape for p in model.parameters()]
+
+
+@pytest.mark.parametrize(
+    "change", [{"backbone": "hf-hub:someone/something"}, {"backbone_kwargs": {"checkpoint_path": "x.pth"}}, {"more": 1}]
+)
+def test_raises_on_config(change: dict) -> None:
+    """A configuration from a stranger cannot make the library read files or the network."""
+    config = AGNet("test_resnet", 2, num_clusters=2).config()
+    with pytest.raises(ValueError, match="config must"):
+        AGNet.from_config({**config, **change})
+
+
+def test_raises_on_proposer() -> None:
+    with pytest.raises(ValueError, match="proposer must have num_clusters=3, got 4"):
+        AGNet("test_resnet", 2, num_clusters=3, proposer=RegionProposer(num_clusters=4))
