@@ -31,7 +31,7 @@ def generate_demo(
     root: Path | str,
     *,
     seed: int = 0,
-    num_train: int = 1440,
+    num_train: int = 1800,
     num_val: int = 240,
     num_test: int = 480,
     image_size: int = 128,
@@ -84,10 +84,14 @@ def _is_present(root: Path, settings: dict[str, int]) -> bool:
     marker = root / _MARKER
     if not marker.is_file():
         raise DatasetError(f"the demo set goes into a folder of its own, but {root} holds other files: {cure}")
-    if (found := json.loads(marker.read_text())) != settings:
+    try:
+        found = json.loads(marker.read_text())
+    except ValueError as error:
+        raise DatasetError(f"{marker} cannot be read ({error}): {cure}") from error
+    if found != settings:
         raise DatasetError(f"{root} holds another demo set ({found} instead of {settings}): {cure}")
     for split in _SPLITS:
-        if (there := sum(1 for _ in root.glob(f"{split}/*/*.jpg"))) != settings[f"{split}"]:
+        if (there := sum(1 for _ in root.glob(f"{split}/*/*.jpg"))) != settings[split]:
             raise DatasetError(f"{root / split} should hold {settings[split]} pictures, found {there}: {cure}")
     return True
 

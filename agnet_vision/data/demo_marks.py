@@ -32,7 +32,7 @@ def box(x: Plane, y: Plane, half_width: float, half_height: float) -> Plane:
 
 
 def _bar(x: Plane, y: Plane) -> Plane:
-    return box(x, y, 1.0, 0.26)
+    return box(x, y, 0.9, 0.32)
 
 
 def _chevron(x: Plane, y: Plane) -> Plane:

@@ -89,7 +89,7 @@ def paint_scene(rng: np.random.Generator, mark: str, *, image_size: int) -> UInt
         _drop_litter(canvas, rng)
     for _ in range(rng.integers(1, 4)):
         _drop_twig(canvas, rng)
-    for _ in range(2):
+    for _ in range(rng.integers(0, 3)):
         _drop_marked_pebble(canvas, rng)
     # The camera focuses on the beetle.
     soften(canvas.rgb, image_size / 128 * rng.uniform(0.2, 1.3))
@@ -172,7 +172,7 @@ def _paint_mark(canvas: Canvas, mark: str, center: Point, turn: float, scale: fl
 
 def _draw_beetle(canvas: Canvas, rng: np.random.Generator, mark: str) -> None:
     """Draw the beetle; ``mark`` goes on one wing cover, freckles on the other."""
-    center, angle, scale = _point(rng, 0.36, 0.64), rng.uniform(0, 2 * math.pi), rng.uniform(0.24, 0.33)
+    center, angle, scale = _point(rng, 0.38, 0.62), rng.uniform(0, 2 * math.pi), rng.uniform(0.27, 0.35)
     shell, paint, gloss = _pick(rng, _SHELLS), _pick(rng, _PAINTS), rng.uniform(0.15, 0.6)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]) * scale
     _draw_limbs(canvas, rng, turn, center, shell * 0.45)
@@ -187,7 +187,7 @@ def _draw_beetle(canvas: Canvas, rng: np.random.Generator, mark: str) -> None:
     side = (-1, 1)[rng.integers(2)]
     bright = paint * diffuse(facing)
     at = _place(side * rng.uniform(0.29, 0.34), rng.uniform(-0.12, 0.5), turn, center)
-    _paint_mark(canvas, mark, at, rng.uniform(0, 2 * math.pi), scale * rng.uniform(0.16, 0.2), bright)
+    _paint_mark(canvas, mark, at, rng.uniform(0, 2 * math.pi), scale * rng.uniform(0.19, 0.22), bright)
     for _ in range(rng.integers(2, 6)):
         at = _place(-side * rng.uniform(0.15, 0.45), rng.uniform(-0.25, 0.6), turn, center)
         width, height = rng.uniform(0.03, 0.075) * scale, rng.uniform(0.03, 0.1) * scale
