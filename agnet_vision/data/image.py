@@ -1,26 +1,34 @@
-"""A file on disk -> an 8-bit RGB array; the only place where images are decoded."""
+"""A file on disk -> an 8-bit RGB array; the only place where images are decoded.
+
+Ordinary JPEGs go through OpenCV, 1.3 to 2.3 times as fast as Pillow and equal to it bit by bit; everything else, and every
+JPEG that looks cut off, goes through Pillow, which knows more formats and refuses damaged ones (docs/benchmarks, decode).
+"""
 
 from __future__ import annotations
 
 import struct
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from agnet_vision.errors import ImageReadError
 
-MAX_PIXELS = (
-    80_000_000  # ours: above the largest photographs of the six benchmarks, below Pillow's own alarm (89 million)
-)
+# Ours: above the largest photographs of the six benchmarks (63 million), below Pillow's own alarm (89 million).
+MAX_PIXELS = 80_000_000
 
-# What Pillow's decoders raise on damaged files, apart from OSError.
 _DECODER_ERRORS = (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, ZeroDivisionError)
+_EXIF_ORIENTATION = 0x0112
+_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
-def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "height width 3"]:
+def read_image(
+    path: Path | str, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
+) -> UInt8[np.ndarray, "height width 3"]:
     """Decode an image file into a contiguous 8-bit RGB array.
 
     The EXIF orientation is applied; palettes, grey, CMYK and 16-bit images are converted (16-bit values keep their high
@@ -28,22 +36,23 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.nd
 
     Args:
         path: any format Pillow reads.
+        min_side: lets a JPEG be decoded at 1/2, 1/4 or 1/8 of its size, the shorter side staying at least this long.
+            Faster for large photographs, but positions measured in the full picture no longer fit. None: full size (ours).
         max_pixels: refuse larger images before they are decoded (ours; a decompression bomb would take the memory).
 
     Raises:
         ImageReadError: no such file, not an image, truncated, or too large.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow's remarks on odd metadata; its size alarm is replaced by max_pixels
-            with Image.open(path) as image:
-                _check_size(path, image.size, max_pixels)
+        with open(path, "rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; max_pixels replaces its size alarm
+            image = Image.open(stream)
+            _check_size(path, image.size, max_pixels)
+            pixels = _decode_jpeg(stream, image, min_side) if image.format in ("JPEG", "MPO") else None
+            if pixels is None:
                 image.load()
-                return np.ascontiguousarray(_to_rgb(path, ImageOps.exif_transpose(image)))
-    except ImageReadError:
-        raise
+                pixels = _to_rgb(path, image)
+            return np.ascontiguousarray(_upright(pixels, _orientation(image)))
     except FileNotFoundError as error:
         raise ImageReadError(path, "no such file") from error
     except UnidentifiedImageError as error:
@@ -55,12 +64,28 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.nd
 
 
 def _check_size(path: Path | str, size: tuple[int, int], max_pixels: int) -> None:
-    """Refuse images that are empty or too large to decode."""
+    """Refuse images that are too large to decode."""
     width, height = size
-    if width * height == 0:
-        raise ImageReadError(path, f"it is empty ({width} x {height} pixels)")
     if width * height > max_pixels:
         raise ImageReadError(path, f"{width} x {height} is more than {max_pixels:,} pixels")
+
+
+def _decode_jpeg(
+    stream: BinaryIO, image: Image.Image, min_side: int | None
+) -> UInt8[np.ndarray, "height width 3"] | None:
+    """Decode an ordinary JPEG with OpenCV; None for one that Pillow should judge (CMYK, or without its end marker)."""
+    if image.mode not in ("RGB", "L"):
+        return None
+    position = stream.tell()
+    stream.seek(0)
+    content = stream.read()
+    stream.seek(position)
+    if not content.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return None
+    factors = [factor for factor in _REDUCED if min_side is not None and min(image.size) // factor >= min_side]
+    flag = _REDUCED[max(factors)] if factors else cv2.IMREAD_COLOR
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
 
 
 def _to_rgb(path: Path | str, image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
@@ -76,3 +101,32 @@ def _to_rgb(path: Path | str, image: Image.Image) -> UInt8[np.ndarray, "height w
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return np.array(image.convert("RGB"))
+
+
+def _orientation(image: Image.Image) -> int:
+    """Read how the camera was held; a picture with broken metadata is taken as it is."""
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except (OSError, *_DECODER_ERRORS):
+        return 1
+
+
+def _upright(pixels: UInt8[np.ndarray, "h w 3"], orientation: int) -> UInt8[np.ndarray, "height width 3"]:
+    """Turn a picture the way its EXIF orientation says."""
+    match orientation:
+        case 2:
+            return pixels[:, ::-1]
+        case 3:
+            return pixels[::-1, ::-1]
+        case 4:
+            return pixels[::-1]
+        case 5:
+            return pixels.transpose(1, 0, 2)
+        case 6:
+            return np.rot90(pixels, -1)
+        case 7:
+            return pixels[::-1, ::-1].transpose(1, 0, 2)
+        case 8:
+            return np.rot90(pixels)
+        case _:
+            return pixels

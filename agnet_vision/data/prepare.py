@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,21 @@ def prepare_dataset(
     """
     card = load_card(name)
     root = Path(root) if root is not None else default_root(name)
-    settings = {"find_near_duplicates": find_near_duplicates, "workers": workers, "show_progress": show_progress}
+    check = partial(
+        check_dataset,
+        name,
+        root,
+        find_near_duplicates=find_near_duplicates,
+        workers=workers,
+        show_progress=show_progress,
+        **options,
+    )
     if card.files and not _is_there(card, root):
         _get(card, root, allow_download=allow_download, show_progress=show_progress)
-    result = check_dataset(name, root, **settings, **options)
+    result = check()
     if mend and card.files and any(problem.kind in MENDABLE for problem in result.problems):
         _get(card, root, allow_download=allow_download, show_progress=show_progress)
-        result = check_dataset(name, root, **settings, **options)
+        result = check()
     return result
 
 

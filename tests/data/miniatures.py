@@ -1,0 +1,129 @@
+"""Write a miniature of every official layout, traps included: a few tiny pictures, the publishers' names."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from agnet_vision.data.card import datasets_folder
+
+
+def write_picture(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> Path:
+    """Write a smooth random picture: unlike any of another seed, alike under recompression."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def write_pictures(paths: Iterable[Path], first_seed: int = 0) -> None:
+    """Write one different picture a path."""
+    for seed, path in enumerate(paths, start=first_seed):
+        write_picture(path, seed)
+
+
+def classes_of(name: str) -> list[str]:
+    """Read the class names straight from the card's YAML."""
+    return yaml.safe_load((datasets_folder() / name / "card.yaml").read_text())["classes"]
+
+
+def aucd_v1(root: Path) -> None:
+    """Two images a class and split; the leading /distracted.driver is not on disk, and one listed file is missing."""
+    top, number = root / "v1_cam1_no_split", 0
+    for split in ("Train", "Test"):
+        rows = []
+        for label, name in enumerate(classes_of("aucd_v1")):
+            for _ in range(2):
+                number += 1
+                write_picture(top / name / f"{number}.jpg", number)
+                rows.append((f"/distracted.driver/{name}/{number}.jpg", label))
+        with (top / f"{split}_data_list.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows([("Image", "Label"), *rows])
+    (top / "Drive Safe" / "2.jpg").unlink()
+
+
+def aucd_v2(root: Path, folder: str = "v2_cam1_cam2_ split_by_driver") -> None:
+    """Two images a camera, split and class, and the driver who is in both splits (images 322 and 415 of 320..416)."""
+    top, number = root / folder, 0
+    for camera in ("Camera 1", "Camera 2"):
+        for split in ("train", "test"):
+            for label in range(10):
+                for _ in range(2):
+                    number += 1
+                    write_picture(top / camera / split / f"c{label}" / f"{1000 + number}.jpg", number)
+    write_pictures((top / "Camera 1" / "test" / "c0" / f"{n}.jpg" for n in (321, 322, 415, 416)), 500)
+
+
+def stanford40(root: Path) -> None:
+    """One image a class and split; Windows line ends in one list; the unused train.txt, test.txt and actions.txt."""
+    for label, name in enumerate(classes_of("stanford40")):
+        for i, split in enumerate(("train", "test")):
+            write_picture(root / "JPEGImages" / f"{name}_{i + 1:03d}.jpg", 2 * label + i)
+            (root / "ImageSplits").mkdir(exist_ok=True)
+            end = "\r\n" if label == 0 else "\n"
+            (root / "ImageSplits" / f"{name}_{split}.txt").write_bytes(f"{name}_{i + 1:03d}.jpg{end}".encode())
+    for name in ("train", "test", "actions"):
+        (root / "ImageSplits" / f"{name}.txt").write_text("unused\n")
+
+
+def ppmi(root: Path) -> None:
+    """One image a class and split; the French horn written in one word, as nobody promised otherwise."""
+    number = 0
+    for name in classes_of("ppmi"):
+        kind, _, instrument = name.partition("_")
+        for split in ("train", "test"):
+            number += 1
+            folder = root / "norm_image" / f"{kind}_instrument" / instrument.replace("_", "") / split
+            write_picture(folder / f"ppmi_{number}.jpg", number)
+    (root / "README").write_text("of the archive\n")
+
+
+def food101(root: Path) -> None:
+    """One image a class and split, in the folder the archive unpacks into; lists as text and JSON, and the class names."""
+    top, names = root / "food-101", classes_of("food101")
+    (top / "meta").mkdir(parents=True)
+    for number, split in enumerate(("train", "test")):
+        lines = [f"{name}/{1000 * (number + 1) + label}" for label, name in enumerate(names)]
+        write_pictures((top / "images" / f"{line}.jpg" for line in lines), 200 * number)
+        (top / "meta" / f"{split}.txt").write_text("\n".join(lines) + "\n")
+        (top / "meta" / f"{split}.json").write_text(json.dumps(lines))
+    (top / "meta" / "classes.txt").write_text("\n".join(names) + "\n")
+
+
+def caltech256(root: Path, per_class: int = 62) -> None:
+    """A few images of every class (links to a handful of files), clutter, RENAME2 and the folder greg."""
+    top = root / "256_ObjectCategories"
+    sources = [write_picture(root / "sources" / f"{i}.jpg", i) for i in range(4)]
+    for label, name in enumerate([*classes_of("caltech256"), "257.clutter"]):
+        (top / name).mkdir(parents=True)
+        for number in range(1, per_class + 1):
+            (top / name / f"{name[:3]}_{number:04d}.jpg").hardlink_to(sources[label % 4])
+    (top / "198.spider" / "RENAME2").write_text("a stray script\n")
+    write_picture(top / "056.dog" / "greg" / "vision309" / "056_0001.jpg")
+
+
+def folder(root: Path, *, split: bool = True, per_class: int = 6) -> None:
+    """Three classes, one of them in another script."""
+    number = 0
+    for part in ("train", "val", "test") if split else ("",):
+        for name in ("ant", "bee", "шмель"):
+            for _ in range(per_class):
+                number += 1
+                write_picture(root / part / name / f"{number:03d}.png", number)
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "aucd_v1": aucd_v1,
+    "aucd_v2": aucd_v2,
+    "stanford40": stanford40,
+    "ppmi": ppmi,
+    "food101": food101,
+    "caltech256": caltech256,
+    "folder": folder,
+}
