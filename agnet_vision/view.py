@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from agnet_vision.data.transforms import Transform, build_transform
+from agnet_vision.data.transforms import Transform, evaluation_transform
 from agnet_vision.model import AGNet
 from agnet_vision.regions import RegionProposer, boxes_from_keypoints, union_boxes
 from agnet_vision.structures import Keypoints, Regions
@@ -37,23 +37,6 @@ class View(NamedTuple):
     input: Float[Tensor, "3 side side"]
     regions: Regions
     num_clusters: int
-
-
-def evaluation_transform(data_config: dict[str, Any]) -> Transform:
-    """Build the transform of evaluation from a timm data configuration (``input_size``, ``crop_pct``, ``crop_mode`` ...).
-
-    ``crop_mode="squash"`` squeezes the photograph to a square, anything else keeps its shape and crops the centre.
-    """
-    side, crop = data_config["input_size"][-1], data_config.get("crop_pct") or 1.0
-    return build_transform(
-        False,
-        side,
-        "paper" if data_config.get("crop_mode") == "squash" else "modern",
-        mean=data_config["mean"],
-        std=data_config["std"],
-        interpolation=data_config.get("interpolation", "bilinear"),
-        crop_fraction=min(crop, 1.0),
-    )
 
 
 def take_view(model: AGNet, image: UInt8[np.ndarray, "height width 3"], proposer: RegionProposer | None = None) -> View:
