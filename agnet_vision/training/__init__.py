@@ -1,0 +1,1 @@
+"""Training and evaluation: Lightning connects what the rest of the package computes."""

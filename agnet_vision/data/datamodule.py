@@ -1,0 +1,150 @@
+"""AGNetDataModule: sample table -> region cache -> loaders for training, validation and test."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from joblib import cpu_count
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from agnet_vision.data.dataset import RegionDataset, collate
+from agnet_vision.data.region_cache import RegionCache, default_cache_folder
+from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
+from agnet_vision.data.samples import SampleTable
+from agnet_vision.data.transforms import Transform
+from agnet_vision.errors import AGNetError
+from agnet_vision.regions import RegionProposer
+
+
+class AGNetDataModule(pl.LightningDataModule):
+    """Loaders over the three splits of a dataset.
+
+    Every image is read once before the first epoch, when its keypoints are computed, so an unreadable one stops the run
+    there, by name. (Controls and ``backbone_only`` need no keypoints; there it is found when its batch comes.)
+
+    Args:
+        table: the labelled files.
+        train_transform: with augmentation.
+        eval_transform: without.
+        proposer: decides where regions come from; None: batches have no regions.
+        cache_folder: where labelled keypoints are kept; None: ``.agnet_cache`` beside the data, or where that cannot be
+            written, in the user's cache folder.
+        batch_size: per process.
+        workers: loader processes; None: one a core, 8 at most; 0: load in the main process.
+        sampler: ``"shuffle"``, or ``"balanced"``: each class equally often.
+        seed: of order and augmentation.
+    """
+
+    def __init__(
+        self,
+        table: SampleTable,
+        train_transform: Transform,
+        eval_transform: Transform,
+        proposer: RegionProposer | None,
+        *,
+        cache_folder: Path | None = None,
+        batch_size: int = 32,
+        workers: int | None = None,
+        sampler: Order = "shuffle",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.table, self.proposer = table, proposer
+        self.transforms = {"train": train_transform, "val": eval_transform, "test": eval_transform}
+        self.cache_folder = cache_folder
+        self.batch_size, self.sampler, self.seed = batch_size, sampler, seed
+        self.workers = min(8, cpu_count()) if workers is None else workers
+        self.splits: tuple[str, ...] = ("train", "val", "test")
+        self._cache: RegionCache | None = None
+
+    def prepare_data(self) -> None:
+        """Compute the keypoints of all images that have none stored; Lightning calls this on one process a node."""
+        self._open_cache()
+
+    def setup(self, stage: str) -> None:
+        """Open the cache on every process."""
+        if self._cache is None:
+            self._open_cache()
+
+    def class_counts(self) -> list[int]:
+        """Count the training samples of each class."""
+        labels = [sample.label for sample in self.table.splits["train"]]
+        return np.bincount(labels, minlength=len(self.table.classes)).tolist()
+
+    def train_dataloader(self) -> EpochLoader:
+        """Shuffle or balance, and augment."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> EpochLoader:
+        """Go through the held-out samples in order."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> EpochLoader:
+        """Go through the test samples in order."""
+        return self._loader("test")
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
+        """Raise, in the main process, what a worker could not read."""
+        if isinstance(batch, AGNetError):
+            raise batch
+        return batch
+
+    def _open_cache(self) -> None:
+        """Read the stored keypoints of all splits in use, computing what is missing."""
+        if self.proposer is None or self.proposer.source != "keypoints":
+            return
+        folder = self.cache_folder or default_cache_folder(self.table.root)
+        paths = [sample.path for split in self.splits for sample in self.table.splits[split]]
+        self._cache = RegionCache.build(paths, self.proposer, folder, workers=max(1, self.workers))
+
+    def _loader(self, split: str) -> EpochLoader:
+        train = split == "train"
+        samples = self.table.splits[split]
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        dataset = RegionDataset(
+            samples, self.transforms[split], self.proposer, cache=self._cache, seed=self.seed, frozen=not train
+        )
+        order: Order = self.sampler if train else "sequential"
+        labels = [sample.label for sample in samples]
+        sampler = EpochSampler(labels, order, seed=self.seed, rank=rank, world_size=world_size)
+        return EpochLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            collate_fn=collate,
+            # A last batch of one image would stop batch norm; a set smaller than one batch is kept.
+            drop_last=train and len(sampler) >= self.batch_size,
+            num_workers=self.workers,
+            multiprocessing_context=_worker_context() if self.workers else None,
+            worker_init_fn=_start_worker if self.workers else None,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # Without its own generator the loader would draw from the global one, and a resumed run would go another way.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+def _worker_context() -> multiprocessing.context.BaseContext:
+    """Choose a way to start workers that never forks this process: torch's threads do not survive a fork."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # The server imports once; each worker is then a fork of it, ready in milliseconds.
+    context.set_forkserver_preload(["agnet_vision.data.dataset"])
+    return context
+
+
+def _start_worker(worker: int) -> None:
+    """Keep a worker to one thread, and leave Ctrl-C to the main process."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,187 @@
+"""Augmentation that moves an image and its keypoints together; the only file that knows albumentations.
+
+Points go in and come out in the continuous coordinates of ``structures``; albumentations puts the centre of pixel (0, 0) at
+the origin, so they are shifted by half a pixel on the way in and back on the way out. Crops, flips, rotations and scalings
+are exact that way; its resize scales about the centre of the first pixel instead of the corner, which is off by half a pixel
+of the shrunken image at most. Points that leave the frame stay in the arrays: ``boxes_from_keypoints`` drops them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+# albumentations asks the network for a newer release when it is imported, unless it is told not to.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+Preset = Literal["modern", "paper", "none"]
+PRESETS: tuple[str, ...] = ("modern", "paper", "none")
+INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+CROP_FRACTION = 0.875  # paper: 224 of 256
+ROTATION_DEGREES = 15  # paper
+SCALE_RANGE = (0.85, 1.15)  # paper
+CROP_AREA = (
+    0.35,
+    1.0,
+)  # ours: milder than the usual (0.08, 1), which cuts away the small parts that tell classes apart
+COLOUR_STRENGTH = 0.3  # ours
+
+
+class Transformed(NamedTuple):
+    """An image ready for the network, and its points.
+
+    Attributes:
+        image: normalised; channels first.
+        xy: points in pixels of that image, some of them possibly outside its frame.
+        group: their labels, as they were.
+    """
+
+    image: Float[Tensor, "3 height width"]
+    xy: Float[np.ndarray, "points 2"]
+    group: Int[np.ndarray, " points"]
+
+
+class Transform:
+    """An albumentations pipeline that speaks continuous coordinates, ends in a normalised tensor and takes a seed a call."""
+
+    def __init__(self, steps: Sequence[A.BasicTransform], mean: Sequence[float], std: Sequence[float]) -> None:
+        keypoints = A.KeypointParams(format="xy", remove_invisible=False)
+        self.pipeline = A.Compose(list(steps), keypoint_params=keypoints, seed=0)
+        self.mean, self.std = np.asarray(mean, dtype=np.float32) * 255, np.asarray(std, dtype=np.float32) * 255
+
+    def __call__(
+        self,
+        image: UInt8[np.ndarray, "height width 3"],
+        xy: Float[np.ndarray, "points 2"],
+        group: Int[np.ndarray, " points"],
+        *,
+        seed: int = 0,
+    ) -> Transformed:
+        """Transform one image and its points; the same seed gives the same result on any worker."""
+        self.pipeline.set_random_seed(seed)
+        moved = self.pipeline(image=image, keypoints=np.asarray(xy, dtype=np.float32) - 0.5)
+        points = np.asarray(moved["keypoints"], dtype=np.float32).reshape(-1, 2) + 0.5
+        if len(points) != len(group):
+            raise RuntimeError(f"a transform changed the number of points from {len(group)} to {len(points)}")
+        pixels = (moved["image"].astype(np.float32) - self.mean) / self.std
+        return Transformed(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), points, group)
+
+
+def build_transform(
+    train: bool,
+    image_size: int,
+    preset: Preset = "modern",
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    interpolation: str = "bilinear",
+    crop_fraction: float = CROP_FRACTION,
+    horizontal_flip: bool = True,
+) -> Transform:
+    """Build the transform of training images, or of images to be evaluated.
+
+    Args:
+        train: with augmentation; otherwise resize and centre crop only.
+        image_size: side of the network's square input in pixels.
+        preset: ``"modern"`` (ours): random resized crop, flip, rotation, colour; ``"paper"``: squeeze to a square, rotate by
+            up to 15 degrees, scale by 0.85 to 1.15, random crop of 224 / 256, flip; ``"none"``: squeeze to the square,
+            always the same.
+        mean: of the backbone's normalisation, per channel, of values in [0, 1].
+        std: as ``mean``.
+        interpolation: ``nearest``, ``bilinear`` or ``bicubic``; shrinking always averages areas.
+        crop_fraction: side of the crop over side of the resized image; 0.875 (paper).
+        horizontal_flip: mirror half of the training images; off for classes that know left from right.
+
+    Raises:
+        ValueError: an option is unknown or out of range.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"augmentation preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
+    if image_size < 1 or not 0 < crop_fraction <= 1:
+        raise ValueError(f"image_size must be >= 1 and crop_fraction in (0, 1], got {image_size} and {crop_fraction}")
+    resized = round(image_size / crop_fraction) if preset != "none" else image_size
+    mode = INTERPOLATIONS[interpolation]
+    flip = [A.HorizontalFlip(p=0.5)] if horizontal_flip else []
+    match preset, train:
+        case "modern", True:
+            steps = [*_modern(image_size, mode, mean), *flip]
+        case "paper", True:
+            steps = [_squeeze(resized, mode), _affine(mean, 1.0), A.RandomCrop(image_size, image_size), *flip]
+        case "modern", False:
+            shorter = A.SmallestMaxSize(resized, interpolation=mode, area_for_downscale="image")
+            steps = [shorter, A.CenterCrop(image_size, image_size)]
+        case _:
+            steps = [_squeeze(resized, mode), A.CenterCrop(image_size, image_size)]
+    return Transform(steps, mean, std)
+
+
+def data_config(preset: Preset, image_size: int, crop_fraction: float = CROP_FRACTION) -> dict[str, Any]:
+    """Describe the evaluation transform of a preset in timm's words, so that it can travel with the weights."""
+    squeezed = preset != "modern"
+    return {
+        "input_size": (3, image_size, image_size),
+        "crop_pct": crop_fraction if preset != "none" else 1.0,
+        "crop_mode": "squash" if squeezed else "center",
+    }
+
+
+def evaluation_transform(config: Mapping[str, Any]) -> Transform:
+    """Build the transform that a model's ``data_config`` describes: what it was validated with.
+
+    Args:
+        config: timm's words: ``input_size`` (channels, height, width; square), ``mean``, ``std``, ``interpolation``,
+            ``crop_pct``, and ``crop_mode``: ``"squash"`` or ``"center"``.
+    """
+    return build_transform(
+        False,
+        config["input_size"][-1],
+        "paper" if config.get("crop_mode") == "squash" else "modern",
+        mean=config["mean"],
+        std=config["std"],
+        interpolation=config.get("interpolation", "bilinear"),
+        crop_fraction=config.get("crop_pct", CROP_FRACTION),
+    )
+
+
+def _modern(image_size: int, mode: int, mean: Sequence[float]) -> list[A.BasicTransform]:
+    """List the steps of our recipe, without the flip."""
+    size = (image_size, image_size)
+    colour = A.ColorJitter(
+        brightness=(1 - COLOUR_STRENGTH, 1 + COLOUR_STRENGTH),
+        contrast=(1 - COLOUR_STRENGTH, 1 + COLOUR_STRENGTH),
+        saturation=(1 - COLOUR_STRENGTH, 1 + COLOUR_STRENGTH),
+        hue=(-0.03, 0.03),
+        p=0.8,
+    )
+    crop = A.RandomResizedCrop(size, scale=CROP_AREA, interpolation=mode, area_for_downscale="image")
+    return [crop, _affine(mean, 0.5), colour]
+
+
+def _affine(mean: Sequence[float], probability: float) -> A.Affine:
+    """Rotate and scale as the paper does; what comes in from outside is the mean colour, zero after normalisation.
+
+    A mirrored border would look better, but albumentations then mirrors the keypoints, too.
+    """
+    fill = tuple(float(round(value * 255)) for value in mean)
+    return A.Affine(
+        rotate=(-ROTATION_DEGREES, ROTATION_DEGREES),
+        scale=SCALE_RANGE,
+        border_mode=cv2.BORDER_CONSTANT,
+        fill=fill,
+        p=probability,
+    )
+
+
+def _squeeze(side: int, mode: int) -> A.Resize:
+    """Resize to a square, whatever the shape was."""
+    return A.Resize(side, side, interpolation=mode, area_for_downscale="image")

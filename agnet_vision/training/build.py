@@ -1,0 +1,207 @@
+"""Configuration -> dataset, network, data module, Lightning module and trainer; checks first, slow work last."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from agnet_vision.data.datamodule import AGNetDataModule
+from agnet_vision.data.samples import SampleTable, read_samples
+from agnet_vision.data.transforms import build_transform, data_config, evaluation_transform
+from agnet_vision.errors import ConfigError, DatasetError
+from agnet_vision.model import AGNet
+from agnet_vision.regions import RegionProposer
+from agnet_vision.training.callbacks import AveragedWeights, FreezeBackbone, LastCheckpoint, RandomState
+from agnet_vision.training.checkpoint import AtomicCheckpointIO
+from agnet_vision.training.module import AGNetModule
+from agnet_vision.training.pretrained import check_backbone, load_backbone
+from agnet_vision.training.progress import ProgressBar
+
+MONITORS = {"acc": "max", "mAP": "max", "mean_per_class_acc": "max", "loss": "min"}
+
+
+@contextmanager
+def options_checked() -> Iterator[None]:
+    """Turn a wrong value of an option, found where objects are made, into an error of the user's."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def build_table(config: DictConfig) -> SampleTable:
+    """Read the dataset that ``config.dataset`` names."""
+    options = dict(OmegaConf.to_container(config.dataset, resolve=True))  # type: ignore[arg-type]
+    options.setdefault("seed", config.seed)
+    with options_checked():
+        return read_samples(options.pop("name"), options.pop("root"), **options)
+
+
+def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
+    """Make the network, with the backbone's weights where asked for, and the input it expects."""
+    backbone = config.backbone
+    options = dict(backbone.kwargs)
+    if backbone.output_stride is not None:
+        options["output_stride"] = backbone.output_stride
+    # Initial weights come from the global generator; the run's own state comes after it, in RandomState.
+    torch.manual_seed(int(np.random.SeedSequence(config.seed).generate_state(1)[0]))
+    with options_checked():
+        proposer = RegionProposer(**config.regions)
+        model = AGNet(
+            backbone.name,
+            len(classes),
+            num_clusters=proposer.num_clusters,
+            variant=config.model.variant,
+            pretrained=backbone.pretrained and backbone.checkpoint is None,
+            taps=backbone.taps,
+            backbone_kwargs=options,
+            head_kwargs=dict(config.model.head),
+            classes=classes,
+            proposer=proposer,
+        )
+        augmentation = config.augmentation
+        model.data_config.update(data_config(augmentation.preset, config.image_size, augmentation.crop_fraction))
+    if backbone.checkpoint is not None:
+        load_backbone(model.backbone.model, backbone.checkpoint)
+    return model
+
+
+def check_options(config: DictConfig) -> None:
+    """Find what cannot work before anything is read or made.
+
+    Raises:
+        ConfigError: says which option, and what it may be.
+    """
+    check_backbone(config.backbone.name, pretrained=config.backbone.pretrained, checkpoint=config.backbone.checkpoint)
+    if config.monitor not in MONITORS:
+        raise ConfigError(f"monitor must be one of {', '.join(MONITORS)}, got {config.monitor!r}")
+    if config.loss.class_weights not in ("none", "balanced"):
+        raise ConfigError(f"loss.class_weights must be none or balanced, got {config.loss.class_weights!r}")
+    for name in ("epochs", "batch_size", "accumulate_batches", "image_size"):
+        if config[name] < 1:
+            raise ConfigError(f"{name} must be at least 1, got {config[name]}")
+    if config.wandb.project is not None and importlib.util.find_spec("wandb") is None:
+        raise ConfigError("wandb.project is given, but W&B is not installed; pip install wandb")
+
+
+def build_data(config: DictConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
+    """Make the loaders; ``backbone_only`` gets no regions, so none are computed."""
+    input_config, augmentation = model.data_config, config.augmentation
+    with options_checked():
+        train_transform = build_transform(
+            True,
+            config.image_size,
+            augmentation.preset,
+            mean=input_config["mean"],
+            std=input_config["std"],
+            interpolation=input_config["interpolation"],
+            crop_fraction=augmentation.crop_fraction,
+            horizontal_flip=augmentation.horizontal_flip,
+        )
+        return AGNetDataModule(
+            table,
+            train_transform,
+            evaluation_transform(input_config),
+            model.proposer if model.head.variant != "backbone_only" else None,
+            cache_folder=Path(config.cache_dir) if config.cache_dir else None,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            sampler=config.sampler,
+            seed=config.seed,
+        )
+
+
+def build_module(config: DictConfig, model: AGNet, class_counts: list[int]) -> AGNetModule:
+    """Make the Lightning module."""
+    weights = None
+    if config.loss.class_weights == "balanced":
+        weights = [sum(class_counts) / (len(class_counts) * max(count, 1)) for count in class_counts]
+    with options_checked():
+        return AGNetModule(
+            model,
+            optimizer=dict(config.optimizer),
+            schedule=dict(config.schedule),
+            label_smoothing=config.loss.label_smoothing,
+            class_weights=weights,
+            compile_model=config.compile,
+        )
+
+
+def build_trainer(
+    config: DictConfig, run_dir: Path, callbacks: Sequence[Callback], loggers: list[Logger]
+) -> pl.Trainer:
+    """Make Lightning's trainer from ``config.trainer``."""
+    options: dict[str, Any] = dict(config.trainer)
+    progress_bar = options.pop("progress_bar")
+    if config.get("freeze_backbone_epochs") and options["strategy"] == "ddp":
+        # DDP waits for a gradient of every parameter unless it is told that some may have none.
+        options["strategy"] = "ddp_find_unused_parameters_true"
+    with options_checked():
+        return pl.Trainer(
+            **options,
+            default_root_dir=run_dir,
+            callbacks=list(callbacks),
+            logger=loggers,
+            plugins=[AtomicCheckpointIO()],
+            max_epochs=config.get("epochs", 1),
+            accumulate_grad_batches=config.get("accumulate_batches", 1),
+            gradient_clip_val=config.get("gradient_clip"),
+            enable_progress_bar=progress_bar,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            # EpochSampler shares the samples out itself, without counting any twice.
+            use_distributed_sampler=False,
+        )
+
+
+def build_callbacks(config: DictConfig, run_dir: Path, has_validation: bool) -> list[Callback]:
+    """Choose the callbacks that the options ask for; their order matters to nobody but the checkpoints, which come last."""
+    monitor, mode = f"val/{config.monitor}", MONITORS[config.monitor]
+    callbacks: list[Callback] = [RandomState(config.seed), LearningRateMonitor("step")]
+    if config.trainer.progress_bar:
+        callbacks.append(ProgressBar(config.batch_size))
+    if config.freeze_backbone_epochs:
+        callbacks.append(FreezeBackbone(config.freeze_backbone_epochs))
+    if config.ema_decay is not None:
+        with options_checked():
+            callbacks.append(AveragedWeights(config.ema_decay))
+    if config.early_stopping_patience is not None:
+        if not has_validation:
+            raise ConfigError("early_stopping_patience needs a validation split; raise dataset.val_fraction")
+        callbacks.append(EarlyStopping(monitor, mode=mode, patience=config.early_stopping_patience))
+    best = ModelCheckpoint(
+        run_dir,
+        "best",
+        monitor=monitor if has_validation else None,
+        mode=mode,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    return [*callbacks, best, LastCheckpoint(run_dir)]
+
+
+def build_loggers(config: DictConfig, run_dir: Path) -> list[Logger]:
+    """Log to CSV and TensorBoard files, and to W&B when a project is named."""
+    loggers: list[Logger] = [CSVLogger(run_dir, name="csv"), TensorBoardLogger(run_dir, name="tensorboard")]
+    if config.wandb.project is not None:
+        from pytorch_lightning.loggers import WandbLogger
+
+        loggers.append(WandbLogger(project=config.wandb.project, name=config.wandb.name, save_dir=run_dir))
+    return loggers
+
+
+def require_samples(table: SampleTable, split: str) -> None:
+    """Refuse a split without images."""
+    if not table.splits[split]:
+        raise DatasetError(f"dataset={table.name} has no images in its {split} split ({table.root})")

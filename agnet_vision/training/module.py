@@ -1,0 +1,103 @@
+"""The Lightning module: connects AGNet, loss, optimizer and scores; no mathematics of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from agnet_vision.model import AGNet
+from agnet_vision.structures import Regions
+from agnet_vision.training.checkpoint import describe
+from agnet_vision.training.metrics import Predictions, PredictionStore, score
+from agnet_vision.training.optim import build_optimizer, schedule_factor
+
+Batch = dict[str, Tensor]
+
+
+class AGNetModule(pl.LightningModule):
+    """Trains and evaluates an ``AGNet``.
+
+    Args:
+        model: the network; it must know its ``classes``.
+        optimizer: arguments of ``build_optimizer``.
+        schedule: arguments of ``schedule_factor``, less steps and epochs.
+        label_smoothing: probability mass spread over all classes; 0.1 (ours).
+        class_weights: factor on the loss of each class, in class order; None: all 1.
+        compile_model: run the network through ``torch.compile``.
+    """
+
+    def __init__(
+        self,
+        model: AGNet,
+        *,
+        optimizer: Mapping[str, Any] | None = None,
+        schedule: Mapping[str, Any] | None = None,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        compile_model: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"loss.label_smoothing must be in [0, 1), got {label_smoothing}")
+        self.model = model
+        if compile_model:
+            self.model.compile()  # in place: the names of the weights stay
+        self.optimizer_options, self.schedule_options = dict(optimizer or {}), dict(schedule or {})
+        weight = torch.tensor(class_weights) if class_weights is not None else None
+        self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=label_smoothing)
+        self.store = PredictionStore()
+        self.predictions: Predictions | None = None
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Compute the logits of a batch of the data module."""
+        regions = Regions(batch["boxes"], batch["mask"]) if "boxes" in batch else None
+        return self.model(batch["image"], regions)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss = self.loss(self(batch), batch["label"])
+        self.log("train/loss", loss, on_step=True, on_epoch=True, batch_size=len(batch["label"]))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect the predictions of a batch."""
+        self.store.update(self(batch), batch["label"], batch["index"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of the held-out samples."""
+        self._log_scores("val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect the predictions of a batch."""
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores, and keep the predictions for whoever writes them down."""
+        self._log_scores("test")
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimizer, and a schedule that moves with every optimizer step."""
+        optimizer = build_optimizer(self.model, **self.optimizer_options)
+        epochs = self.trainer.max_epochs or 1
+        factor = schedule_factor(
+            steps_per_epoch=self.trainer.estimated_stepping_batches / epochs, epochs=epochs, **self.schedule_options
+        )
+        scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store what it takes to rebuild the network, as plain data."""
+        checkpoint["agnet"] = describe(self.model)
+
+    def _log_scores(self, split: str) -> None:
+        self.predictions = self.store.compute()
+        self.store.reset()
+        scores = score(self.predictions, self.model.classes or ())
+        for name in ("acc", "mean_per_class_acc", "mAP", "top5", "loss"):
+            # Every process has the predictions of all: the mean over processes is the value itself.
+            self.log(f"{split}/{name}", scores[name], prog_bar=name in ("acc", "mAP"), sync_dist=True)
