@@ -56,7 +56,9 @@ def _walk(folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...
             continue
         if is_folder and recursive and not entry.name.startswith("."):
             real = os.path.realpath(path)
-            if real in above:
+            if any(
+                os.path.commonpath([real, passed]) == real for passed in above
+            ):  # one of them, or a folder around one
                 listing.report("symlink_loop", path, f"a link back to {real}")
             else:
                 yield from _walk(path, listing, recursive, (*above, real))

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agnet_vision.data.transforms import PRESETS, Transform, build_transform, data_config, evaluation_transform
+from agnet_vision.regions import boxes_from_keypoints
+
+PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+SIDE = 96
+
+
+def dot_image(width: int, height: int, x: float, y: float, radius: float) -> np.ndarray:
+    """Paint a bright Gaussian dot around the continuous position (x, y)."""
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    dot = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
+    return np.repeat((255 * dot).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def centre_of(image: np.ndarray) -> tuple[float, float]:
+    """Find the dot: the centre of mass of its bright half, in continuous coordinates."""
+    weight = np.where(image > image.max() / 2, image, 0)
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]] + 0.5
+    return (weight * columns).sum() / weight.sum(), (weight * rows).sum() / weight.sum()
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_smoke(preset: str, train: bool) -> None:
+    transform = build_transform(train, SIDE, preset, **PLAIN)
+    image, xy, group = transform(np.zeros((50, 70, 3), np.uint8), np.ones((3, 2), np.float32), np.array([2, 0, 1]))
+    assert image.shape == (3, SIDE, SIDE)
+    assert xy.dtype == np.float32
+    assert xy.shape == (3, 2)
+    assert group.tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_points(preset: str) -> None:
+    transform = build_transform(True, SIDE, preset, **PLAIN)
+    _, xy, group = transform(np.zeros((50, 70, 3), np.uint8), np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
+    assert xy.shape == (0, 2)
+    assert group.shape == (0,)
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("preset", PRESETS)
+@settings(max_examples=15, deadline=None)
+@given(
+    width=st.integers(120, 400),
+    height=st.integers(120, 400),
+    place=st.tuples(st.floats(0.3, 0.7), st.floats(0.3, 0.7)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_marked_pixel_lands_where_the_point_says(
+    preset: str, train: bool, width: int, height: int, place: tuple[float, float], seed: int
+) -> None:
+    x, y = place[0] * width, place[1] * height
+    image = dot_image(width, height, x, y, radius=min(width, height) / 30)
+    moved, xy, _ = build_transform(train, SIDE, preset, **PLAIN)(
+        image, np.array([[x, y]], np.float32), np.array([0]), seed=seed
+    )
+    found = centre_of(moved.numpy().mean(axis=0))
+    if (xy > 12).all() and (xy < SIDE - 12).all():  # the whole dot is in the frame
+        assert found == pytest.approx(tuple(xy[0]), abs=1.0)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@settings(max_examples=25, deadline=None)
+@given(
+    width=st.integers(20, 300),
+    height=st.integers(20, 300),
+    count=st.integers(0, 60),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_boxes_enclose_exactly_the_moved_points_in_the_frame(
+    preset: str, width: int, height: int, count: int, seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    xy = (generator.random((count, 2)) * (width, height)).astype(np.float32)
+    group = generator.integers(0, 4, count)
+    image = np.zeros((height, width, 3), np.uint8)
+    _, moved, labels = build_transform(True, SIDE, preset, **PLAIN)(image, xy, group, seed=seed)
+    np.testing.assert_array_equal(labels, group)
+    inside = ((moved >= 0) & (moved <= SIDE)).all(axis=1)
+    expected = {}
+    for label in np.unique(group[inside]):
+        points = moved[inside & (group == label)]
+        expected[tuple(points.mean(axis=0)[::-1])] = (points.min(axis=0), points.max(axis=0))
+    boxes, mask = boxes_from_keypoints(moved, labels, (SIDE, SIDE), 4)
+    assert mask[:4].sum() == len(expected)
+    for box, (low, high) in zip(boxes[:4] * SIDE, [expected[key] for key in sorted(expected)], strict=False):
+        # A box thinner than a pixel is one pixel thick.
+        slack = 0.5 + 1e-3 if (high - low).min() < 1 else 1e-3
+        np.testing.assert_allclose(box, [*low, *high], atol=slack)
+
+
+def test_flip_is_exact() -> None:
+    import albumentations as A
+
+    transform = Transform([A.HorizontalFlip(p=1)], (0, 0, 0), (1, 1, 1))
+    _, xy, _ = transform(np.zeros((10, 30, 3), np.uint8), np.array([[0, 4], [30, 4.5]], np.float32), np.array([0, 1]))
+    np.testing.assert_allclose(xy, [[30, 4], [0, 4.5]], atol=1e-5)
+
+
+def test_seed_decides() -> None:
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    xy, group = np.float32([[10, 20]]), np.array([0])
+    transform = build_transform(True, SIDE, "modern", **PLAIN)
+    first = transform(image, xy, group, seed=1)
+    other = transform(image, xy, group, seed=2)
+    again = build_transform(True, SIDE, "modern", **PLAIN)(image, xy, group, seed=1)
+    assert (first.image == again.image).all()
+    assert (first.xy == again.xy).all()
+    assert not (first.image == other.image).all()
+
+
+def test_value_normalisation() -> None:
+    image = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    transform = build_transform(False, SIDE, "none", mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
+    pixels = transform(image, np.zeros((0, 2), np.float32), np.zeros(0, np.int64)).image
+    assert pixels[:, 0, 0].tolist() == pytest.approx([1.0, 3.0, 1.0])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_evaluation_transform_repeats_the_preset(preset: str) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (100, 140, 3), dtype=np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 3)
+    points = np.float32([[30, 70]]), np.array([0])
+    direct = build_transform(False, SIDE, preset, **PLAIN)(image, *points)
+    stored = evaluation_transform({**data_config(preset, SIDE), **PLAIN, "interpolation": "bilinear"})(image, *points)
+    assert (direct.image == stored.image).all()
+    assert (direct.xy == stored.xy).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "strong"}, "preset must be one of modern, paper, none"),
+        ({"interpolation": "cubic"}, "interpolation must be one of"),
+        ({"crop_fraction": 1.5}, "crop_fraction in"),
+        ({"image_size": 0}, "image_size must be >= 1"),
+    ],
+)
+def test_raises(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_transform(True, **{"image_size": SIDE, **PLAIN, **options})
