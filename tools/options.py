@@ -52,14 +52,14 @@ def check_options(config_name: str, arguments: list[str] | None = None) -> None:
     known = _compose(config_name, [o.input_line for o in groups])
     for override in values:
         _check_value(override, known)
-    if missing := sorted(name for name in OmegaConf.missing_keys(_compose(config_name, given)) if "hydra" not in name):
+    if missing := sorted(OmegaConf.missing_keys(_compose(config_name, given))):
         raise ConfigError(f"{missing[0]}= is missing; {_comment(config_name, missing[0])}")
 
 
 def _compose(config_name: str, overrides: list[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(CONF), version_base=None):
-            return compose(config_name, overrides, return_hydra_config=True)
+            return compose(config_name, overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(" ".join(str(error).split())) from error
 
