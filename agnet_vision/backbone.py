@@ -62,6 +62,8 @@ class TimmBackbone(nn.Module):
         ValueError: the model gives no map, or has no such taps.
     """
 
+    model: Any  # timm's methods are not nn.Module's
+
     def __init__(
         self,
         name: str,

@@ -16,6 +16,7 @@ from agnet_vision.layers import (
     SlotSqueezeExcite,
     pool_regions,
 )
+from agnet_vision.region_rule import check_boxes, valid_images
 from agnet_vision.structures import Regions, num_regions
 
 Variant = Literal["full", "no_attention", "backbone_only"]
@@ -35,13 +36,18 @@ class RegionDescription(NamedTuple):
     coefficients: Float[Tensor, "batch regions"]
     attention: Attention
 
+    def descriptor(self) -> Float[Tensor, "batch bins channels"]:
+        """Sum the regions up to the image descriptor."""
+        summed = torch.bmm(self.coefficients[:, None].to(self.features.dtype), self.features.flatten(2))
+        return summed.squeeze(1).unflatten(1, self.features.shape[2:])
+
 
 class AGNetHead(nn.Module):
     """Keypoint-region attention and classifier for the last map of any CNN.
 
     Args:
         in_channels: C of the feature map.
-        num_classes: number of logits.
+        num_classes: number of logits; 0 for the embedding that the linear layer would see.
         num_clusters: kappa; the head has kappa (kappa + 1) / 2 + 1 region slots; 8 (paper).
         variant: ``full``; ``no_attention`` (the mean of the gated regions instead of both attentions) or ``backbone_only``
             (no regions at all): the paper's ablation.
@@ -66,9 +72,14 @@ class AGNetHead(nn.Module):
         super().__init__()
         if variant not in get_args(Variant):
             raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}")
-        for name, value in (("in_channels", in_channels), ("num_classes", num_classes), ("num_clusters", num_clusters)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name, value, least in (
+            ("in_channels", in_channels, 1),
+            ("num_classes", num_classes, 0),
+            ("num_clusters", num_clusters, 1),
+            ("pool_size", pool_size, 1),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
         self.in_channels, self.num_classes, self.num_clusters = in_channels, num_classes, num_clusters
         self.variant, self.pool_size = variant, pool_size
         self.num_regions = num_regions(num_clusters)
@@ -86,6 +97,7 @@ class AGNetHead(nn.Module):
         feature_map: Float[Tensor, "batch channels height width"],
         regions: Regions | None = None,
         return_attention: bool = False,
+        pre_logits: bool = False,
     ) -> Float[Tensor, "batch classes"] | tuple[Float[Tensor, "batch classes"], Attention]:
         """Classify the map.
 
@@ -93,17 +105,19 @@ class AGNetHead(nn.Module):
             feature_map: the backbone's map.
             regions: boxes (B, R, 4) and mask (B, R) on the map's device; ``backbone_only`` ignores them.
             return_attention: also return importance (B, R) and pairwise (B, R, R); ``full`` only.
+            pre_logits: return what the classifier's linear layer sees, (B, C), in place of the logits.
 
         Raises:
             ValueError: the map or the regions do not fit the head, or the variant has no attention to return.
         """
         if return_attention and self.variant != "full":
             raise ValueError(f"only variant 'full' has attention to return, this head is {self.variant!r}")
+        classify = self.classifier.embed if pre_logits else self.classifier
         if self.variant == "backbone_only":
-            return self.classifier(feature_map.flatten(2).transpose(1, 2))
+            self._check_map(feature_map)
+            return classify(feature_map.flatten(2).transpose(1, 2))
         description = self.describe(feature_map, regions)
-        descriptor = torch.bmm(description.coefficients[:, None], description.features.flatten(2)).squeeze(1)
-        logits = self.classifier(descriptor.unflatten(1, description.features.shape[2:]))
+        logits = classify(description.descriptor())
         return (logits, description.attention) if return_attention else logits
 
     def describe(
@@ -126,8 +140,8 @@ class AGNetHead(nn.Module):
         coefficients, attention = self.region_attention(features.flatten(2), mask)
         return RegionDescription(features, coefficients, attention)
 
-    def _check(self, feature_map: Tensor, regions: Regions | None) -> Regions:
-        """Return the regions; refuse shapes, types and devices that do not fit."""
+    def _check_map(self, feature_map: Tensor) -> None:
+        """Refuse a map that does not fit."""
         if feature_map.ndim != 4 or feature_map.shape[1] != self.in_channels:
             raise ValueError(f"feature_map must be (B, {self.in_channels}, H, W), got {tuple(feature_map.shape)}")
         if min(feature_map.shape[-2:]) < self.pool_size:
@@ -135,6 +149,10 @@ class AGNetHead(nn.Module):
                 f"feature_map must be at least pool_size={self.pool_size} cells high and wide, got "
                 f"{tuple(feature_map.shape[-2:])}; use larger images, an earlier map or a smaller pool_size"
             )
+
+    def _check(self, feature_map: Tensor, regions: Regions | None) -> Regions:
+        """Return the regions; refuse shapes, types and devices that do not fit, and on the CPU boxes that are none."""
+        self._check_map(feature_map)
         if regions is None:
             raise ValueError(f"variant {self.variant!r} needs regions; RegionProposer makes them from the images")
         boxes, mask = regions
@@ -151,4 +169,7 @@ class AGNetHead(nn.Module):
                 f"regions must be on the map's device {feature_map.device}, got {boxes.device} and {mask.device}; "
                 "move them with regions.to(device)"
             )
-        return regions
+        if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
+            check_boxes(regions)  # elsewhere reading a value would wait for the device: see valid_images
+            return regions
+        return Regions(boxes.where(valid_images(regions)[:, None, None], torch.nan), mask)

@@ -117,7 +117,7 @@ class AGNet(nn.Module):
         """Return what it takes to rebuild the network and to prepare its input, as plain JSON types."""
         return {
             "backbone": self.backbone.architecture,
-            "backbone_kwargs": self.backbone_kwargs,
+            "backbone_kwargs": {k: v for k, v in self.backbone_kwargs.items() if k not in _REACHING_OUT},
             "taps": list(self.taps) if self.taps is not None else None,
             "head_kwargs": self.head_kwargs,
             "num_classes": self.head.num_classes,

@@ -11,7 +11,7 @@ class MixedPoolClassifier(nn.Module):
 
     Args:
         channels: C.
-        num_classes: number of logits.
+        num_classes: number of logits; 0 to stop before the linear layer.
         dropout: probability of dropping a channel of y before the linear layer; 0 (paper).
     """
 
@@ -20,11 +20,15 @@ class MixedPoolClassifier(nn.Module):
         self.mix = nn.Linear(channels, 1)
         self.norm = nn.BatchNorm1d(channels)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(channels, num_classes)
+        self.linear: nn.Module = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
 
     def forward(self, descriptor: Float[Tensor, "batch bins channels"]) -> Float[Tensor, "batch classes"]:
         """Return the logits of each descriptor."""
-        return self.linear(self.dropout(self.norm(self.pool(descriptor))))
+        return self.linear(self.dropout(self.embed(descriptor)))
+
+    def embed(self, descriptor: Float[Tensor, "batch bins channels"]) -> Float[Tensor, "batch channels"]:
+        """Return what the linear layer sees."""
+        return self.norm(self.pool(descriptor))
 
     def pool(self, descriptor: Float[Tensor, "batch bins channels"]) -> Float[Tensor, "batch channels"]:
         """Mix max and average pooling over the bins."""
