@@ -96,7 +96,7 @@ def food101(root: Path) -> None:
     (top / "meta" / "classes.txt").write_text("\n".join(names) + "\n")
 
 
-def caltech256(root: Path, per_class: int = 62) -> None:
+def caltech256(root: Path, per_class: int = 82) -> None:
     """A few images of every class (links to a handful of files), clutter, RENAME2 and the folder greg."""
     top = root / "256_ObjectCategories"
     sources = [write_picture(root / "sources" / f"{i}.jpg", i) for i in range(4)]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agnet_vision.data.layouts.caltech256 import split_list
+from agnet_vision.data.card import load_card
+from agnet_vision.data.layouts.caltech256 import draw_training_paths, split_list
 from agnet_vision.data.samples import DatasetWarning, SampleTable, read_listing, read_samples
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
 from tests.data import miniatures
@@ -134,15 +135,16 @@ def test_value_caltech256(tmp_path: Path, incomplete: None) -> None:
         train = {s.path.relative_to(tmp_path).as_posix() for s in table.splits["train"]}
         test = {s.path.relative_to(tmp_path).as_posix() for s in table.splits["test"]}
         assert not train & test
-        assert len(train | test) == 256 * 62
+        assert len(train | test) == 256 * 82
         assert not any("clutter" in path or "greg" in path or "RENAME2" in path for path in train | test)
     with pytest.raises(ConfigError, match=r"split_seed must be one of \(0, 1, 2, 3, 4\), got 7"):
         read_samples("caltech256", tmp_path, split_seed=7)
 
 
 def test_caltech256_lists() -> None:
-    """Five different lists, each of 60 different paths a class."""
+    """Five different lists, each of 60 different paths a class, as drawn."""
     lists = [split_list(seed).read_text().split() for seed in range(5)]
+    assert lists == [draw_training_paths(load_card("caltech256").classes, seed) for seed in range(5)]
     assert len({tuple(lines) for lines in lists}) == 5
     for lines in lists:
         assert len(set(lines)) == len(lines) == 256 * 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from agnet_vision.data.card import datasets_folder
@@ -11,7 +12,22 @@ from agnet_vision.data.listing import Listing, Sample
 from agnet_vision.errors import ConfigError
 
 SPLIT_SEEDS = (0, 1, 2, 3, 4)
+TRAIN_PER_CLASS = 60  # paper
+SAFE_PER_CLASS = 80  # the publishers' minimum: these numbers exist in every class
 CLUTTER = "257.clutter"
+
+
+def draw_training_paths(classes: tuple[str, ...], split_seed: int) -> list[str]:
+    """Draw the training paths of one seed: in every class, the 60 of images 1 to 80 whose SHA-256 comes first.
+
+    The committed lists were written by this function; no random generator is involved, so it gives them again anywhere.
+    """
+    drawn = []
+    for name in classes:
+        paths = [f"{name}/{name[:3]}_{number:04d}.jpg" for number in range(1, SAFE_PER_CLASS + 1)]
+        paths.sort(key=lambda path: hashlib.sha256(f"{split_seed} {path}".encode()).digest())
+        drawn += sorted(paths[:TRAIN_PER_CLASS])
+    return drawn
 
 
 def split_list(split_seed: int) -> Path:
