@@ -64,7 +64,7 @@ def explanation_figure(told: Explanation, *, theme: Literal["light", "dark"] = "
 
 def panel_figure(told: Explanation, panel: Panel, *, theme: Literal["light", "dark"] = "light") -> Figure:
     """Draw one panel, large enough to be read on a phone."""
-    figure = Figure(figsize=(5.2, 4.6), layout="constrained", facecolor=THEMES[theme].paper)
+    figure = Figure(figsize=(4.4, 4.0), layout="constrained", facecolor=THEMES[theme].paper)
     _draw(told, figure.subplots(), panel, THEMES[theme])
     return figure
 

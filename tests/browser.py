@@ -1,0 +1,52 @@
+"""Debian's or Playwright's Chromium for the tests, with everything it asks for and complains about on record."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass
+class Log:
+    """What the page did: every request, every error of the console, every exception."""
+
+    requests: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def open_browser(
+    *, width: int = 1280, height: int = 900, scheme: Literal["light", "dark"] = "light"
+) -> Iterator[tuple[Any, Log]]:
+    """Open a page; the test is skipped where no Chromium is installed."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.skip("no Chromium is installed")
+    log = Log()
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page = context.new_page()
+        page.on("request", lambda request: log.requests.append(request.url))
+        page.on("pageerror", lambda error: log.problems.append(str(error)))
+        page.on("console", lambda message: log.problems.append(message.text) if message.type == "error" else None)
+        try:
+            yield page, log
+        finally:
+            browser.close()
