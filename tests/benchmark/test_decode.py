@@ -10,7 +10,7 @@ from agnet_vision.benchmark import decode
 
 
 def test_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "SIZES", {"small": (96, 64), "large": (1200, 900)})
+    monkeypatch.setattr(decode, "SIZES", {"small": (96, 64), "large": (2400, 1800)})
     parser = argparse.ArgumentParser()
     decode.add_arguments(parser)
     output = tmp_path / "decode.json"

@@ -40,7 +40,7 @@ def read_folder(
     if csv is not None:
         return _read_csv(root, Path(csv), group_column, group_of)
     found = {SPLIT_NAMES[f.name.lower()]: f for f in class_folders(root) if f.name.lower() in SPLIT_NAMES}
-    split_folders = {split: found[split] for split in ("train", "val", "test") if split in found}
+    split_folders: dict[str, Path] = {split: found[split] for split in ("train", "val", "test") if split in found}
     if "train" not in split_folders:
         split_folders = {"train": root}
     listing = Listing(())
