@@ -137,11 +137,16 @@ def test_raises_on_folders_that_are_no_finished_runs(runs: tuple[Path, Path], tm
         write_report(runs[0], baseline=other)
 
 
+@pytest.fixture(scope="module")
+def report_of_256_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    names = tuple(f"class_{k:03d}" for k in range(256))
+    return write_report(make_run(tmp_path_factory.mktemp("many"), "many", classes=names, pictures=1024))
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_value_report_opens_without_a_console_error(tmp_path: Path, scheme: str) -> None:
-    names = tuple(f"class_{k:03d}" for k in range(256))
-    path = write_report(make_run(tmp_path, "many", classes=names, pictures=1024))
+def test_value_report_opens_without_a_console_error(report_of_256_classes: Path, scheme: str) -> None:
+    path = report_of_256_classes
     assert path.stat().st_size < 5_000_000
     with open_browser(width=390 if scheme == "dark" else 1280, scheme=scheme) as (page, log):
         page.goto(path.as_uri())

@@ -70,7 +70,8 @@ def reliability(run: Run, baseline: Run | None) -> str:
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
     for other, name, style, colour in ((run, "this run", "o-", FIRST), (baseline, "baseline", "s--", SECOND)):
         if other is not None:
-            found = calibration(other.probability.max(axis=1), other.predicted == other.label)
+            bins = min(15, max(2, len(other.label) // 20))
+            found = calibration(other.probability.max(axis=1), other.predicted == other.label, bins=bins)
             label = f"{name}: ECE {found.error:.3f}"
             axes.plot(found.confidence, found.accuracy, style, color=colour, markersize=4, label=label)
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title="Calibration")

@@ -15,10 +15,12 @@ from agnet_vision.explain import Explanation, explain
 from agnet_vision.figures import GROUP_COLOURS, THEMES
 from agnet_vision.model import AGNet
 from agnet_vision.report.run_folder import Run
+from agnet_vision.structures import Keypoints
 
 SIDE = 220  # pixels of a thumbnail's longer side
 SHOWN = 12  # mistakes, and random pictures
-SAMPLE = 200  # pictures whose regions are counted
+SAMPLE = 192  # pictures whose regions are counted
+BATCH = 32
 FEW_POINTS = 9  # below it a mixture of eight groups is not fitted in full (method, step 2)
 
 
@@ -89,7 +91,10 @@ def region_statistics(run: Run, model: AGNet, root: Path, *, seed: int = 0) -> R
     if model.proposer.source != "keypoints" or model.head.variant == "backbone_only":
         return None
     chosen = np.random.default_rng(seed).permutation(len(run.paths))[:SAMPLE]
-    found = [model.proposer.keypoints(read_image(root / run.paths[number])) for number in chosen]
+    found: list[Keypoints] = []
+    for start in range(0, len(chosen), BATCH):  # grouped together, far faster than one by one
+        images = [read_image(root / run.paths[number]) for number in chosen[start : start + BATCH]]
+        found += model.proposer.keypoints_many(images)
     return RegionStatistics(len(found), [len(f.xy) for f in found], [len(np.unique(f.group)) for f in found])
 
 
