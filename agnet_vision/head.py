@@ -14,6 +14,7 @@ from agnet_vision.layers import (
     RegionAttention,
     SelfAttention,
     SlotSqueezeExcite,
+    pool_region_means,
     pool_regions,
 )
 from agnet_vision.region_rule import check_boxes, valid_images
@@ -132,7 +133,8 @@ class AGNetHead(nn.Module):
         if self.self_attention is not None:
             feature_map = self.self_attention(feature_map)
         assert self.squeeze_excite is not None  # every variant with regions has it
-        features = self.squeeze_excite(pool_regions(feature_map, boxes, self.pool_size))
+        means = pool_region_means(feature_map, boxes, self.pool_size)
+        features = self.squeeze_excite(pool_regions(feature_map, boxes, self.pool_size), means)
         if self.region_attention is None:
             uniform = mask.to(features.dtype) / mask.sum(dim=1, keepdim=True)
             nothing = uniform.new_zeros(*mask.shape, mask.shape[1])

@@ -1,9 +1,17 @@
 """The layers of AG-Net, one idea of the paper a file, in the order the data meets them."""
 
-from agnet_vision.layers.self_attention import SelfAttention
-from agnet_vision.layers.region_pooling import pool_regions
-from agnet_vision.layers.squeeze_excite import SlotSqueezeExcite
-from agnet_vision.layers.region_attention import Attention, RegionAttention
 from agnet_vision.layers.classifier import MixedPoolClassifier
+from agnet_vision.layers.region_attention import Attention, RegionAttention
+from agnet_vision.layers.region_pooling import pool_region_means, pool_regions
+from agnet_vision.layers.self_attention import SelfAttention
+from agnet_vision.layers.squeeze_excite import SlotSqueezeExcite
 
-__all__ = ["Attention", "MixedPoolClassifier", "RegionAttention", "SelfAttention", "SlotSqueezeExcite", "pool_regions"]
+__all__ = [
+    "Attention",
+    "MixedPoolClassifier",
+    "RegionAttention",
+    "SelfAttention",
+    "SlotSqueezeExcite",
+    "pool_region_means",
+    "pool_regions",
+]

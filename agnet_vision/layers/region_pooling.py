@@ -37,6 +37,20 @@ def pool_regions(
     return torch.bmm(weights.to(positions.dtype), positions).unflatten(1, (boxes.shape[1], pool_size**2))
 
 
+def pool_region_means(
+    feature_map: Float[Tensor, "batch channels height width"],
+    boxes: Float[Tensor, "batch regions 4"],
+    pool_size: int = 7,
+) -> Float[Tensor, "batch regions channels"]:
+    """Average ``pool_regions`` over the bins, without forming them: the same product with averaged weights."""
+    _, _, height, width = feature_map.shape
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    rows = axis_weights(y0, y1, height, pool_size).mean(dim=2)  # (batch, regions, height)
+    columns = axis_weights(x0, x1, width, pool_size).mean(dim=2)  # (batch, regions, width)
+    weights = (rows[:, :, :, None] * columns[:, :, None, :]).flatten(2)  # (batch, regions, positions)
+    return torch.bmm(weights.to(feature_map.dtype), feature_map.flatten(2).transpose(1, 2))
+
+
 def axis_weights(
     low: Float[Tensor, "batch regions"], high: Float[Tensor, "batch regions"], size: int, num_bins: int
 ) -> Float[Tensor, "batch regions num_bins size"]:

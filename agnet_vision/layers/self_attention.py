@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import linear
 
 
 class SelfAttention(nn.Module):
@@ -30,9 +30,10 @@ class SelfAttention(nn.Module):
         self, feature_map: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels height width"]:
         """Return the map with attention added; the softmax runs over the positions that are gathered from."""
+        positions = feature_map.flatten(2).transpose(1, 2)  # (batch, positions, channels)
         keys, queries, values = (
-            conv(feature_map).flatten(2).transpose(1, 2)  # (batch, positions, channels of f, g or h)
-            for conv in (self.f, self.g, self.h)
+            linear(positions, conv.weight.flatten(1), conv.bias) for conv in (self.f, self.g, self.h)
         )
-        gathered = scaled_dot_product_attention(queries, keys, values, scale=1.0)  # (batch, positions, channels)
-        return feature_map + self.delta * gathered.transpose(1, 2).reshape(feature_map.shape)
+        weights = torch.bmm(queries, keys.transpose(1, 2)).softmax(dim=-1)  # (batch, positions, positions)
+        gathered = torch.bmm(weights.to(values.dtype), values)  # autocast's softmax is float32
+        return feature_map + self.delta * gathered.transpose(1, 2).unflatten(2, feature_map.shape[2:])

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import interpolate
 from torchvision.ops import roi_align
 
-from agnet_vision.layers import pool_regions
+from agnet_vision.layers import pool_region_means, pool_regions
 from agnet_vision.layers.region_pooling import axis_weights
 from tests import reference
 from tests.conftest import random_regions
@@ -66,6 +66,12 @@ def test_weights_sum_to_one_even_for_points() -> None:
     """A box without area still samples one place, at the border too."""
     low = torch.tensor([[0.0, 0.3, 1.0]])
     torch.testing.assert_close(axis_weights(low, low, 5, 7).sum(-1), torch.ones(1, 3, 7))
+
+
+def test_value_means() -> None:
+    feature_map, boxes = torch.randn(2, 5, 6, 9), random_regions(2, 3).boxes
+    expected = pool_regions(feature_map, boxes, 4).mean(dim=2)
+    torch.testing.assert_close(pool_region_means(feature_map, boxes, 4), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_gradient() -> None:
