@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,17 +17,29 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.samples import SampleTable, read_samples
-from agnet_vision.data.transforms import build_transform, data_config, evaluation_transform
+from agnet_vision.data.transforms import PRESETS, build_transform, data_config, evaluation_transform
 from agnet_vision.errors import ConfigError, DatasetError
+from agnet_vision.head import Variant
 from agnet_vision.model import AGNet
 from agnet_vision.regions import RegionProposer
 from agnet_vision.training.callbacks import AveragedWeights, FreezeBackbone, LastCheckpoint, RandomState
 from agnet_vision.training.checkpoint import AtomicCheckpointIO
 from agnet_vision.training.module import AGNetModule
+from agnet_vision.training.optim import OPTIMIZERS, SCHEDULES, schedule_factor
 from agnet_vision.training.pretrained import check_backbone, load_backbone
 from agnet_vision.training.progress import ProgressBar
 
 MONITORS = {"acc": "max", "mAP": "max", "mean_per_class_acc": "max", "loss": "min"}
+CHOICES: dict[str, Sequence[str]] = {
+    "monitor": tuple(MONITORS),
+    "loss.class_weights": ("none", "balanced"),
+    "optimizer.name": OPTIMIZERS,
+    "schedule.name": SCHEDULES,
+    "sampler": ("shuffle", "balanced"),
+    "augmentation.preset": PRESETS,
+    "model.variant": get_args(Variant),
+    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"),
+}
 
 
 @contextmanager
@@ -83,13 +95,17 @@ def check_options(config: DictConfig) -> None:
         ConfigError: says which option, and what it may be.
     """
     check_backbone(config.backbone.name, pretrained=config.backbone.pretrained, checkpoint=config.backbone.checkpoint)
-    if config.monitor not in MONITORS:
-        raise ConfigError(f"monitor must be one of {', '.join(MONITORS)}, got {config.monitor!r}")
-    if config.loss.class_weights not in ("none", "balanced"):
-        raise ConfigError(f"loss.class_weights must be none or balanced, got {config.loss.class_weights!r}")
+    for name, choices in CHOICES.items():
+        if (value := OmegaConf.select(config, name)) not in choices:
+            raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
     for name in ("epochs", "batch_size", "accumulate_batches", "image_size"):
         if config[name] < 1:
             raise ConfigError(f"{name} must be at least 1, got {config[name]}")
+    if not 0 <= config.loss.label_smoothing < 1:
+        raise ConfigError(f"loss.label_smoothing must be in [0, 1), got {config.loss.label_smoothing}")
+    with options_checked():
+        schedule_factor(steps_per_epoch=1, epochs=config.epochs, **config.schedule)
+        RegionProposer(**config.regions)
     if config.wandb.project is not None and importlib.util.find_spec("wandb") is None:
         raise ConfigError("wandb.project is given, but W&B is not installed; pip install wandb")
 

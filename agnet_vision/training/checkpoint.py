@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,15 @@ def read_checkpoint(path: Path | str) -> Any:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give the path of a file, such as outputs/.../best.ckpt")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on odd files; they are refused below
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} holds more than weights and plain data, or is damaged; it was not opened, since it could run code"
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or not a checkpoint: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(f"{path} is damaged or not a checkpoint: {_first_line(error)}") from error
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -103,6 +106,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             reason = error.__context__ if isinstance(error.__context__, OSError) else error
             kept = "the one before is untouched; " if path.exists() else ""
             raise CheckpointError(
-                f"could not write {path}: {str(reason).splitlines()[0]}; {kept}"
+                f"could not write {path}: {_first_line(reason)}; {kept}"
                 f"free some space, then go on with resume=true run_dir={path.parent}"
             ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -23,7 +23,7 @@ def parameter_groups(model: AGNet, *, lr: float, backbone_lr: float, weight_deca
     Norms, biases and other vectors, and what the backbone itself exempts (position embeddings), are not decayed: pulling
     them to zero regularises nothing.
     """
-    exempt = {f"backbone.{name}" for name in getattr(model.backbone, "no_weight_decay", set)()}
+    exempt = {f"backbone.model.{name}" for name in getattr(model.backbone.model, "no_weight_decay", set)()}
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from agnet_vision.model import AGNet
+from agnet_vision.training.optim import build_optimizer, parameter_groups, schedule_factor
+
+RATES = {"lr": 0.1, "backbone_lr": 0.01, "weight_decay": 0.5}
+
+
+@pytest.fixture(scope="module")
+def model() -> AGNet:
+    return AGNet("test_resnet.r160_in1k", 3, num_clusters=2, head_kwargs={"pool_size": 2})
+
+
+def test_groups_hold_every_parameter_once(model: AGNet) -> None:
+    grouped = [id(p) for group in parameter_groups(model, **RATES) for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in model.parameters())
+
+
+def test_groups_rates(model: AGNet) -> None:
+    group_of = {id(p): group for group in parameter_groups(model, **RATES) for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        assert group_of[id(parameter)]["lr"] == (0.01 if name.startswith("backbone.") else 0.1), name
+
+
+def test_no_decay_on_norms_and_biases(model: AGNet) -> None:
+    group_of = {id(p): group for group in parameter_groups(model, **RATES) for p in group["params"]}
+    for module_name, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            spared = isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm) or name == "bias"
+            if spared:
+                assert group_of[id(parameter)]["weight_decay"] == 0.0, f"{module_name}.{name}"
+            if isinstance(module, nn.Conv2d | nn.Linear) and name == "weight":
+                assert group_of[id(parameter)]["weight_decay"] == 0.5, f"{module_name}.{name}"
+
+
+def test_backbone_exempts_its_own() -> None:
+    model = AGNet("test_vit.r160_in1k", 3, num_clusters=2, head_kwargs={"pool_size": 2})
+    group_of = {id(p): group for group in parameter_groups(model, **RATES) for p in group["params"]}
+    exempt = [p for name, p in model.named_parameters() if name.endswith(("pos_embed", "cls_token"))]
+    assert exempt
+    assert all(group_of[id(p)]["weight_decay"] == 0.0 for p in exempt)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
+def test_optimizers(model: AGNet, name: str, kind: type) -> None:
+    optimizer = build_optimizer(model, name, **RATES, momentum=0.99)
+    assert isinstance(optimizer, kind)
+    if name == "sgd":
+        assert {group["momentum"] for group in optimizer.param_groups} == {0.99}
+
+
+def test_optimizer_raises(model: AGNet) -> None:
+    with pytest.raises(ValueError, match=r"optimizer.name must be one of adamw, sgd, got 'adam'"):
+        build_optimizer(model, "adam", **RATES)
+    with pytest.raises(ValueError, match="must not be negative"):
+        build_optimizer(model, "sgd", lr=-1, backbone_lr=0, weight_decay=0)
+
+
+def test_cosine_by_hand() -> None:
+    factor = schedule_factor("cosine", steps_per_epoch=10, epochs=5, warmup_epochs=1, final_fraction=0.1)
+    assert [factor(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert factor(10) == pytest.approx(1.0)
+    assert factor(30) == pytest.approx(0.55)  # half way
+    assert factor(50) == pytest.approx(0.1)
+    assert factor(99) == pytest.approx(0.1)
+
+
+def test_step_of_the_paper() -> None:
+    factor = schedule_factor("step", steps_per_epoch=10, epochs=200, step_epochs=50, step_factor=0.1)
+    expected = {0: 1, 499: 1, 500: 0.1, 999: 0.1, 1000: 0.01, 1500: 0.001, 1999: 0.001}
+    assert {step: factor(step) for step in expected} == pytest.approx(expected)
+
+
+def test_constant() -> None:
+    factor = schedule_factor("constant", steps_per_epoch=2, epochs=3)
+    assert {factor(step) for step in range(6)} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "poly"}, "schedule.name must be one of cosine, step, constant"),
+        ({"name": "cosine", "warmup_epochs": 9}, r"warmup_epochs must be in \[0, epochs=5\], got 9"),
+        ({"name": "step", "step_epochs": 0}, "step_epochs must be at least 1"),
+    ],
+)
+def test_schedule_raises(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        schedule_factor(steps_per_epoch=1, epochs=5, **options)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+from sklearn.metrics import accuracy_score, average_precision_score
+
+from agnet_vision.errors import CheckpointError, ConfigError, ImageReadError
+from agnet_vision.training.evaluation import evaluate
+from agnet_vision.training.run import train
+
+from .conftest import TINY, write_pictures
+
+Configure = Callable[..., DictConfig]
+
+
+def weights(run_dir: Path, name: str = "last.ckpt") -> dict[str, torch.Tensor]:
+    return torch.load(run_dir / name, weights_only=True)["state_dict"]
+
+
+def read_rows(run_dir: Path) -> list[dict[str, str]]:
+    with (run_dir / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    return all(
+        torch.equal(a, b) for a, b in zip(weights(first).values(), weights(second).values(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """One finished run, shared by the tests that only look at it."""
+    from hydra import compose, initialize_config_dir
+
+    from .conftest import CONF
+
+    run_dir = tmp_path_factory.mktemp("finished") / "run"
+    with initialize_config_dir(str(CONF), version_base=None):
+        train(compose("train", [*TINY, f"dataset.root={pictures}", f"run_dir={run_dir}"]))
+    return run_dir
+
+
+def test_run_folder(finished: Path) -> None:
+    expected = {"config.yaml", "metrics.json", "predictions.csv", "run.json", "best.ckpt", "last.ckpt"}
+    assert expected | {"curves.png", "confusion.png", "csv", "tensorboard"} <= {path.name for path in finished.iterdir()}
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert {"acc", "mAP", "mean_per_class_acc", "top5", "per_class", "confusion_matrix", "seed"} <= set(metrics)
+    assert set(metrics["per_class"]) == {"cat", "dog", "owl"}
+    run = json.loads((finished / "run.json").read_text())
+    assert {"seed", "wall_time_seconds", "versions", "command", "device", "parameters"} <= set(run)
+    assert OmegaConf.load(finished / "config.yaml").epochs == 2
+    assert list((finished / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+def test_metrics_equal_sklearn_on_the_predictions(finished: Path) -> None:
+    rows = read_rows(finished)
+    classes = ("cat", "dog", "owl")
+    assert list(rows[0]) == ["path", "label", "predicted", *(f"probability_{name}" for name in classes)]
+    assert len({row["path"] for row in rows}) == len(rows) == 9
+    label, predicted = [row["label"] for row in rows], [row["predicted"] for row in rows]
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert metrics["acc"] == pytest.approx(accuracy_score(label, predicted))
+    for name in classes:
+        scores = np.array([float(row[f"probability_{name}"]) for row in rows])
+        ap = average_precision_score([value == name for value in label], scores)
+        assert metrics["per_class"][name]["ap"] == pytest.approx(ap, abs=1e-6)
+
+
+def test_evaluate_repeats_the_test(finished: Path, configure: Configure, pictures: Path, tmp_path: Path) -> None:
+    base = ("dataset=folder", "trainer=cpu", "trainer.progress_bar=false", "workers=0", "report=false")
+    config = configure(f"checkpoint={finished / 'best.ckpt'}", name="evaluate", base=base)
+    scores = evaluate(config)
+    stored = json.loads((finished / "metrics.json").read_text())
+    assert scores is not None
+    for name in ("acc", "mAP", "mean_per_class_acc", "top5"):
+        assert scores[name] == pytest.approx(stored[name], abs=1e-6)
+    assert [row["path"] for row in read_rows(finished)] == [row["path"] for row in read_rows(tmp_path / "run")]
+
+
+def test_evaluate_raises_on_other_classes(finished: Path, configure: Configure, tmp_path: Path) -> None:
+    base = ("dataset=folder", "trainer=cpu", "trainer.progress_bar=false", "workers=0")
+    for classes, message in (
+        (("cat", "dog"), "knows 3 classes, dataset=folder has 2"),
+        (("cat", "dog", "yak"), "has 'owl' as class 2, dataset=folder has 'yak'"),
+    ):
+        other = write_pictures(tmp_path / "-".join(classes), {"train": 1, "val": 1, "test": 1}, classes)
+        given = (f"checkpoint={finished / 'best.ckpt'}", f"dataset.root={other}")
+        with pytest.raises(CheckpointError, match=message):
+            evaluate(configure(*given, name="evaluate", base=base))
+
+
+def test_same_seed_same_weights(configure: Configure, finished: Path, tmp_path: Path) -> None:
+    train(configure("test=false"))
+    assert same_weights(finished, tmp_path / "run")
+    train(configure("test=false", "seed=1", f"run_dir={tmp_path / 'other'}"))
+    assert not same_weights(finished, tmp_path / "other")
+
+
+@pytest.mark.parametrize("stop_at", [2, 5, 7], ids=["in epoch 1", "at its end", "in epoch 2"])
+@pytest.mark.parametrize("options", [(), ("ema_decay=0.9", "sampler=balanced", "freeze_backbone_epochs=1")])
+def test_resume_is_exact(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int, options: tuple[str, ...]
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(configure("test=false", *options, f"run_dir={whole}"))
+    with monkeypatch.context() as patch:
+        interrupt_after(stop_at, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(configure("test=false", *options, f"run_dir={parts}"))
+    assert not same_weights(whole, parts)
+    train(configure("test=false", *options, f"run_dir={parts}", "resume=true"))
+    assert same_weights(whole, parts)
+
+
+def interrupt_after(steps: int, patch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C during a training step."""
+    import os
+    import signal
+
+    from agnet_vision.training.module import AGNetModule
+
+    original, taken = AGNetModule.training_step, [0]
+
+    def step(self: AGNetModule, batch: dict, batch_idx: int) -> torch.Tensor:
+        taken[0] += 1
+        if taken[0] == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, batch, batch_idx)
+
+    patch.setattr(AGNetModule, "training_step", step)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("optimizer.name=sgd", "schedule.name=step", "schedule.warmup_epochs=0", "augmentation.preset=paper"),
+        ("loss.class_weights=balanced", "loss.label_smoothing=0", "gradient_clip=null", "accumulate_batches=2"),
+        ("trainer.precision=bf16-mixed", "early_stopping_patience=1", "monitor=mAP"),
+        ("model=no_attention", "regions=grid", "augmentation.preset=none"),
+        ("model=backbone_only", "regions=random", "backbone.taps=[-2]"),
+    ],
+    ids=lambda options: options[0],
+)
+def test_options_run(configure: Configure, tmp_path: Path, options: tuple[str, ...]) -> None:
+    train(configure("epochs=1", "test=false", *options))
+    assert (tmp_path / "run" / "last.ckpt").is_file()
+
+
+def test_loader_workers_give_the_same_run(configure: Configure, finished: Path, tmp_path: Path) -> None:
+    train(configure("test=false", "workers=2"))
+    assert same_weights(finished, tmp_path / "run")
+
+
+def test_unreadable_image_stops_before_the_first_epoch(configure: Configure, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1})
+    (root / "train" / "owl" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(ImageReadError, match=r"owl/0.png as an image"):
+        train(configure(f"dataset.root={root}"))
+    assert not (tmp_path / "run" / "last.ckpt").exists()
+
+
+def test_unreadable_image_without_keypoints_is_named_too(configure: Configure, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data", {"train": 4, "val": 1, "test": 1})
+    (root / "train" / "owl" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(ImageReadError, match=r"owl/0.png as an image"):
+        train(configure(f"dataset.root={root}", "regions=grid"))
+
+
+def test_raises_on_a_folder_in_use(configure: Configure, finished: Path) -> None:
+    with pytest.raises(ConfigError, match="holds a run already; add resume=true"):
+        train(configure(f"run_dir={finished}"))
+
+
+def test_raises_on_nothing_to_resume(configure: Configure) -> None:
+    with pytest.raises(ConfigError, match="there is no .*last.ckpt"):
+        train(configure("resume=true"))
+
+
+def test_resume_raises_on_other_classes(configure: Configure, finished: Path, tmp_path: Path) -> None:
+    other = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1}, ("cat", "dog"))
+    with pytest.raises(CheckpointError, match="has 3 classes, dataset=folder has 2 now"):
+        train(configure("resume=true", f"run_dir={finished}", f"dataset.root={other}"))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("optimizer.name=adam", "optimizer.name must be one of adamw, sgd, got 'adam'"),
+        ("monitor=mapp", "monitor must be one of acc, mAP"),
+        ("epochs=0", "epochs must be at least 1, got 0"),
+        ("schedule.warmup_epochs=3", "warmup_epochs must be in"),
+        ("backbone.name=test_resne", "timm has no model 'test_resne'; near to it: .*test_resnet"),
+        ("regions.num_clusters=0", "num_clusters must be"),
+        ("+backbone.kwargs.nonsense=1", "nonsense"),
+        ("+model.head.nonsense=1", "nonsense"),
+        ("backbone.taps=[9]", "tap"),
+    ],
+)
+def test_raises_on_options(configure: Configure, option: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(configure(option))
