@@ -1,0 +1,90 @@
+"""What stored regions add to a training loader: the same images and augmentation with and without points and boxes.
+
+python tools/benchmark.py loader --images FOLDER [--output docs/benchmarks/loader.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from agnet_vision.benchmark.conditions import conditions, measure_interleaved, ratio, summarise, write_report
+from agnet_vision.data.dataset import RegionDataset, collate
+from agnet_vision.data.listing import Sample
+from agnet_vision.data.region_cache import RegionCache
+from agnet_vision.data.transforms import build_transform
+from agnet_vision.errors import DatasetNotFoundError
+from agnet_vision.regions import RegionProposer, boxes_from_keypoints
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--images", type=Path, required=True, help="folder of photographs, searched with its subfolders"
+    )
+    parser.add_argument("--count", type=int, default=256, help="images of an epoch")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=7, help="timed epochs, in turn")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of images and the augmentation")
+    parser.add_argument("--output", type=Path, default=None, help="write the raw numbers to this JSON file")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure whole epochs in this process, in CPU time: what one loader worker does."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    paths = sorted(path for path in arguments.images.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    if not paths:
+        raise DatasetNotFoundError(
+            f"--images={arguments.images} holds no .jpg or .png file; name a folder of photographs"
+        )
+    chosen = np.random.default_rng(arguments.seed).permutation(len(paths))[: arguments.count]
+    samples = [Sample(paths[i], 0) for i in chosen]
+    report: dict[str, Any] = {"images": len(samples), "conditions": conditions(arguments.seed), "presets": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        proposer = RegionProposer()
+        cache = RegionCache.build([sample.path for sample in samples], proposer, folder, workers=1)
+        for preset in ("paper", "modern"):
+            report["presets"][preset] = compare_epochs(samples, proposer, cache, preset, arguments)
+    Console().print_json(data=report)
+    write_report(report, arguments.output)
+    return report
+
+
+def compare_epochs(
+    samples: list[Sample], proposer: RegionProposer, cache: RegionCache, preset: Any, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Time epochs without regions, with them, and the look-up and the boxes alone."""
+    transform = build_transform(train=True, image_size=224, preset=preset)
+    loaders = {
+        name: DataLoader(
+            RegionDataset(samples, transform, source, cache=cache, seed=arguments.seed),
+            batch_size=arguments.batch_size,
+            collate_fn=collate,
+        )
+        for name, source in (("without_regions", None), ("with_regions", proposer))
+    }
+    stored = [cache[sample.path] for sample in samples]
+    times = measure_interleaved(
+        {
+            **{name: lambda loader=loader: list(loader) for name, loader in loaders.items()},
+            "look_up": lambda: [cache[sample.path] for sample in samples],
+            "boxes": lambda: [boxes_from_keypoints(points.xy, points.group, (500, 375)) for points in stored],
+        },
+        repeats=arguments.repeats,
+        items=len(samples),
+    )
+    added = [a - b for a, b in zip(times["with_regions"], times["without_regions"], strict=True)]
+    return {
+        "cpu_ms_per_image": {name: summarise(values) for name, values in times.items()},
+        "points_and_boxes_cpu_ms_per_image": summarise(added),
+        "speed_with_over_without": ratio(times["without_regions"], times["with_regions"]),
+    }
