@@ -83,7 +83,7 @@ class EpochSampler(Sampler[Draw]):
 
 
 class EpochLoader(DataLoader):
-    """A ``DataLoader`` over an ``EpochSampler`` that can go on in mid-epoch: Lightning stores ``state_dict`` in checkpoints."""
+    """A ``DataLoader`` over an ``EpochSampler`` that can go on in mid-epoch; ``LastCheckpoint`` keeps its ``state_dict``."""
 
     sampler: EpochSampler
     _served, _resume = 0, (-1, 0)

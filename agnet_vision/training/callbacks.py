@@ -90,10 +90,29 @@ class LastCheckpoint(Checkpoint):
         self.path = folder / "last.ckpt"
         self._interrupted = False
         self._handler: Any = None
+        self._position: dict[str, int] | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over Ctrl-C."""
         self._handler = signal.signal(signal.SIGINT, self._note)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Store how far the loader is in its epoch."""
+        checkpoint["loader_position"] = trainer.train_dataloader.state_dict()
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the position until there is a loader."""
+        self._position = checkpoint["loader_position"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Move the loader there; Lightning does so only for loaders it has not asked for their length before."""
+        if self._position is not None:
+            trainer.train_dataloader.load_state_dict(self._position)
+            self._position = None
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give Ctrl-C back."""

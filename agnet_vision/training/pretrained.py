@@ -53,7 +53,9 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
             f"{checkpoint} holds more than weights, or is damaged; it was not opened, since it could run code"
         ) from error
     except Exception as error:  # timm passes on whatever the format's reader raises
-        raise CheckpointError(f"{checkpoint} cannot be read as weights: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+        raise CheckpointError(
+            f"{checkpoint} cannot be read as weights: {(str(error) or type(error).__name__).splitlines()[0]}"
+        ) from error
     for prefix in ("model.backbone.model.", "model.backbone.", "backbone.model.", "backbone."):
         if inner := {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}:
             state = inner

@@ -42,7 +42,9 @@ def write_pictures(root: Path, counts: dict[str, int], classes: tuple[str, ...] 
             for number in range(count):
                 image = generator.integers(0, 60, (56, 72, 3), dtype=np.uint8)
                 centre = tuple(int(value) for value in generator.integers(15, 40, 2))
-                cv2.circle(image, centre, 5 + 4 * label, tuple(int(80 + 50 * (label == c)) for c in range(3)), 2 + label)
+                cv2.circle(
+                    image, centre, 5 + 4 * label, tuple(int(80 + 50 * (label == c)) for c in range(3)), 2 + label
+                )
                 cv2.imwrite(str(folder / f"{number}.png"), image)
     return root
 

@@ -30,9 +30,7 @@ def read_rows(run_dir: Path) -> list[dict[str, str]]:
 
 
 def same_weights(first: Path, second: Path) -> bool:
-    return all(
-        torch.equal(a, b) for a, b in zip(weights(first).values(), weights(second).values(), strict=True)
-    )
+    return all(torch.equal(a, b) for a, b in zip(weights(first).values(), weights(second).values(), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 
 def test_run_folder(finished: Path) -> None:
     expected = {"config.yaml", "metrics.json", "predictions.csv", "run.json", "best.ckpt", "last.ckpt"}
-    assert expected | {"curves.png", "confusion.png", "csv", "tensorboard"} <= {path.name for path in finished.iterdir()}
+    assert expected | {"curves.png", "confusion.png", "csv", "tensorboard"} <= {
+        path.name for path in finished.iterdir()
+    }
     metrics = json.loads((finished / "metrics.json").read_text())
     assert {"acc", "mAP", "mean_per_class_acc", "top5", "per_class", "confusion_matrix", "seed"} <= set(metrics)
     assert set(metrics["per_class"]) == {"cat", "dog", "owl"}
