@@ -28,10 +28,7 @@ INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "b
 CROP_FRACTION = 0.875  # paper: 224 of 256
 ROTATION_DEGREES = 15  # paper
 SCALE_RANGE = (0.85, 1.15)  # paper
-CROP_AREA = (
-    0.35,
-    1.0,
-)  # ours: milder than the usual (0.08, 1), which cuts away the small parts that tell classes apart
+MIN_CROP_AREA = 0.35  # ours: the usual 0.08 cuts away the small parts that tell classes apart
 COLOUR_STRENGTH = 0.3  # ours
 
 
@@ -85,6 +82,8 @@ def build_transform(
     interpolation: str = "bilinear",
     crop_fraction: float = CROP_FRACTION,
     horizontal_flip: bool = True,
+    rotation_degrees: float = ROTATION_DEGREES,
+    min_crop_area: float = MIN_CROP_AREA,
 ) -> Transform:
     """Build the transform of training images, or of images to be evaluated.
 
@@ -99,6 +98,8 @@ def build_transform(
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``; shrinking always averages areas.
         crop_fraction: side of the crop over side of the resized image; 0.875 (paper).
         horizontal_flip: mirror half of the training images; off for classes that know left from right.
+        rotation_degrees: training images turn by up to this, either way; 15 (paper), 180 where nothing has an upside.
+        min_crop_area: ``"modern"`` shows the network at least this part of an image; 0.35 (ours).
 
     Raises:
         ValueError: an option is unknown or out of range.
@@ -109,14 +110,26 @@ def build_transform(
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
     if image_size < 1 or not 0 < crop_fraction <= 1:
         raise ValueError(f"image_size must be >= 1 and crop_fraction in (0, 1], got {image_size} and {crop_fraction}")
+    if not 0 <= rotation_degrees <= 180 or not 0 < min_crop_area <= 1:
+        raise ValueError(
+            f"rotation_degrees must be in [0, 180] and min_crop_area in (0, 1], got {rotation_degrees} and {min_crop_area}"
+        )
     resized = round(image_size / crop_fraction) if preset != "none" else image_size
     mode = INTERPOLATIONS[interpolation]
     flip = [A.HorizontalFlip(p=0.5)] if horizontal_flip else []
     match preset, train:
         case "modern", True:
-            steps = [*_modern(image_size, mode, mean), *flip]
+            crop = A.RandomResizedCrop(
+                (image_size, image_size), scale=(min_crop_area, 1.0), interpolation=mode, area_for_downscale="image"
+            )
+            steps = [crop, _affine(mean, rotation_degrees, 0.5), _colour(), *flip]
         case "paper", True:
-            steps = [_squeeze(resized, mode), _affine(mean, 1.0), A.RandomCrop(image_size, image_size), *flip]
+            steps = [
+                _squeeze(resized, mode),
+                _affine(mean, rotation_degrees, 1.0),
+                A.RandomCrop(image_size, image_size),
+                *flip,
+            ]
         case "modern", False:
             shorter = A.SmallestMaxSize(resized, interpolation=mode, area_for_downscale="image")
             steps = [shorter, A.CenterCrop(image_size, image_size)]
@@ -153,28 +166,20 @@ def evaluation_transform(config: Mapping[str, Any]) -> Transform:
     )
 
 
-def _modern(image_size: int, mode: int, mean: Sequence[float]) -> list[A.BasicTransform]:
-    """List the steps of our recipe, without the flip."""
-    size = (image_size, image_size)
-    colour = A.ColorJitter(
-        brightness=(1 - COLOUR_STRENGTH, 1 + COLOUR_STRENGTH),
-        contrast=(1 - COLOUR_STRENGTH, 1 + COLOUR_STRENGTH),
-        saturation=(1 - COLOUR_STRENGTH, 1 + COLOUR_STRENGTH),
-        hue=(-0.03, 0.03),
-        p=0.8,
-    )
-    crop = A.RandomResizedCrop(size, scale=CROP_AREA, interpolation=mode, area_for_downscale="image")
-    return [crop, _affine(mean, 0.5), colour]
+def _colour() -> A.ColorJitter:
+    """Change brightness, contrast and saturation of most images, and their hue a little."""
+    strength = (1 - COLOUR_STRENGTH, 1 + COLOUR_STRENGTH)
+    return A.ColorJitter(brightness=strength, contrast=strength, saturation=strength, hue=(-0.03, 0.03), p=0.8)
 
 
-def _affine(mean: Sequence[float], probability: float) -> A.Affine:
+def _affine(mean: Sequence[float], rotation_degrees: float, probability: float) -> A.Affine:
     """Rotate and scale as the paper does; what comes in from outside is the mean colour, zero after normalisation.
 
     A mirrored border would look better, but albumentations then mirrors the keypoints, too.
     """
     fill = tuple(float(round(value * 255)) for value in mean)
     return A.Affine(
-        rotate=(-ROTATION_DEGREES, ROTATION_DEGREES),
+        rotate=(-rotation_degrees, rotation_degrees),
         scale=SCALE_RANGE,
         border_mode=cv2.BORDER_CONSTANT,
         fill=fill,

@@ -123,6 +123,8 @@ def build_data(config: DictConfig, table: SampleTable, model: AGNet) -> AGNetDat
             interpolation=input_config["interpolation"],
             crop_fraction=augmentation.crop_fraction,
             horizontal_flip=augmentation.horizontal_flip,
+            rotation_degrees=augmentation.rotation_degrees,
+            min_crop_area=augmentation.min_crop_area,
         )
         return AGNetDataModule(
             table,
