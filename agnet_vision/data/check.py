@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import tempfile
-from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,37 +134,39 @@ def _compare_count(listing: Listing, where: str, found: int, expected: int) -> N
 
 
 def _same_bytes(listing: Listing, paths: dict[str, list[Path]], looks: dict[Path, _Look]) -> list[Twins]:
-    """Record files of two splits that hold the same bytes."""
-    holders: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+    """Record files that hold the same bytes as one of an earlier split; each once, however many copies there are."""
+    holder: dict[str, tuple[str, Path]] = {}
+    twins = []
     for split, members in paths.items():
         for path in members:
-            if looks[path].digest:
-                holders[looks[path].digest].append((split, path))
-    twins = []
-    for members_of_digest in holders.values():
-        for (split, path), (other_split, other) in combinations(members_of_digest, 2):
-            if split != other_split and path != other:
-                listing.report("duplicate", other, f"{other_split}: the same bytes as {path} in {split}")
-                twins.append(Twins(path, other, 1.0))
+            if not looks[path].digest:
+                continue
+            first_split, first = holder.setdefault(looks[path].digest, (split, path))
+            if first_split != split and first != path:
+                listing.report("duplicate", path, f"{split}: the same bytes as {first} in {first_split}")
+                twins.append(Twins(first, path, 1.0))
     return twins
 
 
 def _nearly_the_same(listing: Listing, paths: dict[str, list[Path]], looks: dict[Path, _Look]) -> list[Twins]:
     """Record pictures of two splits that look nearly the same; the same bytes were recorded already."""
     twins = []
+    different = {split: _different(members, looks) for split, members in paths.items()}
     for split, other_split in combinations(paths, 2):
-        first = [path for path in paths[split] if looks[path].fingerprint is not None]
-        second = [path for path in paths[other_split] if looks[path].fingerprint is not None]
-        pairs = near_duplicates(_prints(first, looks), _prints(second, looks))
-        for pair in pairs:
+        first, second = different[split], different[other_split]
+        for pair in near_duplicates(_prints(first, looks), _prints(second, looks)):
             path, other = first[pair.first], second[pair.second]
             if looks[path].digest != looks[other].digest:
-                detail = (
-                    f"{other_split}: nearly the same picture as {path} in {split} (correlation {pair.correlation:.3f})"
-                )
-                listing.report("near_duplicate", other, detail)
+                detail = f"nearly the same picture as {path} in {split} (correlation {pair.correlation:.3f})"
+                listing.report("near_duplicate", other, f"{other_split}: {detail}")
                 twins.append(Twins(path, other, pair.correlation))
-    return twins
+    return sorted(twins, key=lambda pair: -pair.correlation)
+
+
+def _different(paths: list[Path], looks: dict[Path, _Look]) -> list[Path]:
+    """Keep one path of every content that could be decoded."""
+    first = {looks[path].digest: path for path in reversed(paths) if looks[path].fingerprint is not None}
+    return list(reversed(first.values()))
 
 
 def _prints(paths: list[Path], looks: dict[Path, _Look]) -> list[Fingerprint]:

@@ -59,6 +59,18 @@ def test_duplicates_across_splits(root: Path) -> None:
     assert check("folder", root, find_near_duplicates=False).twins == result.twins[:1]
 
 
+def test_a_placeholder_repeated_often_is_cheap(tmp_path: Path) -> None:
+    """Web collections hold "no longer available" pictures by the thousand: each is named once, not once a pair."""
+    source = miniatures.write_picture(tmp_path / "source.png")
+    for split, number in (("train", 400), ("test", 300)):
+        for label in ("a", "b"):
+            (tmp_path / "data" / split / label).mkdir(parents=True)
+            for i in range(number // 2):
+                (tmp_path / "data" / split / label / f"{i}.png").hardlink_to(source)
+    result = check("folder", tmp_path / "data")
+    assert len(found(result, "duplicate")) == len(result.twins) == 300
+
+
 def test_near_duplicates_alone_contradict_no_card(root: Path) -> None:
     Image.open(root / "train" / "bee" / "008.png").save(root / "test" / "bee" / "again.jpg", quality=80)
     assert check("folder", root).agrees
