@@ -118,6 +118,7 @@ def whiten(xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
     return centred @ axes * np.where(usable, 1 / np.sqrt(np.where(usable, variance, 1)), 0)
 
 
+@torch.inference_mode()
 def _group_batched(
     points: Sequence[Float[np.ndarray, "_ 2"]], num_clusters: int, seed: int, device: torch.device
 ) -> list[Int[np.ndarray, " _"]]:
