@@ -81,6 +81,11 @@ def default_root(name: str) -> Path:
     return datasets_folder() / name / "data"
 
 
+def dataset_root(name: str, root: Path | str | None) -> Path:
+    """Give the folder where a dataset lies: what the user says, else the default."""
+    return Path(root).expanduser() if root is not None else default_root(name)
+
+
 @cache
 def load_card(name: str) -> Card:
     """Read and check the card of a dataset.

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agnet_vision.data.card import Card, default_root, load_card
+from agnet_vision.data.card import Card, dataset_root, load_card
 from agnet_vision.data.check import CheckResult, check_dataset
 from agnet_vision.data.download import download
 from agnet_vision.data.listing import ProblemKind
@@ -48,7 +48,7 @@ def prepare_dataset(
         DatasetError: an archive is damaged or not safe.
     """
     card = load_card(name)
-    root = Path(root) if root is not None else default_root(name)
+    root = dataset_root(name, root)
     check = partial(
         check_dataset,
         name,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agnet_vision.data.card import Card, default_root, load_card
+from agnet_vision.data.card import Card, dataset_root, load_card
 from agnet_vision.data.demo import generate_demo
 from agnet_vision.data.holdout import hold_out
 from agnet_vision.data.layouts.aucd import read_aucd_v1, read_aucd_v2
@@ -81,7 +81,7 @@ def read_samples(
         if not 0 <= value < 1:
             raise ConfigError(f"dataset.{option} must be in [0, 1), got {value}")
     listing = read_listing(name, root, **options)
-    root = Path(root) if root is not None else default_root(name)
+    root = dataset_root(name, root)
     _refuse_or_warn(name, root, listing)
     splits = dict(listing.splits)
     if "test" not in splits:
@@ -100,7 +100,7 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
         ConfigError: an unknown dataset or option.
     """
     card = load_card(name)
-    root = Path(root) if root is not None else default_root(name)
+    root = dataset_root(name, root)
     read = _reader(name)
     options = {key: value for key, value in options.items() if value is not None}
     _check_options(name, read, options)

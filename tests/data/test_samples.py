@@ -266,6 +266,12 @@ def test_empty_class_extra_class_and_case(tmp_path: Path) -> None:
         read_samples("folder", tmp_path)
 
 
+def test_home_folder_in_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    miniatures.folder(tmp_path / "photos")
+    assert read_samples("folder", "~/photos").root == tmp_path / "photos"
+
+
 def test_no_image_at_all(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(DatasetError, match="no training image"):
