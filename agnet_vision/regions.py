@@ -51,49 +51,59 @@ def boxes_from_keypoints(
     width, height = image_size
     if width <= 0 or height <= 0:
         raise ValueError(f"image_size must be positive (width, height), got {image_size}")
-    inside = (xy[:, 0] >= 0) & (xy[:, 0] <= width) & (xy[:, 1] >= 0) & (xy[:, 1] <= height)
-    order = np.flatnonzero(inside)
-    if not len(order):
+    x, y = xy[:, 0], xy[:, 1]
+    kept = np.flatnonzero((x >= 0) & (x <= width) & (y >= 0) & (y <= height))
+    if not len(kept):
         return union_boxes(np.zeros((0, 4)), num_clusters)
-    order = order[np.argsort(group[order], kind="stable")]
-    points, labels = xy[order].astype(np.float64), group[order]
-    starts = np.flatnonzero(np.concatenate(([True], labels[1:] != labels[:-1])))
-    if len(starts) > num_clusters:
+    kept = kept[group[kept].argsort(kind="stable")]
+    points, labels = xy[kept].astype(np.float64), group[kept]
+    bounds = np.concatenate(([0], np.flatnonzero(labels[1:] != labels[:-1]) + 1, [len(labels)]))
+    if len(bounds) - 1 > num_clusters:
         raise ValueError(
-            f"num_clusters must be at least the number of groups, got {num_clusters} for {len(starts)} groups"
+            f"num_clusters must be at least the number of groups, got {num_clusters} for {len(bounds) - 1} groups"
         )
-    count = np.diff(np.append(starts, len(labels)))
-    mean = np.add.reduceat(points, starts, axis=0) / count[:, None]
+    mean = np.add.reduceat(points, bounds[:-1], axis=0) / (bounds[1:] - bounds[:-1])[:, None]
     rank = np.lexsort((mean[:, 0], mean[:, 1]))
-    low, high = np.minimum.reduceat(points, starts, axis=0)[rank], np.maximum.reduceat(points, starts, axis=0)[rank]
+    low = np.minimum.reduceat(points, bounds[:-1], axis=0)[rank]
+    high = np.maximum.reduceat(points, bounds[:-1], axis=0)[rank]
     size = np.array([width, height], dtype=np.float64)
     thin = np.maximum(np.minimum(MIN_SIDE_PIXELS, size) - (high - low), 0) / 2
-    low, high = low - thin, high + thin
-    shift = np.maximum(-low, 0) - np.maximum(high - size, 0)  # a thickened box at the border moves back inside
-    return union_boxes(np.concatenate([(low + shift) / size, (high + shift) / size], axis=1), num_clusters)
+    if thin.any():
+        low, high = low - thin, high + thin
+        shift = np.maximum(-low, 0) - np.maximum(high - size, 0)  # a thickened box at the border moves back inside
+        low, high = low + shift, high + shift
+    return union_boxes(np.concatenate([low / size, high / size], axis=1), num_clusters)
 
 
 def union_boxes(
     primary: Float[np.ndarray, "groups 4"], num_clusters: int
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
     """Fill all slots from the primary boxes: themselves, the box around each pair, and the whole image, last."""
-    first, second = _pairs(num_clusters)
-    present = len(primary)
+    slots, first, second = _present_slots(num_clusters, len(primary))
     boxes = np.zeros((num_regions(num_clusters), 4), dtype=np.float32)
     mask = np.zeros(len(boxes), dtype=bool)
-    boxes[:present], mask[:present] = primary, True
-    pair_mask = second < present  # first < second
-    low = np.minimum(boxes[first, :2], boxes[second, :2])
-    high = np.maximum(boxes[first, 2:], boxes[second, 2:])
-    boxes[num_clusters:-1] = np.where(pair_mask[:, None], np.concatenate([low, high], axis=1), 0)
-    mask[num_clusters:-1] = pair_mask
-    boxes[-1], mask[-1] = (0, 0, 1, 1), True
+    # With the upper corner negated, the box around two boxes is one minimum; a primary box is the box around itself twice.
+    corners = primary * _NEGATE_UPPER
+    boxes[slots] = np.minimum(corners[first], corners[second]) * _NEGATE_UPPER
+    boxes[-1] = (0, 0, 1, 1)
+    mask[slots] = mask[-1] = True
     return boxes, mask
 
 
-@lru_cache(maxsize=8)
-def _pairs(num_clusters: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    return np.triu_indices(num_clusters, 1)
+_NEGATE_UPPER = np.array([1.0, 1.0, -1.0, -1.0])
+
+
+@lru_cache(maxsize=64)
+def _present_slots(num_clusters: int, present: int) -> tuple[Int[np.ndarray, " slots"], ...]:
+    """List the slots that ``present`` groups fill, and the two groups of each."""
+    first, second = np.triu_indices(num_clusters, 1)
+    pairs = np.flatnonzero(second < present)  # first < second
+    alone = np.arange(present)
+    return (
+        np.concatenate([alone, num_clusters + pairs]),
+        np.concatenate([alone, first[pairs]]),
+        np.concatenate([alone, second[pairs]]),
+    )
 
 
 def grid_boxes(num_clusters: int = 8) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
