@@ -128,3 +128,14 @@ def test_raises_on_input(feature_map: torch.Tensor) -> None:
         head(feature_map, Regions(regions.boxes, regions.mask.float()))  # a NamedTuple does not check its fields
     with pytest.raises(ValueError, match="only variant 'full'"):
         AGNetHead(CHANNELS, 5, variant="backbone_only", pool_size=3)(feature_map, return_attention=True)
+
+
+def test_value_naive(feature_map: torch.Tensor) -> None:
+    """The version the benchmark compares with computes the same: outputs, and gradients of every weight."""
+    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
+    results = []
+    for logits in (head(feature_map, regions), reference.naive_logits(head, feature_map, regions)):
+        gradients = torch.autograd.grad(logits.square().mean(), list(head.parameters()), allow_unused=True)
+        results.append([logits, *(g for g in gradients if g is not None)])
+    for ours, naive in zip(*results, strict=True):
+        torch.testing.assert_close(ours, naive, atol=1e-4, rtol=1e-3)
