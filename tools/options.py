@@ -85,7 +85,7 @@ def _check_value(override: Override, known: DictConfig) -> None:
         near = _nearest(key, names)
         raise ConfigError(f"there is no option {key}; {near}--help lists all")
     default = OmegaConf.select(known, key, throw_on_missing=False) if key in names else None
-    if not override.is_sweep_override() and not _fits(override.value(), default):
+    if not _fits(override.value(), default):
         raise ConfigError(f"{key} must be {_kind(default)} such as {default}, got {override.value()!r}")
 
 

@@ -100,6 +100,7 @@ class LastCheckpoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Store how far the loader is in its epoch."""
+        assert trainer.train_dataloader is not None
         checkpoint["loader_position"] = trainer.train_dataloader.state_dict()
 
     def on_load_checkpoint(
@@ -110,7 +111,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Move the loader there; Lightning does so only for loaders it has not asked for their length before."""
-        if self._position is not None:
+        if self._position is not None and trainer.train_dataloader is not None:
             trainer.train_dataloader.load_state_dict(self._position)
             self._position = None
 

@@ -18,6 +18,7 @@ from agnet_vision.data.samples import SampleTable
 from agnet_vision.data.transforms import evaluation_transform
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.model import AGNet
+from agnet_vision.report import write_report
 from agnet_vision.training.artifacts import environment, plot_confusion, write_json, write_predictions
 from agnet_vision.training.build import build_table, build_trainer, require_samples
 from agnet_vision.training.checkpoint import load_checkpoint
@@ -71,6 +72,8 @@ def evaluate(config: DictConfig) -> dict[str, Any] | None:
     if trainer.is_global_zero:
         record["wall_time_seconds"] = time.time() - started
         write_json(run_dir / "run.json", {**record, **environment(module.device)})
+        if config.report:
+            write_report(run_dir)
     return scores
 
 
@@ -121,7 +124,13 @@ def test_and_write(
     trainer.test(module, datamodule=data, verbose=False)
     if not trainer.is_global_zero or module.predictions is None:
         return None
-    scores = {"dataset": table.name, "split": split, **score(module.predictions, table.classes), **record}
+    scores = {
+        "dataset": table.name,
+        "split": split,
+        "root": str(table.root),
+        **score(module.predictions, table.classes),
+        **record,
+    }
     write_json(run_dir / "metrics.json", scores)
     write_predictions(run_dir / "predictions.csv", module.predictions, table.splits["test"], table.classes, table.root)
     plot_confusion(run_dir / "confusion.png", scores["confusion_matrix"], table.classes)

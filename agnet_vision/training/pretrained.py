@@ -19,13 +19,15 @@ CONNECT_SECONDS = 4.0
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def check_backbone(name: str, *, pretrained: bool, checkpoint: str | None) -> None:
+def check_backbone(name: str | None, *, pretrained: bool, checkpoint: str | None) -> None:
     """Fail before anything slow when the backbone or its weights cannot be had.
 
     Raises:
         ConfigError: timm does not know the name or has no weights for it, or they cannot be fetched now.
         CheckpointError: there is no such file.
     """
+    if name is None:
+        raise ConfigError("backbone=timm needs backbone.name=, any name of timm.list_models()")
     if not timm.is_model(name):
         near = timm.list_models(f"*{name}*")[:5] or timm.list_models(f"{name[:5]}*")[:5]
         raise ConfigError(f"timm has no model {name!r}; near to it: {', '.join(near) or 'see timm.list_models()'}")

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.samples import SampleTable
 from agnet_vision.errors import CheckpointError, ConfigError
+from agnet_vision.report import write_report
 from agnet_vision.training.artifacts import environment, plot_curves, read_history, write_json
 from agnet_vision.training.build import (
     build_callbacks,
@@ -97,6 +98,8 @@ def finish(
     if config.test and table.splits["test"]:
         module.load_state_dict(read_checkpoint(run_dir / "best.ckpt")["state_dict"])
         scores = test_and_write(trainer, module, data, table, run_dir, split="test", record=record)
+        if scores is not None and config.report:
+            write_report(run_dir)
     return scores
 
 

@@ -91,7 +91,7 @@ def test_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.
         return original(Path("/dev/full") if "unfinished" in self.name else self, mode, **kwargs)
 
     monkeypatch.setattr(Path, "open", open_full)
-    with pytest.raises(CheckpointError, match="No space left on device.*the one before is untouched.*resume=true"):
+    with pytest.raises(CheckpointError, match=r"No space left on device.*the one before is untouched.*resume=true"):
         AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -180,7 +180,7 @@ def test_raises_on_a_folder_in_use(configure: Configure, finished: Path) -> None
 
 
 def test_raises_on_nothing_to_resume(configure: Configure) -> None:
-    with pytest.raises(ConfigError, match="there is no .*last.ckpt"):
+    with pytest.raises(ConfigError, match=r"there is no .*last.ckpt"):
         train(configure("resume=true"))
 
 
@@ -198,6 +198,7 @@ def test_resume_raises_on_other_classes(configure: Configure, finished: Path, tm
         ("epochs=0", "epochs must be at least 1, got 0"),
         ("schedule.warmup_epochs=3", "warmup_epochs must be in"),
         ("backbone.name=test_resne", "timm has no model 'test_resne'; near to it: .*test_resnet"),
+        ("backbone.name=null", "backbone=timm needs backbone.name="),
         ("regions.num_clusters=0", "num_clusters must be"),
         ("+backbone.kwargs.nonsense=1", "nonsense"),
         ("+model.head.nonsense=1", "nonsense"),
