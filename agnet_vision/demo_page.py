@@ -50,11 +50,14 @@ POLICY = (
 )
 CSS = """
 .gradio-container { max-width: 1280px !important; margin: auto; }
-#panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 12px; }
+#panels .block { border: none; }
+#panels .styler { background: none; }
+#panels .styler { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 12px; }
 footer { display: none !important; }
 @media (max-width: 480px) { .gradio-container { padding: 8px !important; } }
 """
-THEME_OF_PAGE = "() => document.body.classList.contains('dark') ? 'dark' : 'light'"
+# The figures take the page's theme: the last input of every look is filled in by the browser.
+WITH_THEME = "(...inputs) => [...inputs.slice(0, -1), document.body.classList.contains('dark') ? 'dark' : 'light']"
 
 
 class Photograph(gr.Image):
@@ -101,9 +104,9 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
     if not models:
         raise ValueError("models must hold at least one model")
     first = next(iter(models))
-    with gr.Blocks(title="AG-Net", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(title="AG-Net", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
         gr.Markdown("# AG-Net: where did it look?\nDrop a photograph. Nothing leaves this computer.")
-        theme = gr.State("light")
+        theme = gr.Textbox("light", visible="hidden")
         told = gr.State(None)
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
@@ -134,14 +137,19 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
         if examples:
             gr.Examples([str(path) for path in examples], photograph, cache_examples=False, api_visibility="private")
 
-        page.load(None, None, theme, js=THEME_OF_PAGE)
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
         look: dict[str, Any] = {
             "fn": _looker(models),
             "inputs": [photograph, model, source, kappa, theme],
             "outputs": [photograph, told, label, note, *panels],
+            "js": WITH_THEME,
         }
-        files: dict[str, Any] = {"fn": _figure_writer(), "inputs": [told, theme], "outputs": [png, svg]}
+        files: dict[str, Any] = {
+            "fn": _figure_writer(),
+            "inputs": [told, theme],
+            "outputs": [png, svg],
+            "js": WITH_THEME,
+        }
         model.input(_fit_slider(models), model, [kappa, source], **quiet).then(**look, **quiet).then(**files, **quiet)
         for event in (photograph.change, source.input, kappa.release):
             event(**look, **quiet).then(**files, **quiet)

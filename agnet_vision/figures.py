@@ -64,7 +64,8 @@ def explanation_figure(told: Explanation, *, theme: Literal["light", "dark"] = "
 
 def panel_figure(told: Explanation, panel: Panel, *, theme: Literal["light", "dark"] = "light") -> Figure:
     """Draw one panel, large enough to be read on a phone."""
-    figure = Figure(figsize=(4.4, 4.0), layout="constrained", facecolor=THEMES[theme].paper)
+    height = 0.4 + 4.4 * min(told.image.shape[0] / told.image.shape[1], 1.4) if panel in PHOTOGRAPHS else 4.0
+    figure = Figure(figsize=(4.4, height), layout="constrained", facecolor=THEMES[theme].paper)
     _draw(told, figure.subplots(), panel, THEMES[theme])
     return figure
 
@@ -90,7 +91,7 @@ def _draw(told: Explanation, axes: Axes, panel: Panel, theme: Theme) -> None:
     }
     axes.set_facecolor(theme.paper)
     draw[panel](told, axes, theme)
-    axes.title.set(color=theme.ink, fontsize=12)
+    axes.title.set(color=theme.ink, fontsize=12, horizontalalignment="left", x=0)
     axes.tick_params(colors=theme.ink, labelsize=10)
     for spine in axes.spines.values():
         spine.set_color(theme.faint)

@@ -22,6 +22,13 @@ pytest.importorskip("gradio", reason="the demo page needs agnet_vision[demo]")
 
 from agnet_vision.demo_page import PROPOSERS, build_page, launch
 
+CORNER_PIXEL = """selector => {
+  const image = document.querySelector(selector), canvas = document.createElement("canvas");
+  canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  return [...context.getImageData(1, 1, 1, 1).data.slice(0, 3)];
+}"""
 CLASSES = ("bee", "red_wasp", "fly")
 # Gradio opens sockets and files that are closed only when the interpreter ends.
 pytestmark = [
@@ -138,6 +145,7 @@ def test_value_phone_and_dark_mode(address: str, files: Path) -> None:
         panel = page.locator("#panel-keypoints img")
         assert panel.bounding_box()["width"] > 300
         assert page.evaluate("document.body.classList.contains('dark')")
+        assert max(page.evaluate(CORNER_PIXEL, "#panel-pairwise img")) < 60
     assert log.problems == []
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 from jaxtyping import Float, Int
 
-from agnet_vision.data.card import default_root
+from agnet_vision.data.card import dataset_root
 from agnet_vision.errors import ConfigError
 from agnet_vision.training.artifacts import read_history
 
@@ -57,7 +57,7 @@ class Run:
 
     def root(self) -> Path:
         """Find the dataset's root: as recorded, or its default home."""
-        return Path(self.scores["root"]) if "root" in self.scores else default_root(self.scores["dataset"])
+        return dataset_root(self.scores["dataset"], self.scores.get("root"))
 
 
 def read_run(folder: Path | str) -> Run:
