@@ -280,7 +280,9 @@ def test_value_dask_cluster_loses_a_worker(tmp_path, monkeypatch):
     monkeypatch.setattr(region_extraction, "SAVE_SECONDS", 0.0)
     killed = []
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        pids = [worker["pid"] for worker in _worker_infos(cluster)]
+        with cluster.get_client() as client:
+            client.wait_for_workers(2)
+            pids = list(client.run(os.getpid).values())
         original = region_extraction.write_rows
 
         def write_then_kill(folder, rows):
@@ -293,9 +295,3 @@ def test_value_dask_cluster_loses_a_worker(tmp_path, monkeypatch):
         cache = build(paths, tmp_path / "cache", scheduler=cluster.scheduler_address)
     assert killed
     check(cache, paths)
-
-
-def _worker_infos(cluster) -> list[dict[str, int]]:
-    with cluster.get_client() as client:
-        client.wait_for_workers(2)
-        return [{"pid": pid} for pid in client.run(os.getpid).values()]
