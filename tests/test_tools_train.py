@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.training.conftest import TINY, write_pictures
 
@@ -48,7 +49,8 @@ def test_ctrl_c_saves_and_resume_goes_on(data: Path, tmp_path: Path) -> None:
     assert process.returncode == 130, stderr
     assert "interrupted; what was saved stays saved" in stderr
     assert "Traceback" not in stderr
-    done = run("train.py", "resume=true", f"run_dir={tmp_path / 'run'}", "epochs=1", cwd=tmp_path)
+    epoch = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["epoch"]
+    done = run("train.py", "resume=true", f"run_dir={tmp_path / 'run'}", f"epochs={epoch + 1}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "acc" in json.loads((tmp_path / "run" / "metrics.json").read_text())
 

@@ -14,6 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.samples import SampleTable, read_samples
@@ -47,8 +48,8 @@ def options_checked() -> Iterator[None]:
     """Turn a wrong value of an option, found where objects are made, into an error of the user's."""
     try:
         yield
-    except (ValueError, TypeError) as error:
-        raise ConfigError(str(error)) from error
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise ConfigError(" ".join(str(error).split())) from error
 
 
 def build_table(config: DictConfig) -> SampleTable:

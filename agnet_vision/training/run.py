@@ -53,7 +53,7 @@ def train(config: DictConfig) -> dict[str, Any] | None:
     check_options(config)
     last = run_dir / "last.ckpt" if config.resume else None
     if last is not None:
-        check_same_classes(read_checkpoint(last), config)
+        check_resumable(read_checkpoint(last), config)
     table = build_table(config)
     require_samples(table, "train")
     model = build_model(config, table.classes)
@@ -124,8 +124,17 @@ def claim_run_dir(config: DictConfig) -> Path:
     return run_dir
 
 
-def check_same_classes(checkpoint: dict[str, Any], config: DictConfig) -> None:
-    """Refuse to go on with a checkpoint of other classes than the dataset has now."""
+def check_resumable(checkpoint: dict[str, Any], config: DictConfig) -> None:
+    """Refuse to go on where the dataset has other classes now, or where the run is past its end.
+
+    Raises:
+        CheckpointError: the classes differ.
+        ConfigError: fewer epochs are asked for than are done.
+    """
+    if checkpoint.get("epoch", 0) > config.epochs:
+        raise ConfigError(
+            f"epochs must be at least {checkpoint['epoch']}, which the run has reached, got {config.epochs}"
+        )
     if "agnet" not in checkpoint:
         raise CheckpointError(f"{config.run_dir}/last.ckpt is not a checkpoint of agnet_vision")
     table = build_table(config)

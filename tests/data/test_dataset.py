@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from agnet_vision.data.dataset import RegionDataset, collate
+from agnet_vision.data.listing import Sample
+from agnet_vision.data.region_cache import RegionCache
+from agnet_vision.data.sampler import Draw
+from agnet_vision.data.transforms import build_transform
+from agnet_vision.errors import ImageReadError
+from agnet_vision.regions import RegionProposer, boxes_from_keypoints, grid_boxes
+from agnet_vision.structures import num_regions
+
+SIDE, KAPPA = 64, 3
+AUGMENTED = build_transform(True, SIDE, "modern", mean=(0, 0, 0), std=(1, 1, 1))
+PLAIN = build_transform(False, SIDE, "none", mean=(0, 0, 0), std=(1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    folder, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for number in range(4):
+        image = cv2.resize(generator.integers(0, 255, (20, 26, 3), dtype=np.uint8), (130, 100))
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    return [Sample(folder / f"{number}.png", number % 2) for number in range(4)]
+
+
+def test_shape(samples: list[Sample]) -> None:
+    item = RegionDataset(samples, AUGMENTED, RegionProposer(num_clusters=KAPPA))[1]
+    assert item["image"].shape == (3, SIDE, SIDE)
+    assert item["boxes"].shape == (num_regions(KAPPA), 4)
+    assert item["mask"].shape == (num_regions(KAPPA),)
+    assert (item["label"], item["index"]) == (1, 1)
+
+
+def test_boxes_are_those_of_the_moved_points(samples: list[Sample]) -> None:
+    proposer = RegionProposer(num_clusters=KAPPA)
+    dataset = RegionDataset(samples, PLAIN, proposer)
+    image = cv2.cvtColor(cv2.imread(str(samples[0].path)), cv2.COLOR_BGR2RGB)
+    points = proposer.keypoints(image)
+    boxes, mask = boxes_from_keypoints(points.xy, points.group, (130, 100), KAPPA)
+    item = dataset[0]
+    # Squeezing to a square changes no fraction; albumentations' resize is off by half a small pixel.
+    np.testing.assert_allclose(item["boxes"], boxes, atol=1 / SIDE)
+    assert item["mask"].tolist() == mask.tolist()
+
+
+def test_cache_gives_the_same_items(samples: list[Sample], tmp_path: Path) -> None:
+    proposer = RegionProposer(num_clusters=KAPPA)
+    cache = RegionCache.build([s.path for s in samples], proposer, tmp_path, workers=1, progress=False)
+    stored, fresh = (RegionDataset(samples, AUGMENTED, proposer, cache=c) for c in (cache, None))
+    for index in range(len(samples)):
+        for key, value in stored[Draw(2, index)].items():
+            # Stored positions are rounded to a small part of a pixel.
+            torch.testing.assert_close(
+                torch.as_tensor(value), torch.as_tensor(fresh[Draw(2, index)][key]), rtol=0, atol=1e-3
+            )
+
+
+def test_epoch_changes_the_augmentation_unless_frozen(samples: list[Sample]) -> None:
+    moving, frozen = (RegionDataset(samples, AUGMENTED, frozen=f) for f in (False, True))
+    assert not torch.equal(moving[Draw(0, 0)]["image"], moving[Draw(1, 0)]["image"])
+    assert torch.equal(moving[Draw(1, 0)]["image"], moving[Draw(1, 0)]["image"])
+    assert torch.equal(frozen[Draw(0, 0)]["image"], frozen[Draw(1, 0)]["image"])
+
+
+def test_controls(samples: list[Sample]) -> None:
+    grid = RegionDataset(samples, AUGMENTED, RegionProposer("grid", num_clusters=KAPPA))[0]
+    np.testing.assert_array_equal(grid["boxes"], grid_boxes(KAPPA)[0])
+    random = RegionDataset(samples, AUGMENTED, RegionProposer("random", num_clusters=KAPPA))
+    assert not torch.equal(random[Draw(0, 0)]["boxes"], random[Draw(1, 0)]["boxes"])
+    assert torch.equal(random[Draw(1, 0)]["boxes"], random[Draw(1, 0)]["boxes"])
+
+
+def test_no_regions_wanted(samples: list[Sample]) -> None:
+    assert set(RegionDataset(samples, AUGMENTED)[0]) == {"image", "label", "index"}
+
+
+def test_copy_is_marked(samples: list[Sample]) -> None:
+    assert RegionDataset(samples, AUGMENTED)[Draw(0, 2, counted=False)]["index"] == -1
+
+
+def test_unreadable_file_takes_the_place_of_its_batch(samples: list[Sample], tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    dataset = RegionDataset([*samples, Sample(tmp_path / "bad.jpg", 0)], AUGMENTED)
+    error = pickle.loads(pickle.dumps(collate([dataset[0], dataset[4]])))
+    assert isinstance(error, ImageReadError)
+    assert "bad.jpg" in str(error)
