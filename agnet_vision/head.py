@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from agnet_vision.layers import (
     Attention,
@@ -22,6 +23,7 @@ from agnet_vision.structures import Regions, num_regions
 
 Variant = Literal["full", "no_attention", "backbone_only"]
 POOL_SIZE = 7  # paper
+IMAGES_PER_PART = 2  # ours, see _summarize_in_parts
 
 
 class RegionDescription(NamedTuple):
@@ -117,9 +119,13 @@ class AGNetHead(nn.Module):
         if self.variant == "backbone_only":
             self._check_map(feature_map)
             return classify(feature_map.flatten(2).transpose(1, 2))
-        description = self.describe(feature_map, regions)
-        logits = classify(description.descriptor())
-        return (logits, description.attention) if return_attention else logits
+        prepared = self._prepare(feature_map, regions)
+        if feature_map.device.type != "cpu" or torch.compiler.is_compiling():
+            descriptor, attention = self._summarize(*prepared)
+        else:
+            descriptor, attention = self._summarize_in_parts(*prepared)
+        logits = classify(descriptor)
+        return (logits, attention) if return_attention else logits
 
     def describe(
         self, feature_map: Float[Tensor, "batch channels height width"], regions: Regions | None
@@ -129,18 +135,50 @@ class AGNetHead(nn.Module):
         Raises:
             ValueError: the map or the regions do not fit the head.
         """
+        return self._weigh(*self._prepare(feature_map, regions))
+
+    def _prepare(self, feature_map: Tensor, regions: Regions | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Check the input; return the map after self-attention, boxes, mask and the gates of each region."""
         boxes, mask = self._check(feature_map, regions)
         if self.self_attention is not None:
             feature_map = self.self_attention(feature_map)
         assert self.squeeze_excite is not None  # every variant with regions has it
-        means = pool_region_means(feature_map, boxes, self.pool_size)
-        features = self.squeeze_excite(pool_regions(feature_map, boxes, self.pool_size), means)
+        gates = self.squeeze_excite.gates(pool_region_means(feature_map, boxes, self.pool_size))
+        return feature_map, boxes, mask, gates
+
+    def _weigh(self, feature_map: Tensor, boxes: Tensor, mask: Tensor, gates: Tensor) -> RegionDescription:
+        """Pool and gate the regions, and weigh them."""
+        features = pool_regions(feature_map, boxes, self.pool_size) * (1 + gates)[:, :, None]
         if self.region_attention is None:
             uniform = mask.to(features.dtype) / mask.sum(dim=1, keepdim=True)
             nothing = uniform.new_zeros(*mask.shape, mask.shape[1])
             return RegionDescription(features, uniform, Attention(uniform, nothing))
         coefficients, attention = self.region_attention(features.flatten(2), mask)
         return RegionDescription(features, coefficients, attention)
+
+    def _summarize(
+        self, feature_map: Tensor, boxes: Tensor, mask: Tensor, gates: Tensor
+    ) -> tuple[Float[Tensor, "batch bins channels"], Attention]:
+        """Return the image descriptors, and drop the region features."""
+        description = self._weigh(feature_map, boxes, mask, gates)
+        return description.descriptor(), description.attention
+
+    def _summarize_in_parts(self, *prepared: Tensor) -> tuple[Float[Tensor, "batch bins channels"], Attention]:
+        """Do the same for a few images at a time, and in training compute the features again in the backward pass.
+
+        The features of 37 regions are 15 MB an image with ResNet-50, several times that in the backward pass: for a whole batch
+        they would leave the processor's cache and be most of the memory the head takes.
+        """
+        parts = zip(*(tensor.split(IMAGES_PER_PART) for tensor in prepared), strict=True)
+        if torch.is_grad_enabled():
+            results = [
+                checkpoint(self._summarize, *part, use_reentrant=False, preserve_rng_state=False) for part in parts
+            ]
+        else:
+            results = [self._summarize(*part) for part in parts]
+        descriptors, attentions = zip(*results, strict=True)
+        importance, pairwise = (torch.cat(tensors) for tensors in zip(*attentions, strict=True))
+        return torch.cat(descriptors), Attention(importance, pairwise)
 
     def _check_map(self, feature_map: Tensor) -> None:
         """Refuse a map that does not fit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def export(config: DictConfig) -> Path:
     """Write the file or folder, and return where it is."""
     import torch
 
+    logging.getLogger().setLevel(logging.WARNING)  # the ONNX exporter tells of every constant it merges
     from agnet_vision.export import export_onnx, export_program, quantize_onnx
     from agnet_vision.hub import save_pretrained
     from agnet_vision.predict import open_model

@@ -28,18 +28,10 @@ class SlotSqueezeExcite(nn.Module):
             nn.init.xavier_uniform_(self.excite[slot])
 
     def forward(
-        self,
-        pooled: Float[Tensor, "batch regions bins channels"],
-        means: Float[Tensor, "batch regions channels"] | None = None,
+        self, pooled: Float[Tensor, "batch regions bins channels"]
     ) -> Float[Tensor, "batch regions bins channels"]:
-        """Scale each region's channels by one plus its gate.
-
-        Args:
-            pooled: x.
-            means: its mean over the bins, where the caller has it cheaper (``pool_region_means``).
-        """
-        gates = self.gates(pooled.mean(dim=2) if means is None else means)
-        return pooled * (1 + gates)[:, :, None]
+        """Scale each region's channels by one plus its gate."""
+        return pooled * (1 + self.gates(pooled.mean(dim=2)))[:, :, None]
 
     def gates(self, means: Float[Tensor, "batch regions channels"]) -> Float[Tensor, "batch regions channels"]:
         """Compute the sigmoid gates from each region's channel means."""
