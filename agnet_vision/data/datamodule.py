@@ -20,7 +20,7 @@ from agnet_vision.data.region_cache import RegionCache, default_cache_folder
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.samples import SampleTable
 from agnet_vision.data.transforms import Transform
-from agnet_vision.errors import AGNetError
+from agnet_vision.errors import AGNetError, CacheError
 from agnet_vision.regions import RegionProposer
 
 
@@ -103,7 +103,12 @@ class AGNetDataModule(pl.LightningDataModule):
             return
         folder = self.cache_folder or default_cache_folder(self.table.root)
         paths = [sample.path for split in self.splits for sample in self.table.splits[split]]
-        self._cache = RegionCache.build(paths, self.proposer, folder, workers=max(1, self.workers))
+        try:
+            self._cache = RegionCache.build(paths, self.proposer, folder, workers=max(1, self.workers))
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise CacheError(
+                f"cannot keep regions in {folder}: {error}; choose another folder with cache_dir="
+            ) from error
 
     def _loader(self, split: str) -> EpochLoader:
         train = split == "train"

@@ -84,6 +84,13 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
         )
         augmentation = config.augmentation
         model.data_config.update(data_config(augmentation.preset, config.image_size, augmentation.crop_fraction))
+    side = -(-config.image_size // model.backbone.stride)
+    if side < model.head.pool_size and model.head.variant != "backbone_only":
+        raise ConfigError(
+            f"image_size={config.image_size} gives a map of {side} x {side} cells, the head pools regions to "
+            f"{model.head.pool_size} x {model.head.pool_size}; use a larger image_size, backbone.output_stride=16, or "
+            f"+model.head.pool_size={side}"
+        )
     if backbone.checkpoint is not None:
         load_backbone(model.backbone.model, backbone.checkpoint)
     return model
@@ -102,6 +109,11 @@ def check_options(config: DictConfig) -> None:
     for name in ("epochs", "batch_size", "accumulate_batches", "image_size"):
         if config[name] < 1:
             raise ConfigError(f"{name} must be at least 1, got {config[name]}")
+    for name in ("workers", "gradient_clip", "optimizer.lr", "optimizer.backbone_lr", "optimizer.weight_decay"):
+        if ((value := OmegaConf.select(config, name)) or 0) < 0:
+            raise ConfigError(f"{name} must not be negative, got {value}")
+    if config.backbone.output_stride not in (None, 8, 16, 32):
+        raise ConfigError(f"backbone.output_stride must be 8, 16 or 32, got {config.backbone.output_stride}")
     if not 0 <= config.loss.label_smoothing < 1:
         raise ConfigError(f"loss.label_smoothing must be in [0, 1), got {config.loss.label_smoothing}")
     with options_checked():

@@ -203,6 +203,10 @@ def test_resume_raises_on_other_classes(configure: Configure, finished: Path, tm
         ("+backbone.kwargs.nonsense=1", "nonsense"),
         ("+model.head.nonsense=1", "nonsense"),
         ("backbone.taps=[9]", "tap"),
+        ("backbone.output_stride=3", "output_stride must be 8, 16 or 32, got 3"),
+        ("workers=-1", "workers must not be negative, got -1"),
+        ("optimizer.lr=-1", "optimizer.lr must not be negative"),
+        ("image_size=20", "gives a map of 1 x 1 cells, the head pools regions to 2 x 2; use a larger image_size"),
     ],
 )
 def test_raises_on_options(configure: Configure, option: str, message: str) -> None:
