@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
+import lzma
 import os
 import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from agnet_vision.errors import DatasetError
@@ -14,6 +18,11 @@ from agnet_vision.errors import DatasetError
 MAX_RATIO = 20  # ours: photographs hardly compress; more than this is a bomb
 MIN_LIMIT_BYTES = 100_000_000  # ours: small archives may hold lists that compress well
 MAX_FILES = 1_000_000  # ours: ten times the largest of the six benchmarks
+
+# The decompressors have no common error; RuntimeError is zipfile's word for a password.
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+# A name too long for this disk, or one that is a file and a folder.
+_BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 def unpack(archive: Path, folder: Path, *, max_bytes: int | None = None, max_files: int = MAX_FILES) -> None:
@@ -41,8 +50,14 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int | None = None, max_fil
                 _unpack_tar(archive, Path(scratch), limit, max_files)
             else:
                 raise DatasetError(f"{archive} is neither a zip nor a tar archive; delete it and download it again")
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise DatasetError(f"{archive} is damaged ({error}); delete it and download it again") from error
+        except OSError as error:
+            if error.errno is None:  # bzip2 has no error of its own
+                raise DatasetError(f"{archive} is damaged ({error}); delete it and download it again") from error
+            if error.errno not in _BAD_NAMES:
+                raise
+            raise DatasetError(f"{archive} cannot be unpacked here: {error}") from error
         for entry in sorted(os.listdir(scratch)):
             _move(Path(scratch, entry), folder / entry)
 
@@ -58,6 +73,8 @@ def _unpack_tar(archive: Path, scratch: Path, limit: int, max_files: int) -> Non
                 tar.extract(member, scratch, filter="data")
             except tarfile.FilterError as error:
                 raise DatasetError(f"{archive} is not safe to unpack: {error}") from error
+        while tar.fileobj is not None and tar.fileobj.read(1 << 20):
+            pass  # the compressor's check sum comes after the last member
 
 
 def _unpack_zip(archive: Path, scratch: Path, limit: int, max_files: int) -> None:
@@ -66,6 +83,8 @@ def _unpack_zip(archive: Path, scratch: Path, limit: int, max_files: int) -> Non
     with zipfile.ZipFile(archive) as zipped:
         for number, member in enumerate(zipped.infolist(), start=1):
             name = PurePosixPath(member.filename.replace("\\", "/"))
+            if not name.parts:
+                continue  # "./", the folder itself
             if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
                 raise DatasetError(f"{archive} is not safe to unpack: {member.filename!r} lies outside the folder")
             if stat.S_ISLNK(member.external_attr >> 16):
@@ -96,6 +115,8 @@ def _move(source: Path, target: Path) -> None:
     if not source.is_dir() or not target.is_dir():
         if target.is_dir():
             raise DatasetError(f"{target} is a folder, but the archive holds a file of that name; move the folder away")
+        if source.is_dir() and os.path.lexists(target):
+            raise DatasetError(f"{target} is a file, but the archive holds a folder of that name; move the file away")
         os.replace(source, target)
         return
     for entry in os.listdir(source):
