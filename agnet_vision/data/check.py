@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,8 +55,10 @@ class CheckResult(NamedTuple):
         """Write ``{"splits": ..., "problems": [{"kind", "path", "detail"}]}``, at once or not at all."""
         content = {"splits": self.splits, "problems": [problem._asdict() for problem in self.problems]}
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as stream:
-            json.dump(content, stream, indent=2, ensure_ascii=False)
+        # A name that is no Unicode is written with JSON's own escapes.
+        text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
+            stream.write(text)
         os.replace(stream.name, path)
 
 
@@ -90,7 +93,7 @@ def check_dataset(
         DatasetNotFoundError: there is nothing to check.
     """
     listing = read_listing(name, root, **options)
-    _check_class_counts(load_card(name), listing, clean=bool(options.get("clean")))
+    _check_class_counts(load_card(name), listing)
     paths = {split: [sample.path for sample in samples] for split, samples in listing.splits.items()}
     every_path = list(dict.fromkeys(path for split in paths.values() for path in split))
     jobs = Parallel(n_jobs=workers or -1, return_as="generator", batch_size=32)(delayed(_look)(p) for p in every_path)
@@ -116,15 +119,15 @@ def _look(path: Path) -> _Look:
         return _Look("", None, error.strerror or str(error))
 
 
-def _check_class_counts(card: Card, listing: Listing, *, clean: bool) -> None:
+def _check_class_counts(card: Card, listing: Listing) -> None:
     """Record classes whose number of images is not the card's."""
     counts = listing.counts()
     for split, expected in card.counts.items():
         for name, number in zip(card.classes, expected, strict=True):
             _compare_count(listing, f"{split}/{name}", counts[split][name], number)
-    if not clean:
-        for name, number in zip(card.classes, card.totals, strict=bool(card.totals)):
-            _compare_count(listing, name, sum(split[name] for split in counts.values()), number)
+    left_out = Counter(listing.classes[sample.label] for sample in listing.left_out)
+    for name, number in zip(card.classes, card.totals, strict=bool(card.totals)):
+        _compare_count(listing, name, sum(split[name] for split in counts.values()) + left_out[name], number)
 
 
 def _compare_count(listing: Listing, where: str, found: int, expected: int) -> None:

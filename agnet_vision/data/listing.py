@@ -17,8 +17,10 @@ ProblemKind = Literal[
     "wrong_list",  # a list contradicts itself or the layout
     "case_duplicate",  # two files whose names are one on a case-insensitive disk
     "class_duplicate",  # two class folders whose names are one on a case-insensitive disk
+    "bad_name",  # bytes that are no Unicode: no table or report could hold the name
     "symlink_loop",  # a link back to a folder above it, or to nothing
     "undecodable",  # not an image, or damaged
+    "group_overlap",  # the same driver or patient in two given splits
     "overlap",  # the same path in two splits
     "duplicate",  # the same bytes in two splits
     "near_duplicate",  # nearly the same picture in two splits
@@ -47,8 +49,8 @@ class Problem(NamedTuple):
     detail: str
 
     def __str__(self) -> str:
-        """Write it as one line."""
-        return f"{self.path}: {self.detail}"
+        """Write it as one line that any terminal in UTF-8 can show."""
+        return f"{self.path}: {self.detail}".encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass
@@ -59,11 +61,13 @@ class Listing:
         classes: names in label order.
         splits: labelled files per split, in a deterministic order.
         problems: what is wrong; no layout raises for a single bad file.
+        left_out: images of the official test split that an option takes away; they still count against the card.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, list[Sample]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    left_out: list[Sample] = field(default_factory=list)
 
     def report(self, kind: ProblemKind, path: Path | str, detail: str) -> None:
         """Record a problem."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ def read_samples(
         raise ConfigError(f"dataset.test_fraction is for dataset=folder; {name} has its own test split")
     test_fraction = 0.2 if test_fraction is None else test_fraction
     for option, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-        if not 0 <= value < 1:
+        if not isinstance(value, int | float) or not 0 <= value < 1:
             raise ConfigError(f"dataset.{option} must be in [0, 1), got {value}")
     listing = read_listing(name, root, **options)
     root = dataset_root(name, root)
@@ -107,7 +108,7 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
     if name == "demo" and not (root / "demo.json").exists():
         generate_demo(root)
     listing = read(find_layout(card, root), card.classes, **options)
-    _check_counts(card, root, listing, options)
+    _check_counts(card, root, listing)
     return listing
 
 
@@ -154,27 +155,38 @@ def find_layout(card: Card, root: Path) -> Path:
     for folder in folders:
         if folder.is_dir() and all((folder / need).exists() for need in card.needs):
             return folder
-    if root.is_dir():
-        looked_for = " or ".join(str(folder / need) for folder in folders for need in card.needs[:1]) or str(root)
-    else:
-        looked_for = str(root)
     raise DatasetNotFoundError(
-        f"{card.title} is not there: {looked_for} does not exist.\n"
+        f"{card.title} is not there: {_what_lacks(card, root, folders)}.\n"
         f"  {card.how_to_get}\n"
-        f"  If it lies elsewhere, say dataset.root=<folder>. To check it: "
-        f"python tools/prepare_dataset.py dataset={card.name} dataset.root={root}"
+        f"  If it lies elsewhere, say dataset.root=<folder>. To check it: {_check_command(card.name, root)}"
     )
 
 
-def _check_counts(card: Card, root: Path, listing: Listing, options: dict[str, Any]) -> None:
+def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
+    """Say which file or folder was looked for in vain; of a layout that is half there, only the other half."""
+    if not root.is_dir():
+        return f"{root} {'is not a folder' if root.exists() else 'does not exist'}"
+    for folder in folders:
+        missing = [str(folder / need) for need in card.needs if not (folder / need).exists()]
+        if len(missing) < len(card.needs):
+            return f"{' and '.join(missing)} missing, though part of the dataset lies beside it"
+    return " or ".join(str(folder / card.needs[0]) for folder in folders) + " does not exist"
+
+
+def _check_command(name: str, root: Path) -> str:
+    """Write the command that checks a dataset."""
+    return f"python tools/prepare_dataset.py dataset={name} {shlex.quote(f'dataset.root={root}')}"
+
+
+def _check_counts(card: Card, root: Path, listing: Listing) -> None:
     """Record classes without an image, and splits whose size is not the card's."""
     for split, counts in listing.counts().items():
         for name in [name for name, count in counts.items() if count == 0]:
             kind: ProblemKind = "empty_class" if split == "train" else "absent_class"
             listing.report(kind, root, f"{split}: the class {name} has no image")
         expected = card.splits.get(split)
-        found = sum(counts.values())
-        if expected is not None and found != expected and not (split == "test" and options.get("clean")):
+        found = sum(counts.values()) + (len(listing.left_out) if split == "test" else 0)
+        if expected is not None and found != expected:
             listing.report("wrong_count", root, f"{split}: {found:,} images, the card says {expected:,}")
 
 
@@ -186,7 +198,7 @@ def _refuse_or_warn(name: str, root: Path, listing: Listing) -> None:
             if name == "folder"
             else f"dataset={name}: no training image in {root}; is the archive unpacked completely?"
         )
-    check = f"python tools/prepare_dataset.py dataset={name} dataset.root={root} report=problems.json"
+    check = f"{_check_command(name, root)} report=problems.json"
     fatal = [problem for problem in listing.problems if problem.kind in FATAL]
     if fatal:
         raise DatasetError(f"dataset={name} cannot be used:\n  {_first(fatal)}\n  All of it: {check}")

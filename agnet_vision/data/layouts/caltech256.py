@@ -46,8 +46,8 @@ def read_caltech256(root: Path, classes: tuple[str, ...], *, split_seed: int = 0
         classes: folder names in label order.
         split_seed: which committed list (ours; the publishers ask for several random splits).
     """
-    if split_seed not in SPLIT_SEEDS:
-        raise ConfigError(f"dataset.split_seed must be one of {SPLIT_SEEDS}, got {split_seed}")
+    if type(split_seed) is not int or split_seed not in SPLIT_SEEDS:
+        raise ConfigError(f"dataset.split_seed must be one of {SPLIT_SEEDS}, got {split_seed!r}")
     listing = Listing(classes, {"train": [], "test": []})
     files, labels = ListedFiles(listing), {name: label for label, name in enumerate(classes)}
     training: set[Path] = set()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
-from csv import DictReader
 from pathlib import Path
 
-from agnet_vision.data.layouts.lists import ListedFiles
-from agnet_vision.data.layouts.scan import class_folders, image_files
+from agnet_vision.data.layouts.lists import ListedFiles, read_rows
+from agnet_vision.data.layouts.scan import class_folders, image_files, is_unicode, leads_back
 from agnet_vision.data.listing import Listing, Sample
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
 
@@ -38,7 +38,9 @@ def read_folder(
         )
     group_of = _group_finder(group_regex)
     if csv is not None:
-        return _read_csv(root, Path(csv), group_column, group_of)
+        listing = _read_csv(root, Path(csv).expanduser(), group_column, group_of)
+        _report_divided_groups(root, listing)
+        return listing
     found = {SPLIT_NAMES[f.name.lower()]: f for f in class_folders(root) if f.name.lower() in SPLIT_NAMES}
     split_folders: dict[str, Path] = {split: found[split] for split in ("train", "val", "test") if split in found}
     if "train" not in split_folders:
@@ -51,18 +53,38 @@ def read_folder(
             folder = split_folder / name
             paths = image_files(folder, listing, recursive=True) if folder.is_dir() else []
             samples += [Sample(path, label, group_of(path.relative_to(root).as_posix())) for path in paths]
+    _report_divided_groups(root, listing)
     return listing
+
+
+def _report_divided_groups(root: Path, listing: Listing) -> None:
+    """Record groups that a given split has on both sides; splits made by seed never divide one."""
+    first: dict[str, str] = {}
+    divided: dict[tuple[str, str, str], int] = defaultdict(int)
+    for split, samples in listing.splits.items():
+        for group in (sample.group for sample in samples if sample.group is not None):
+            if first.setdefault(group, split) != split:
+                divided[group, first[group], split] += 1
+    for (group, first_split, split), number in divided.items():
+        listing.report("group_overlap", root, f"the group {group} is in {first_split}, and {number:,} times in {split}")
 
 
 def _class_names(split_folders: dict[str, Path], listing: Listing) -> tuple[str, ...]:
     """Name the classes by the training folders; record folders the training split does not know."""
-    names = tuple(folder.name for folder in class_folders(split_folders["train"]))
+    train = split_folders["train"]
+    for path in sorted(train.iterdir()):
+        if path.is_symlink() and (not path.exists() or leads_back(path)):
+            listing.report("symlink_loop", path, "a link that leads nowhere, or back to a folder around it; left out")
+    names = tuple(folder.name for folder in class_folders(train) if not leads_back(folder))
+    if unreadable := [name for name in names if not is_unicode(name)]:
+        shown = str(train / unreadable[0]).encode("utf-8", "backslashreplace").decode()
+        raise DatasetError(f"{shown}: the name of this class is no valid UTF-8; rename the folder")
     lower: dict[str, str] = {}
     for name in names:
         twin = lower.setdefault(name.lower(), name)
         if twin != name:
             detail = f"this class differs from {twin} only by upper and lower case"
-            listing.report("class_duplicate", split_folders["train"] / name, detail)
+            listing.report("class_duplicate", train / name, detail)
     for split in sorted(split_folders.keys() - {"train"}):
         for folder in class_folders(split_folders[split]):
             if folder.name not in names:
@@ -74,25 +96,19 @@ def _read_csv(root: Path, path: Path, group_column: str | None, group_of: Callab
     """Read a CSV; its class names, sorted, give the label order."""
     if not path.is_file():
         raise DatasetNotFoundError(f"dataset.csv={path} does not exist; give a CSV with the columns path,label[,split]")
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = DictReader(stream)
-        columns = list(reader.fieldnames or ())
-        rows = list(reader)
-    missing = [name for name in ("path", "label", group_column) if name is not None and name not in columns]
-    if missing:
-        raise DatasetError(f"{path} has the columns {', '.join(columns) or 'none'}; missing: {', '.join(missing)}")
-    names = tuple(sorted({row["label"] for row in rows}))
+    rows = read_rows(path, ("path", "label") if group_column is None else ("path", "label", group_column))
+    names = tuple(sorted({row["label"] for _, row in rows}))
     labels = {name: label for label, name in enumerate(names)}
     listing = Listing(names, {"train": []})
-    files, seen = ListedFiles(listing), set[str]()
-    for number, row in enumerate(rows, start=2):
+    files, seen = ListedFiles(listing), set[Path]()
+    for number, row in rows:
         split = SPLIT_NAMES.get((row.get("split") or "train").lower())
         if split is None:
             raise DatasetError(f"{path}, line {number}: split {row['split']!r} is none of train, val, test")
-        if row["path"] in seen:
+        if Path(row["path"]) in seen:
             listing.report("wrong_list", path, f"line {number}: {row['path']} is listed a second time")
             continue
-        seen.add(row["path"])
+        seen.add(Path(row["path"]))
         group = row[group_column] if group_column else group_of(row["path"])
         files.add(split, root / row["path"], labels[row["label"]], list_name=path.name, group=group)
     return listing

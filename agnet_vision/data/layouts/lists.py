@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
@@ -42,6 +43,29 @@ class ListedFiles:
             self.listing.report("missing_file", path, f"listed in {list_name}, not on disk")
         else:
             self.listing.splits.setdefault(split, []).append(Sample(path, label, group))
+
+
+def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    """Read a CSV with a header: every row with its line number.
+
+    Raises:
+        DatasetError: it is not a CSV in UTF-8, a column is missing, or a row has no value in one of ``columns``.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            present = reader.fieldnames or ()
+            rows = [(reader.line_num, row) for row in reader]
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not a UTF-8 text file (byte {error.start}); save it as UTF-8") from error
+    except csv.Error as error:
+        raise DatasetError(f"{path}, line {reader.line_num + 1}: cannot be read as CSV ({error})") from error
+    if missing := [column for column in columns if column not in present]:
+        raise DatasetError(f"{path} has the columns {', '.join(present) or 'none'}; missing: {', '.join(missing)}")
+    for number, row in rows:
+        if empty := [column for column in columns if not (row[column] or "").strip()]:
+            raise DatasetError(f"{path}, line {number}: it has no {' and no '.join(empty)}; every row needs one")
+    return rows
 
 
 def read_lines(path: Path) -> list[str]:

@@ -18,9 +18,20 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
+def is_unicode(name: str) -> bool:
+    """Tell whether the bytes of a file name were valid UTF-8; the others could not be written to any result."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def class_folders(folder: Path) -> list[Path]:
     """List the visible folders inside ``folder``, by name."""
     return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")) and p.is_dir())
+
+
+def leads_back(folder: Path) -> bool:
+    """Tell a link to a folder that holds the link: following it would count every picture again."""
+    real, parent = os.path.realpath(folder), os.path.realpath(folder.parent)
+    return os.path.commonpath([real, parent]) == real
 
 
 def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> list[Path]:
@@ -45,8 +56,12 @@ def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> l
 
 def _walk(folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...]) -> Iterator[Path]:
     """Yield images in the order of their names; ``above`` holds the real folders on the way down."""
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        listing.report("missing_folder", folder, f"this folder cannot be read: {error.strerror}")
+        return
     for entry in ordered:
         path = folder / entry.name
         try:
@@ -63,7 +78,9 @@ def _walk(folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...
             else:
                 yield from _walk(path, listing, recursive, (*above, real))
         elif is_image_name(entry.name) and not is_folder:
-            if entry.is_symlink() and not path.exists():
+            if not is_unicode(entry.name):
+                listing.report("bad_name", path, "its name is no valid UTF-8; left out, rename it")
+            elif entry.is_symlink() and not path.exists():
                 listing.report("missing_file", path, "a link to a file that does not exist")
             else:
                 yield path

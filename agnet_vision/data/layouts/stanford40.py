@@ -20,4 +20,8 @@ def read_stanford40(root: Path, classes: tuple[str, ...]) -> Listing:
                 continue
             for line in read_lines(list_path):
                 files.add(split, root / "JPEGImages" / line, label, list_name=list_path.name)
+    for path in sorted((root / "ImageSplits").glob("*_*.txt")):
+        name, _, split = path.stem.rpartition("_")
+        if split in ("train", "test") and name not in classes:
+            listing.report("extra_class", path, f"there is no class {name} in the card; it is left out")
     return listing
