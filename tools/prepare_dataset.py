@@ -5,26 +5,28 @@ python tools/prepare_dataset.py dataset=food101 [dataset.root=...] [report=out.j
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from agnet_vision.data.card import load_card
 from agnet_vision.data.check import CheckResult
 from agnet_vision.data.contact_sheet import draw_sheet
 from agnet_vision.data.prepare import prepare_dataset
-from agnet_vision.errors import friendly_errors
+from agnet_vision.errors import ConfigError, friendly_errors
 
 
 @hydra.main(version_base=None, config_path="../conf", config_name="prepare_dataset")
 def main(config: DictConfig) -> None:
     """Prepare, report, and exit with 0 only when nothing contradicts the card."""
     with friendly_errors():
-        options = dict(OmegaConf.to_container(config.dataset, resolve=True))
+        options = {str(key): value for key, value in config.dataset.items()}
         name = options.pop("name")
+        _require_writable(config.report, config.sheet)
         for about_splitting in ("val_fraction", "test_fraction"):
             options.pop(about_splitting, None)
         result = prepare_dataset(
@@ -44,6 +46,14 @@ def main(config: DictConfig) -> None:
             print(f"the {min(24, len(result.twins))} most alike pairs: {sheet}")
     print_summary(name, result)
     sys.exit(0 if result.agrees else 1)
+
+
+def _require_writable(*paths: str | None) -> None:
+    """Refuse results that could not be written, before hours of reading."""
+    for path in (Path(path) for path in paths if path is not None):
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+        if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise ConfigError(f"{path} cannot be written; name a file, in a folder that is yours")
 
 
 def print_summary(name: str, result: CheckResult) -> None:

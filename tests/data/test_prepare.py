@@ -112,3 +112,10 @@ def test_tool_refuses_misspelt_options(
 ) -> None:
     assert run("dataset=stanford40", wrong) == 1
     assert wrong.partition("=")[0].split(".")[-1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["report", "sheet"])
+def test_tool_refuses_results_it_could_not_write(run: Callable[..., object], tmp_path: Path, option: str) -> None:
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path, tmp_path / "file" / "out.json"):
+        assert "cannot be written" in str(run("dataset=aucd_v1", f"dataset.root={tmp_path}", f"{option}={target}"))
