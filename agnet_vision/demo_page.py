@@ -49,8 +49,8 @@ POLICY = (
     "worker-src 'self' blob:; frame-ancestors 'none'; form-action 'self'"
 )
 CSS = """
-.gradio-container { max-width: 1280px !important; margin: auto; }
-#panels .block { border: none; }
+.gradio-container { max-width: 1280px !important; width: 100% !important; margin: auto; }
+#panels .block { border-width: 0 !important; }
 #panels .styler { background: none; }
 #panels .styler { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 12px; }
 footer { display: none !important; }
