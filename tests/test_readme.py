@@ -1,0 +1,113 @@
+"""Every command of the README runs: as written, plus what makes it small enough for a test."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.data import miniatures
+from tests.test_tools_train import ENVIRONMENT, ROOT
+from tests.training.conftest import write_pictures
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRAIN = (
+    "image_size=64 epochs=1 batch_size=8 schedule.warmup_epochs=0 workers=0 trainer=cpu trainer.progress_bar=false "
+    "backbone.pretrained=false report=false regions.num_clusters=2 ++model.head.pool_size=2"
+)
+DEMO = "dataset.root=demo_set workers=0 trainer=cpu trainer.progress_bar=false"
+# Beginning of a command -> what is added to it, and the exit code: the miniature of Food-101 contradicts its card.
+ADDED = {
+    "tools/train.py resume": ("epochs=2 trainer=cpu trainer.progress_bar=false", 0),
+    "tools/train.py dataset=stanford40": (f"{TRAIN} dataset.root=stanford40", 0),
+    "tools/train.py dataset=folder": (TRAIN, 0),
+    "tools/train.py": (f"{TRAIN} {DEMO}", 0),
+    "tools/evaluate.py": (f"{DEMO} report=false", 0),
+    "tools/predict.py": ("progress=false", 0),
+    "tools/export.py": ("", 0),
+    "tools/report.py": ("", 0),
+    "tools/prepare_dataset.py": ("dataset.root=food101", 1),
+    "tools/extract_regions.py": ("dataset.root=food101 workers=1 progress=false", 0),
+    "tools/benchmark.py regions": ("--count 4 --repeats 1", 0),
+}
+
+
+def commands() -> list[str]:
+    """Take the commands out of the README's shell blocks, without their comments."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line.removeprefix("python ") for line in lines if line.startswith("python tools/")]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the README's commands name, and one finished run."""
+    folder = tmp_path_factory.mktemp("readme")
+    write_pictures(folder / "my_photos", {"train": 6, "val": 2, "test": 2})
+    write_pictures(folder / "demo_set", {"train": 6, "val": 2, "test": 2})
+    (folder / "demo_set" / "demo.json").write_text("{}")
+    shutil.copy(next((folder / "my_photos").rglob("*.png")), folder / "photo.jpg")
+    miniatures.stanford40(folder / "stanford40")
+    miniatures.food101(folder / "food101")
+    first = run(f"tools/train.py run_dir=outputs/demo/my_run {TRAIN} {DEMO}", folder)
+    assert first.returncode == 0, first.stderr
+    return folder
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    tool, *options = shlex.split(command)
+    arguments = [sys.executable, str(ROOT / tool), *options]
+    return subprocess.run(
+        arguments, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=250, check=False
+    )
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if not c.startswith("tools/demo.py")])
+def test_command(command: str, workplace: Path) -> None:
+    added, expected = next(value for start, value in ADDED.items() if command.startswith(start))
+    done = run(f"{command} {added}", workplace)
+    assert done.returncode == expected, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_demo_page_answers(workplace: Path) -> None:
+    command = next(c for c in commands() if c.startswith("tools/demo.py"))
+    tool, *options = shlex.split(command)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / tool), *options, "port=7943"],
+        cwd=workplace,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        page, deadline = "", time.monotonic() + 120
+        while not page and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.5)
+            try:
+                page = urllib.request.urlopen("http://127.0.0.1:7943/", timeout=5).read().decode()
+            except OSError:
+                continue
+        assert "gradio" in page
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+
+
+def test_python_example(workplace: Path) -> None:
+    """The README's Python runs as it stands."""
+    block = re.search(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    assert block is not None
+    (workplace / "example.py").write_text(block[1])
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=workplace, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
