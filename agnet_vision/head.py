@@ -148,7 +148,10 @@ class AGNetHead(nn.Module):
 
     def _weigh(self, feature_map: Tensor, boxes: Tensor, mask: Tensor, gates: Tensor) -> RegionDescription:
         """Pool and gate the regions, and weigh them."""
-        features = pool_regions(feature_map, boxes, self.pool_size) * (1 + gates)[:, :, None]
+        features, scale = pool_regions(feature_map, boxes, self.pool_size), (1 + gates)[:, :, None]
+        features = (
+            features * scale if torch.is_grad_enabled() else features.mul_(scale)
+        )  # in place: half the memory traffic
         if self.region_attention is None:
             uniform = mask.to(features.dtype) / mask.sum(dim=1, keepdim=True)
             nothing = uniform.new_zeros(*mask.shape, mask.shape[1])
