@@ -12,6 +12,7 @@ from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
+from options import check_options
 
 from agnet_vision.data.card import load_card
 from agnet_vision.data.check import CheckResult
@@ -71,4 +72,6 @@ def print_summary(name: str, result: CheckResult) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with friendly_errors():
+        check_options("prepare_dataset")
+        main()

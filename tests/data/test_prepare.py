@@ -72,6 +72,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | str | None]:
     """Run the tool in this process; gives what it hands to ``sys.exit``."""
 
     def run(*arguments: str) -> int | str | None:
+        monkeypatch.syspath_prepend(PROJECT / "tools")
         monkeypatch.setattr(sys, "argv", ["tools/prepare_dataset.py", "workers=1", *arguments])
         with pytest.raises(SystemExit) as end:
             runpy.run_path(str(PROJECT / "tools" / "prepare_dataset.py"), run_name="__main__")
@@ -107,11 +108,8 @@ def test_tool_raises(run: Callable[..., object], arguments: tuple[str, ...], mes
 
 
 @pytest.mark.parametrize("wrong", ["dataset.clean=true", "reprot=a.json"])
-def test_tool_refuses_misspelt_options(
-    run: Callable[..., object], capsys: pytest.CaptureFixture[str], wrong: str
-) -> None:
-    assert run("dataset=stanford40", wrong) == 1
-    assert wrong.partition("=")[0].split(".")[-1] in capsys.readouterr().err
+def test_tool_refuses_misspelt_options(run: Callable[..., object], wrong: str) -> None:
+    assert f"there is no option {wrong.partition('=')[0]}" in str(run("dataset=stanford40", wrong))
 
 
 @pytest.mark.parametrize("option", ["report", "sheet"])
