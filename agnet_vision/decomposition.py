@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from agnet_vision.head import AGNetHead
 from agnet_vision.layers import pool_regions
@@ -84,7 +84,8 @@ def decompose(
 def _linear(head: AGNetHead) -> tuple[Float[Tensor, "classes channels"], Float[Tensor, " classes"]]:
     """Fold the batch norm of evaluation into the linear layer."""
     norm, linear = head.classifier.norm, head.classifier.linear
-    assert norm.running_mean is not None and norm.running_var is not None  # they always are; tells the type checker
+    if not isinstance(linear, nn.Linear) or norm.running_mean is None or norm.running_var is None:
+        raise ValueError("logits can be taken apart for a head with classes and running statistics, got num_classes=0")
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return linear.weight * scale, linear.bias + linear.weight @ (norm.bias - norm.running_mean * scale)
 

@@ -1,0 +1,1 @@
+"""From files to batches: cards, layouts, the region cache, augmentation, loaders."""
