@@ -62,4 +62,6 @@ def friendly_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        sys.exit(f"error: the disk is full ({error.filename or 'while writing'}); free some space or choose another run_dir=")
+        sys.exit(
+            f"error: the disk is full ({error.filename or 'while writing'}); free some space or choose another run_dir="
+        )

@@ -129,7 +129,9 @@ def summarize(
     count = len(next(iter(curves.values()))["deletion"])
     weights = resample_counts(count, seed=seed) / count
     return {
-        name: {kind: interval(weights @ ((rows[:, 1:] + rows[:, :-1]) / 2).mean(axis=1)) for kind, rows in kinds.items()}
+        name: {
+            kind: interval(weights @ ((rows[:, 1:] + rows[:, :-1]) / 2).mean(axis=1)) for kind, rows in kinds.items()
+        }
         for name, kinds in curves.items()
     }
 

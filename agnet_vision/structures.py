@@ -50,7 +50,9 @@ class Regions(NamedTuple):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Regions:
         """Move both tensors to ``device``."""
-        return Regions(self.boxes.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking))
+        return Regions(
+            self.boxes.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking)
+        )
 
 
 def num_regions(num_clusters: int) -> int:
