@@ -157,14 +157,13 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
     return page
 
 
-def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None, block: bool = True) -> str:
-    """Serve the page and return its address.
+def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None) -> str:
+    """Serve the page from a thread and return its address; ``page.block_thread()`` waits for Ctrl-C, ``page.close()`` ends it.
 
     Args:
         page: from ``build_page``.
         host: the loopback by default: nobody else can reach it.
         port: the first free one from 7860 on by default.
-        block: wait until Ctrl-C.
     """
     _, address, _ = page.queue(default_concurrency_limit=1, api_open=False).launch(
         server_name=host,
@@ -174,8 +173,8 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None,
         mcp_server=False,
         enable_monitoring=False,
         max_file_size=MAX_FILE_SIZE,
-        prevent_thread_lock=not block,
-        quiet=not block,
+        prevent_thread_lock=True,
+        quiet=True,
         footer_links=[],
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css=CSS,

@@ -35,7 +35,7 @@ def main(run_dir: str) -> None:
             name = "explain_demo.png" if theme == "light" else "explain_demo_dark.png"
             save_figure(explanation_figure(told, theme=theme), IMAGES / name)
         page = build_page({model.head.variant: model}, [picture])
-        address = launch(page, block=False)
+        address = launch(page)
         for name, width, scheme in (("light", 1280, "light"), ("dark", 1280, "dark"), ("phone", 390, "dark")):
             shoot_page(address, picture, IMAGES / f"demo_page_{name}.png", width, scheme)
         page.close()

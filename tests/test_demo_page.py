@@ -73,7 +73,7 @@ def address(files: Path) -> Iterator[str]:
         "without regions": AGNet("test_resnet", 3, num_clusters=4, variant="backbone_only", classes=CLASSES).eval(),
     }
     page = build_page(models, [files / "beetle.jpg"])
-    yield launch(page, block=False)
+    yield launch(page)
     page.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -28,7 +29,10 @@ def main(config: DictConfig) -> None:
         models = {name: model.to(device) for name, model in load_models(config.checkpoint).items()}
         # Beetles are what the demo model knows; other networks have other photographs.
         examples = paint_examples(Path(folder)) if config.checkpoint is None else []
-        launch(build_page(models, examples), host=config.host, port=config.port)
+        page = build_page(models, examples)
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio calls its own server to see that it is up
+        print(f"open {launch(page, host=config.host, port=config.port)} in a browser; Ctrl-C ends it", flush=True)
+        page.block_thread()
 
 
 def load_models(checkpoint: str | ListConfig | None) -> dict[str, AGNet]:
