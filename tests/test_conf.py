@@ -72,7 +72,6 @@ def test_paper() -> None:
         (["resume=1"], "resume must be true or false"),
         (["optimizer.lr=fast"], "optimizer.lr must be a number"),
         (["backbone.kwargs.drop_rate=0.1"], r"needs a plus sign: \+backbone.kwargs.drop_rate=0.1"),
-        (["dataset=folder"], "dataset.root= is missing; holds <class>"),
         (["epochs"], "options are given as name=value, got 'epochs'"),
         (["seed=[1"], "quote values"),
         (["+experiment=paper"], "Multiple values for experiment"),

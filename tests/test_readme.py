@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ TRAIN = (
 DEMO = "dataset.root=demo_set workers=0 trainer=cpu trainer.progress_bar=false"
 # Beginning of a command -> what is added to it, and the exit code: the miniature of Food-101 contradicts its card.
 ADDED = {
-    "tools/train.py resume": ("epochs=2 trainer=cpu trainer.progress_bar=false", 0),
+    "tools/train.py resume": ("epochs=2 trainer.progress_bar=false", 0),
     "tools/train.py dataset=stanford40": (f"{TRAIN} dataset.root=stanford40", 0),
     "tools/train.py dataset=folder": (TRAIN, 0),
     "tools/train.py": (f"{TRAIN} {DEMO}", 0),
@@ -60,6 +59,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     miniatures.food101(folder / "food101")
     first = run(f"tools/train.py run_dir=outputs/demo/my_run {TRAIN} {DEMO}", folder)
     assert first.returncode == 0, first.stderr
+    for seed in ("0", "1"):
+        repeated = shutil.copytree(folder / "outputs" / "demo" / "my_run", folder / "outputs" / "seeds" / seed)
+        config = repeated / "config.yaml"
+        config.write_text(re.sub(r"^seed: 0$", f"seed: {seed}", config.read_text(), flags=re.MULTILINE))
     return folder
 
 
@@ -99,7 +102,7 @@ def test_demo_page_answers(workplace: Path) -> None:
                 continue
         assert "gradio" in page
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(timeout=60)
 
 

@@ -18,10 +18,10 @@ from agnet_vision.data.samples import SampleTable
 from agnet_vision.data.transforms import evaluation_transform
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.model import AGNet
+from agnet_vision.predict import open_model
 from agnet_vision.report import write_report
 from agnet_vision.training.artifacts import environment, plot_confusion, write_json, write_predictions
 from agnet_vision.training.build import build_table, build_trainer, require_samples
-from agnet_vision.training.checkpoint import load_checkpoint
 from agnet_vision.training.metrics import score
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.progress import ProgressBar
@@ -45,7 +45,7 @@ def evaluate(config: DictConfig) -> dict[str, Any] | None:
     quieten_lightning()
     if config.split not in SPLITS:
         raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {config.split!r}")
-    model = load_checkpoint(config.checkpoint)
+    model = open_model(config.checkpoint)
     table = build_table(config)
     check_classes(model, table, config.checkpoint)
     require_samples(table, config.split)
