@@ -59,7 +59,7 @@ def head_logits(head: AGNetHead, feature_map: Tensor, regions: Regions) -> tuple
     """The full head by the formulas, forming every context vector; returns logits, importances, pairwise matrices."""
     mapped = self_attention(feature_map, head.self_attention)
     attention = head.region_attention
-    w_own, w_other, w_score = attention.project.weight.split([attention.units, attention.units, 1])
+    w_own, w_other, w_score = (attention.project.weight * attention.scale).split([attention.units, attention.units, 1])
     pooled_descriptors, importances, pairwises = [], [], []
     for image in range(len(feature_map)):
         slots = [r for r in range(head.num_regions) if regions.mask[image, r]]
@@ -114,7 +114,7 @@ def naive_logits(head: AGNetHead, feature_map: Tensor, regions: Regions) -> Tens
     phi = torch.stack([pooled[:, r] * gate[:, :, None, None] + pooled[:, r] for r, gate in enumerate(gates)], dim=1)
     flat = phi.permute(0, 1, 3, 4, 2).flatten(2)  # row, column, channel
     attention = head.region_attention
-    w_own, w_other, w_score = attention.project.weight.split([attention.units, attention.units, 1])
+    w_own, w_other, w_score = (attention.project.weight * attention.scale).split([attention.units, attention.units, 1])
     u = torch.tanh((flat @ w_own.T)[:, :, None] + (flat @ w_other.T)[:, None] + attention.pair_bias)
     both = (regions.mask[:, :, None] & regions.mask[:, None]).to(u.dtype)
     m = torch.sigmoid(attention.pair_score(u))[..., 0] * both

@@ -44,7 +44,11 @@ class RegionAttention(nn.Module):
         self.pair_bias = nn.Parameter(torch.zeros(units))  # b
         self.pair_score = nn.Linear(units, 1)  # w, b_m
         self.importance_bias = nn.Parameter(torch.zeros(()))  # b_a; the softmax is blind to it, the paper counts it
-        nn.init.xavier_uniform_(self.project.weight)
+        # Adam moves every weight by about the learning rate, and the D inputs of a region are non-negative: with plain weights one
+        # step of 1e-3 shifts the tanh by tens, and the attention is dead within an epoch. So the weights are stored sqrt(D) times
+        # too large and the product scaled back (ours): the same function, start and count, with steps that fit.
+        self.scale = num_features**-0.5
+        nn.init.xavier_uniform_(self.project.weight, gain=num_features**0.5)
         nn.init.zeros_(self.project.weight[-1])  # importance starts uniform (ours)
 
     def forward(
@@ -59,7 +63,7 @@ class RegionAttention(nn.Module):
         Returns:
             The coefficients c with which the image descriptor is ``sum_r c_r phi_r``, and the attention behind them.
         """
-        own, other, score = self.project(regions).split([self.units, self.units, 1], dim=-1)
+        own, other, score = (self.project(regions) * self.scale).split([self.units, self.units, 1], dim=-1)
         relation = torch.tanh(own[:, :, None] + other[:, None, :] + self.pair_bias)  # (batch, regions, regions, units)
         both = mask[:, :, None] & mask[:, None, :]
         pairwise = self.pair_score(relation).squeeze(-1).sigmoid().masked_fill(~both, 0)

@@ -65,3 +65,19 @@ def test_normalized_context_is_a_mean() -> None:
     mean.load_state_dict(plain.state_dict())
     features, mask = torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool)
     torch.testing.assert_close(mean(features, mask)[0] * 5, plain(features, mask)[0])
+
+
+def test_steps_of_adam_do_not_saturate_the_attention() -> None:
+    """Five steps at the default rate on non-negative features of a real width leave the tanh where it has a slope."""
+    torch.manual_seed(0)
+    layer = RegionAttention(49 * 1280)
+    features, mask = torch.rand(2, 5, 49 * 1280), torch.ones(2, 5, dtype=torch.bool)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=1e-3)
+    for _ in range(5):
+        optimizer.zero_grad()
+        coefficients, _ = layer(features, mask)
+        (coefficients * torch.tensor([1.0, -1, 1, -1, 1])).sum().backward()
+        optimizer.step()
+    own, other, _ = (layer.project(features) * layer.scale).split([32, 32, 1], dim=-1)
+    saturated = (torch.tanh(own[:, :, None] + other[:, None]).abs() > 0.99).float().mean()
+    assert saturated < 0.1
