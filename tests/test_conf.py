@@ -89,5 +89,5 @@ def test_free_options_pass() -> None:
 
 def test_evaluate() -> None:
     check_options("evaluate", ["checkpoint=x", "dataset=stanford40"])
-    with pytest.raises(ConfigError, match=r"checkpoint= is missing; best.ckpt or last.ckpt"):
+    with pytest.raises(ConfigError, match=r"checkpoint= is missing; run folder"):
         check_options("evaluate", [])

@@ -44,9 +44,9 @@ class RegionAttention(nn.Module):
         self.pair_bias = nn.Parameter(torch.zeros(units))  # b
         self.pair_score = nn.Linear(units, 1)  # w, b_m
         self.importance_bias = nn.Parameter(torch.zeros(()))  # b_a; the softmax is blind to it, the paper counts it
-        # Adam moves every weight by about the learning rate, and the D inputs of a region are non-negative: with plain weights one
-        # step of 1e-3 shifts the tanh by tens, and the attention is dead within an epoch. So the weights are stored sqrt(D) times
-        # too large and the product scaled back (ours): the same function, start and count, with steps that fit.
+        # Adam moves every weight by about the learning rate, and the D inputs of a region are non-negative: with plain weights
+        # one step of 1e-3 shifts the tanh by tens, and the attention is dead within an epoch. So the weights are stored
+        # sqrt(D) times too large and the product scaled back (ours): the same function, start and count, fitting steps.
         self.scale = num_features**-0.5
         nn.init.xavier_uniform_(self.project.weight, gain=num_features**0.5)
         nn.init.zeros_(self.project.weight[-1])  # importance starts uniform (ours)
