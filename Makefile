@@ -17,7 +17,7 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses=2
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2
 
 format: .venv/installed
 	$(BIN)/ruff format .
