@@ -1,14 +1,17 @@
 """Augmentation that moves an image and its keypoints together; the only file that knows albumentations.
 
-Points go in and come out in the continuous coordinates of ``structures``; albumentations puts the centre of pixel (0, 0) at
-the origin, so they are shifted by half a pixel on the way in and back on the way out. Crops, flips, rotations and scalings
-are exact that way; its resize scales about the centre of the first pixel instead of the corner, which is off by half a pixel
-of the shrunken image at most. Points that leave the frame stay in the arrays: ``boxes_from_keypoints`` drops them.
+Every step is affine, so where the corners of the frame go tells where all points go: albumentations moves the corners, and the
+points follow by one matrix product. Points go in and come out in the continuous coordinates of ``structures``; albumentations
+puts the centre of pixel (0, 0) at the origin, so the corners are shifted by half a pixel on the way in and back on the way
+out. Crops, flips, rotations and scalings are exact that way; its resize scales about the centre of the first pixel instead
+of the corner, which is off by half a pixel of the shrunken image at most. Points that leave the frame stay in the arrays:
+``boxes_from_keypoints`` drops them.
 """
 
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -47,12 +50,18 @@ class Transformed(NamedTuple):
 
 
 class Transform:
-    """An albumentations pipeline that speaks continuous coordinates, ends in a normalised tensor and takes a seed a call."""
+    """Steps of albumentations that speak continuous coordinates, end in a normalised tensor and take a seed a call.
+
+    Args:
+        steps: affine in space (crop, resize, flip, rotate, scale, shear), or of colour alone.
+        mean: of the backbone's normalisation, per channel, of values in [0, 1].
+        std: as ``mean``.
+    """
 
     def __init__(self, steps: Sequence[A.BasicTransform], mean: Sequence[float], std: Sequence[float]) -> None:
-        keypoints = A.KeypointParams(format="xy", remove_invisible=False)
-        self.pipeline = A.Compose(list(steps), keypoint_params=keypoints, seed=0)
-        self.mean, self.std = np.asarray(mean, dtype=np.float32) * 255, np.asarray(std, dtype=np.float32) * 255
+        self.steps = list(steps)
+        self.scale = (1 / (np.asarray(std) * 255)).astype(np.float32)
+        self.offset = (-np.asarray(mean) / np.asarray(std)).astype(np.float32)
 
     def __call__(
         self,
@@ -63,13 +72,46 @@ class Transform:
         seed: int = 0,
     ) -> Transformed:
         """Transform one image and its points; the same seed gives the same result on any worker."""
-        self.pipeline.set_random_seed(seed)
-        moved = self.pipeline(image=image, keypoints=np.asarray(xy, dtype=np.float32) - 0.5)
-        points = np.asarray(moved["keypoints"], dtype=np.float32).reshape(-1, 2) + 0.5
-        if len(points) != len(group):
-            raise RuntimeError(f"a transform changed the number of points from {len(group)} to {len(points)}")
-        pixels = (moved["image"].astype(np.float32) - self.mean) / self.std
-        return Transformed(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), points, group)
+        pixels, matrix = self.warp(image, seed=seed)
+        return Transformed(pixels, move_points(xy, matrix), group)
+
+    def warp(
+        self, image: UInt8[np.ndarray, "height width 3"], *, seed: int = 0
+    ) -> tuple[Float[Tensor, "3 out_height out_width"], Float[np.ndarray, "3 2"]]:
+        """Transform one image; the matrix that comes with it takes rows (x, y, 1) to where they are now.
+
+        Raises:
+            RuntimeError: a step bends the picture, so that no matrix says where its points are.
+        """
+        height, width = image.shape[:2]
+        # albumentations' own order: x, y, z, angle, scale.
+        corners = np.zeros((4, 5), dtype=np.float32)
+        corners[:, :2] = np.array([(0, 0), (width, 0), (0, height), (width, height)]) - 0.5
+        # One stream for all steps. Seeded one by one they would draw the same numbers: flipped would mean rotated.
+        generators = np.random.default_rng(seed), random.Random(seed)
+        data = {"image": image, "keypoints": corners}
+        for step in self.steps:
+            step.set_random_state(*generators)
+            data = step(**data)
+        moved = data["keypoints"][:, :2].astype(np.float64) + 0.5
+        right, down = moved[1] - moved[0], moved[2] - moved[0]
+        if np.abs(moved[3] - moved[0] - right - down).max() > 1e-3 * max(width, height):  # the fourth corner closes it
+            raise RuntimeError("the steps of a Transform must be affine; these bend the picture")
+        matrix = np.stack([right / width, down / height, moved[0]])
+        return self._normalise(data["image"]), matrix
+
+    def _normalise(self, image: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor, "3 height width"]:
+        """Scale and shift plane by plane: a tenth of the time of doing it on interleaved pixels."""
+        planes = np.empty((3, *image.shape[:2]), dtype=np.float32)
+        for plane, channel, scale, offset in zip(planes, cv2.split(image), self.scale, self.offset, strict=True):
+            np.multiply(channel, scale, out=plane)
+            plane += offset
+        return torch.from_numpy(planes)
+
+
+def move_points(xy: Float[np.ndarray, "points 2"], matrix: Float[np.ndarray, "3 2"]) -> Float[np.ndarray, "points 2"]:
+    """Move points as ``Transform.warp`` moved their image."""
+    return (xy @ matrix[:2] + matrix[2]).astype(np.float32)
 
 
 def build_transform(

@@ -92,9 +92,36 @@ def test_boxes_enclose_exactly_the_moved_points_in_the_frame(
     boxes, mask = boxes_from_keypoints(moved, labels, (SIDE, SIDE), 4)
     assert mask[:4].sum() == len(expected)
     for box, (low, high) in zip(boxes[:4] * SIDE, [expected[key] for key in sorted(expected)], strict=False):
-        # A box thinner than a pixel is one pixel thick.
-        slack = 0.5 + 1e-3 if (high - low).min() < 1 else 1e-3
-        np.testing.assert_allclose(box, [*low, *high], atol=slack)
+        # A side thinner than a pixel is one pixel thick, around its points and within the frame.
+        thin = high - low < 1
+        start, stop = box[:2], box[2:]
+        np.testing.assert_allclose(np.where(thin, low, start), low, atol=1e-3)
+        np.testing.assert_allclose(np.where(thin, high, stop), high, atol=1e-3)
+        np.testing.assert_allclose((stop - start)[thin], 1, atol=1e-3)
+        assert (start <= low + 1e-3).all()
+        assert (stop >= high - 1e-3).all()
+        assert (box >= 0).all()
+        assert (box <= SIDE + 1e-3).all()
+
+
+def test_steps_draw_independently() -> None:
+    transform = build_transform(True, SIDE, "modern", **PLAIN)
+    image = np.zeros((60, 80, 3), np.uint8)
+    corners = np.array([[0, 0], [80, 0]], np.float32)
+    seen = set()
+    for seed in range(60):
+        _, (left, right), _ = transform(image, corners, np.array([0, 1]), seed=seed)
+        seen.add((bool(right[0] < left[0]), bool(abs(right[1] - left[1]) > 1e-3)))
+    assert len(seen) == 4  # flipped or not, rotated or not
+
+
+def test_bent_picture_raises() -> None:
+    import albumentations as A
+
+    bend = Transform([A.Perspective(scale=(0.1, 0.2), p=1)], (0, 0, 0), (1, 1, 1))
+    image = np.zeros((90, 90, 3), np.uint8)
+    with pytest.raises(RuntimeError, match="affine"):
+        bend.warp(image)
 
 
 def test_flip_is_exact() -> None:
