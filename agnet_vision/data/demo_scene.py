@@ -26,33 +26,22 @@ _FLOORS = np.array(
     ],
     dtype=np.float32,
 )
-_LITTER = np.array(
+_COLORS = np.array(
     [
-        [0.36, 0.48, 0.20],  # green leaf
+        [0.36, 0.48, 0.20],  # litter: green leaf
         [0.66, 0.60, 0.26],  # yellow leaf
         [0.58, 0.36, 0.18],  # brown leaf
         [0.62, 0.24, 0.15],  # red leaf
         [0.52, 0.49, 0.45],  # grey stone
         [0.70, 0.65, 0.57],  # pale stone
         [0.36, 0.28, 0.22],  # bark
-    ],
-    dtype=np.float32,
-)
-# Beetles and marked pebbles share these, so that neither the shell's colour nor the mark's points at the beetle.
-_SHELLS = np.array(
-    [
-        [0.52, 0.09, 0.06],  # red
+        [0.52, 0.09, 0.06],  # shells: red
         [0.10, 0.30, 0.17],  # green
         [0.10, 0.15, 0.33],  # blue
         [0.32, 0.16, 0.07],  # brown
         [0.13, 0.12, 0.13],  # black
         [0.33, 0.10, 0.25],  # purple
-    ],
-    dtype=np.float32,
-)
-_PAINTS = np.array(
-    [
-        [0.96, 0.91, 0.76],  # cream
+        [0.96, 0.91, 0.76],  # paints: cream
         [0.96, 0.80, 0.30],  # yellow
         [0.95, 0.62, 0.30],  # orange
         [0.78, 0.88, 0.92],  # pale blue
@@ -60,6 +49,8 @@ _PAINTS = np.array(
     ],
     dtype=np.float32,
 )
+# Beetles and marked pebbles share the last two, so that neither the shell's colour nor the mark's points at the beetle.
+_LITTER, _SHELLS, _PAINTS = np.split(_COLORS, (7, 13))
 # Head, neck shield and wing covers, back to front: y of the centre, half width, half height, brightness; the unit is half
 # the body's length, the head at negative y.
 _BODY = ((-0.92, 0.24, 0.20, 0.6), (-0.62, 0.44, 0.30, 0.85), (0.20, 0.66, 0.82, 1.0))
@@ -210,6 +201,7 @@ def _draw_limbs(
     """Draw six legs and two feelers, each bent a little differently."""
 
     def bend(limb: tuple[Point, ...], side: int) -> Float[np.ndarray, "joints 2"]:
+        """Vary the joints of a limb, mirror it to its side and place it in the picture."""
         joints = np.array(limb) + rng.normal(0, 0.07, (len(limb), 2))
         return joints * (side, 1) @ turn + center
 

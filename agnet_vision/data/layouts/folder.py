@@ -124,6 +124,7 @@ def _group_finder(pattern: str | None) -> Callable[[str], str | None]:
         raise ConfigError(f"dataset.group_regex={pattern} is not a regular expression: {error}") from error
 
     def group_of(path: str) -> str:
+        """Read the group from a path inside the root."""
         match = expression.search(path)
         if match is None:
             raise ConfigError(f"dataset.group_regex={pattern} finds nothing in {path}")
