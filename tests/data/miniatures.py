@@ -96,13 +96,15 @@ def food101(root: Path) -> None:
     (top / "meta" / "classes.txt").write_text("\n".join(names) + "\n")
 
 
-def caltech256(root: Path, per_class: int = 82) -> None:
-    """A few images of every class (links to a handful of files), clutter, RENAME2 and the folder greg."""
+def caltech256(root: Path) -> None:
+    """All 29,780 images (links to a handful of files), some clutter, RENAME2 and the folder greg."""
     top = root / "256_ObjectCategories"
     sources = [write_picture(root / "sources" / f"{i}.jpg", i) for i in range(4)]
-    for label, name in enumerate([*classes_of("caltech256"), "257.clutter"]):
+    card = yaml.safe_load((datasets_folder() / "caltech256" / "card.yaml").read_text())
+    counts = zip([*card["classes"], "257.clutter"], [*card["totals"], 8], strict=True)
+    for label, (name, count) in enumerate(counts):
         (top / name).mkdir(parents=True)
-        for number in range(1, per_class + 1):
+        for number in range(1, count + 1):
             (top / name / f"{name[:3]}_{number:04d}.jpg").hardlink_to(sources[label % 4])
     (top / "198.spider" / "RENAME2").write_text("a stray script\n")
     write_picture(top / "056.dog" / "greg" / "vision309" / "056_0001.jpg")

@@ -13,18 +13,22 @@ from agnet_vision.errors import ConfigError
 
 SPLIT_SEEDS = (0, 1, 2, 3, 4)
 TRAIN_PER_CLASS = 60  # paper
-SAFE_PER_CLASS = 80  # the publishers' minimum: these numbers exist in every class
 CLUTTER = "257.clutter"
 
 
-def draw_training_paths(classes: tuple[str, ...], split_seed: int) -> list[str]:
-    """Draw the training paths of one seed: in every class, the 60 of images 1 to 80 whose SHA-256 comes first.
+def draw_training_paths(classes: tuple[str, ...], totals: tuple[int, ...], split_seed: int) -> list[str]:
+    """Draw the training paths of one seed: of every class, the 60 images whose SHA-256 comes first.
 
     The committed lists were written by this function; no random generator is involved, so it gives them again anywhere.
+
+    Args:
+        classes: folder names.
+        totals: images of every class; the publishers number them from 1 without a gap.
+        split_seed: another seed, another list.
     """
     drawn = []
-    for name in classes:
-        paths = [f"{name}/{name[:3]}_{number:04d}.jpg" for number in range(1, SAFE_PER_CLASS + 1)]
+    for name, total in zip(classes, totals, strict=True):
+        paths = [f"{name}/{name[:3]}_{number:04d}.jpg" for number in range(1, total + 1)]
         paths.sort(key=lambda path: hashlib.sha256(f"{split_seed} {path}".encode()).digest())
         drawn += sorted(paths[:TRAIN_PER_CLASS])
     return drawn
