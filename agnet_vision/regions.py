@@ -48,45 +48,93 @@ def boxes_from_keypoints(
     Raises:
         ValueError: there are more groups than ``num_clusters``, or the image has no area.
     """
-    width, height = image_size
-    if width <= 0 or height <= 0:
+    boxes, mask = boxes_of_images(xy, group, np.zeros(len(xy), np.int64), 1, image_size, num_clusters)
+    return boxes[0], mask[0]
+
+
+def boxes_of_images(
+    xy: Float[np.ndarray, "points 2"],
+    group: Int[np.ndarray, " points"],
+    image: Int[np.ndarray, " points"],
+    num_images: int,
+    image_size: tuple[float, float],
+    num_clusters: int = 8,
+) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
+    """Draw the boxes of ``boxes_from_keypoints`` for many images of one size at once, as a loader needs them.
+
+    Args:
+        xy: positions of the points of all images.
+        group: label of each point.
+        image: index of the image of each point, from 0.
+        num_images: how many there are; some may have no point.
+        image_size: as in ``boxes_from_keypoints``, for all of them.
+        num_clusters: kappa.
+
+    Raises:
+        ValueError: as in ``boxes_from_keypoints``.
+    """
+    size = np.array(image_size, dtype=np.float64)
+    if (size <= 0).any():
         raise ValueError(f"image_size must be positive (width, height), got {image_size}")
+    primary, present = np.zeros((num_images, num_clusters, 4)), np.zeros((num_images, num_clusters), dtype=bool)
     x, y = xy[:, 0], xy[:, 1]
-    kept = np.flatnonzero((x >= 0) & (x <= width) & (y >= 0) & (y <= height))
+    kept = np.flatnonzero((x >= 0) & (x <= size[0]) & (y >= 0) & (y <= size[1]))
     if not len(kept):
-        return union_boxes(np.zeros((0, 4)), num_clusters)
-    kept = kept[group[kept].argsort(kind="stable")]
-    points, labels = xy[kept].astype(np.float64), group[kept]
-    bounds = np.concatenate(([0], np.flatnonzero(labels[1:] != labels[:-1]) + 1, [len(labels)]))
-    if len(bounds) - 1 > num_clusters:
+        return _fill_slots(primary, present)
+    low_label = group.min()
+    key = image[kept] * (int(group.max()) - int(low_label) + 1) + (group[kept] - low_label)
+    order = key.argsort(kind="stable")
+    kept, key = kept[order], key[order]
+    starts = np.flatnonzero(np.diff(key, prepend=key[0] - 1))
+    points, owner = xy[kept].astype(np.float64), image[kept[starts]]
+    mean = np.add.reduceat(points, starts, axis=0) / np.diff(starts, append=len(key))[:, None]
+    rank = np.lexsort((mean[:, 0], mean[:, 1], owner))
+    low = np.minimum.reduceat(points, starts, axis=0)[rank]
+    high = np.maximum.reduceat(points, starts, axis=0)[rank]
+    slot = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    if slot.max() >= num_clusters:
         raise ValueError(
-            f"num_clusters must be at least the number of groups, got {num_clusters} for {len(bounds) - 1} groups"
+            f"num_clusters must be at least the number of groups, got {num_clusters} for {slot.max() + 1} groups"
         )
-    mean = np.add.reduceat(points, bounds[:-1], axis=0) / (bounds[1:] - bounds[:-1])[:, None]
-    rank = np.lexsort((mean[:, 0], mean[:, 1]))
-    low = np.minimum.reduceat(points, bounds[:-1], axis=0)[rank]
-    high = np.maximum.reduceat(points, bounds[:-1], axis=0)[rank]
-    size = np.array([width, height], dtype=np.float64)
+    primary[owner, slot], present[owner, slot] = _thicken(low, high, size), True
+    return _fill_slots(primary, present)
+
+
+def _thicken(
+    low: Float[np.ndarray, "groups 2"], high: Float[np.ndarray, "groups 2"], size: Float[np.ndarray, " 2"]
+) -> Float[np.ndarray, "groups 4"]:
+    """Make every box at least a pixel thick, within the frame; pixels to fractions."""
     thin = np.maximum(np.minimum(MIN_SIDE_PIXELS, size) - (high - low), 0) / 2
     if thin.any():
         low, high = low - thin, high + thin
         shift = np.maximum(-low, 0) - np.maximum(high - size, 0)  # a thickened box at the border moves back inside
         low, high = low + shift, high + shift
-    return union_boxes(np.concatenate([low / size, high / size], axis=1), num_clusters)
+    return np.concatenate([low / size, high / size], axis=1)
 
 
 def union_boxes(
     primary: Float[np.ndarray, "groups 4"], num_clusters: int
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Fill all slots from the primary boxes: themselves, the box around each pair, and the whole image, last."""
-    slots, first, second = _present_slots(num_clusters, len(primary))
-    boxes = np.zeros((num_regions(num_clusters), 4), dtype=np.float32)
-    mask = np.zeros(len(boxes), dtype=bool)
+    """Fill all slots of one image from its primary boxes: themselves, the box around each pair, the whole image, last."""
+    padded = np.zeros((1, num_clusters, 4))
+    padded[0, : len(primary)] = primary
+    boxes, mask = _fill_slots(padded, np.arange(num_clusters)[None] < len(primary))
+    return boxes[0], mask[0]
+
+
+def _fill_slots(
+    primary: Float[np.ndarray, "batch groups 4"], present: Bool[np.ndarray, "batch groups"]
+) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
+    """Do what ``union_boxes`` says, for many images."""
+    first, second = _slots(primary.shape[1])
+    mask = np.ones((len(primary), len(first) + 1), dtype=bool)
+    mask[:, :-1] = present[:, first] & present[:, second]
+    boxes = np.empty((*mask.shape, 4), dtype=np.float32)
     # With the upper corner negated, the box around two boxes is one minimum; a primary box is the box around itself twice.
     corners = primary * _NEGATE_UPPER
-    boxes[slots] = np.minimum(corners[first], corners[second]) * _NEGATE_UPPER
-    boxes[-1] = (0, 0, 1, 1)
-    mask[slots] = mask[-1] = True
+    boxes[:, :-1] = np.minimum(corners[:, first], corners[:, second]) * _NEGATE_UPPER
+    boxes[:, -1] = (0, 0, 1, 1)
+    boxes[~mask] = 0
     return boxes, mask
 
 
@@ -94,16 +142,11 @@ _NEGATE_UPPER = np.array([1.0, 1.0, -1.0, -1.0])
 
 
 @lru_cache(maxsize=64)
-def _present_slots(num_clusters: int, present: int) -> tuple[Int[np.ndarray, " slots"], ...]:
-    """List the slots that ``present`` groups fill, and the two groups of each."""
+def _slots(num_clusters: int) -> tuple[Int[np.ndarray, " slots"], Int[np.ndarray, " slots"]]:
+    """List the two groups of each slot but the last; a primary slot has one group twice."""
+    alone = np.arange(num_clusters)
     first, second = np.triu_indices(num_clusters, 1)
-    pairs = np.flatnonzero(second < present)  # first < second
-    alone = np.arange(present)
-    return (
-        np.concatenate([alone, num_clusters + pairs]),
-        np.concatenate([alone, first[pairs]]),
-        np.concatenate([alone, second[pairs]]),
-    )
+    return np.concatenate([alone, first]), np.concatenate([alone, second])
 
 
 def grid_boxes(num_clusters: int = 8) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from agnet_vision.data.transforms import Transform, evaluation_transform
+from agnet_vision.data.transforms import Transform, evaluation_transform, move_points
 from agnet_vision.model import AGNet
 from agnet_vision.regions import RegionProposer, boxes_from_keypoints, union_boxes
 from agnet_vision.structures import Keypoints, Regions
@@ -75,27 +75,24 @@ def _place(
     proposer: RegionProposer,
     slots: int,
 ) -> View:
-    """Move the photograph, its points and its corners into the frame, and draw the boxes there."""
-    height, width = image.shape[:2]
-    corners = np.array([[0, 0], [width, height]], dtype=np.float32)
-    moved = transform(image, np.concatenate([keypoints.xy, corners]), np.append(keypoints.group, [OUTSIDE, OUTSIDE]))
-    xy, (low, high) = moved.xy[:-2], moved.xy[-2:].astype(np.float64)
-    side = moved.image.shape[-1]
-    scale = (high - low) / (width, height)  # frame pixels per photograph pixel
-    x0, y0 = -low / scale
-    x1, y1 = (side - low) / scale
+    """Move the photograph and its points into the frame, and draw the boxes there."""
+    pixels, matrix = transform(image)
+    xy, side = move_points(keypoints.xy, matrix), pixels.shape[-1]
+    scale, shift = matrix[:2].diagonal(), matrix[2]  # frame pixels per photograph pixel, and where its corner lies
+    x0, y0 = -shift / scale
+    x1, y1 = (side - shift) / scale
     inside = ((xy >= 0) & (xy <= side)).all(axis=1)
     slot = np.full(len(xy), OUTSIDE, dtype=np.int64)
     if proposer.source == "keypoints":
         boxes, mask = boxes_from_keypoints(xy, keypoints.group, (side, side), slots)
         slot[inside] = _slots_of(xy[inside], keypoints.group[inside])
     else:  # the controls live in the frame; they are drawn from its pixels, whatever they show
-        pixels = moved.image.permute(1, 2, 0).mul(255).to(torch.uint8).numpy()
-        primary = proposer([pixels]).boxes[0, : proposer.num_clusters].numpy()
+        content = pixels.permute(1, 2, 0).mul(255).to(torch.uint8).numpy()
+        primary = proposer([content]).boxes[0, : proposer.num_clusters].numpy()
         boxes, mask = union_boxes(primary, slots)
     regions = Regions(torch.from_numpy(boxes)[None], torch.from_numpy(mask)[None])
     frame = (float(x0), float(y0), float(x1), float(y1))
-    return View(image, keypoints, slot, frame, moved.image, regions, proposer.num_clusters)
+    return View(image, keypoints, slot, frame, pixels, regions, proposer.num_clusters)
 
 
 def _slots_of(xy: Float[np.ndarray, "points 2"], group: Int[np.ndarray, " points"]) -> Int[np.ndarray, " points"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from agnet_vision.data.image import read_image
 from agnet_vision.data.listing import Sample
 from agnet_vision.data.region_cache import RegionCache
 from agnet_vision.data.sampler import Draw
-from agnet_vision.data.transforms import Transform
+from agnet_vision.data.transforms import Transform, move_points
 from agnet_vision.errors import AGNetError
-from agnet_vision.regions import RegionProposer, boxes_from_keypoints, grid_boxes, random_boxes
+from agnet_vision.regions import RegionProposer, boxes_of_images, grid_boxes, random_boxes
 
 
 class RegionDataset(Dataset):
@@ -56,20 +56,29 @@ class RegionDataset(Dataset):
             draw: an index (then of epoch 0), or what ``EpochSampler`` yields; its ``index`` in the item is -1 for a copy
                 that must not be counted.
         """
-        epoch, index, counted = draw if isinstance(draw, tuple) else Draw(0, draw)
-        sample = self.samples[index]
-        try:
-            image = read_image(sample.path)
-            xy, group = self._points(sample, image)
-        except AGNetError as error:
-            return error
-        seeds = np.random.SeedSequence([self.seed, 0 if self.frozen else epoch, index]).generate_state(2)
-        pixels, xy, group = self.transform(image, xy, group, seed=int(seeds[0]))
-        item = {"image": pixels, "label": sample.label, "index": index if counted else -1}
-        if self.proposer is not None:
-            boxes, mask = self._boxes(xy, group, (pixels.shape[2], pixels.shape[1]), int(seeds[1]))
-            item |= {"boxes": torch.from_numpy(boxes), "mask": torch.from_numpy(mask)}
-        return item
+        return self.__getitems__([draw])[0]
+
+    def __getitems__(self, draws: Sequence[int | Draw]) -> list[dict[str, Any] | AGNetError]:
+        """Load the items of a batch: torch's loader asks for them together, and their boxes are drawn in one go."""
+        items: list[dict[str, Any] | AGNetError] = []
+        placed: list[_Placed] = []
+        for draw in draws:
+            epoch, index, counted = draw if isinstance(draw, tuple) else Draw(0, draw)
+            sample = self.samples[index]
+            try:
+                image = read_image(sample.path)
+                xy, group = self._points(sample, image)
+            except AGNetError as error:
+                items.append(error)
+                continue
+            seeds = np.random.SeedSequence([self.seed, 0 if self.frozen else epoch, index]).generate_state(2)
+            pixels, matrix = self.transform(image, seed=int(seeds[0]))
+            item = {"image": pixels, "label": sample.label, "index": index if counted else -1}
+            items.append(item)
+            placed.append(_Placed(item, move_points(xy, matrix), group, int(seeds[1])))
+        if self.proposer is not None and placed:
+            self._add_boxes(placed, self.proposer)
+        return items
 
     def _points(self, sample: Sample, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look the labelled points up, or detect them; none where no region needs them."""
@@ -78,19 +87,31 @@ class RegionDataset(Dataset):
         points = self.cache[sample.path] if self.cache is not None else self.proposer.keypoints(image)
         return points.xy, points.group
 
-    def _boxes(
-        self, xy: np.ndarray, group: np.ndarray, image_size: tuple[int, int], seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the boxes in the augmented frame."""
-        assert self.proposer is not None
-        kappa = self.proposer.num_clusters
-        match self.proposer.source:
+    def _add_boxes(self, placed: Sequence[_Placed], proposer: RegionProposer) -> None:
+        """Draw the boxes of all images in the augmented frame."""
+        kappa = proposer.num_clusters
+        match proposer.source:
             case "keypoints":
-                return boxes_from_keypoints(xy, group, image_size, kappa)
+                height, width = placed[0].item["image"].shape[1:]
+                owner = np.repeat(np.arange(len(placed)), [len(one.xy) for one in placed])
+                xy, group = np.concatenate([one.xy for one in placed]), np.concatenate([one.group for one in placed])
+                boxes, mask = boxes_of_images(xy, group, owner, len(placed), (width, height), kappa)
             case "grid":
-                return grid_boxes(kappa)
+                boxes, mask = (np.stack([part] * len(placed)) for part in grid_boxes(kappa))
             case "random":
-                return random_boxes(kappa, np.random.default_rng(seed))
+                pairs = [random_boxes(kappa, np.random.default_rng(one.seed)) for one in placed]
+                boxes, mask = (np.stack(parts) for parts in zip(*pairs, strict=True))
+        for one, image_boxes, image_mask in zip(placed, torch.from_numpy(boxes), torch.from_numpy(mask), strict=True):
+            one.item.update(boxes=image_boxes, mask=image_mask)
+
+
+class _Placed(NamedTuple):
+    """An item whose image is done, with what its boxes are drawn from."""
+
+    item: dict[str, Any]
+    xy: np.ndarray
+    group: np.ndarray
+    seed: int
 
 
 def collate(items: Sequence[dict[str, Any] | AGNetError]) -> dict[str, Any] | AGNetError:

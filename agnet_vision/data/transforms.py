@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 # albumentations asks the network for a newer release when it is imported, unless it is told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -22,7 +22,7 @@ import albumentations as A
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 Preset = Literal["modern", "paper", "none"]
@@ -33,20 +33,6 @@ ROTATION_DEGREES = 15  # paper
 SCALE_RANGE = (0.85, 1.15)  # paper
 MIN_CROP_AREA = 0.35  # ours: the usual 0.08 cuts away the small parts that tell classes apart
 COLOUR_STRENGTH = 0.3  # ours
-
-
-class Transformed(NamedTuple):
-    """An image ready for the network, and its points.
-
-    Attributes:
-        image: normalised; channels first.
-        xy: points in pixels of that image, some of them possibly outside its frame.
-        group: their labels, as they were.
-    """
-
-    image: Float[Tensor, "3 height width"]
-    xy: Float[np.ndarray, "points 2"]
-    group: Int[np.ndarray, " points"]
 
 
 class Transform:
@@ -64,21 +50,11 @@ class Transform:
         self.offset = (-np.asarray(mean) / np.asarray(std)).astype(np.float32)
 
     def __call__(
-        self,
-        image: UInt8[np.ndarray, "height width 3"],
-        xy: Float[np.ndarray, "points 2"],
-        group: Int[np.ndarray, " points"],
-        *,
-        seed: int = 0,
-    ) -> Transformed:
-        """Transform one image and its points; the same seed gives the same result on any worker."""
-        pixels, matrix = self.warp(image, seed=seed)
-        return Transformed(pixels, move_points(xy, matrix), group)
-
-    def warp(
         self, image: UInt8[np.ndarray, "height width 3"], *, seed: int = 0
     ) -> tuple[Float[Tensor, "3 out_height out_width"], Float[np.ndarray, "3 2"]]:
-        """Transform one image; the matrix that comes with it takes rows (x, y, 1) to where they are now.
+        """Transform one image; the matrix that comes with it takes points (x, y, 1) to where they are now.
+
+        The same seed gives the same result on any worker.
 
         Raises:
             RuntimeError: a step bends the picture, so that no matrix says where its points are.
@@ -110,7 +86,7 @@ class Transform:
 
 
 def move_points(xy: Float[np.ndarray, "points 2"], matrix: Float[np.ndarray, "3 2"]) -> Float[np.ndarray, "points 2"]:
-    """Move points as ``Transform.warp`` moved their image."""
+    """Move points as a ``Transform`` moved their image, by its matrix."""
     return (xy @ matrix[:2] + matrix[2]).astype(np.float32)
 
 

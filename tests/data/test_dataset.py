@@ -63,6 +63,28 @@ def test_cache_gives_the_same_items(samples: list[Sample], tmp_path: Path) -> No
             )
 
 
+@pytest.mark.parametrize("source", ["keypoints", "grid", "random"])
+def test_value_batch_equals_its_items(samples: list[Sample], tmp_path: Path, source: str) -> None:
+    blank, bad = tmp_path / "blank.png", tmp_path / "bad.jpg"
+    cv2.imwrite(str(blank), np.zeros((30, 40, 3), np.uint8))
+    bad.write_bytes(b"no picture")
+    dataset = RegionDataset(
+        [Sample(blank, 0), samples[0], Sample(bad, 0), *samples[1:]],
+        AUGMENTED,
+        RegionProposer(source, num_clusters=KAPPA),
+    )
+    draws = [Draw(1, index) for index in range(len(dataset))]
+    batch = dataset.__getitems__(draws)
+    assert isinstance(batch[2], ImageReadError)
+    for draw, item in zip(draws, batch, strict=True):
+        if draw.sample != 2:
+            alone = dataset[draw]
+            assert all(torch.equal(torch.as_tensor(item[key]), torch.as_tensor(alone[key])) for key in alone)
+    if source == "keypoints":
+        assert batch[0]["mask"].sum() == 1  # the whole image alone
+        assert batch[1]["mask"].sum() > 1
+
+
 def test_epoch_changes_the_augmentation_unless_frozen(samples: list[Sample]) -> None:
     moving, frozen = (RegionDataset(samples, AUGMENTED, frozen=f) for f in (False, True))
     assert not torch.equal(moving[Draw(0, 0)]["image"], moving[Draw(1, 0)]["image"])

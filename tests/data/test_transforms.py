@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agnet_vision.data.transforms import PRESETS, Transform, build_transform, data_config, evaluation_transform
+from agnet_vision.data.transforms import (
+    PRESETS,
+    Transform,
+    build_transform,
+    data_config,
+    evaluation_transform,
+    move_points,
+)
 from agnet_vision.regions import boxes_from_keypoints
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
@@ -31,19 +38,13 @@ def centre_of(image: np.ndarray) -> tuple[float, float]:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_smoke(preset: str, train: bool) -> None:
     transform = build_transform(train, SIDE, preset, **PLAIN)
-    image, xy, group = transform(np.zeros((50, 70, 3), np.uint8), np.ones((3, 2), np.float32), np.array([2, 0, 1]))
+    image, matrix = transform(np.zeros((50, 70, 3), np.uint8))
     assert image.shape == (3, SIDE, SIDE)
-    assert xy.dtype == np.float32
-    assert xy.shape == (3, 2)
-    assert group.tolist() == [2, 0, 1]
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_no_points(preset: str) -> None:
-    transform = build_transform(True, SIDE, preset, **PLAIN)
-    _, xy, group = transform(np.zeros((50, 70, 3), np.uint8), np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
-    assert xy.shape == (0, 2)
-    assert group.shape == (0,)
+    assert matrix.shape == (3, 2)
+    for count in (0, 3):
+        xy = move_points(np.ones((count, 2), np.float32), matrix)
+        assert xy.dtype == np.float32
+        assert xy.shape == (count, 2)
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -60,9 +61,8 @@ def test_marked_pixel_lands_where_the_point_says(
 ) -> None:
     x, y = place[0] * width, place[1] * height
     image = dot_image(width, height, x, y, radius=min(width, height) / 30)
-    moved, xy, _ = build_transform(train, SIDE, preset, **PLAIN)(
-        image, np.array([[x, y]], np.float32), np.array([0]), seed=seed
-    )
+    moved, matrix = build_transform(train, SIDE, preset, **PLAIN)(image, seed=seed)
+    xy = move_points(np.array([[x, y]], np.float32), matrix)
     if (xy > 12).all() and (xy < SIDE - 12).all():  # the whole dot is in the frame
         assert centre_of(moved.numpy().mean(axis=0)) == pytest.approx(tuple(xy[0]), abs=1.0)
 
@@ -82,14 +82,13 @@ def test_boxes_enclose_exactly_the_moved_points_in_the_frame(
     xy = (generator.random((count, 2)) * (width, height)).astype(np.float32)
     group = generator.integers(0, 4, count)
     image = np.zeros((height, width, 3), np.uint8)
-    _, moved, labels = build_transform(True, SIDE, preset, **PLAIN)(image, xy, group, seed=seed)
-    np.testing.assert_array_equal(labels, group)
+    moved = move_points(xy, build_transform(True, SIDE, preset, **PLAIN)(image, seed=seed)[1])
     inside = ((moved >= 0) & (moved <= SIDE)).all(axis=1)
     expected = {}
     for label in np.unique(group[inside]):
         points = moved[inside & (group == label)]
         expected[tuple(points.mean(axis=0)[::-1])] = (points.min(axis=0), points.max(axis=0))
-    boxes, mask = boxes_from_keypoints(moved, labels, (SIDE, SIDE), 4)
+    boxes, mask = boxes_from_keypoints(moved, group, (SIDE, SIDE), 4)
     assert mask[:4].sum() == len(expected)
     for box, (low, high) in zip(boxes[:4] * SIDE, [expected[key] for key in sorted(expected)], strict=False):
         # A side thinner than a pixel is one pixel thick, around its points and within the frame.
@@ -110,7 +109,7 @@ def test_steps_draw_independently() -> None:
     corners = np.array([[0, 0], [80, 0]], np.float32)
     seen = set()
     for seed in range(60):
-        _, (left, right), _ = transform(image, corners, np.array([0, 1]), seed=seed)
+        left, right = move_points(corners, transform(image, seed=seed)[1])
         seen.add((bool(right[0] < left[0]), bool(abs(right[1] - left[1]) > 1e-3)))
     assert len(seen) == 4  # flipped or not, rotated or not
 
@@ -121,34 +120,34 @@ def test_bent_picture_raises() -> None:
     bend = Transform([A.Perspective(scale=(0.1, 0.2), p=1)], (0, 0, 0), (1, 1, 1))
     image = np.zeros((90, 90, 3), np.uint8)
     with pytest.raises(RuntimeError, match="affine"):
-        bend.warp(image)
+        bend(image)
 
 
 def test_flip_is_exact() -> None:
     import albumentations as A
 
     transform = Transform([A.HorizontalFlip(p=1)], (0, 0, 0), (1, 1, 1))
-    _, xy, _ = transform(np.zeros((10, 30, 3), np.uint8), np.array([[0, 4], [30, 4.5]], np.float32), np.array([0, 1]))
+    _, matrix = transform(np.zeros((10, 30, 3), np.uint8))
+    xy = move_points(np.array([[0, 4], [30, 4.5]], np.float32), matrix)
     np.testing.assert_allclose(xy, [[30, 4], [0, 4.5]], atol=1e-5)
 
 
 def test_seed_decides() -> None:
     generator = np.random.default_rng(0)
     image = generator.integers(0, 255, (60, 80, 3), dtype=np.uint8)
-    xy, group = np.float32([[10, 20]]), np.array([0])
     transform = build_transform(True, SIDE, "modern", **PLAIN)
-    first = transform(image, xy, group, seed=1)
-    other = transform(image, xy, group, seed=2)
-    again = build_transform(True, SIDE, "modern", **PLAIN)(image, xy, group, seed=1)
-    assert (first.image == again.image).all()
-    assert (first.xy == again.xy).all()
-    assert not (first.image == other.image).all()
+    first, matrix = transform(image, seed=1)
+    other, _ = transform(image, seed=2)
+    again, same = build_transform(True, SIDE, "modern", **PLAIN)(image, seed=1)
+    assert (first == again).all()
+    assert (matrix == same).all()
+    assert not (first == other).all()
 
 
 def test_value_normalisation() -> None:
     image = np.full((SIDE, SIDE, 3), 255, np.uint8)
     transform = build_transform(False, SIDE, "none", mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
-    pixels = transform(image, np.zeros((0, 2), np.float32), np.zeros(0, np.int64)).image
+    pixels, _ = transform(image)
     assert pixels[:, 0, 0].tolist() == pytest.approx([1.0, 3.0, 1.0])
 
 
@@ -156,11 +155,10 @@ def test_value_normalisation() -> None:
 def test_evaluation_transform_repeats_the_preset(preset: str) -> None:
     image = np.random.default_rng(0).integers(0, 255, (100, 140, 3), dtype=np.uint8)
     image = cv2.GaussianBlur(image, (0, 0), 3)
-    points = np.float32([[30, 70]]), np.array([0])
-    direct = build_transform(False, SIDE, preset, **PLAIN)(image, *points)
-    stored = evaluation_transform({**data_config(preset, SIDE), **PLAIN, "interpolation": "bilinear"})(image, *points)
-    assert (direct.image == stored.image).all()
-    assert (direct.xy == stored.xy).all()
+    direct, matrix = build_transform(False, SIDE, preset, **PLAIN)(image)
+    stored, same = evaluation_transform({**data_config(preset, SIDE), **PLAIN, "interpolation": "bilinear"})(image)
+    assert (direct == stored).all()
+    assert (matrix == same).all()
 
 
 @pytest.mark.parametrize(
