@@ -28,8 +28,10 @@ def test_value_official() -> None:
     assert load_card("aucd_v1").splits == {"train": 12_977, "test": 4_331}
     assert load_card("aucd_v2").splits == {"train": 12_555, "test": 1_923}
     assert load_card("stanford40").splits == {"train": 4_000, "test": 5_532}
+    assert load_card("ppmi").splits == {"train": 2_400, "test": 2_400}
     assert load_card("food101").splits == {"train": 75_750, "test": 25_250}
     assert load_card("caltech256").splits == {"train": 256 * 60, "test": 29_780 - 256 * 60}
+    assert min(load_card("caltech256").totals) == 80  # as the publishers promise
     assert {name for name in BENCHMARKS if load_card(name).metric == "mAP"} == {"stanford40", "ppmi"}
     assert load_card("aucd_v1").classes[7] == "Hair & Makeup"
     assert load_card("aucd_v1").classes != load_card("aucd_v2").classes
