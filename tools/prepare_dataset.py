@@ -17,7 +17,7 @@ from options import check_options
 from agnet_vision.data.card import load_card
 from agnet_vision.data.check import CheckResult
 from agnet_vision.data.contact_sheet import draw_sheet
-from agnet_vision.data.prepare import prepare_dataset
+from agnet_vision.data.prepare import can_be_mended, prepare_dataset
 from agnet_vision.errors import ConfigError, friendly_errors
 
 
@@ -68,6 +68,8 @@ def print_summary(name: str, result: CheckResult) -> None:
         print(f"{kind}: {number:,}")
         for problem in [problem for problem in result.problems if problem.kind == kind][:3]:
             print(f"  {problem}")
+    if can_be_mended(card, result):
+        print("with mend=true its archives are unpacked again, which may cure missing, damaged and miscounted files")
     print("it agrees with its card" if result.agrees else "it does NOT agree with its card")
 
 

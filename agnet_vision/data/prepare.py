@@ -12,7 +12,7 @@ from agnet_vision.data.download import download
 from agnet_vision.data.listing import ProblemKind
 from agnet_vision.data.samples import find_layout
 from agnet_vision.data.unpack import unpack
-from agnet_vision.errors import DatasetNotFoundError
+from agnet_vision.errors import ConfigError, DatasetNotFoundError
 
 # What unpacking the archives again can cure.
 MENDABLE: frozenset[ProblemKind] = frozenset(
@@ -26,8 +26,6 @@ def prepare_dataset(
     *,
     allow_download: bool = True,
     mend: bool = False,
-    find_near_duplicates: bool = True,
-    workers: int | None = None,
     show_progress: bool = True,
     **options: Any,
 ) -> CheckResult:
@@ -38,42 +36,50 @@ def prepare_dataset(
         root: where it lies or shall lie; None: ``datasets/<name>/data``.
         allow_download: fetch missing archives, where the licence allows it.
         mend: unpack the archives again when the check finds files missing or damaged.
-        find_near_duplicates: compare the pictures of every two splits.
-        workers: processes that read images; None: one a core.
         show_progress: draw bars on the terminal.
-        **options: of the dataset, as for ``read_samples``.
+        **options: of the check and of the dataset, as for ``check_dataset``.
 
     Raises:
+        ConfigError: ``mend``, for a dataset without archives.
         DatasetNotFoundError: it is not there and cannot be fetched; says what to do.
         DatasetError: an archive is damaged or not safe.
     """
     card = load_card(name)
     root = dataset_root(name, root)
-    check = partial(
-        check_dataset,
-        name,
-        root,
-        find_near_duplicates=find_near_duplicates,
-        workers=workers,
-        show_progress=show_progress,
-        **options,
-    )
-    if card.files and not _is_there(card, root):
+    if mend and not card.files:
+        raise ConfigError(f"mend=true unpacks archives again, but dataset={name} has none; {_cure(card, root)}")
+    check = partial(check_dataset, name, root, show_progress=show_progress, **options)
+    if card.files and _layout(card, root) is None:
         _get(card, root, allow_download=allow_download, show_progress=show_progress)
     result = check()
-    if mend and card.files and any(problem.kind in MENDABLE for problem in result.problems):
+    if mend and can_be_mended(card, result):
         _get(card, root, allow_download=allow_download, show_progress=show_progress)
         result = check()
     return result
 
 
-def _is_there(card: Card, root: Path) -> bool:
-    """Tell whether the layout is there, complete or not."""
+def can_be_mended(card: Card, result: CheckResult) -> bool:
+    """Tell whether unpacking the archives again may cure what a check found."""
+    return bool(card.files) and any(problem.kind in MENDABLE for problem in result.problems)
+
+
+def _cure(card: Card, root: Path) -> str:
+    """Say how to mend a dataset that has no archives."""
+    match card.name:
+        case "demo":
+            return f"delete {root}, it is drawn again on first use"
+        case "folder":
+            return "check it without mend= and replace the files it names"
+        case _:
+            return f"check it without mend=, and unpack what the authors sent over {root} again. {card.how_to_get}"
+
+
+def _layout(card: Card, root: Path) -> Path | None:
+    """Find the layout, complete or not; None where there is nothing of it."""
     try:
-        find_layout(card, root)
+        return find_layout(card, root)
     except DatasetNotFoundError:
-        return False
-    return True
+        return None
 
 
 def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -> None:
@@ -84,5 +90,7 @@ def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -
             f"{card.title}: {root / missing[0]} is not there, and download=false; "
             f"allow the download, or get it from {card.source} and put it there"
         )
+    # Where the root is the archive's own folder already, another one inside it would mend nothing.
+    strip = card.inside if _layout(card, root) == root else ()
     for file in card.files:
-        unpack(download(file, root, show_progress=show_progress), root)
+        unpack(download(file, root, show_progress=show_progress), root, strip=strip)

@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from agnet_vision.errors import DatasetError
@@ -25,7 +26,14 @@ _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, l
 _BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
-def unpack(archive: Path, folder: Path, *, max_bytes: int | None = None, max_files: int = MAX_FILES) -> None:
+def unpack(
+    archive: Path,
+    folder: Path,
+    *,
+    strip: Collection[str] = (),
+    max_bytes: int | None = None,
+    max_files: int = MAX_FILES,
+) -> None:
     """Unpack into ``folder``; files already there are replaced, others stay.
 
     The archive is unpacked beside its destination first and moved when it is complete, so an interruption leaves nothing
@@ -34,6 +42,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int | None = None, max_fil
     Args:
         archive: a zip, or a tar with any of Python's compressions.
         folder: the destination, created if need be.
+        strip: folders at the archive's top whose content goes straight into ``folder``.
         max_bytes: refuse more than this; None: 20 times the archive's size, at least 100 MB (ours).
         max_files: refuse more files than this.
 
@@ -59,7 +68,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int | None = None, max_fil
                 raise
             raise DatasetError(f"{archive} cannot be unpacked here: {error}") from error
         for entry in sorted(os.listdir(scratch)):
-            _move(Path(scratch, entry), folder / entry)
+            _move(Path(scratch, entry), folder if entry in strip else folder / entry)
 
 
 def _unpack_tar(archive: Path, scratch: Path, limit: int, max_files: int) -> None:

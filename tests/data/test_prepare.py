@@ -14,28 +14,33 @@ from pathlib import Path
 import pytest
 
 from agnet_vision.data import card as card_module
+from agnet_vision.data import check as check_module
 from agnet_vision.data import prepare as prepare_module
+from agnet_vision.data import samples as samples_module
 from agnet_vision.data.card import RemoteFile
 from agnet_vision.data.prepare import prepare_dataset
-from agnet_vision.errors import DatasetNotFoundError
+from agnet_vision.errors import ConfigError, DatasetNotFoundError
 from tests.data import miniatures
 
 PROJECT = Path(__file__).parents[2]
 quietly = partial(prepare_dataset, workers=1, show_progress=False)
 
 
-@pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Publish a miniature of PPMI as an archive at a file: address; returns the folder it is published in."""
+@pytest.fixture(params=["", "norm_ppmi_12class/"])
+def published(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Publish a miniature of PPMI at a file: address, with or without a folder around it; returns where it is published."""
     miniatures.ppmi(tmp_path / "source")
     archive = tmp_path / "site" / "norm_ppmi_12class.zip"
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w") as zipped:
         for path in sorted((tmp_path / "source").rglob("*.*")):
-            zipped.write(path, path.relative_to(tmp_path / "source"))
+            zipped.write(path, request.param + path.relative_to(tmp_path / "source").as_posix())
     remote = RemoteFile(archive.name, (archive.as_uri(),), hashlib.md5(archive.read_bytes()).hexdigest())
-    card = dataclasses.replace(card_module.load_card("ppmi"), files=(remote,))
-    monkeypatch.setattr(prepare_module, "load_card", lambda name: card)
+    one = dict.fromkeys(("train", "test"), (1,) * 24)
+    splits = dict.fromkeys(one, 24)
+    card = dataclasses.replace(card_module.load_card("ppmi"), files=(remote,), splits=splits, counts=one)
+    for module in (prepare_module, check_module, samples_module):
+        monkeypatch.setattr(module, "load_card", lambda name: card)
     return archive.parent
 
 
@@ -49,11 +54,29 @@ def test_get_and_check(tmp_path: Path, published: Path) -> None:
 
 def test_mend(tmp_path: Path, published: Path) -> None:
     quietly("ppmi", tmp_path / "data")
-    victims = sorted((tmp_path / "data" / "norm_image").rglob("*.jpg"))
+    # The root may be the folder around norm_image, whether the archive has that folder or not.
+    root = next((tmp_path / "data").rglob("norm_image")).parent
+    victims = sorted((root / "norm_image").rglob("*.jpg"))
     victims[0].unlink()
     victims[1].write_text("damaged")
-    assert not quietly("ppmi", tmp_path / "data").agrees
-    assert quietly("ppmi", tmp_path / "data", mend=True).agrees
+    assert not quietly("ppmi", root).agrees
+    assert quietly("ppmi", root, mend=True).agrees
+    assert len(list(root.rglob("norm_image"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("aucd_v1", "unpack what the authors sent"),
+        ("aucd_v2", "unpack what the authors sent"),
+        ("folder", "replace the files it names"),
+        ("demo", "it is drawn again on first use"),
+    ],
+)
+def test_mend_is_refused_where_nothing_can_be_unpacked(tmp_path: Path, name: str, cure: str) -> None:
+    with pytest.raises(ConfigError, match=f"mend=true unpacks archives again, but dataset={name} has none; .*{cure}"):
+        quietly(name, tmp_path, mend=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_raises_without_download(tmp_path: Path, published: Path) -> None:
