@@ -23,7 +23,7 @@ from agnet_vision.structures import Regions, num_regions
 
 Variant = Literal["full", "no_attention", "backbone_only"]
 POOL_SIZE = 7  # paper
-IMAGES_PER_PART = 2  # ours, see _summarize_in_parts
+PART_BYTES = 32 * 2**20  # of region features worked on at a time; ours, see _summarize_in_parts
 
 
 class RegionDescription(NamedTuple):
@@ -170,9 +170,13 @@ class AGNetHead(nn.Module):
         """Do the same for a few images at a time, and in training compute the features again in the backward pass.
 
         The features of 37 regions are 15 MB an image with ResNet-50, several times that in the backward pass: for a whole batch
-        they would leave the processor's cache and be most of the memory the head takes.
+        they would leave the processor's cache and be most of the memory the head takes. A small network has one part.
         """
-        parts = zip(*(tensor.split(IMAGES_PER_PART) for tensor in prepared), strict=True)
+        image_bytes = self.num_regions * self.pool_size**2 * self.in_channels * prepared[0].element_size()
+        images = max(PART_BYTES // image_bytes, 1)
+        if images >= len(prepared[0]):
+            return self._summarize(*prepared)
+        parts = zip(*(tensor.split(images) for tensor in prepared), strict=True)
         if torch.is_grad_enabled():
             results = [
                 checkpoint(self._summarize, *part, use_reentrant=False, preserve_rng_state=False) for part in parts
