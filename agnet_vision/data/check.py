@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -57,9 +55,9 @@ class CheckResult(NamedTuple):
         path.parent.mkdir(parents=True, exist_ok=True)
         # A name that is no Unicode is written with JSON's own escapes.
         text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
-            stream.write(text)
-        os.replace(stream.name, path)
+        unfinished = path.with_name(f"{path.name}.part")
+        unfinished.write_bytes(text)
+        unfinished.replace(path)
 
 
 class _Look(NamedTuple):

@@ -62,12 +62,14 @@ class Listing:
         splits: labelled files per split, in a deterministic order.
         problems: what is wrong; no layout raises for a single bad file.
         left_out: images of the official test split that an option takes away; they still count against the card.
+        folders: where the images of a (split, class) lie, in layouts that have one folder for them.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, list[Sample]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     left_out: list[Sample] = field(default_factory=list)
+    folders: dict[tuple[str, str], Path] = field(default_factory=dict)
 
     def report(self, kind: ProblemKind, path: Path | str, detail: str) -> None:
         """Record a problem."""

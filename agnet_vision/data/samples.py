@@ -183,7 +183,8 @@ def _check_counts(card: Card, root: Path, listing: Listing) -> None:
     for split, counts in listing.counts().items():
         for name in [name for name, count in counts.items() if count == 0]:
             kind: ProblemKind = "empty_class" if split == "train" else "absent_class"
-            listing.report(kind, root, f"{split}: the class {name} has no image")
+            where = listing.folders.get((split, name), root)
+            listing.report(kind, where, f"{split}: the class {name} has no image")
         expected = card.splits.get(split)
         found = sum(counts.values()) + (len(listing.left_out) if split == "test" else 0)
         if expected is not None and found != expected:

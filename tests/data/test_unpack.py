@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import stat
 import tarfile
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from agnet_vision.data.unpack import unpack
-from agnet_vision.errors import DatasetError
+from agnet_vision.errors import AGNetError, DatasetError
 
 
 def make_tar(path: Path, members: dict[str, bytes], links: dict[str, str] | None = None) -> Path:
@@ -109,3 +114,62 @@ def test_raises_file_onto_folder(tmp_path: Path) -> None:
     (tmp_path / "out" / "a").mkdir(parents=True)
     with pytest.raises(DatasetError, match="move the folder away"):
         unpack(make_zip(tmp_path / "a.zip", {"a": b"x"}), tmp_path / "out")
+
+
+def corrupt_deflate(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", bytes(range(256)) * 40)
+    content = bytearray(path.read_bytes())
+    content[40:80] = bytes(range(5)) * 8
+    path.write_bytes(content)
+
+
+def long_name(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("n" * 300, "x")
+
+
+def file_and_folder(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", "x")
+        archive.writestr("a/b", "x")
+
+
+def corrupt_tar(path: Path, mode: Literal["w:gz", "w:bz2", "w:xz"]) -> None:
+    with tarfile.open(path, mode) as archive:
+        member = tarfile.TarInfo("a")
+        member.size = 2_000_000  # more than one block of bzip2
+        archive.addfile(member, io.BytesIO(os.urandom(member.size)))
+    content = bytearray(path.read_bytes())
+    content[1_500_000:1_500_040] = bytes(40)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        corrupt_deflate,
+        partial(corrupt_tar, mode="w:gz"),
+        partial(corrupt_tar, mode="w:bz2"),
+        partial(corrupt_tar, mode="w:xz"),
+        long_name,
+        file_and_folder,
+    ],
+)
+def test_damaged_archives_end_in_a_message(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path / "archive")
+    with pytest.raises(AGNetError, match=r"is damaged|cannot be unpacked here"):
+        unpack(tmp_path / "archive", tmp_path / "out")
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_archive_with_its_own_folder_as_a_member(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("./", "")
+        archive.writestr("images/a.txt", "x")
+    unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert (tmp_path / "out" / "images" / "a.txt").is_file()
+    shutil.rmtree(tmp_path / "out" / "images")
+    (tmp_path / "out" / "images").write_text("a file in the way")
+    with pytest.raises(DatasetError, match="is a file, but the archive holds a folder of that name"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")

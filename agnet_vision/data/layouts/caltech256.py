@@ -61,6 +61,7 @@ def read_caltech256(root: Path, classes: tuple[str, ...], *, split_seed: int = 0
         training.add(path)
         files.add("train", path, labels[path.parent.name], list_name=list_path.name)
     for label, name in enumerate(classes):
+        listing.folders["train", name] = listing.folders["test", name] = root / name
         rest = [path for path in image_files(root / name, listing) if path not in training]
         listing.splits["test"] += [Sample(path, label) for path in rest]
     for folder in class_folders(root):

@@ -50,7 +50,7 @@ def read_folder(
     for split, split_folder in split_folders.items():
         samples = listing.splits[split] = []
         for label, name in enumerate(listing.classes):
-            folder = split_folder / name
+            folder = listing.folders[split, name] = split_folder / name
             paths = image_files(folder, listing, recursive=True) if folder.is_dir() else []
             samples += [Sample(path, label, group_of(path.relative_to(root).as_posix())) for path in paths]
     _report_divided_groups(root, listing)

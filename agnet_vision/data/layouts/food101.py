@@ -12,6 +12,7 @@ from agnet_vision.data.listing import Listing
 def read_food101(root: Path, classes: tuple[str, ...]) -> Listing:
     """Read the official split."""
     listing = Listing(classes, {"train": [], "test": []})
+    listing.folders = {(split, name): root / "images" / name for split in listing.splits for name in classes}
     files, labels = ListedFiles(listing), {name: label for label, name in enumerate(classes)}
     for split in ("train", "test"):
         list_path = root / "meta" / f"{split}.txt"

@@ -21,6 +21,7 @@ def read_ppmi(root: Path, classes: tuple[str, ...]) -> Listing:
         folder = _find(parent, instrument) or parent / instrument
         known.add(folder)
         for split, samples in listing.splits.items():
+            listing.folders[split, name] = folder / split
             samples += [Sample(path, label) for path in image_files(folder / split, listing)]
     for parent in (root / "norm_image" / "play_instrument", root / "norm_image" / "with_instrument"):
         for folder in class_folders(parent):

@@ -82,5 +82,7 @@ def _walk(folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...
                 listing.report("bad_name", path, "its name is no valid UTF-8; left out, rename it")
             elif entry.is_symlink() and not path.exists():
                 listing.report("missing_file", path, "a link to a file that does not exist")
+            elif not entry.is_file():  # reading a pipe would wait for ever
+                listing.report("undecodable", path, "no file but a pipe, a socket or a device; left out")
             else:
                 yield path
