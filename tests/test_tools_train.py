@@ -91,3 +91,18 @@ def test_missing_dataset(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "does not exist" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_text_named_jpg_is_one_message(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1})
+    bad = [root / "train" / "cat" / "notes.jpg", root / "val" / "dog" / "cut.png"]
+    bad[0].write_text("not a picture")
+    bad[1].write_bytes((root / "val" / "dog" / "0.png").read_bytes()[:3000])
+    done = run("train.py", *TINY, "workers=1", f"dataset.root={root}", f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"error: cannot read {bad[0]} as an image: it is not an image, or its format is unknown; "
+        f"and 1 more cannot be read, among them {bad[1]}"
+    )
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "last.ckpt").exists()

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from agnet_vision.data.dataset import RegionDataset, collate
+from agnet_vision.data.image import glance_all
 from agnet_vision.data.region_cache import RegionCache, default_cache_folder
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.samples import SampleTable
@@ -28,7 +29,7 @@ class AGNetDataModule(pl.LightningDataModule):
     """Loaders over the three splits of a dataset.
 
     Every image is read once before the first epoch, when its keypoints are computed, so an unreadable one stops the run
-    there, by name. (Controls and ``backbone_only`` need no keypoints; there it is found when its batch comes.)
+    there, by name. (Controls and ``backbone_only`` need no keypoints; there the head and the end of each file are read.)
 
     Args:
         table: the labelled files.
@@ -64,10 +65,18 @@ class AGNetDataModule(pl.LightningDataModule):
         self.workers = min(8, cpu_count()) if workers is None else workers
         self.splits: tuple[str, ...] = ("train", "val", "test")
         self._cache: RegionCache | None = None
+        self._glanced = False
 
     def prepare_data(self) -> None:
-        """Compute the keypoints of all images that have none stored; Lightning calls this on one process a node."""
+        """Compute the keypoints of all images that have none stored; Lightning calls this on one process a node.
+
+        Raises:
+            ImageReadError: some cannot be read.
+        """
         self._open_cache()
+        if self._cache is None and not self._glanced:
+            glance_all(sample.path for split in self.splits for sample in self.table.splits[split])
+            self._glanced = True
 
     def setup(self, stage: str) -> None:
         """Open the cache on every process."""

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from agnet_vision.data.image import sum_up
 from agnet_vision.data.region_extraction import extract_all
 from agnet_vision.data.region_shards import (
     Shard,
@@ -99,7 +100,7 @@ class RegionCache:
         failures = extract_all(missing, proposer, store, workers, scheduler, progress)
         merge_shards(store, _open_healthy(store))
         if failures:
-            raise _explain_failures(failures)
+            raise sum_up(failures)
         return cls(folder, proposer)
 
     def __len__(self) -> int:
@@ -207,11 +208,3 @@ def _adopt_known_content(missing: Sequence[str], known: Sequence[Shard], store: 
     if adopted:
         write_rows(store, adopted)
     return new
-
-
-def _explain_failures(failures: Sequence[ImageReadError]) -> ImageReadError:
-    first, others = failures[0], len(failures) - 1
-    if not others:
-        return first
-    names = ", ".join(str(failure.path) for failure in failures[1:10])
-    return ImageReadError(first.path, f"{first.args[0]}; and {others} more cannot be read, among them {names}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agnet_vision.data.image import read_image
+from agnet_vision.data.image import glance, glance_all, read_image
 from agnet_vision.errors import ImageReadError
 
 
@@ -118,9 +118,34 @@ def test_raises_truncated(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     Image.fromarray(noise).save(path)
     content = path.read_bytes()
+    glance(path)
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ImageReadError):
-        read_image(path)
+    for look in (read_image, glance):
+        with pytest.raises(ImageReadError):
+            look(path)
+
+
+def test_glance_decodes_only_in_doubt(tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / f"a.{suffix}" for suffix in ("jpg", "png", "bmp")]
+    for path in paths:
+        Image.fromarray(picture).save(path)
+    paths[0].write_bytes(paths[0].read_bytes() + bytes(40))  # cameras pad with zeros
+    read = []
+    monkeypatch.setattr("agnet_vision.data.image.read_image", lambda path, **_: read.append(path))
+    glance_all(paths)
+    assert read == paths[2:]
+
+
+def test_glance_all_names_every_bad_file(tmp_path: Path, picture: np.ndarray) -> None:
+    Image.fromarray(picture).save(tmp_path / "good.png")
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_text("not an image")
+    with pytest.raises(
+        ImageReadError, match=r"a\.jpg as an image: it is not an image.*; and 2 more .*b\.jpg, .*c\.jpg"
+    ):
+        glance_all(sorted(tmp_path.iterdir()))
+    with pytest.raises(ImageReadError, match="no such file"):
+        glance(tmp_path / "gone.jpg")
 
 
 def test_raises_too_large(tmp_path: Path, picture: np.ndarray) -> None:

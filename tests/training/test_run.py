@@ -159,19 +159,15 @@ def test_loader_workers_give_the_same_run(configure: Configure, finished: Path, 
     assert same_weights(finished, tmp_path / "run")
 
 
-def test_unreadable_image_stops_before_the_first_epoch(configure: Configure, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("regions=grid",), ("model=backbone_only",)])
+def test_unreadable_image_stops_before_the_first_epoch(
+    configure: Configure, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     root = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1})
-    (root / "train" / "owl" / "0.png").write_bytes(b"no picture")
-    with pytest.raises(ImageReadError, match=r"owl/0.png as an image"):
-        train(configure(f"dataset.root={root}"))
+    (root / "test" / "owl" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(ImageReadError, match=r"test/owl/0.png as an image"):
+        train(configure(f"dataset.root={root}", *options))
     assert not (tmp_path / "run" / "last.ckpt").exists()
-
-
-def test_unreadable_image_without_keypoints_is_named_too(configure: Configure, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "data", {"train": 4, "val": 1, "test": 1})
-    (root / "train" / "owl" / "0.png").write_bytes(b"no picture")
-    with pytest.raises(ImageReadError, match=r"owl/0.png as an image"):
-        train(configure(f"dataset.root={root}", "regions=grid"))
 
 
 def test_raises_on_a_folder_in_use(configure: Configure, finished: Path) -> None:
