@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
+from rich.console import Console
 from rich.progress import track
 
 from agnet_vision.data.card import Card, load_card
@@ -95,7 +96,8 @@ def check_dataset(
     paths = {split: [sample.path for sample in samples] for split, samples in listing.splits.items()}
     every_path = list(dict.fromkeys(path for split in paths.values() for path in split))
     jobs = Parallel(n_jobs=workers or -1, return_as="generator", batch_size=32)(delayed(_look)(p) for p in every_path)
-    looked = track(jobs, f"reading {name}", total=len(every_path), disable=not show_progress)
+    on_terminal = Console(stderr=True)
+    looked = track(jobs, f"reading {name}", total=len(every_path), console=on_terminal, disable=not show_progress)
     looks = dict(zip(every_path, looked, strict=True))
     for path, look in looks.items():
         if look.fingerprint is None:
@@ -135,7 +137,10 @@ def _compare_count(listing: Listing, where: str, found: int, expected: int) -> N
 
 
 def _same_bytes(listing: Listing, paths: dict[str, list[Path]], looks: dict[Path, _Look]) -> list[Twins]:
-    """Record files that hold the same bytes as one of an earlier split; each once, however many copies there are."""
+    """Record files that hold the same bytes as one of an earlier split; each once, however many copies there are.
+
+    Only pictures become twins: a damaged file cannot be drawn.
+    """
     holder: dict[str, tuple[str, Path]] = {}
     twins = []
     for split, members in paths.items():
@@ -145,7 +150,8 @@ def _same_bytes(listing: Listing, paths: dict[str, list[Path]], looks: dict[Path
             first_split, first = holder.setdefault(looks[path].digest, (split, path))
             if first_split != split and first != path:
                 listing.report("duplicate", path, f"{split}: the same bytes as {first} in {first_split}")
-                twins.append(Twins(first, path, 1.0))
+                if looks[path].fingerprint is not None:
+                    twins.append(Twins(first, path, 1.0))
     return twins
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from agnet_vision.data.card import RemoteFile
@@ -16,6 +18,8 @@ from agnet_vision.errors import DatasetError, DatasetNotFoundError
 ATTEMPTS = 3  # ours: per mirror; each one resumes where the last one stopped
 TIMEOUT_S = 30.0  # ours: without a single byte
 _CHUNK = 1 << 20
+# The disk's fault: no other mirror will help.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
 def download(file: RemoteFile, folder: Path, *, timeout_s: float = TIMEOUT_S, show_progress: bool = True) -> Path:
@@ -35,6 +39,7 @@ def download(file: RemoteFile, folder: Path, *, timeout_s: float = TIMEOUT_S, sh
     Raises:
         DatasetError: a file of that name is there, but it is another one.
         DatasetNotFoundError: no mirror gave the file; says why, one by one, and what to do by hand.
+        OSError: the disk is full or cannot be written.
     """
     target = folder / file.name
     if target.exists():
@@ -51,6 +56,8 @@ def download(file: RemoteFile, folder: Path, *, timeout_s: float = TIMEOUT_S, sh
                 try:
                     _fetch(url, part, timeout_s, progress, task)
                 except (OSError, http.client.HTTPException) as error:
+                    if isinstance(error, OSError) and error.errno in _DISK:
+                        raise
                     failures.append(f"{url}: {_reason(error)}")
                     if isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500 and error.code != 429:
                         break  # asking again will not help
@@ -131,4 +138,4 @@ def _progress_bar(show: bool) -> Progress:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, disable=not show)
+    return Progress(*columns, console=Console(stderr=True), disable=not show)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from agnet_vision.data.download import download
 from agnet_vision.data.listing import ProblemKind
 from agnet_vision.data.samples import find_layout
 from agnet_vision.data.unpack import unpack
-from agnet_vision.errors import ConfigError, DatasetNotFoundError
+from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
 
 # What unpacking the archives again can cure.
 MENDABLE: frozenset[ProblemKind] = frozenset(
@@ -42,7 +43,7 @@ def prepare_dataset(
     Raises:
         ConfigError: ``mend``, for a dataset without archives.
         DatasetNotFoundError: it is not there and cannot be fetched; says what to do.
-        DatasetError: an archive is damaged or not safe.
+        DatasetError: an archive is damaged or not safe, or the root cannot be written.
     """
     card = load_card(name)
     root = dataset_root(name, root)
@@ -92,5 +93,13 @@ def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -
         )
     # Where the root is the archive's own folder already, another one inside it would mend nothing.
     strip = card.inside if _layout(card, root) == root else ()
-    for file in card.files:
-        unpack(download(file, root, show_progress=show_progress), root, strip=strip)
+    try:
+        for file in card.files:
+            unpack(download(file, root, show_progress=show_progress), root, strip=strip)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # the tool has its own words for a full disk
+            raise
+        raise DatasetError(
+            f"{card.title} cannot be put into {root}: {error.strerror} ({error.filename}); "
+            "choose a folder that can be written with dataset.root="
+        ) from error

@@ -59,6 +59,15 @@ def test_duplicates_across_splits(root: Path) -> None:
     assert check("folder", root, find_near_duplicates=False).twins == result.twins[:1]
 
 
+def test_damaged_copies_are_named_but_not_drawn(root: Path) -> None:
+    for split in ("train", "test"):
+        (root / split / "bee" / "notes.jpg").write_text("the same text")
+    result = check("folder", root)
+    assert found(result, "undecodable") == ["notes.jpg", "notes.jpg"]
+    assert found(result, "duplicate") == ["notes.jpg"]
+    assert result.twins == []
+
+
 def test_a_placeholder_repeated_often_is_cheap(tmp_path: Path) -> None:
     """Web collections hold "no longer available" pictures by the thousand: each is named once, not once a pair."""
     source = miniatures.write_picture(tmp_path / "source.png")

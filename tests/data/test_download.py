@@ -134,6 +134,14 @@ def test_raises_slow(tmp_path: Path, source: str) -> None:
         get(remote(f"{source}/slow"), tmp_path, timeout_s=0.1)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk at hand")
+def test_a_full_disk_is_not_the_mirror_s_fault(tmp_path: Path, source: str) -> None:
+    (tmp_path / "a.bin.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        get(remote(f"{source}/ok", f"{source}/norange"), tmp_path)
+    assert [mood for mood, _ in Source.requests] == ["ok"]
+
+
 def test_raises_offline(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError, match="no connection"):
         get(remote("http://127.0.0.1:9/a.bin"), tmp_path)

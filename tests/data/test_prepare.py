@@ -19,7 +19,7 @@ from agnet_vision.data import prepare as prepare_module
 from agnet_vision.data import samples as samples_module
 from agnet_vision.data.card import RemoteFile
 from agnet_vision.data.prepare import prepare_dataset
-from agnet_vision.errors import ConfigError, DatasetNotFoundError
+from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
 from tests.data import miniatures
 
 PROJECT = Path(__file__).parents[2]
@@ -82,6 +82,13 @@ def test_mend_is_refused_where_nothing_can_be_unpacked(tmp_path: Path, name: str
 def test_raises_without_download(tmp_path: Path, published: Path) -> None:
     with pytest.raises(DatasetNotFoundError, match="download=false"):
         quietly("ppmi", tmp_path / "data", allow_download=False)
+
+
+def test_raises_root_that_cannot_be_written(tmp_path: Path, published: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for root in (tmp_path / "file", tmp_path / "file" / "inside"):
+        with pytest.raises(DatasetError, match=f"cannot be put into {root}: .*dataset.root="):
+            quietly("ppmi", root)
 
 
 @pytest.mark.parametrize("name", ["aucd_v1", "aucd_v2"])
