@@ -216,7 +216,10 @@ class AGNetHead(nn.Module):
                 f"regions must be on the map's device {feature_map.device}, got {boxes.device} and {mask.device}; "
                 "move them with regions.to(device)"
             )
+        emptied = Regions(
+            boxes.masked_fill(~mask[..., None], 0), mask
+        )  # whatever an empty slot holds, NaN too, takes no part
         if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
             check_boxes(regions)  # elsewhere reading a value would wait for the device: see valid_images
-            return regions
-        return Regions(boxes.where(valid_images(regions)[:, None, None], torch.nan), mask)
+            return emptied
+        return Regions(emptied.boxes.where(valid_images(regions)[:, None, None], torch.nan), mask)

@@ -72,9 +72,10 @@ def test_batch_of_one_equals_the_same_image_among_many(feature_map: torch.Tensor
 
 def test_whatever_lies_in_a_masked_slot_is_ignored(feature_map: torch.Tensor) -> None:
     head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
-    boxes = regions.boxes.clone()
-    boxes[0, :2] = 0.7
-    torch.testing.assert_close(head(feature_map, Regions(boxes, regions.mask)), head(feature_map, regions))
+    for content in (0.7, -3.0, torch.nan):
+        boxes = regions.boxes.clone()
+        boxes[0, :2] = content
+        torch.testing.assert_close(head(feature_map, Regions(boxes, regions.mask)), head(feature_map, regions))
 
 
 def test_only_the_whole_image(feature_map: torch.Tensor) -> None:
@@ -128,6 +129,16 @@ def test_raises_on_input(feature_map: torch.Tensor) -> None:
         head(feature_map, Regions(regions.boxes, regions.mask.float()))  # a NamedTuple does not check its fields
     with pytest.raises(ValueError, match="only variant 'full'"):
         AGNetHead(CHANNELS, 5, variant="backbone_only", pool_size=3)(feature_map, return_attention=True)
+
+
+def test_value_without_gradients(feature_map: torch.Tensor) -> None:
+    """What runs where nothing is differentiated equals what is differentiated."""
+    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
+    with torch.no_grad():
+        logits, attention = head(feature_map, regions, return_attention=True)
+    expected, expected_attention = head(feature_map, regions, return_attention=True)
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(attention.pairwise, expected_attention.pairwise, atol=1e-6, rtol=1e-5)
 
 
 def test_value_naive(feature_map: torch.Tensor) -> None:

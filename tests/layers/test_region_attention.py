@@ -55,6 +55,18 @@ def test_masked_slots_take_no_part() -> None:
     assert not attention.pairwise[0, :, 1].any()
 
 
+@pytest.mark.parametrize(("units", "width"), [(4, 6), (32, 49 * 20)])
+def test_value_without_gradients(units: int, width: int) -> None:
+    """The projection written as a convolution is the same product."""
+    torch.manual_seed(0)
+    layer, features = RegionAttention(width, units=units), torch.randn(2, 5, width)
+    torch.nn.init.normal_(layer.project.weight)
+    with torch.no_grad():
+        pairwise = layer(features, torch.ones(2, 5, dtype=torch.bool))[1].pairwise
+    expected = layer(features, torch.ones(2, 5, dtype=torch.bool))[1].pairwise
+    torch.testing.assert_close(pairwise, expected, atol=1e-5, rtol=1e-5)
+
+
 def test_importance_starts_uniform() -> None:
     _, attention = RegionAttention(6)(torch.randn(2, 5, 6), torch.ones(2, 5, dtype=torch.bool))
     torch.testing.assert_close(attention.importance, torch.full((2, 5), 0.2))

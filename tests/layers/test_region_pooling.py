@@ -40,10 +40,18 @@ def test_x_is_x() -> None:
 @pytest.mark.parametrize("pool_size", [1, 7])
 def test_value_roi_align(height: int, width: int, pool_size: int) -> None:
     feature_map = torch.randn(2, 6, height, width, generator=torch.Generator().manual_seed(1))
-    boxes = random_regions(2, 3).boxes
-    torch.testing.assert_close(
-        pool_regions(feature_map, boxes, pool_size), oracle(feature_map, boxes, pool_size), atol=1e-5, rtol=1e-5
-    )
+    boxes, expected = random_regions(2, 3).boxes, oracle(feature_map, random_regions(2, 3).boxes, pool_size)
+    torch.testing.assert_close(pool_regions(feature_map, boxes, pool_size), expected, atol=1e-5, rtol=1e-5)
+    with torch.no_grad():  # by four cells a bin
+        torch.testing.assert_close(pool_regions(feature_map, boxes, pool_size), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_nan_stays_nan_without_gradients() -> None:
+    boxes = torch.tensor([[[0.0, 0.0, 1.0, 1.0], [torch.nan, 0.0, 1.0, 1.0]]])
+    with torch.no_grad():
+        pooled = pool_regions(torch.ones(1, 3, 4, 4), boxes, 2)
+    assert pooled[0, 0].isfinite().all()
+    assert pooled[0, 1].isnan().all()
 
 
 def test_value_loop() -> None:
