@@ -22,6 +22,20 @@ def test_folder_with_splits_keeps_them(tmp_path: Path) -> None:
     assert [len(table.splits[split]) for split in ("train", "val", "test")] == [18, 18, 18]
 
 
+def test_folders_named_like_a_split(tmp_path: Path) -> None:
+    for name in ("bus", "train"):
+        miniatures.write_pictures(tmp_path / "vehicles" / name / f"{i}.png" for i in range(5))
+    assert read_samples("folder", tmp_path / "vehicles").classes == ("bus", "train")
+    miniatures.folder(tmp_path / "set")
+    (tmp_path / "set" / "train").rename(tmp_path / "set" / "tarin")
+    with pytest.raises(DatasetError, match="holds test and val, but no folder train"):
+        read_samples("folder", tmp_path / "set")
+    (tmp_path / "set" / "tarin").rename(tmp_path / "set" / "train")
+    miniatures.write_picture(tmp_path / "set" / "training" / "ant" / "1.png")
+    with pytest.raises(DatasetError, match=r"set/train and .*set/training are both the train split"):
+        read_samples("folder", tmp_path / "set")
+
+
 def test_folder_without_splits_is_split_by_seed(tmp_path: Path) -> None:
     miniatures.folder(tmp_path, split=False, per_class=20)
     table = read_samples("folder", tmp_path, test_fraction=0.2, val_fraction=0.25)
@@ -51,7 +65,7 @@ def write_csv(path: Path, rows: list[tuple[str, ...]]) -> Path:
 
 def test_folder_from_csv(tmp_path: Path) -> None:
     miniatures.write_pictures(tmp_path / f"{i}.png" for i in range(8))
-    rows = [(f"{i}.png", "xy"[i % 2], "test" if i < 2 else "train", f"p{i // 2}") for i in range(8)]
+    rows = [(f"{i}.png", "xy"[i % 2] + " " * (i % 3), "test" if i < 2 else "train", f"p{i // 2}") for i in range(8)]
     listed = write_csv(tmp_path / "list.csv", [("path", "label", "split", "patient"), *rows])
     table = read_samples("folder", tmp_path, csv=str(listed), group_column="patient", val_fraction=0.3)
     assert table.classes == ("x", "y")
@@ -64,6 +78,9 @@ def test_folder_csv_raises(tmp_path: Path) -> None:
     twice = [("0.png", "x", "train"), ("0.png", "x", "test"), ("1.png", "y", "train")]
     listed = write_csv(tmp_path / "list.csv", [("path", "label", "split"), *twice])
     with pytest.raises(DatasetError, match=r"line 3: 0\.png is listed a second time"):
+        read_samples("folder", tmp_path, csv=listed)
+    write_csv(listed, [("path", "label", "split"), twice[0], ("a/../0.png", "y", "test")])
+    with pytest.raises(DatasetError, match=r"line 3: a/\.\./0\.png is listed a second time"):
         read_samples("folder", tmp_path, csv=listed)
     write_csv(listed, [("path", "label", "split"), ("0.png", "x", "holdout")])
     with pytest.raises(DatasetError, match="line 2: split 'holdout'"):

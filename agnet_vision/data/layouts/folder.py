@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -41,10 +42,7 @@ def read_folder(
         listing = _read_csv(root, Path(csv).expanduser(), group_column, group_of)
         _report_divided_groups(root, listing)
         return listing
-    found = {SPLIT_NAMES[f.name.lower()]: f for f in class_folders(root) if f.name.lower() in SPLIT_NAMES}
-    split_folders: dict[str, Path] = {split: found[split] for split in ("train", "val", "test") if split in found}
-    if "train" not in split_folders:
-        split_folders = {"train": root}
+    split_folders = _split_folders(root)
     listing = Listing(())
     listing.classes = classes or _class_names(split_folders, listing)
     for split, split_folder in split_folders.items():
@@ -55,6 +53,24 @@ def read_folder(
             samples += [Sample(path, label, group_of(path.relative_to(root).as_posix())) for path in paths]
     _report_divided_groups(root, listing)
     return listing
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Find the folders that are named like a split and hold class folders; where there is none, the root is all train."""
+    found: dict[str, Path] = {}
+    for folder in class_folders(root):
+        split = SPLIT_NAMES.get(folder.name.lower())
+        if split is None or not class_folders(folder):  # a class may be called train, too
+            continue
+        if split in found:
+            raise DatasetError(f"{found[split]} and {folder} are both the {split} split; keep one of them")
+        found[split] = folder
+    if found and "train" not in found:
+        names = " and ".join(folder.name for folder in found.values())
+        raise DatasetError(
+            f"{root} holds {names}, but no folder train with class folders inside; add it, or rename what is no split"
+        )
+    return {split: found[split] for split in ("train", "val", "test") if split in found} or {"train": root}
 
 
 def _report_divided_groups(root: Path, listing: Listing) -> None:
@@ -100,15 +116,16 @@ def _read_csv(root: Path, path: Path, group_column: str | None, group_of: Callab
     names = tuple(sorted({row["label"] for _, row in rows}))
     labels = {name: label for label, name in enumerate(names)}
     listing = Listing(names, {"train": []})
-    files, seen = ListedFiles(listing), set[Path]()
+    files, seen = ListedFiles(listing), set[str]()
     for number, row in rows:
         split = SPLIT_NAMES.get((row.get("split") or "train").lower())
         if split is None:
             raise DatasetError(f"{path}, line {number}: split {row['split']!r} is none of train, val, test")
-        if Path(row["path"]) in seen:
+        spelled = os.path.normpath(row["path"])
+        if spelled in seen:
             listing.report("wrong_list", path, f"line {number}: {row['path']} is listed a second time")
             continue
-        seen.add(Path(row["path"]))
+        seen.add(spelled)
         group = row[group_column] if group_column else group_of(row["path"])
         files.add(split, root / row["path"], labels[row["label"]], list_name=path.name, group=group)
     return listing

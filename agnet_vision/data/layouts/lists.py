@@ -55,7 +55,7 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str,
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             present = reader.fieldnames or ()
-            rows = [(reader.line_num, row) for row in reader]
+            rows = [(reader.line_num, _stripped(row)) for row in reader]
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is not a UTF-8 text file (byte {error.start}); save it as UTF-8") from error
     except csv.Error as error:
@@ -66,6 +66,11 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str,
         if empty := [column for column in columns if not (row[column] or "").strip()]:
             raise DatasetError(f"{path}, line {number}: it has no {' and no '.join(empty)}; every row needs one")
     return rows
+
+
+def _stripped(row: dict[str, str]) -> dict[str, str]:
+    """Drop the blanks around the values of named columns: "ant" and "ant " are one class."""
+    return {name: value.strip() if isinstance(value, str) else value for name, value in row.items()}
 
 
 def read_lines(path: Path) -> list[str]:

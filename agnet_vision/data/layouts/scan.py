@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agnet_vision.data.listing import Listing
+from agnet_vision.errors import DatasetError
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"}
@@ -24,8 +25,15 @@ def is_unicode(name: str) -> bool:
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """List the visible folders inside ``folder``, by name."""
-    return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")) and p.is_dir())
+    """List the visible folders inside ``folder``, by name.
+
+    Raises:
+        DatasetError: the folder cannot be read.
+    """
+    try:
+        return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")) and p.is_dir())
+    except OSError as error:
+        raise DatasetError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def leads_back(folder: Path) -> bool:
