@@ -83,7 +83,7 @@ def read_samples(
             raise ConfigError(f"dataset.{option} must be in [0, 1), got {value}")
     listing = read_listing(name, root, **options)
     root = dataset_root(name, root)
-    _refuse_or_warn(name, root, listing)
+    _refuse_or_warn(name, root, listing, options)
     splits = dict(listing.splits)
     if "test" not in splits:
         splits["train"], splits["test"] = hold_out(splits["train"], test_fraction, seed=seed)
@@ -158,7 +158,7 @@ def find_layout(card: Card, root: Path) -> Path:
     raise DatasetNotFoundError(
         f"{card.title} is not there: {_what_lacks(card, root, folders)}.\n"
         f"  {card.how_to_get}\n"
-        f"  If it lies elsewhere, say dataset.root=<folder>. To check it: {_check_command(card.name, root)}"
+        f"  If it lies elsewhere, say dataset.root=<folder>. To check it: {_check_command(card.name, root, {})}"
     )
 
 
@@ -173,9 +173,11 @@ def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
     return " or ".join(str(folder / card.needs[0]) for folder in folders) + " does not exist"
 
 
-def _check_command(name: str, root: Path) -> str:
+def _check_command(name: str, root: Path, options: dict[str, Any]) -> str:
     """Write the command that checks a dataset."""
-    return f"python tools/prepare_dataset.py dataset={name} {shlex.quote(f'dataset.root={root}')}"
+    given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
+    words = " ".join(shlex.quote(f"dataset.{key}={value}") for key, value in given.items())
+    return f"python tools/prepare_dataset.py dataset={name} {words}"
 
 
 def _check_counts(card: Card, root: Path, listing: Listing) -> None:
@@ -191,7 +193,7 @@ def _check_counts(card: Card, root: Path, listing: Listing) -> None:
             listing.report("wrong_count", root, f"{split}: {found:,} images, the card says {expected:,}")
 
 
-def _refuse_or_warn(name: str, root: Path, listing: Listing) -> None:
+def _refuse_or_warn(name: str, root: Path, listing: Listing, options: dict[str, Any]) -> None:
     """Raise for problems that would spoil the labels, warn once for the others."""
     if not listing.splits["train"]:
         raise DatasetError(
@@ -199,7 +201,7 @@ def _refuse_or_warn(name: str, root: Path, listing: Listing) -> None:
             if name == "folder"
             else f"dataset={name}: no training image in {root}; is the archive unpacked completely?"
         )
-    check = f"{_check_command(name, root)} report=problems.json"
+    check = f"{_check_command(name, root, options)} report=problems.json"
     fatal = [problem for problem in listing.problems if problem.kind in FATAL]
     if fatal:
         raise DatasetError(f"dataset={name} cannot be used:\n  {_first(fatal)}\n  All of it: {check}")

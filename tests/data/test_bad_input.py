@@ -54,8 +54,10 @@ def test_raises_csv_of_another_encoding(root: Path) -> None:
 
 def test_one_file_in_two_spellings_is_named(root: Path) -> None:
     (root / "list.csv").write_text("path,label\ntrain/ant/001.png,ant\n./train/ant/001.png,ant\n")
-    with pytest.raises(DatasetError, match=r"line 3: \./train/ant/001\.png is listed a second time"):
+    with pytest.raises(DatasetError, match=r"line 3: \./train/ant/001\.png is listed a second time") as raised:
         read_samples("folder", root, csv=root / "list.csv")
+    command = f"dataset=folder dataset.root={root} dataset.csv={root / 'list.csv'} report=problems.json"
+    assert str(raised.value).endswith(command)
 
 
 def test_group_on_both_sides_of_a_given_split_is_named(root: Path) -> None:
