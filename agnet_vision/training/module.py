@@ -44,7 +44,8 @@ class AGNetModule(pl.LightningModule):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"loss.label_smoothing must be in [0, 1), got {label_smoothing}")
-        self.model = model
+        # Channels last: up to twice the speed of the default layout on the CPU, and what a GPU's tensor cores read.
+        self.model = model.to(memory_format=torch.channels_last)
         if compile_model:
             self.model.compile()  # in place: the names of the weights stay
         self.optimizer_options, self.schedule_options = dict(optimizer or {}), dict(schedule or {})
@@ -56,7 +57,7 @@ class AGNetModule(pl.LightningModule):
     def forward(self, batch: Batch) -> Tensor:
         """Compute the logits of a batch of the data module."""
         regions = Regions(batch["boxes"], batch["mask"]) if "boxes" in batch else None
-        return self.model(batch["image"], regions)
+        return self.model(batch["image"].contiguous(memory_format=torch.channels_last), regions)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
