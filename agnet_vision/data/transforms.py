@@ -137,17 +137,14 @@ def build_transform(
     flip = [A.HorizontalFlip(p=0.5)] if horizontal_flip else []
     match preset, train:
         case "modern", True:
-            crop = A.RandomResizedCrop(
+            zoom = A.RandomResizedCrop(
                 (image_size, image_size), scale=(min_crop_area, 1.0), interpolation=mode, area_for_downscale="image"
             )
-            steps = [crop, _affine(mean, rotation_degrees, 0.5), _colour(), *flip]
+            steps = [zoom, _affine(mean, rotation_degrees, 0.5), _colour(), *flip]
         case "paper", True:
-            steps = [
-                _squeeze(resized, mode),
-                _affine(mean, rotation_degrees, 1.0),
-                A.RandomCrop(image_size, image_size),
-                *flip,
-            ]
+            # A crop of the whole costs as much as a real one.
+            crop = [A.RandomCrop(image_size, image_size)] if resized > image_size else []
+            steps = [_squeeze(resized, mode), _affine(mean, rotation_degrees, 1.0), *crop, *flip]
         case "modern", False:
             shorter = A.SmallestMaxSize(resized, interpolation=mode, area_for_downscale="image")
             steps = [shorter, A.CenterCrop(image_size, image_size)]
