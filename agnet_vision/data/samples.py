@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 import warnings
 from collections.abc import Callable
@@ -176,8 +177,15 @@ def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
 def _check_command(name: str, root: Path, options: dict[str, Any]) -> str:
     """Write the command that checks a dataset."""
     given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
-    words = " ".join(shlex.quote(f"dataset.{key}={value}") for key, value in given.items())
+    words = " ".join(shlex.quote(f"dataset.{key}={_as_option(str(value))}") for key, value in given.items())
     return f"python tools/prepare_dataset.py dataset={name} {words}"
+
+
+def _as_option(value: str) -> str:
+    """Write a value so that the tools' command line takes it as it is: in quotes where it holds special characters."""
+    if re.fullmatch(r"[\w ./:+-]*", value, re.ASCII):
+        return value
+    return '"' + value.replace('"', r"\"") + '"'
 
 
 def _check_counts(card: Card, root: Path, listing: Listing) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from agnet_vision.data.check import check_dataset
 from agnet_vision.data.samples import DatasetWarning, read_listing, read_samples
@@ -152,6 +154,12 @@ def test_the_command_in_a_message_can_be_pasted(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError, match=f"'dataset.root={tmp_path}/a file'") as raised:
         read_listing("ppmi", tmp_path / "a file")
     assert "a file is not a folder" in str(raised.value)
+    odd = tmp_path / "my (photos), é"
+    with pytest.raises(DatasetNotFoundError) as raised:
+        read_listing("ppmi", odd)
+    (_, _, option) = shlex.split(str(raised.value).rpartition("python ")[2])
+    (override,) = OverridesParser.create().parse_overrides([option])
+    assert override.value() == str(odd)
 
 
 def test_extra_classes_of_the_benchmarks_are_named(tmp_path: Path) -> None:
