@@ -18,17 +18,28 @@ PACKAGES = ("torch", "numpy", "opencv-python-headless", "scikit-learn", "pyarrow
 
 
 def measure_interleaved(
-    functions: Mapping[str, Callable[[], object]], *, repeats: int, items: int
+    functions: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int,
+    items: int,
+    clock: Callable[[], float] = time.process_time,
 ) -> dict[str, list[float]]:
-    """Time functions in turn, so that whatever else the machine does hits all of them; milliseconds of CPU time an item."""
+    """Time functions in turn, so that whatever else the machine does hits all of them; milliseconds an item.
+
+    Args:
+        functions: what to time, by name.
+        repeats: timed calls of each, after one that warms caches.
+        items: of one call.
+        clock: the CPU time of this process; ``time.perf_counter`` where other processes do the work.
+    """
     for function in functions.values():
         function()  # warm caches
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            started = time.process_time()
+            started = clock()
             function()
-            times[name].append((time.process_time() - started) * 1e3 / items)
+            times[name].append((clock() - started) * 1e3 / items)
     return times
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from agnet_vision.data.dataset import RegionDataset, collate
 from agnet_vision.data.listing import Sample
 from agnet_vision.data.region_cache import RegionCache
 from agnet_vision.data.transforms import build_transform
+from agnet_vision.data.workers import start_worker, worker_context
 from agnet_vision.errors import DatasetNotFoundError
 from agnet_vision.regions import RegionProposer, boxes_from_keypoints
 
@@ -34,12 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=256, help="images of an epoch")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=7, help="timed epochs, in turn")
+    parser.add_argument("--workers", type=int, default=2, help="processes of the loader that is timed as a whole")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of images and the augmentation")
     parser.add_argument("--output", type=Path, default=None, help="write the raw numbers to this JSON file")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure whole epochs in this process, in CPU time: what one loader worker does."""
+    """Measure whole epochs: in this process, in CPU time, which is what a worker does; and of a loader with workers."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     paths = sorted(path for path in arguments.images.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
@@ -67,27 +70,53 @@ def compare_epochs(
     transform = build_transform(
         train=True, image_size=224, preset=preset, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
     )
-    loaders = {
-        name: DataLoader(
-            RegionDataset(samples, transform, source, cache=cache, seed=arguments.seed),
-            batch_size=arguments.batch_size,
-            collate_fn=collate,
-        )
+    datasets = {
+        name: RegionDataset(samples, transform, source, cache=cache, seed=arguments.seed)
         for name, source in (("without_regions", None), ("with_regions", proposer))
     }
     stored = [cache[sample.path] for sample in samples]
-    times = measure_interleaved(
+    alone = {name: DataLoader(one, arguments.batch_size, collate_fn=collate) for name, one in datasets.items()}
+    one_process = measure_interleaved(
         {
-            **{name: partial(list, loader) for name, loader in loaders.items()},
+            **{name: partial(list, loader) for name, loader in alone.items()},
             "look_up": lambda: [cache[sample.path] for sample in samples],
             "boxes": lambda: [boxes_from_keypoints(points.xy, points.group, (500, 375)) for points in stored],
         },
         repeats=arguments.repeats,
         items=len(samples),
     )
-    added = [a - b for a, b in zip(times["with_regions"], times["without_regions"], strict=True)]
-    return {
-        "cpu_ms_per_image": {name: summarise(values) for name, values in times.items()},
-        "points_and_boxes_cpu_ms_per_image": summarise(added),
-        "speed_with_over_without": ratio(times["without_regions"], times["with_regions"]),
+    added = [a - b for a, b in zip(one_process["with_regions"], one_process["without_regions"], strict=True)]
+    together = {
+        name: DataLoader(
+            one,
+            arguments.batch_size,
+            collate_fn=collate,
+            num_workers=arguments.workers,
+            multiprocessing_context=worker_context(),
+            worker_init_fn=start_worker,
+            persistent_workers=True,
+        )
+        for name, one in datasets.items()
     }
+    epochs = measure_interleaved(
+        {name: partial(_drain, loader) for name, loader in together.items()},
+        repeats=arguments.repeats,
+        items=len(samples),
+        clock=time.perf_counter,
+    )
+    return {
+        "cpu_ms_per_image": {name: summarise(values) for name, values in one_process.items()},
+        "points_and_boxes_cpu_ms_per_image": summarise(added),
+        "speed_with_over_without": ratio(one_process["without_regions"], one_process["with_regions"]),
+        "loader": {
+            "workers": arguments.workers,
+            "wall_ms_per_image": {name: summarise(values) for name, values in epochs.items()},
+            "speed_with_over_without": ratio(epochs["without_regions"], epochs["with_regions"]),
+        },
+    }
+
+
+def _drain(loader: DataLoader) -> None:
+    """Go through an epoch, holding one batch at a time as training does."""
+    for _ in loader:
+        pass

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from joblib import cpu_count
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from agnet_vision.data.dataset import RegionDataset, collate
@@ -21,6 +17,7 @@ from agnet_vision.data.region_cache import RegionCache, default_cache_folder
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.samples import SampleTable
 from agnet_vision.data.transforms import Transform
+from agnet_vision.data.workers import start_worker, worker_context
 from agnet_vision.errors import AGNetError, CacheError
 from agnet_vision.regions import RegionProposer
 
@@ -137,28 +134,10 @@ class AGNetDataModule(pl.LightningDataModule):
             # A last batch of one image would stop batch norm; a set smaller than one batch is kept.
             drop_last=train and len(sampler) >= self.batch_size,
             num_workers=self.workers,
-            multiprocessing_context=_worker_context() if self.workers else None,
-            worker_init_fn=_start_worker if self.workers else None,
+            multiprocessing_context=worker_context() if self.workers else None,
+            worker_init_fn=start_worker if self.workers else None,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
             # Without its own generator the loader would draw from the global one, and a resumed run would go another way.
             generator=torch.Generator().manual_seed(self.seed),
         )
-
-
-def _worker_context() -> multiprocessing.context.BaseContext:
-    """Choose a way to start workers that never forks this process: torch's threads do not survive a fork."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    # The server imports once; each worker is then a fork of it, ready in milliseconds.
-    context.set_forkserver_preload(["agnet_vision.data.dataset"])
-    return context
-
-
-def _start_worker(worker: int) -> None:
-    """Keep a worker to one thread, and leave Ctrl-C to the main process."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    threadpool_limits(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
