@@ -90,10 +90,13 @@ class TimmBackbone(nn.Module):
             self.stride = round(images.shape[-1] / dry_map.shape[-1])
             self.size_rule = _size_rule(sketch, images)
             self.architecture: str = sketch.pretrained_cfg.get("architecture", name)
+            removed, frozen = self._split_unused(sketch, images)
         self.in_channels, self.channels = images.shape[1], dry_map.shape[1]
         self.model = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
-        for module_name in unused_modules(sketch):
+        for module_name in removed:
             self.model.set_submodule(module_name, nn.Identity())
+        for module_name in frozen:
+            self.model.get_submodule(module_name).requires_grad_(False)
 
     def forward(
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
@@ -109,6 +112,21 @@ class TimmBackbone(nn.Module):
         if size != tuple(images.shape[-2:]):
             images = interpolate(images, size, mode="bilinear", align_corners=False)
         return read_map(self.model, images, self.layout, self.taps)
+
+    def _split_unused(self, sketch: Any, images: Tensor) -> tuple[list[str], list[str]]:
+        """Tell which modules the map does not use can be taken out, and which must stay because the model runs them anyway."""
+        removed, frozen = list[str](), list[str]()
+        for name in unused_modules(sketch):
+            module = sketch.get_submodule(name)
+            sketch.set_submodule(name, nn.Identity())
+            try:
+                with torch.no_grad():
+                    read_map(sketch, images, self.layout, self.taps)
+                removed.append(name)
+            except (RuntimeError, TypeError):  # CrossViT's last block computes its small branch in any case
+                sketch.set_submodule(name, module)
+                frozen.append(name)
+        return removed, frozen
 
     def data_config(self) -> dict[str, Any]:
         """Return timm's input size, interpolation, mean and std for this model."""

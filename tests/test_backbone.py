@@ -96,6 +96,14 @@ def test_every_parameter_is_used(name: str, taps: tuple[int, ...] | None) -> Non
     assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
 
 
+def test_two_token_maps() -> None:
+    """CrossViT runs a last fusion that its large branch's map ignores: it stays, and takes no part in training."""
+    backbone = TimmBackbone("crossvit_tiny_240", options={"depth": ((1, 1, 0),)})
+    backbone(torch.randn(2, 3, 240, 240)).sum().backward()
+    assert [n for n, p in backbone.named_parameters() if p.requires_grad and p.grad is None] == []
+    assert any(not p.requires_grad for p in backbone.parameters())
+
+
 def test_value_size_rule() -> None:
     assert SizeRule(multiple=14).nearest(224, 160) == (224, 154)
     assert SizeRule(fixed=(224, 224)).nearest(300, 100) == (224, 224)

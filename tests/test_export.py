@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,13 @@ import torch
 from sklearn.datasets import load_sample_images
 
 from agnet_vision import AGNet, Regions
+from agnet_vision.benchmark import onnx as benchmark
+from agnet_vision.errors import ConfigError
 from agnet_vision.export import BoxesIn, GridIn, export_onnx, export_program, quantize_onnx
+from agnet_vision.predict import Predictor, find_images
 from agnet_vision.view import take_views
 from tests.conftest import random_regions
+from tests.training.conftest import write_pictures
 
 onnxruntime = pytest.importorskip("onnxruntime")
 EXAMPLE = Path(__file__).parents[1] / "docs/examples/onnx_predict.py"
@@ -126,3 +131,31 @@ def test_grad_cam(model: AGNet) -> None:
     assert heat.shape == (2, 160, 160)
     assert np.isfinite(heat).all()
     assert heat.max() > 0
+
+
+def test_benchmark(model: AGNet, onnx_file: Path, tmp_path: Path) -> None:
+    """The file scores what the network scores, and agrees with itself; folders must bear the names of classes."""
+    images = write_pictures(tmp_path, {"test": 3}, classes=("a", "b", "e")) / "test"
+    parser = argparse.ArgumentParser()
+    benchmark.add_arguments(parser)
+    arguments = parser.parse_args([str(onnx_file), "--images", str(images), "--timed", "2"])
+    (row,) = benchmark.run(arguments)["files"].values()
+    rows = list(Predictor(model)(find_images(images)))
+    assert row["accuracy"] == sum(r.top()[0][0] == r.path.parent.name for r in rows) / len(rows)
+    assert row["agreement"] == row["ratio"]["median"] == 1
+    (images / "a").rename(images / "cow")
+    with pytest.raises(ConfigError, match=r"named after the classes .* got .'cow'"):
+        benchmark.run(arguments)
+
+
+def test_value_tokens(tmp_path: Path) -> None:
+    """A network of tokens, away from its neutral start, exports as a CNN does."""
+    torch.manual_seed(0)
+    vit = AGNet("test_vit", 5, num_clusters=2, backbone_kwargs={"img_size": 64, "depth": 1}).eval()
+    assert vit.head.self_attention is not None
+    vit.head.self_attention.delta.data.fill_(0.5)
+    images, regions = torch.randn(2, 3, 64, 64), random_regions(2, 2, masked=1)
+    with torch.no_grad():
+        expected = vit(images, regions)
+    file = export_onnx(vit, tmp_path / "vit.onnx", image_size=(64, 64))
+    torch.testing.assert_close(answer(file, images=images, boxes=regions.boxes), expected, atol=1e-4, rtol=1e-4)

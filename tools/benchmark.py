@@ -8,7 +8,7 @@ import sys
 
 from agnet_vision.errors import friendly_errors
 
-PARTS = ("regions", "extraction", "loader", "decode", "model")
+PARTS = ("regions", "extraction", "loader", "decode", "model", "onnx")
 
 
 def main() -> None:

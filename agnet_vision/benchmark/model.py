@@ -2,6 +2,8 @@
 
 python tools/benchmark.py model [--backbone resnet50] [--batch-size 8] [--naive] [--table] [--output FILE.json]
 python tools/benchmark.py model --device cuda --dtype bfloat16 --channels-last --compile --batch-size 64
+
+With ResNet-50 on two cores: about 3 minutes with ``--naive``, and 5 more with ``--table``.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import argparse
 import importlib.util
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +31,7 @@ from agnet_vision.regions import random_boxes
 from agnet_vision.structures import Regions
 
 ORACLE = Path(__file__).parents[2] / "tests" / "reference.py"  # in a checkout only
-TABLE = {"num_clusters": (2, 4, 8, 12, 16), "image_size": (224, 320, 448), "batch_size": (1, 8, 64)}
+NAIVE_ROUNDS = 3  # it takes many times as long, and its ratio needs no second decimal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=7, help="timed rounds; medians and quartiles are reported")
     parser.add_argument("--naive", action="store_true", help="also the plain version of tests/reference.py")
     parser.add_argument(
-        "--table", action="store_true", help="also vary clusters, image size and batch size, forward only"
+        "--table", action="store_true", help="also the forward pass over clusters, image and batch sizes"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=None, help="write the raw numbers to this JSON file")
@@ -62,34 +64,43 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "timm": timm.__version__,
         "conditions": conditions(arguments.seed),
     }
-    case = Case(arguments)
+    case = Case(arguments, make_models(arguments))
     report["forward"] = compare({name: case.forward(model) for name, model in case.models.items()}, arguments)
     report["training_step"] = compare({name: case.step(model) for name, model in case.models.items()}, arguments)
-    if arguments.table:
-        report["table"] = list(table(arguments))
     Console().print_json(data=report)
+    if arguments.table:
+        from agnet_vision.benchmark.model_table import fill_table  # it builds on this file
+
+        report["table"] = fill_table(arguments)
     write_report(report, arguments.output)
     return report
+
+
+def make_models(arguments: argparse.Namespace) -> dict[str, nn.Module]:
+    """Make the networks to compare: the bare backbone, AGNet and, if asked for, the plain version with AGNet's weights."""
+    torch.manual_seed(arguments.seed)
+    memory = torch.channels_last if arguments.channels_last else torch.contiguous_format
+    agnet = AGNet(arguments.backbone, arguments.num_classes, num_clusters=arguments.num_clusters)
+    models: dict[str, nn.Module] = {
+        "backbone": timm.create_model(arguments.backbone, num_classes=arguments.num_classes),
+        "agnet": agnet,
+    }
+    if arguments.naive and ORACLE.is_file():
+        models["naive"] = _Naive(agnet)
+    for model in models.values():
+        model.to(arguments.device, memory_format=memory)  # type: ignore[call-overload]
+        if arguments.compile:
+            model.compile()
+    return models
 
 
 class Case:
     """The networks to compare, and their input."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
+    def __init__(self, arguments: argparse.Namespace, models: dict[str, nn.Module]) -> None:
         torch.manual_seed(arguments.seed)
-        batch, side, self.arguments = arguments.batch_size, arguments.image_size, arguments
+        batch, side, self.arguments, self.models = arguments.batch_size, arguments.image_size, arguments, models
         memory = torch.channels_last if arguments.channels_last else torch.contiguous_format
-        agnet = AGNet(arguments.backbone, arguments.num_classes, num_clusters=arguments.num_clusters)
-        self.models: dict[str, nn.Module] = {
-            "backbone": timm.create_model(arguments.backbone, num_classes=arguments.num_classes),
-            "agnet": agnet,
-        }
-        if arguments.naive and ORACLE.is_file():
-            self.models["naive"] = _Naive(agnet)
-        for model in self.models.values():
-            model.to(arguments.device, memory_format=memory)  # type: ignore[call-overload]
-            if arguments.compile:
-                model.compile()
         rng = np.random.default_rng(arguments.seed)
         boxes, mask = zip(*(random_boxes(arguments.num_clusters, rng) for _ in range(batch)), strict=True)
         regions = Regions(torch.from_numpy(np.stack(boxes)), torch.from_numpy(np.stack(mask)))
@@ -110,6 +121,7 @@ class Case:
         """Make the function that classifies one batch."""
 
         def classify() -> None:
+            """Run the network as for a prediction."""
             model.eval()
             with torch.no_grad():
                 self.logits(model)
@@ -121,6 +133,7 @@ class Case:
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
         def train() -> None:
+            """Take one step and forget the gradients."""
             model.train()
             nn.functional.cross_entropy(self.logits(model).float(), self.labels).backward()
             optimizer.step()
@@ -131,28 +144,37 @@ class Case:
 
 def compare(functions: dict[str, Callable[[], object]], arguments: argparse.Namespace) -> dict[str, Any]:
     """Time the functions in turn; report wall and CPU time, peak memory, and each as a multiple of the backbone's."""
+    wall, cpu = time_in_turn(functions, arguments)
+    return {
+        name: {
+            "milliseconds": summarise([1e3 * seconds for seconds in wall[name]]),
+            "ratio": ratio(wall[name], wall["backbone"][: len(wall[name])]),
+            "cpu_time_ratio": ratio(cpu[name], cpu["backbone"][: len(cpu[name])]),
+            "working_memory_mib": round(peak_memory(function, arguments.device) / 2**20, 1),
+        }
+        for name, function in functions.items()
+    }
+
+
+def time_in_turn(
+    functions: dict[str, Callable[[], object]], arguments: argparse.Namespace
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Time every function once a round, after one untimed round; seconds of wall and of CPU time."""
     wall: dict[str, list[float]] = {name: [] for name in functions}
     cpu: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()  # warm caches, compile
-    for _ in range(arguments.repeats):
+    for round_number in range(arguments.repeats):
         for name, function in functions.items():
+            if name == "naive" and round_number >= NAIVE_ROUNDS:
+                continue
             _synchronize(arguments.device)
             started = time.perf_counter(), time.process_time()
             function()
             _synchronize(arguments.device)
             wall[name].append(time.perf_counter() - started[0])
             cpu[name].append(time.process_time() - started[1])
-    peak = {name: peak_memory(function, arguments.device) for name, function in functions.items()}
-    return {
-        name: {
-            "milliseconds": summarise([1e3 * seconds for seconds in wall[name]]),
-            "ratio": ratio(wall[name], wall["backbone"]),
-            "cpu_time_ratio": ratio(cpu[name], cpu["backbone"]),
-            "working_memory_mib": round(peak[name] / 2**20, 1),
-        }
-        for name in functions
-    }
+    return wall, cpu
 
 
 def peak_memory(function: Callable[[], object], device: str) -> int:
@@ -170,21 +192,6 @@ def peak_memory(function: Callable[[], object], device: str) -> int:
         events = json.loads(trace.read_text())["traceEvents"]
     changes = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]")
     return int(np.cumsum([change for _, change in changes]).max(initial=0))
-
-
-def table(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Vary one option at a time from the given point."""
-    for option, values in TABLE.items():
-        for value in values:
-            changed = argparse.Namespace(**{**vars(arguments), option: value, "naive": False})
-            case = Case(changed)
-            times = compare({name: case.forward(model) for name, model in case.models.items()}, changed)
-            yield {
-                "option": option,
-                "value": value,
-                "milliseconds": times["agnet"]["milliseconds"],
-                "ratio": times["agnet"]["ratio"],
-            }
 
 
 class _Naive(nn.Module):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from agnet_vision.benchmark import model as benchmark
+from agnet_vision.benchmark import model_table
 
 
 def test_value_peak_memory() -> None:
@@ -34,3 +35,17 @@ def test_smoke(tmp_path: Path) -> None:
         assert set(report[part]) == {"backbone", "agnet", "naive"}
         assert report[part]["backbone"]["ratio"]["median"] == 1
         assert report[part]["agnet"]["working_memory_mib"] > 0
+
+
+def test_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every point is measured, or says why not."""
+    monkeypatch.setattr(model_table, "NUM_CLUSTERS", (2, 3))
+    monkeypatch.setattr(model_table, "SHAPES", ((1, 160), (2, 160)))
+    parser = argparse.ArgumentParser()
+    benchmark.add_arguments(parser)
+    arguments = parser.parse_args(["--backbone", "test_resnet", "--threads", "1"])
+    points = model_table.fill_table(arguments)
+    assert [(p["regions"], p["batch_size"]) for p in points] == [(4, 1), (4, 2), (7, 1), (7, 2)]
+    assert all(p["ratio"]["median"] > 0 for p in points)
+    monkeypatch.setattr(model_table, "free_memory", lambda device: 2**10)
+    assert all("GiB" in p["skipped"] for p in model_table.fill_table(arguments))
