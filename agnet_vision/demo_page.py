@@ -103,23 +103,13 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
     """
     if not models:
         raise ValueError("models must hold at least one model")
-    first = next(iter(models))
     with gr.Blocks(title="AG-Net", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as page:
         gr.Markdown("# AG-Net: where did it look?\nDrop a photograph. Nothing leaves this computer.")
         theme = gr.Textbox("light", visible="hidden")
         told = gr.State(None)
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
-                photograph = Photograph(
-                    label="Photograph", sources=["upload", "webcam", "clipboard"], type="filepath", height=280,
-                    buttons=["fullscreen"], elem_id="photograph",
-                )  # fmt: skip
-                model = gr.Dropdown(list(models), value=first, label="Network (variant)", elem_id="model")
-                source = gr.Dropdown(list(PROPOSERS), value=_own_source(models[first]), label="Regions from")
-                kappa = gr.Slider(
-                    1, models[first].head.num_clusters, models[first].proposer.num_clusters, step=1, elem_id="kappa",
-                    label="κ, groups of keypoints",
-                )  # fmt: skip
+                photograph, model, source, kappa = _controls(models)
             with gr.Column(scale=2, min_width=300):
                 label = gr.Label(label="Prediction", num_top_classes=5, elem_id="prediction")
                 note = gr.Markdown(elem_id="note")
@@ -127,34 +117,46 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
                     png = gr.DownloadButton("Figure as PNG", interactive=False, elem_id="png")
                     svg = gr.DownloadButton("Figure as SVG", interactive=False, elem_id="svg")
         with gr.Group(elem_id="panels"):
-            panels = [
-                gr.Image(
-                    label=name, interactive=False, show_label=False, format="png", buttons=["fullscreen"],
-                    elem_id=f"panel-{name}", visible=False,
-                )
-                for name in PANELS
-            ]  # fmt: skip
+            panels = [_panel(name) for name in PANELS]
         if examples:
             gr.Examples([str(path) for path in examples], photograph, cache_examples=False, api_visibility="private")
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        look: dict[str, Any] = {
-            "fn": _looker(models),
-            "inputs": [photograph, model, source, kappa, theme],
-            "outputs": [photograph, told, label, note, *panels],
-            "js": WITH_THEME,
-        }
+        inputs, outputs = [photograph, model, source, kappa, theme], [photograph, told, label, note, *panels]
+        look: dict[str, Any] = {"fn": _looker(models), "inputs": inputs, "outputs": outputs, "js": WITH_THEME, **quiet}
         files: dict[str, Any] = {
-            "fn": _figure_writer(),
-            "inputs": [told, theme],
-            "outputs": [png, svg],
-            "js": WITH_THEME,
-        }
-        model.input(_fit_slider(models), model, [kappa, source], **quiet).then(**look, **quiet).then(**files, **quiet)
+            "fn": _figure_writer(), "inputs": [told, theme], "outputs": [png, svg], "js": WITH_THEME, **quiet
+        }  # fmt: skip
+        model.input(_slider_fitter(models), model, [kappa, source], **quiet).then(**look).then(**files)
         for event in (photograph.change, source.input, kappa.release):
-            event(**look, **quiet).then(**files, **quiet)
+            event(**look).then(**files)
         photograph.clear(lambda: "", None, note, **quiet)
     return page
+
+
+def _controls(models: Mapping[str, AGNet]) -> tuple[Photograph, gr.Dropdown, gr.Dropdown, gr.Slider]:
+    """Lay out what the visitor chooses: photograph, network, source of the regions, kappa."""
+    name, model = next(iter(models.items()))
+    return (
+        Photograph(
+            label="Photograph", sources=["upload", "webcam", "clipboard"], type="filepath", height=280,
+            buttons=["fullscreen"], elem_id="photograph",
+        ),
+        gr.Dropdown(list(models), value=name, label="Network (variant)", elem_id="model"),
+        gr.Dropdown(list(PROPOSERS), value=_own_source(model), label="Regions from"),
+        gr.Slider(
+            1, model.head.num_clusters, model.proposer.num_clusters, step=1, elem_id="kappa",
+            label="κ, groups of keypoints",
+        ),
+    )  # fmt: skip
+
+
+def _panel(name: Panel) -> gr.Image:
+    """Make the place of one panel of the figure; it appears with the first photograph."""
+    return gr.Image(
+        label=name, interactive=False, show_label=False, format="png", buttons=["fullscreen"],
+        elem_id=f"panel-{name}", visible=False,
+    )  # fmt: skip
 
 
 def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None) -> str:
@@ -192,10 +194,11 @@ def _own_source(model: AGNet) -> str:
     )  # fmt: skip
 
 
-def _fit_slider(models: Mapping[str, AGNet]) -> Callable:
+def _slider_fitter(models: Mapping[str, AGNet]) -> Callable:
     """Make the handler that brings slider and regions to what another network was trained with."""
 
     def fit(name: str) -> tuple[Any, str]:
+        """Return the slider and the source of the regions as this network knows them."""
         model = models[name]
         return gr.Slider(maximum=model.head.num_clusters, value=model.proposer.num_clusters), _own_source(model)
 
@@ -206,6 +209,7 @@ def _looker(models: Mapping[str, AGNet]) -> Callable:
     """Make the handler that explains a photograph."""
 
     def look(path: str | None, name: str, source: str, kappa: float, theme: Literal["light", "dark"]) -> list[Any]:
+        """Fill the page from the choices; a file that is no photograph is refused in words."""
         if path is None:
             # Also after a refusal, which takes the photograph away: what was said about it stays.
             return [gr.skip(), None, None, gr.skip(), *(gr.Image(visible=False) for _ in PANELS)]
@@ -255,6 +259,7 @@ def _figure_writer(kept: int = 16) -> Callable:
     number = count()
 
     def write(told: Explanation | None, theme: Literal["light", "dark"]) -> list[Any]:
+        """Write PNG and SVG, and put them behind the buttons."""
         if told is None:
             return [gr.DownloadButton(value=None, interactive=False)] * 2
         place = Path(folder.name) / str(next(number) % kept)

@@ -191,7 +191,7 @@ class AGNetHead(nn.Module):
         """Refuse a map that does not fit."""
         if feature_map.ndim != 4 or feature_map.shape[1] != self.in_channels:
             raise ValueError(f"feature_map must be (B, {self.in_channels}, H, W), got {tuple(feature_map.shape)}")
-        if min(feature_map.shape[-2:]) < self.pool_size:
+        if self.variant != "backbone_only" and min(feature_map.shape[-2:]) < self.pool_size:
             raise ValueError(
                 f"feature_map must be at least pool_size={self.pool_size} cells high and wide, got "
                 f"{tuple(feature_map.shape[-2:])}; use larger images, an earlier map or a smaller pool_size"

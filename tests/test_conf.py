@@ -72,6 +72,7 @@ def test_paper() -> None:
         (["resume=1"], "resume must be true or false"),
         (["optimizer.lr=fast"], "optimizer.lr must be a number"),
         (["backbone.kwargs.drop_rate=0.1"], r"needs a plus sign: \+backbone.kwargs.drop_rate=0.1"),
+        (["dataset=demo", "+model.head.pool_size=2"], r"without a plus sign: model.head.pool_size=2"),
         (["epochs"], "options are given as name=value, got 'epochs'"),
         (["seed=[1"], "quote values"),
         (["+experiment=paper"], "Multiple values for experiment"),
@@ -85,6 +86,8 @@ def test_mistakes(options: list[str], message: str) -> None:
 
 def test_free_options_pass() -> None:
     check_options("train", ["+backbone.kwargs.drop_path_rate=0.1", "+model.head.dropout=0.2", "backbone.taps=[-2]"])
+    check_options("train", ["dataset=demo", "model.head.pool_size=2"])  # the recipe has set it
+    check_options("train", ["dataset=demo", "++model.head.pool_size=2"])
 
 
 def test_evaluate() -> None:

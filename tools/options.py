@@ -76,11 +76,15 @@ def _check_choice(override: Override) -> None:
 def _check_value(override: Override, known: DictConfig) -> None:
     """Refuse an option that the configuration does not have, however it is written (``name``, ``+name``, ``++name``)."""
     key = override.key_or_group
+    names = list(_leaves(known))
     if key.startswith(FREE):
-        if not override.is_add() and not override.is_force_add():
+        if key in names and override.is_add():
+            raise ConfigError(
+                f"{key} is set by the chosen files; change it without a plus sign: {override.input_line[1:]}"
+            )
+        if key not in names and not override.is_add() and not override.is_force_add():
             raise ConfigError(f"{key} is handed on as it is and needs a plus sign: +{override.input_line}")
         return
-    names = list(_leaves(known))
     if key not in names and not any(name.startswith(f"{key}.") for name in names):
         near = _nearest(key, names)
         raise ConfigError(f"there is no option {key}; {near}--help lists all")

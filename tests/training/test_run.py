@@ -146,6 +146,7 @@ def interrupt_after(steps: int, patch: pytest.MonkeyPatch) -> None:
         ("trainer.precision=bf16-mixed", "early_stopping_patience=1", "monitor=mAP"),
         ("model=no_attention", "regions=grid", "augmentation.preset=none"),
         ("model=backbone_only", "regions=random", "backbone.taps=[-2]"),
+        ("model=backbone_only", "++model.head.pool_size=7"),  # larger than the map, and of no use to it
     ],
     ids=lambda options: options[0],
 )
