@@ -1,4 +1,4 @@
-"""Photographs in, classes out: ``Predictor(open_model("outputs/my_run"))(find_images("photos"))``."""
+"""Photographs in, classes out: ``Predictor(checkpoint.open_model("outputs/my_run"))(find_images("photos"))``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from jaxtyping import Float, UInt8
 
 from agnet_vision.data.image import read_image
 from agnet_vision.data.layouts.scan import is_image_name
-from agnet_vision.errors import CheckpointError, ConfigError, ImageReadError
-from agnet_vision.hub import CONFIG, load_model
+from agnet_vision.errors import ConfigError, ImageReadError
 from agnet_vision.model import AGNet
 from agnet_vision.view import take_views
 
@@ -108,26 +107,6 @@ def _image_or_error(future: Future) -> UInt8[np.ndarray, "height width 3"] | Ima
         return future.result()
     except ImageReadError as error:
         return error
-
-
-def open_model(path: Path | str) -> AGNet:
-    """Load a run folder, a ``.ckpt`` of one, a ``save_pretrained`` folder, or ``owner/name`` of a Hub repository.
-
-    Raises:
-        CheckpointError: none of these, or damaged.
-    """
-    place = Path(path)
-    if place.is_dir() and not (place / CONFIG).is_file():
-        if not (place / "best.ckpt").is_file():
-            raise CheckpointError(
-                f"{place} holds neither best.ckpt nor {CONFIG}; give a run folder, a .ckpt or an exported folder"
-            )
-        place /= "best.ckpt"
-    if place.is_file() or place.suffix == ".ckpt":
-        from agnet_vision.training.checkpoint import load_checkpoint  # brings Lightning, which takes seconds to import
-
-        return load_checkpoint(place)
-    return load_model(path)
 
 
 def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -12,12 +12,12 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from agnet_vision.checkpoint import open_model  # noqa: E402
 from agnet_vision.data.demo_scene import paint_scene  # noqa: E402 (the path comes first)
 from agnet_vision.data.image import read_image  # noqa: E402
 from agnet_vision.demo_page import build_page, launch  # noqa: E402
 from agnet_vision.explain import explain  # noqa: E402
 from agnet_vision.figures import explanation_figure, save_figure  # noqa: E402
-from agnet_vision.predict import open_model  # noqa: E402
 from agnet_vision.report import write_report  # noqa: E402
 from tests.browser import open_browser  # noqa: E402
 

@@ -14,11 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
+from agnet_vision.checkpoint import describe, open_model
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.explain import explain
 from agnet_vision.model import AGNet
-from agnet_vision.predict import Predictor, find_images, open_model, write_rows
+from agnet_vision.predict import Predictor, find_images, write_rows
 
 TOOL = Path(__file__).parents[1] / "tools" / "predict.py"
 
@@ -78,8 +79,6 @@ def test_value_find_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_value_open_model_takes_every_kind(tmp_path: Path, model: AGNet) -> None:
-    from agnet_vision.training.checkpoint import describe
-
     model.save_pretrained(tmp_path / "saved")
     (tmp_path / "run").mkdir()
     weights = {f"model.{name}": value for name, value in model.state_dict().items()}

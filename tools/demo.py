@@ -37,8 +37,8 @@ def main(config: DictConfig) -> None:
 
 def load_models(checkpoint: str | ListConfig | None) -> dict[str, AGNet]:
     """Open the checkpoints; each is named by its variant, backbone and place."""
+    from agnet_vision.checkpoint import open_model
     from agnet_vision.demo_model import demo_models
-    from agnet_vision.predict import open_model
 
     if checkpoint is None:
         return demo_models()

@@ -39,9 +39,9 @@ def export(config: DictConfig) -> Path:
     import torch
 
     logging.getLogger().setLevel(logging.WARNING)  # the ONNX exporter tells of every constant it merges
+    from agnet_vision.checkpoint import open_model
     from agnet_vision.export import export_onnx, export_program, quantize_onnx
     from agnet_vision.hub import save_pretrained
-    from agnet_vision.predict import open_model
 
     model = open_model(config.checkpoint)
     if config.image_size is not None:

@@ -30,9 +30,10 @@ def run(config: DictConfig) -> None:
     from rich.progress import track
     from rich.table import Table
 
+    from agnet_vision.checkpoint import open_model
     from agnet_vision.data.image import read_image
     from agnet_vision.faithfulness import measure, summarize
-    from agnet_vision.predict import find_images, open_model
+    from agnet_vision.predict import find_images
 
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     model = open_model(config.checkpoint).to(device)

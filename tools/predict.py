@@ -35,7 +35,8 @@ def predict(config: DictConfig) -> None:
     form = row_format(config)
     from rich.progress import track
 
-    from agnet_vision.predict import Predictor, find_images, open_model, write_rows
+    from agnet_vision.checkpoint import open_model
+    from agnet_vision.predict import Predictor, find_images, write_rows
 
     images = list(config.images) if isinstance(config.images, ListConfig) else str(config.images)
     paths = find_images(images)

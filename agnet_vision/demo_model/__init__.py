@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agnet_vision.checkpoint import open_model
 from agnet_vision.errors import CheckpointError
 from agnet_vision.hub import CARD, CONFIG, load_model
 from agnet_vision.model import AGNet
@@ -30,8 +31,6 @@ def add_demo_model(checkpoint: Path | str) -> Path:
 
     ``python -c "from agnet_vision.demo_model import add_demo_model; add_demo_model('outputs/demo/my_run')"``
     """
-    from agnet_vision.predict import open_model
-
     model = open_model(checkpoint).half()
     folder = Path(__file__).parent / model.head.variant
     model.save_pretrained(folder)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
+from agnet_vision.checkpoint import open_model
 from agnet_vision.errors import ConfigError
-from agnet_vision.predict import open_model
 from agnet_vision.report import charts
 from agnet_vision.report.pictures import Card, RegionStatistics, confident_mistakes, make_cards, random_pictures
 from agnet_vision.report.pictures import region_statistics as count_regions

@@ -24,7 +24,7 @@ from agnet_vision.head import Variant
 from agnet_vision.model import AGNet
 from agnet_vision.regions import RegionProposer
 from agnet_vision.training.callbacks import AveragedWeights, FreezeBackbone, LastCheckpoint, RandomState
-from agnet_vision.training.checkpoint import AtomicCheckpointIO
+from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.optim import OPTIMIZERS, SCHEDULES, schedule_factor
 from agnet_vision.training.pretrained import check_backbone, load_backbone

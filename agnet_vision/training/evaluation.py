@@ -13,12 +13,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from agnet_vision.checkpoint import open_model
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.samples import SampleTable
 from agnet_vision.data.transforms import evaluation_transform
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.model import AGNet
-from agnet_vision.predict import open_model
 from agnet_vision.report import write_report
 from agnet_vision.training.artifacts import environment, plot_confusion, write_json, write_predictions
 from agnet_vision.training.build import build_table, build_trainer, require_samples

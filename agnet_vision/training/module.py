@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from agnet_vision.checkpoint import describe
 from agnet_vision.model import AGNet
 from agnet_vision.structures import Regions
-from agnet_vision.training.checkpoint import describe
 from agnet_vision.training.metrics import Predictions, PredictionStore, score
 from agnet_vision.training.optim import build_optimizer, schedule_factor
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
+from agnet_vision.checkpoint import read_checkpoint
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.samples import SampleTable
 from agnet_vision.errors import CheckpointError, ConfigError
@@ -26,7 +27,6 @@ from agnet_vision.training.build import (
     check_options,
     require_samples,
 )
-from agnet_vision.training.checkpoint import read_checkpoint
 from agnet_vision.training.evaluation import quieten_lightning, test_and_write
 from agnet_vision.training.module import AGNetModule
 

@@ -1,18 +1,16 @@
-"""Checkpoints: written whole or not at all, read as weights and plain data only, and enough to rebuild the network."""
+"""Trained networks opened: run folders, Lightning checkpoints, saved folders, the Hub. Weights and plain data only, no code."""
 
 from __future__ import annotations
 
-import os
 import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from agnet_vision.errors import CheckpointError
-from agnet_vision.hub import load_model
+from agnet_vision.hub import CONFIG, load_model
 from agnet_vision.model import AGNet
 
 FORMAT = 1  # raise when an older version of this library could not rebuild the network
@@ -36,17 +34,27 @@ def rebuild(description: dict[str, Any]) -> AGNet:
     return AGNet.from_config(description["model"])
 
 
-def load_checkpoint(path: Path | str) -> AGNet:
-    """Rebuild a trained network, with its weights, on the CPU, in evaluation mode.
+def open_model(path: Path | str) -> AGNet:
+    """Load a trained network, on the CPU, in evaluation mode.
 
     Args:
-        path: a ``best.ckpt`` or ``last.ckpt``, or a folder that ``AGNet.save_pretrained`` wrote.
+        path: a run folder, a ``.ckpt`` of one, a ``save_pretrained`` folder, or ``owner/name`` of a Hub repository.
 
     Raises:
-        CheckpointError: missing, damaged, or not a checkpoint of this library.
+        CheckpointError: none of these, or damaged.
     """
-    if Path(path).is_dir():
-        return load_model(path).eval()
+    place = Path(path)
+    if place.is_dir() and not (place / CONFIG).is_file():
+        if not (place / "best.ckpt").is_file():
+            raise CheckpointError(
+                f"{place} holds neither best.ckpt nor {CONFIG}; give a run folder, a .ckpt or an exported folder"
+            )
+        place /= "best.ckpt"
+    return _open_file(place) if place.is_file() or place.suffix == ".ckpt" else load_model(path).eval()
+
+
+def _open_file(path: Path) -> AGNet:
+    """Rebuild the network of a Lightning checkpoint, with its weights."""
     content = read_checkpoint(path)
     if not isinstance(content, dict) or "agnet" not in content or "state_dict" not in content:
         raise CheckpointError(
@@ -80,36 +88,9 @@ def read_checkpoint(path: Path | str) -> Any:
             f"{path} holds more than weights and plain data, or is damaged; it was not opened, since it could run code"
         ) from error
     except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or not a checkpoint: {_first_line(error)}") from error
+        raise CheckpointError(f"{path} is damaged or not a checkpoint: {first_line(error)}") from error
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the old file, then renames: when the disk is full or the power fails, the old checkpoint is still whole."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write the checkpoint.
-
-        Raises:
-            CheckpointError: it could not be written.
-        """
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        try:
-            with unfinished.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        except (OSError, RuntimeError) as error:  # torch wraps the system's error in a RuntimeError
-            unfinished.unlink(missing_ok=True)
-            reason = error.__context__ if isinstance(error.__context__, OSError) else error
-            kept = "the one before is untouched; " if path.exists() else ""
-            raise CheckpointError(
-                f"could not write {path}: {_first_line(reason)}; {kept}"
-                f"free some space, then go on with resume=true run_dir={path.parent}"
-            ) from error
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Cut an error's message to its first line."""
     return (str(error) or type(error).__name__).splitlines()[0]

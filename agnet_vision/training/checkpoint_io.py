@@ -1,0 +1,41 @@
+"""Checkpoints written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
+
+from agnet_vision.checkpoint import first_line
+from agnet_vision.errors import CheckpointError
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the old file, then renames: when the disk is full or the power fails, the old checkpoint is still whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write the checkpoint.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        try:
+            with unfinished.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except (OSError, RuntimeError) as error:  # torch wraps the system's error in a RuntimeError
+            unfinished.unlink(missing_ok=True)
+            reason = error.__context__ if isinstance(error.__context__, OSError) else error
+            kept = "the one before is untouched; " if path.exists() else ""
+            raise CheckpointError(
+                f"could not write {path}: {first_line(reason)}; {kept}"
+                f"free some space, then go on with resume=true run_dir={path.parent}"
+            ) from error
