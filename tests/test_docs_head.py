@@ -13,8 +13,19 @@ START, *EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 TITLES = re.findall(r"^## (.*)$", TEXT, flags=re.MULTILINE)[1 : 1 + len(EXAMPLES)]
 
 
+# What an example leaves behind -> its shape.
+RESULTS = {
+    "A torchvision model": {"logits": (2, 10), "feature_map": (2, 512, 14, 14)},
+    "A bare `nn.Sequential`": {"logits": (2, 10)},
+    "A Hugging Face backbone": {"logits": (2, 10), "feature_map": (2, 128, 27, 27)},
+    "Any timm model": {"logits": (2, 10)},
+    "Saved, shared, exported": {"logits": (2, 10)},
+}
+
+
 @pytest.mark.parametrize("title", TITLES)
 def test_example(title: str) -> None:
+    """It runs, and the tensors it makes have their shape, are finite and tell the two photographs apart."""
     torch.manual_seed(0)
     names: dict = {}
     exec(START, names)
@@ -24,6 +35,10 @@ def test_example(title: str) -> None:
     if earlier:
         exec(earlier[-1], names)  # it goes on with that model
     exec(EXAMPLES[TITLES.index(title)], names)
+    for name, shape in RESULTS[title].items():
+        assert names[name].shape == shape
+        assert names[name].isfinite().all()
+        assert not torch.equal(names[name][0], names[name][1])
 
 
 def test_examples_are_short() -> None:

@@ -39,7 +39,7 @@ def fill_table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Time the forward pass at every number of clusters and every shape; the networks are made once a number of clusters."""
     for num_clusters in NUM_CLUSTERS:
-        changed = {**vars(arguments), "num_clusters": num_clusters, "naive": False, "repeats": ROUNDS}
+        changed = {**vars(arguments), "num_clusters": num_clusters, "naive": False}
         models, regions = make_models(argparse.Namespace(**changed)), num_regions(num_clusters)
         small = Case(argparse.Namespace(**{**changed, "batch_size": 1, "image_size": SHAPES[0][1]}), models)
         needed = peak_memory(small.forward(models["agnet"]), arguments.device)
@@ -52,7 +52,9 @@ def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 continue
             options = argparse.Namespace(**{**changed, "batch_size": batch, "image_size": side})
             case = Case(options, models)
-            wall, _ = time_in_turn({name: case.forward(model) for name, model in models.items()}, options)
+            wall, _ = time_in_turn(
+                {name: case.forward(model) for name, model in models.items()}, ROUNDS, options.device
+            )
             summary = {f"{name}_milliseconds": summarise([1e3 * s for s in wall[name]]) for name in models}
             more = summary["agnet_milliseconds"]["median"] - summary["backbone_milliseconds"]["median"]
             yield {
