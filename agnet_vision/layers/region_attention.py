@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import conv1d
 
+from agnet_vision.layers.region_pooling import is_plain_prediction
+
 HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
@@ -83,8 +85,7 @@ class RegionAttention(nn.Module):
         Both are the same product of few rows with a very long axis. PyTorch hands the one to MKL and the other to oneDNN,
         which with AVX-512 needs half the time (AMD Zen 5), but longer than MKL without it and in the backward pass.
         """
-        plain = regions.device.type == "cpu" and regions.dtype == torch.float32
-        if not (plain and HAS_AVX512) or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if not (HAS_AVX512 and is_plain_prediction(regions)):
             return self.project(regions)
         signals, kernels = regions.flatten(0, 1)[:, None], self.project.weight[:, None]
         return conv1d(signals, kernels).view(*regions.shape[:2], -1)

@@ -33,8 +33,7 @@ def pool_regions(
     """
     _, _, height, width = feature_map.shape
     x0, y0, x1, y1 = boxes.unbind(-1)
-    plain = feature_map.device.type == "cpu" and feature_map.dtype == torch.float32
-    if plain and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+    if is_plain_prediction(feature_map):
         rows, columns = axis_centres(y0, y1, height, pool_size), axis_centres(x0, x1, width, pool_size)
         return gather_cells(feature_map, rows, columns)
     rows = axis_weights(y0, y1, height, pool_size)  # (batch, regions, p, height)
@@ -43,6 +42,12 @@ def pool_regions(
     weights = weights.flatten(4).flatten(1, 3)  # (batch, regions * bins, positions)
     positions = feature_map.flatten(2).transpose(1, 2)  # (batch, positions, channels)
     return torch.bmm(weights.to(positions.dtype), positions).unflatten(1, (boxes.shape[1], pool_size**2))
+
+
+def is_plain_prediction(tensor: Tensor) -> bool:
+    """Tell whether a float32 tensor on the CPU is used as it is: nothing differentiated, compiled, exported or cast."""
+    plain = tensor.device.type == "cpu" and tensor.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return plain and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 def pool_region_means(
