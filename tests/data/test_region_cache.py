@@ -85,7 +85,9 @@ def test_value_stored_equals_computed(images, tmp_path):
 def test_value_second_build_computes_nothing(images, tmp_path, monkeypatch):
     build(images, tmp_path / "cache")
     forbid_work(monkeypatch)
-    build([str(path) for path in images], tmp_path / "cache")
+    again = build([str(path) for path in images], tmp_path / "cache")
+    assert len(again) == len(images)
+    assert all(path in again for path in images)
 
 
 def test_value_touched_or_moved_files_are_known_by_content(images, tmp_path, monkeypatch):
