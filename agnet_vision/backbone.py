@@ -104,10 +104,12 @@ class TimmBackbone(nn.Module):
         """Compute the map.
 
         Raises:
-            ValueError: the images are not (B, C, H, W) with the channels the model was made for.
+            ValueError: the images are not (B, C, H, W) with the channels the model was made for, or not floating point.
         """
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise ValueError(f"images must be (B, {self.in_channels}, H, W), got {tuple(images.shape)}")
+        if not images.is_floating_point():
+            raise ValueError(f"images must be normalised floating point, got {images.dtype}; see data_config")
         size = self.size_rule.nearest(*images.shape[-2:])
         if size != tuple(images.shape[-2:]):
             images = interpolate(images, size, mode="bilinear", align_corners=False)

@@ -220,6 +220,6 @@ class AGNetHead(nn.Module):
             boxes.masked_fill(~mask[..., None], 0), mask
         )  # whatever an empty slot holds, NaN too, takes no part
         if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
-            check_boxes(regions)  # elsewhere reading a value would wait for the device: see valid_images
+            check_boxes(emptied)  # elsewhere reading a value would wait for the device: see valid_images
             return emptied
-        return Regions(emptied.boxes.where(valid_images(regions)[:, None, None], torch.nan), mask)
+        return Regions(emptied.boxes.where(valid_images(emptied)[:, None, None], torch.nan), mask)

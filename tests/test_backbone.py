@@ -117,6 +117,11 @@ def test_grey_images() -> None:
         backbone(torch.randn(2, 3, 64, 64))
 
 
+def test_raises_on_pixels() -> None:
+    with pytest.raises(ValueError, match=r"normalised floating point, got torch.uint8"):
+        TimmBackbone("test_resnet")(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
+
+
 def test_raises_on_taps() -> None:
     with pytest.raises(ValueError, match="choose other taps"):
         TimmBackbone("test_resnet", taps=(17,))

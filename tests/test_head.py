@@ -141,6 +141,13 @@ def test_value_without_gradients(feature_map: torch.Tensor) -> None:
     torch.testing.assert_close(attention.pairwise, expected_attention.pairwise, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+def test_empty_batch(feature_map: torch.Tensor, gradients: bool) -> None:
+    regions = random_regions(3, CLUSTERS)
+    with torch.set_grad_enabled(gradients):
+        assert trained_head()(feature_map[:0], Regions(regions.boxes[:0], regions.mask[:0])).shape == (0, 5)
+
+
 def test_value_naive(feature_map: torch.Tensor) -> None:
     """The version the benchmark compares with computes the same: outputs, and gradients of every weight."""
     head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)

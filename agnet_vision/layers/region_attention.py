@@ -88,4 +88,4 @@ class RegionAttention(nn.Module):
         if not (HAS_AVX512 and is_plain_prediction(regions)):
             return self.project(regions)
         signals, kernels = regions.flatten(0, 1)[:, None], self.project.weight[:, None]
-        return conv1d(signals, kernels).view(*regions.shape[:2], -1)
+        return conv1d(signals, kernels).view(*regions.shape[:2], len(kernels))

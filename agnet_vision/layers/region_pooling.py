@@ -108,7 +108,7 @@ def gather_cells(
         per_sample_weights=weights.reshape(-1, 4).to(feature_map.dtype),
         mode="sum",
     )
-    return bins.view(*rows.shape[:2], -1, channels)
+    return bins.view(*rows.shape[:2], rows.shape[2] * columns.shape[2], channels)
 
 
 def _two_cells(centres: Tensor, size: int) -> tuple[Tensor, Tensor]:
