@@ -20,6 +20,7 @@ class FreezeBackbone(Callback):
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
+        self._learning: list[Tensor] | None = None  # what the backbone itself has frozen stays so
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Also after a resume in mid-epoch, where no epoch starts."""
@@ -32,7 +33,10 @@ class FreezeBackbone(Callback):
     def _apply(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         frozen = trainer.current_epoch < self.epochs
         backbone = pl_module.get_submodule("model.backbone")
-        backbone.requires_grad_(not frozen)
+        if self._learning is None:
+            self._learning = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+        for parameter in self._learning:
+            parameter.requires_grad_(not frozen)
         backbone.train(not frozen)
 
 
