@@ -60,12 +60,15 @@ def _open_file(path: Path) -> AGNet:
         raise CheckpointError(
             f"{path} is not a checkpoint of agnet_vision; give a best.ckpt or last.ckpt of a run folder"
         )
-    model = rebuild(content["agnet"])
-    prefix = "model."
-    weights = {name[len(prefix) :]: value for name, value in content["state_dict"].items() if name.startswith(prefix)}
     try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
+        model = rebuild(content["agnet"])
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:  # no description of a network
+        raise CheckpointError(f"{path} describes no network of agnet_vision: {first_line(error)}") from error
+    prefix = "model."
+    try:
+        state = content["state_dict"].items()
+        model.load_state_dict({name[len(prefix) :]: value for name, value in state if name.startswith(prefix)})
+    except (RuntimeError, AttributeError) as error:
         raise CheckpointError(f"{path} does not fit the network it describes: {error}") from error
     return model.eval()
 

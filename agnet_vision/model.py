@@ -145,6 +145,7 @@ class AGNet(nn.Module):
             )
         model = cls(**{k: config[k] for k in _PLAIN}, proposer=RegionProposer.from_settings(config["regions"]))
         model.data_config = {k: tuple(v) if isinstance(v, list) else v for k, v in config["data_config"].items()}
+        _check_data_config(model.data_config, model.backbone.in_channels)
         return model
 
     def save_pretrained(self, folder: Path | str, *, metrics: Mapping[str, float] | None = None) -> None:
@@ -152,6 +153,16 @@ class AGNet(nn.Module):
         from agnet_vision.hub import save_pretrained  # hub builds on this file
 
         save_pretrained(self, folder, metrics=metrics)
+
+
+def _check_data_config(config: Mapping[str, Any], channels: int) -> None:
+    """Refuse a description of the input that nothing could be prepared by: found here, not at the first photograph."""
+    for name, count in (("input_size", 3), ("mean", channels), ("std", channels)):
+        values: Any = config.get(name)
+        numbers = isinstance(values, tuple) and len(values) == count and all(isinstance(v, int | float) for v in values)
+        if not numbers or (name != "mean" and min(values) <= 0):
+            sign = "" if name == "mean" else "positive "
+            raise ValueError(f"data_config must have {count} {sign}numbers as {name}, got {values!r}")
 
 
 # What config() takes over from the constructor as it stands.

@@ -80,3 +80,16 @@ def test_raises_newer_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "FORMAT", 0)
     with pytest.raises(CheckpointError, match="update agnet_vision"):
         open_model(path)
+
+
+@pytest.mark.parametrize("description", [{}, "text", {"format": 1}, {"format": 1, "model": {"backbone": "none"}}])
+def test_raises_no_description(tmp_path: Path, description: Any) -> None:
+    torch.save({"state_dict": {}, "agnet": description}, tmp_path / "best.ckpt")
+    with pytest.raises(CheckpointError, match="describes no network"):
+        open_model(tmp_path / "best.ckpt")
+
+
+def test_raises_weights_that_are_none(tmp_path: Path) -> None:
+    torch.save({"state_dict": [1], "agnet": describe(tiny())}, tmp_path / "best.ckpt")
+    with pytest.raises(CheckpointError, match="does not fit"):
+        open_model(tmp_path / "best.ckpt")

@@ -74,6 +74,15 @@ def test_raises_on_config(folder: Path, text: str) -> None:
         load_model(folder)
 
 
+@pytest.mark.parametrize(("name", "value"), [("mean", "grey"), ("std", [0.2, 0, 0.2]), ("input_size", None)])
+def test_raises_on_data_config(folder: Path, name: str, value: object) -> None:
+    content = json.loads((folder / CONFIG).read_text())
+    content["model"]["data_config"][name] = value
+    (folder / CONFIG).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=f"numbers as {name}"):
+        load_model(folder)
+
+
 def test_raises_on_missing(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no config\.json"):
         load_model(tmp_path)
