@@ -55,7 +55,7 @@ class RegionCache:
     def __init__(self, folder: Path | str, proposer: RegionProposer) -> None:
         self.folder = settings_folder(folder, proposer)
         self._names: list[Path] = []
-        self._shards: list[Shard] | None = [Shard(path) for path in list_shards(self.folder)]
+        self._shards: list[Shard] | None = _open_all(self.folder)
         if not self._shards:
             raise CacheError(
                 f"no regions are stored in {self.folder} for {proposer}; "
@@ -137,7 +137,7 @@ class RegionCache:
             try:
                 self._shards = [Shard(path, verify=False) for path in self._names]
             except FileNotFoundError:  # merged by another process since
-                self._shards = [Shard(path) for path in list_shards(self.folder)]
+                self._shards = _open_all(self.folder)
         return self._shards
 
     def __getstate__(self) -> dict[str, Any]:
@@ -174,6 +174,14 @@ def _find_current(shards: Sequence[Shard], path: str) -> tuple[Shard, int] | Non
             if shard.signature(row) == signature:
                 return shard, row
     return None
+
+
+def _open_all(store: Path) -> list[Shard]:
+    """Open the shards of a folder; where another process merges them meanwhile, look again."""
+    try:
+        return [Shard(path) for path in list_shards(store)]
+    except FileNotFoundError:  # every merge leaves fewer files, so this ends
+        return _open_all(store)
 
 
 def _open_healthy(store: Path) -> list[Shard]:

@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from agnet_vision.data import region_cache
 from agnet_vision.data.image import read_image
 from agnet_vision.data.region_cache import DamagedCacheWarning, RegionCache, settings_folder
 from agnet_vision.data.region_shards import Shard, list_shards, merge_shards
@@ -219,6 +220,13 @@ def test_value_two_processes_store_the_same(images, tmp_path):
     for path in images:
         for first, second in zip(one[path], two[path], strict=True):
             np.testing.assert_array_equal(first, second)
+
+
+def test_value_merged_by_another_process_while_opening(images, tmp_path, monkeypatch):
+    build(images, tmp_path / "cache")
+    listings = [[settings_folder(tmp_path / "cache", PROPOSER) / "merged_away.arrow"]]
+    monkeypatch.setattr(region_cache, "list_shards", lambda folder: listings.pop() if listings else list_shards(folder))
+    check(RegionCache(tmp_path / "cache", PROPOSER), images)
 
 
 def test_raises_scheduler_that_does_not_answer(images, tmp_path, monkeypatch):
