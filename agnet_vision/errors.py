@@ -45,6 +45,10 @@ class CheckpointError(AGNetError):
     """A checkpoint is missing, damaged, unsafe, or of another model."""
 
 
+class PredictionError(AGNetError):
+    """A network answers with NaN or infinity; scores of that would be made up."""
+
+
 class ConfigError(AGNetError):
     """An option is unknown or has a value that cannot work."""
 

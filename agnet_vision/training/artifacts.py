@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ def write_predictions(
 def environment(device: torch.device) -> dict[str, Any]:
     """Describe versions, hardware, commit and command."""
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": shlex.join(["python", *sys.argv]),
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -233,6 +233,11 @@ def build_loggers(config: DictConfig, run_dir: Path) -> list[Logger]:
 
 
 def require_samples(table: SampleTable, split: str) -> None:
-    """Refuse a split without images."""
+    """Refuse a split without images, and a dataset with nothing to tell apart."""
     if not table.splits[split]:
         raise DatasetError(f"dataset={table.name} has no images in its {split} split ({table.root})")
+    if len(table.classes) < 2:
+        raise DatasetError(
+            f"dataset={table.name} must have at least two classes, got {', '.join(table.classes)} alone ({table.root}); "
+            "a class is a folder of images"
+        )

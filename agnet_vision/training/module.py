@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from agnet_vision.checkpoint import describe
+from agnet_vision.errors import PredictionError
 from agnet_vision.model import AGNet
 from agnet_vision.structures import Regions
 from agnet_vision.training.metrics import Predictions, PredictionStore, score
@@ -98,8 +99,14 @@ class AGNetModule(pl.LightningModule):
         checkpoint["agnet"] = describe(self.model)
 
     def _log_scores(self, split: str) -> None:
-        self.predictions = self.store.compute()
+        self.predictions = self.store.predictions()
         self.store.reset()
+        lost = int((~self.predictions.probability.isfinite().all(dim=1)).sum())
+        if lost:  # an argmax over NaN would still give an accuracy
+            raise PredictionError(
+                f"the network's output is not finite for {lost:,} of {len(self.predictions.label):,} {split} images: "
+                "the training has diverged; start again with a lower optimizer.lr, gradient_clip=1 or trainer.precision=32-true"
+            )
         scores = score(self.predictions, self.model.classes or ())
         for name in ("acc", "mean_per_class_acc", "mAP", "top5", "loss"):
             # Every process has the predictions of all: the mean over processes is the value itself.

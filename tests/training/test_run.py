@@ -11,7 +11,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from sklearn.metrics import accuracy_score, average_precision_score
 
-from agnet_vision.errors import CheckpointError, ConfigError, ImageReadError
+from agnet_vision.errors import CheckpointError, ConfigError, DatasetError, ImageReadError, PredictionError
+from agnet_vision.training.artifacts import environment
 from agnet_vision.training.evaluation import evaluate
 from agnet_vision.training.run import train
 
@@ -95,6 +96,23 @@ def test_evaluate_raises_on_other_classes(finished: Path, configure: Configure, 
         given = (f"checkpoint={finished / 'best.ckpt'}", f"dataset.root={other}")
         with pytest.raises(CheckpointError, match=message):
             evaluate(configure(*given, name="evaluate", base=base))
+
+
+def test_raises_on_one_class(configure: Configure, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "one", {"train": 4, "val": 2, "test": 2}, ("cat",))
+    with pytest.raises(DatasetError, match="at least two classes, got cat alone"):
+        train(configure(f"dataset.root={root}"))
+
+
+def test_raises_when_training_diverges(configure: Configure, tmp_path: Path) -> None:
+    with pytest.raises(PredictionError, match=r"not finite for 9 of 9 val images.*lower optimizer\.lr"):
+        train(configure("optimizer.lr=1e30", "optimizer.backbone_lr=1e30", "schedule.warmup_epochs=0"))
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_the_command_can_be_typed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["tools/train.py", "dataset.root=my photos"])
+    assert environment(torch.device("cpu"))["command"] == "python tools/train.py 'dataset.root=my photos'"
 
 
 def test_same_seed_same_weights(configure: Configure, finished: Path, tmp_path: Path) -> None:
