@@ -17,6 +17,8 @@ from agnet_vision.layers import (
     SlotSqueezeExcite,
     pool_region_means,
     pool_regions,
+    project_regions,
+    sum_regions,
 )
 from agnet_vision.region_rule import check_boxes, valid_images
 from agnet_vision.structures import Regions, num_regions
@@ -122,6 +124,8 @@ class AGNetHead(nn.Module):
         prepared = self._prepare(feature_map, regions)
         if feature_map.device.type != "cpu" or torch.compiler.is_compiling():
             descriptor, attention = self._summarize(*prepared)
+        elif _is_plain_training(prepared[0], prepared[1]):
+            descriptor, attention = self._summarize_in_passes(*prepared)
         else:
             descriptor, attention = self._summarize_in_parts(*prepared)
         logits = classify(descriptor)
@@ -149,13 +153,10 @@ class AGNetHead(nn.Module):
     def _weigh(self, feature_map: Tensor, boxes: Tensor, mask: Tensor, gates: Tensor) -> RegionDescription:
         """Pool and gate the regions, and weigh them."""
         features, scale = pool_regions(feature_map, boxes, self.pool_size), (1 + gates)[:, :, None]
-        features = (
-            features * scale if torch.is_grad_enabled() else features.mul_(scale)
-        )  # in place: half the memory traffic
+        # In place where it may be: half the memory traffic.
+        features = features * scale if torch.is_grad_enabled() else features.mul_(scale)
         if self.region_attention is None:
-            uniform = mask.to(features.dtype) / mask.sum(dim=1, keepdim=True)
-            nothing = uniform.new_zeros(*mask.shape, mask.shape[1])
-            return RegionDescription(features, uniform, Attention(uniform, nothing))
+            return RegionDescription(features, *_uniform_attention(mask, features.dtype))
         coefficients, attention = self.region_attention(features.flatten(2), mask)
         return RegionDescription(features, coefficients, attention)
 
@@ -165,6 +166,18 @@ class AGNetHead(nn.Module):
         """Return the image descriptors, and drop the region features."""
         description = self._weigh(feature_map, boxes, mask, gates)
         return description.descriptor(), description.attention
+
+    def _summarize_in_passes(
+        self, feature_map: Tensor, boxes: Tensor, mask: Tensor, gates: Tensor
+    ) -> tuple[Float[Tensor, "batch bins channels"], Attention]:
+        """Do the same without ever holding the region features, which autograd would keep."""
+        if self.region_attention is None:
+            coefficients, attention = _uniform_attention(mask, feature_map.dtype)
+        else:
+            weight = self.region_attention.project.weight
+            projected = project_regions(feature_map, boxes, gates, weight, self.pool_size)
+            coefficients, attention = self.region_attention.relate(projected, mask)
+        return sum_regions(feature_map, boxes, gates, coefficients, self.pool_size), attention
 
     def _summarize_in_parts(self, *prepared: Tensor) -> tuple[Float[Tensor, "batch bins channels"], Attention]:
         """Do the same for a few images at a time, and in training compute the features again in the backward pass.
@@ -223,3 +236,15 @@ class AGNetHead(nn.Module):
             check_boxes(emptied)  # elsewhere reading a value would wait for the device: see valid_images
             return emptied
         return Regions(emptied.boxes.where(valid_images(emptied)[:, None, None], torch.nan), mask)
+
+
+def _uniform_attention(mask: Tensor, dtype: torch.dtype) -> tuple[Tensor, Attention]:
+    """Return the coefficients of a mean over the valid regions, and that there is no attention behind them."""
+    uniform = mask.to(dtype) / mask.sum(dim=1, keepdim=True)
+    return uniform, Attention(uniform, uniform.new_zeros(*mask.shape, mask.shape[1]))
+
+
+def _is_plain_training(feature_map: Tensor, boxes: Tensor) -> bool:
+    """Tell whether gradients are wanted of all but the boxes, in the map's own precision."""
+    cast = torch.is_autocast_enabled("cpu") or feature_map.dtype not in (torch.float32, torch.float64)
+    return torch.is_grad_enabled() and not cast and not boxes.requires_grad

@@ -141,6 +141,35 @@ def test_value_without_gradients(feature_map: torch.Tensor) -> None:
     torch.testing.assert_close(attention.pairwise, expected_attention.pairwise, atol=1e-6, rtol=1e-5)
 
 
+def test_gradient(feature_map: torch.Tensor) -> None:
+    """Finite differences, through logits and attention, with empty slots."""
+    torch.manual_seed(0)
+    head = AGNetHead(4, 2, num_clusters=2, pool_size=2, attention_units=2).double().eval()
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    boxes, mask = random_regions(2, 2, masked=1)
+    names, parameters = zip(*head.region_attention.named_parameters(prefix="region_attention"), strict=True)
+
+    def outputs(feature_map: torch.Tensor, *parameters: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        arguments = (feature_map, Regions(boxes.double(), mask), True)
+        logits, attention = torch.func.functional_call(head, dict(zip(names, parameters, strict=True)), arguments)
+        return logits, *attention
+
+    feature_map = feature_map[:2, :4, :2, :3].double().requires_grad_()
+    assert torch.autograd.gradcheck(outputs, (feature_map, *parameters))
+
+
+@pytest.mark.parametrize("variant", ["full", "no_attention"])
+def test_boxes_get_gradients(variant: str, feature_map: torch.Tensor) -> None:
+    """The passes of training have none for boxes; where they are wanted the plain formulas run."""
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3).eval()
+    boxes, mask = random_regions(3, CLUSTERS)
+    logits = head(feature_map, Regions(boxes.requires_grad_(), mask))
+    torch.testing.assert_close(logits, head(feature_map, Regions(boxes.detach(), mask)), atol=1e-5, rtol=1e-5)
+    (gradient,) = torch.autograd.grad(logits.square().sum(), boxes)
+    assert gradient.abs().max() > 0
+
+
 @pytest.mark.parametrize("gradients", [True, False])
 def test_empty_batch(feature_map: torch.Tensor, gradients: bool) -> None:
     regions = random_regions(3, CLUSTERS)

@@ -2,6 +2,7 @@
 
 from agnet_vision.layers.classifier import MixedPoolClassifier
 from agnet_vision.layers.region_attention import Attention, RegionAttention
+from agnet_vision.layers.region_passes import project_regions, sum_regions
 from agnet_vision.layers.region_pooling import pool_region_means, pool_regions
 from agnet_vision.layers.self_attention import SelfAttention
 from agnet_vision.layers.squeeze_excite import SlotSqueezeExcite
@@ -14,4 +15,6 @@ __all__ = [
     "SlotSqueezeExcite",
     "pool_region_means",
     "pool_regions",
+    "project_regions",
+    "sum_regions",
 ]

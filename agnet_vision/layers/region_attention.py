@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import conv1d
+from torch.nn.functional import conv1d, linear
 
 from agnet_vision.layers.region_pooling import is_plain_prediction
 
@@ -68,7 +68,13 @@ class RegionAttention(nn.Module):
         Returns:
             The coefficients c with which the image descriptor is ``sum_r c_r phi_r``, and the attention behind them.
         """
-        own, other, score = (self._project(regions) * self.scale).split([self.units, self.units, 1], dim=-1)
+        return self.relate(project(regions, self.project.weight), mask)
+
+    def relate(
+        self, projected: Float[Tensor, "batch regions outputs"], mask: Bool[Tensor, "batch regions"]
+    ) -> tuple[Float[Tensor, "batch regions"], Attention]:
+        """Do the rest of ``forward``, given phi times the weight of ``project``."""
+        own, other, score = (projected * self.scale).split([self.units, self.units, 1], dim=-1)
         relation = torch.tanh(own[:, :, None] + other[:, None, :] + self.pair_bias)  # (batch, regions, regions, units)
         both = mask[:, :, None] & mask[:, None, :]
         pairwise = self.pair_score(relation).squeeze(-1).sigmoid().masked_fill(~both, 0)
@@ -79,13 +85,15 @@ class RegionAttention(nn.Module):
         coefficients = torch.matmul(importance[:, None], pairwise).squeeze(1)
         return coefficients, Attention(importance, pairwise)
 
-    def _project(self, regions: Float[Tensor, "batch regions features"]) -> Float[Tensor, "batch regions outputs"]:
-        """Apply ``project``; where nothing is differentiated, as a convolution whose kernel is as long as its input.
 
-        Both are the same product of few rows with a very long axis. PyTorch hands the one to MKL and the other to oneDNN,
-        which with AVX-512 needs half the time (AMD Zen 5), but longer than MKL without it and in the backward pass.
-        """
-        if not (HAS_AVX512 and is_plain_prediction(regions)):
-            return self.project(regions)
-        signals, kernels = regions.flatten(0, 1)[:, None], self.project.weight[:, None]
-        return conv1d(signals, kernels).view(*regions.shape[:2], len(kernels))
+def project(
+    regions: Float[Tensor, "batch regions features"], weight: Float[Tensor, "outputs features"]
+) -> Float[Tensor, "batch regions outputs"]:
+    """Compute ``regions @ weight.T``; where nothing is differentiated, as a convolution whose kernel is as long as its input.
+
+    Both are the same product of few rows with a very long axis. PyTorch hands the one to MKL and the other to oneDNN,
+    which with AVX-512 needs half the time (AMD Zen 5), but longer than MKL without it and in the backward pass.
+    """
+    if not (HAS_AVX512 and is_plain_prediction(regions)):
+        return linear(regions, weight)
+    return conv1d(regions.flatten(0, 1)[:, None], weight[:, None]).view(*regions.shape[:2], len(weight))

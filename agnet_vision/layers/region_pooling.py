@@ -5,13 +5,13 @@ Bilinear sampling is linear in the map, and its weights are an outer product of 
 operators. It equals torchvision's ``roi_align(aligned=True, sampling_ratio=1)``, which the tests keep as the oracle.
 
 Four weights of a row are not zero. Where nothing is differentiated the CPU reads those four cells alone, with the product's
-values: a quarter of its time on a 7 x 7 map, a sixteenth on 14 x 14. The product's backward is the faster one.
+values: a quarter of its time on a 7 x 7 map, a sixteenth on 14 x 14. Training on the CPU does so too (``region_passes``).
 """
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -34,8 +34,9 @@ def pool_regions(
     _, _, height, width = feature_map.shape
     x0, y0, x1, y1 = boxes.unbind(-1)
     if is_plain_prediction(feature_map):
-        rows, columns = axis_centres(y0, y1, height, pool_size), axis_centres(x0, x1, width, pool_size)
-        return gather_cells(feature_map, rows, columns)
+        cells, cell_weights = sampled_cells(boxes, height, width, pool_size)
+        positions = feature_map.permute(0, 2, 3, 1).flatten(0, 2)
+        return gather_cells(positions, cells, cell_weights.to(feature_map.dtype))
     rows = axis_weights(y0, y1, height, pool_size)  # (batch, regions, p, height)
     columns = axis_weights(x0, x1, width, pool_size)  # (batch, regions, p, width)
     weights = rows[:, :, :, None, :, None] * columns[:, :, None, :, None, :]  # (batch, regions, p, p, height, width)
@@ -91,24 +92,37 @@ def axis_centres(
     return ((low[..., None] + (high - low)[..., None] * bins) * size - 0.5).clamp(0, size - 1)
 
 
-def gather_cells(
-    feature_map: Float[Tensor, "batch channels height width"],
-    rows: Float[Tensor, "batch regions p"],
-    columns: Float[Tensor, "batch regions p"],
-) -> Float[Tensor, "batch regions bins channels"]:
-    """Interpolate between the four cells around each crossing of ``rows`` and ``columns``."""
-    batch, channels, height, width = feature_map.shape
-    (y, y_weights), (x, x_weights) = _two_cells(rows, height), _two_cells(columns, width)
-    image = torch.arange(batch, device=y.device).reshape(-1, 1, 1, 1, 1, 1) * (height * width)
+def sampled_cells(
+    boxes: Float[Tensor, "batch regions 4"], height: int, width: int, pool_size: int
+) -> tuple[Int[Tensor, "batch regions bins 4"], Float[Tensor, "batch regions bins 4"]]:
+    """Find the four cells around each sample, and their weights: the non-zero entries of the product.
+
+    Args:
+        boxes: as for ``pool_regions``.
+        height: of the map.
+        width: of the map.
+        pool_size: p.
+
+    Returns:
+        Rows of the maps' positions written below each other, image by image; and interpolation weights.
+    """
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    y, y_weights = _two_cells(axis_centres(y0, y1, height, pool_size), height)
+    x, x_weights = _two_cells(axis_centres(x0, x1, width, pool_size), width)
+    image = torch.arange(len(boxes), device=boxes.device).reshape(-1, 1, 1, 1, 1, 1) * (height * width)
     cells = image + y[:, :, :, None, :, None] * width + x[:, :, None, :, None, :]  # (batch, regions, p, p, 2, 2)
     weights = y_weights[:, :, :, None, :, None] * x_weights[:, :, None, :, None, :]
-    bins = embedding_bag(
-        cells.reshape(-1, 4),
-        feature_map.permute(0, 2, 3, 1).reshape(-1, channels),
-        per_sample_weights=weights.reshape(-1, 4).to(feature_map.dtype),
-        mode="sum",
-    )
-    return bins.view(*rows.shape[:2], rows.shape[2] * columns.shape[2], channels)
+    return cells.flatten(4).flatten(2, 3), weights.flatten(4).flatten(2, 3)
+
+
+def gather_cells(
+    positions: Float[Tensor, "positions channels"],
+    cells: Int[Tensor, "batch regions bins 4"],
+    weights: Float[Tensor, "batch regions bins 4"],
+) -> Float[Tensor, "batch regions bins channels"]:
+    """Sum four weighted cells for each bin."""
+    bins = embedding_bag(cells.reshape(-1, 4), positions, per_sample_weights=weights.reshape(-1, 4), mode="sum")
+    return bins.view(*cells.shape[:3], positions.shape[1])
 
 
 def _two_cells(centres: Tensor, size: int) -> tuple[Tensor, Tensor]:
