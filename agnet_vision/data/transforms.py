@@ -4,8 +4,8 @@ Every step is affine, so where the corners of the frame go tells where all point
 points follow by one matrix product. Points go in and come out in the continuous coordinates of ``structures``; albumentations
 puts the centre of pixel (0, 0) at the origin, so the corners are shifted by half a pixel on the way in and back on the way
 out. Crops, flips, rotations and scalings are exact that way; its resize scales about the centre of the first pixel instead
-of the corner, which is off by half a pixel of the shrunken image at most. Points that leave the frame stay in the arrays:
-``boxes_from_keypoints`` drops them.
+of the corner, which is off by half a pixel of the smaller of the two images at most. Points that leave the frame stay in the
+arrays: ``boxes_from_keypoints`` drops them.
 """
 
 from __future__ import annotations
