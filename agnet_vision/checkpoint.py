@@ -50,7 +50,11 @@ def open_model(path: Path | str) -> AGNet:
                 f"{place} holds neither best.ckpt nor {CONFIG}; give a run folder, a .ckpt or an exported folder"
             )
         place /= "best.ckpt"
-    return _open_file(place) if place.is_file() or place.suffix == ".ckpt" else load_model(path).eval()
+    if place.is_file() or place.suffix == ".ckpt":
+        return _open_file(place)
+    if not place.exists() and (len(place.parts) != 2 or place.parent.is_dir()):  # no owner/name of the Hub
+        raise CheckpointError(f"there is no {place}; give a run folder, a .ckpt or an exported folder")
+    return load_model(path).eval()
 
 
 def _open_file(path: Path) -> AGNet:

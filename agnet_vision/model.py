@@ -30,9 +30,10 @@ class AGNet(nn.Module):
             ``TimmBackbone``.
         backbone_kwargs: passed on to ``timm.create_model`` (``in_chans``, ``output_stride``, ``drop_path_rate`` ...).
         head_kwargs: passed on to ``AGNetHead`` (``pool_size``, ``normalize_context``, ``dropout`` ...). Where the
-            map at ``data_config``'s input size is smaller than the paper's 7 x 7 grid, ``pool_size`` is its side (ours).
+            map is smaller than the paper's 7 x 7 grid, ``pool_size`` is its side (ours).
         classes: names of the classes in the order of the logits; they travel with the weights.
         proposer: makes the regions when ``forward`` gets none; by default SIFT with this kappa.
+        image_size: side in pixels of the images to come, which decides ``pool_size``; ``data_config``'s by default.
 
     Attributes:
         data_config: input size, interpolation, mean and std the backbone was trained with, as timm names them.
@@ -54,6 +55,7 @@ class AGNet(nn.Module):
         head_kwargs: Mapping[str, Any] | None = None,
         classes: Sequence[str] | None = None,
         proposer: RegionProposer | None = None,
+        image_size: int | None = None,
     ) -> None:
         super().__init__()
         if classes is not None and len(classes) != num_classes:
@@ -63,9 +65,10 @@ class AGNet(nn.Module):
         self.backbone_name, self.taps = backbone, tuple(taps) if taps is not None else None
         self.backbone_kwargs, self.head_kwargs = dict(backbone_kwargs or {}), dict(head_kwargs or {})
         self.backbone = TimmBackbone(backbone, pretrained=pretrained, taps=taps, options=self.backbone_kwargs)
-        head_options = {"pool_size": min(POOL_SIZE, *self.backbone.map_size), **self.head_kwargs}
+        side = -(-image_size // self.backbone.stride) if image_size else min(self.backbone.map_size)
+        self.head_kwargs.setdefault("pool_size", min(POOL_SIZE, side))
         self.head = AGNetHead(
-            self.backbone.channels, num_classes, num_clusters=num_clusters, variant=variant, **head_options
+            self.backbone.channels, num_classes, num_clusters=num_clusters, variant=variant, **self.head_kwargs
         )
         self.classes = tuple(classes) if classes is not None else None
         self.data_config = self.backbone.data_config()

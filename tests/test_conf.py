@@ -64,6 +64,7 @@ def test_paper() -> None:
     [
         (["optimiser.lr=1"], "no option optimiser.lr; did you mean optimizer.lr?"),
         (["lr=1"], "no option lr; did you mean optimizer.lr?"),
+        (["+epochs=1"], "epochs has a value already; change it without a plus sign: epochs=1"),
         (["+epoch=1"], "no option epoch; did you mean epochs?"),
         (["++dataset.rot=x"], "no option dataset.rot; did you mean dataset.root?"),
         (["backbone=resnet51"], "backbone=resnet51 is not known; did you mean resnet50?"),

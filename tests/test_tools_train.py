@@ -50,8 +50,13 @@ def test_ctrl_c_saves_and_resume_goes_on(data: Path, tmp_path: Path) -> None:
     assert "interrupted; what was saved stays saved" in stderr
     assert "Traceback" not in stderr
     epoch = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["epoch"]
+    first = json.loads((tmp_path / "run" / "run.json").read_text())
     done = run("train.py", "resume=true", f"run_dir={tmp_path / 'run'}", f"epochs={epoch + 1}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    whole = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert whole["command"] == first["command"]
+    assert "epochs=100000" in whole["command"]
+    assert whole["wall_time_seconds"] > first["wall_time_seconds"] > 0
     assert "acc" in json.loads((tmp_path / "run" / "metrics.json").read_text())
 
 

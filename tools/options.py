@@ -79,15 +79,15 @@ def _check_value(override: Override, known: DictConfig) -> None:
     names = list(_leaves(known))
     if key.startswith(FREE):
         if key in names and override.is_add():
-            raise ConfigError(
-                f"{key} is set by the chosen files; change it without a plus sign: {override.input_line[1:]}"
-            )
+            raise ConfigError(f"{key} has a value already; change it without a plus sign: {override.input_line[1:]}")
         if key not in names and not override.is_add() and not override.is_force_add():
             raise ConfigError(f"{key} is handed on as it is and needs a plus sign: +{override.input_line}")
         return
     if key not in names and not any(name.startswith(f"{key}.") for name in names):
         near = _nearest(key, names)
         raise ConfigError(f"there is no option {key}; {near}--help lists all")
+    if key in names and override.is_add():
+        raise ConfigError(f"{key} has a value already; change it without a plus sign: {override.input_line[1:]}")
     default = OmegaConf.select(known, key, throw_on_missing=False) if key in names else None
     if not _fits(override.value(), default):
         raise ConfigError(f"{key} must be {_kind(default)} such as {default}, got {override.value()!r}")

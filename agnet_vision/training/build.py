@@ -27,7 +27,7 @@ from agnet_vision.training.callbacks import AveragedWeights, FreezeBackbone, Las
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.optim import OPTIMIZERS, SCHEDULES, schedule_factor
-from agnet_vision.training.pretrained import check_backbone, load_backbone
+from agnet_vision.training.pretrained import load_backbone
 from agnet_vision.training.progress import ProgressBar
 
 MONITORS = {"acc": "max", "mAP": "max", "mean_per_class_acc": "max", "loss": "min"}
@@ -49,6 +49,10 @@ def options_checked() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, MisconfigurationException) as error:
+        if "accelerator" in str(error) or "backend found" in str(error):
+            raise ConfigError(
+                f"{' '.join(str(error).split())} Choose trainer=auto, which takes what this machine has, or trainer=cpu"
+            ) from error
         raise ConfigError(" ".join(str(error).split())) from error
 
 
@@ -81,6 +85,7 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
             head_kwargs=dict(config.model.head),
             classes=classes,
             proposer=proposer,
+            image_size=config.image_size,
         )
         augmentation = config.augmentation
         model.data_config.update(data_config(augmentation.preset, config.image_size, augmentation.crop_fraction))
@@ -102,7 +107,6 @@ def check_options(config: DictConfig) -> None:
     Raises:
         ConfigError: says which option, and what it may be.
     """
-    check_backbone(config.backbone.name, pretrained=config.backbone.pretrained, checkpoint=config.backbone.checkpoint)
     for name, choices in CHOICES.items():
         if (value := OmegaConf.select(config, name)) not in choices:
             raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

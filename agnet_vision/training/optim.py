@@ -78,19 +78,20 @@ def schedule_factor(
 ) -> Callable[[int], float]:
     """Return the factor on every learning rate as a function of the number of optimizer steps already taken.
 
-    The warm-up rises linearly from 1 / warm-up steps to 1. After it ``cosine`` falls to ``final_fraction`` at the last step;
+    The warm-up rises linearly from 1 / warm-up steps to 1, for half of the run at most. After it
+    ``cosine`` falls to ``final_fraction`` at the last step;
     ``step`` multiplies by ``step_factor`` every ``step_epochs`` epochs, counted from the start of the run.
 
     Raises:
-        ValueError: an unknown name, or a warm-up longer than the run.
+        ValueError: an unknown name, or a number out of range.
     """
     if name not in SCHEDULES:
         raise ValueError(f"schedule.name must be one of {', '.join(SCHEDULES)}, got {name!r}")
-    if not 0 <= warmup_epochs <= epochs:
-        raise ValueError(f"schedule.warmup_epochs must be in [0, epochs={epochs}], got {warmup_epochs}")
+    if warmup_epochs < 0:
+        raise ValueError(f"schedule.warmup_epochs must not be negative, got {warmup_epochs}")
     if step_epochs < 1:
         raise ValueError(f"schedule.step_epochs must be at least 1, got {step_epochs}")
-    warmup = round(warmup_epochs * steps_per_epoch)
+    warmup = round(min(warmup_epochs, epochs / 2) * steps_per_epoch)
     total = max(round(epochs * steps_per_epoch), warmup + 1)
 
     def factor(step: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import pickle
 import socket
@@ -29,7 +30,7 @@ def check_backbone(name: str | None, *, pretrained: bool, checkpoint: str | None
     if name is None:
         raise ConfigError("backbone=timm needs backbone.name=, any name of timm.list_models()")
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name}*")[:5] or timm.list_models(f"{name[:5]}*")[:5]
+        near = difflib.get_close_matches(name, timm.list_models(), n=5) or timm.list_models(f"*{name}*")[:5]
         raise ConfigError(f"timm has no model {name!r}; near to it: {', '.join(near) or 'see timm.list_models()'}")
     if checkpoint is not None:
         if not Path(checkpoint).is_file():

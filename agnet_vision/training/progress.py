@@ -20,7 +20,8 @@ class ImagesPerSecond(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Show the mean over the last batches."""
-        return Text(f"{(task.speed or 0) * self.images_per_batch:.0f} images/s")
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed * self.images_per_batch:.0f} images/s" if speed else "- images/s")
 
 
 class ProgressBar(RichProgressBar):
@@ -38,6 +39,10 @@ class ProgressBar(RichProgressBar):
         """Put the speed in images in the place of the one in batches."""
         *columns, _ = super().configure_columns(trainer)
         return [*columns, ImagesPerSecond(self.batch_size * trainer.world_size)]
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Count epochs from one, as the plots do; Lightning's own counts from zero."""
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """Leave out the logger's version number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from agnet_vision.checkpoint import read_checkpoint
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.samples import SampleTable
 from agnet_vision.errors import CheckpointError, ConfigError
+from agnet_vision.model import AGNet
 from agnet_vision.report import write_report
 from agnet_vision.training.artifacts import environment, plot_curves, read_history, write_json
 from agnet_vision.training.build import (
@@ -29,6 +31,7 @@ from agnet_vision.training.build import (
 )
 from agnet_vision.training.evaluation import quieten_lightning, test_and_write
 from agnet_vision.training.module import AGNetModule
+from agnet_vision.training.pretrained import check_backbone
 
 # Lightning starts the other processes of a run on this machine with this process's environment.
 RUN_DIR_VARIABLE = "AGNET_RUN_DIR"
@@ -53,22 +56,39 @@ def train(config: DictConfig) -> dict[str, Any] | None:
     check_options(config)
     last = run_dir / "last.ckpt" if config.resume else None
     if last is not None:
-        check_resumable(read_checkpoint(last), config)
+        check_resumable(read_checkpoint(last), config, run_dir)
     table = build_table(config)
     require_samples(table, "train")
+    check_backbone(config.backbone.name, pretrained=config.backbone.pretrained, checkpoint=config.backbone.checkpoint)
     model = build_model(config, table.classes)
     data = build_data(config, table, model)
     module = build_module(config, model, data.class_counts())
     callbacks = build_callbacks(config, run_dir, has_validation=bool(table.splits["val"]))
     trainer = build_trainer(config, run_dir, callbacks, build_loggers(config, run_dir))
+    record = begin_record(config, run_dir, model)
     if trainer.is_global_zero:
+        run_dir.mkdir(parents=True, exist_ok=True)
         write_config(config, run_dir)
         # Before other processes start and wait: a large set takes longer than they would.
         data.prepare_data()
-    fit(trainer, module, data, last)
-    record = {"seed": config.seed, "wall_time_seconds": time.time() - started, "epochs": trainer.current_epoch}
-    record["parameters"] = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    try:
+        fit(trainer, module, data, last)
+    finally:
+        record["wall_time_seconds"] += time.time() - started
+        record["epochs"] = trainer.current_epoch
+        if trainer.is_global_zero:
+            write_json(run_dir / "run.json", {**environment(module.device), **record})
     return finish(config, run_dir, table, trainer, module, data, record)
+
+
+def begin_record(config: DictConfig, run_dir: Path, model: AGNet) -> dict[str, Any]:
+    """Start what ``run.json`` says of a run; of a resumed one, go on with its first command and the time it has taken."""
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    record: dict[str, Any] = {"seed": config.seed, "wall_time_seconds": 0.0, "parameters": trainable}
+    if config.resume and (run_dir / "run.json").is_file():
+        before = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+        record |= {name: before[name] for name in ("command", "wall_time_seconds") if name in before}
+    return record
 
 
 def fit(trainer: pl.Trainer, module: AGNetModule, data: pl.LightningDataModule, last: Path | None) -> None:
@@ -92,7 +112,6 @@ def finish(
 ) -> dict[str, Any] | None:
     """Test the best weights, and write what belongs in the run folder."""
     if trainer.is_global_zero:
-        write_json(run_dir / "run.json", {**record, **environment(module.device)})
         plot_curves(run_dir / "curves.png", read_history(run_dir))
     scores = None
     if config.test and table.splits["test"]:
@@ -120,16 +139,15 @@ def claim_run_dir(config: DictConfig) -> Path:
         raise ConfigError(
             f"run_dir={run_dir} holds a run already; add resume=true to go on with it, or name another folder"
         )
-    run_dir.mkdir(parents=True, exist_ok=True)
     return run_dir
 
 
-def check_resumable(checkpoint: dict[str, Any], config: DictConfig) -> None:
+def check_resumable(checkpoint: dict[str, Any], config: DictConfig, run_dir: Path) -> None:
     """Refuse to go on where the dataset has other classes now, or where the run is past its end.
 
     Raises:
         CheckpointError: the classes differ.
-        ConfigError: fewer epochs are asked for than are done.
+        ConfigError: fewer epochs are asked for than are done, or nothing is left to do.
     """
     if checkpoint.get("epoch", 0) > config.epochs:
         raise ConfigError(
@@ -143,6 +161,14 @@ def check_resumable(checkpoint: dict[str, Any], config: DictConfig) -> None:
         raise CheckpointError(
             f"the run in {config.run_dir} has {len(stored)} classes, dataset={table.name} has {len(table.classes)} now "
             f"({table.root}); a run goes on with the classes it began with"
+        )
+    if (
+        checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] >= config.epochs
+        and (run_dir / "metrics.json").is_file()
+    ):
+        raise ConfigError(
+            f"the run in {run_dir} has finished its {config.epochs} epochs; raise epochs= to train longer, or test it again "
+            f"with tools/evaluate.py checkpoint={run_dir}"
         )
 
 

@@ -69,6 +69,12 @@ def test_cosine_by_hand() -> None:
     assert factor(99) == pytest.approx(0.1)
 
 
+def test_warmup_takes_half_of_a_short_run_at_most() -> None:
+    factor = schedule_factor("cosine", steps_per_epoch=10, epochs=1, warmup_epochs=2)
+    assert [factor(step) for step in (0, 4, 5)] == pytest.approx([0.2, 1.0, 1.0])
+    assert factor(10) == pytest.approx(0)
+
+
 def test_step_of_the_paper() -> None:
     factor = schedule_factor("step", steps_per_epoch=10, epochs=200, step_epochs=50, step_factor=0.1)
     expected = {0: 1, 499: 1, 500: 0.1, 999: 0.1, 1000: 0.01, 1500: 0.001, 1999: 0.001}
@@ -84,7 +90,7 @@ def test_constant() -> None:
     ("options", "message"),
     [
         ({"name": "poly"}, "schedule.name must be one of cosine, step, constant"),
-        ({"name": "cosine", "warmup_epochs": 9}, r"warmup_epochs must be in \[0, epochs=5\], got 9"),
+        ({"name": "cosine", "warmup_epochs": -1}, "warmup_epochs must not be negative, got -1"),
         ({"name": "step", "step_epochs": 0}, "step_epochs must be at least 1"),
     ],
 )

@@ -199,6 +199,19 @@ def test_raises_on_nothing_to_resume(configure: Configure) -> None:
         train(configure("resume=true"))
 
 
+def test_finished_run_is_left_alone(configure: Configure, finished: Path) -> None:
+    before = {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()}
+    with pytest.raises(ConfigError, match="has finished its 2 epochs; raise epochs= to train longer"):
+        train(configure("resume=true", f"run_dir={finished}"))
+    assert {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
+
+
+def test_mistake_leaves_no_folder(configure: Configure, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="taps"):
+        train(configure("backbone.taps=[9]"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_resume_raises_on_other_classes(configure: Configure, finished: Path, tmp_path: Path) -> None:
     other = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1}, ("cat", "dog"))
     with pytest.raises(CheckpointError, match="has 3 classes, dataset=folder has 2 now"):
@@ -211,7 +224,7 @@ def test_resume_raises_on_other_classes(configure: Configure, finished: Path, tm
         ("optimizer.name=adam", "optimizer.name must be one of adamw, sgd, got 'adam'"),
         ("monitor=mapp", "monitor must be one of acc, mAP"),
         ("epochs=0", "epochs must be at least 1, got 0"),
-        ("schedule.warmup_epochs=3", "warmup_epochs must be in"),
+        ("schedule.warmup_epochs=-1", "warmup_epochs must not be negative"),
         ("backbone.name=test_resne", "timm has no model 'test_resne'; near to it: .*test_resnet"),
         ("backbone.name=null", "backbone=timm needs backbone.name="),
         ("regions.num_clusters=0", "num_clusters must be"),
