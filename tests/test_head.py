@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from agnet_vision import head
 from agnet_vision.head import AGNetHead
 from agnet_vision.structures import Regions
 from tests import reference
@@ -131,14 +132,30 @@ def test_raises_on_input(feature_map: torch.Tensor) -> None:
         AGNetHead(CHANNELS, 5, variant="backbone_only", pool_size=3)(feature_map, return_attention=True)
 
 
-def test_value_without_gradients(feature_map: torch.Tensor) -> None:
-    """What runs where nothing is differentiated equals what is differentiated."""
-    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
-    with torch.no_grad():
-        logits, attention = head(feature_map, regions, return_attention=True)
-    expected, expected_attention = head(feature_map, regions, return_attention=True)
+@pytest.mark.parametrize("variant", ["full", "no_attention"])
+@pytest.mark.parametrize("gradients", [True, False])
+def test_value_describe(variant: str, gradients: bool, feature_map: torch.Tensor) -> None:
+    """What is computed in passes equals the descriptor of the features in one piece."""
+    torch.manual_seed(0)
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3).eval()
+    regions = random_regions(3, CLUSTERS, masked=2)
+    with torch.set_grad_enabled(gradients):
+        logits, expected = head(feature_map, regions), head.classifier(head.describe(feature_map, regions).descriptor())
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(attention.pairwise, expected_attention.pairwise, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_value_in_parts(monkeypatch: pytest.MonkeyPatch, gradients: bool, feature_map: torch.Tensor) -> None:
+    """Under autocast too an image's result and gradient are the same, alone in its part or not."""
+    module, regions, results = trained_head(), random_regions(3, CLUSTERS, masked=2), []
+    for part_bytes in (2**20, 1):
+        monkeypatch.setattr(head, "PART_BYTES", part_bytes)
+        with torch.set_grad_enabled(gradients), torch.autocast("cpu", torch.bfloat16):
+            logits, attention = module(feature_map, regions, return_attention=True)
+        parameters = [p for name, p in module.named_parameters() if name != "region_attention.importance_bias"]
+        wanted = torch.autograd.grad(logits.float().square().sum(), parameters) if gradients else ()
+        results.append([logits, *attention, *wanted])
+    torch.testing.assert_close(*results, atol=2e-2, rtol=2e-2)
 
 
 def test_gradient(feature_map: torch.Tensor) -> None:

@@ -24,7 +24,8 @@ class Attention(NamedTuple):
 
     Attributes:
         importance: w, the softmax over regions; zero in masked slots.
-        pairwise: m, how much region r takes from region r'; zero where either slot is masked.
+        pairwise: m, how much region r takes from region r', divided by the number of valid regions where the layer normalises
+            its context; zero where either slot is masked.
     """
 
     importance: Float[Tensor, "batch regions"]

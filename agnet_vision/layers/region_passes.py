@@ -1,7 +1,7 @@
-"""What training needs of the region features phi, without ever holding them: two differentiable functions for the CPU.
+"""All the head needs of the region features phi, without ever holding them: two differentiable functions for the CPU.
 
-phi of 37 regions is 15 MB an image with ResNet-50, and autograd would keep it, and several tensors of its size, from the
-forward to the backward pass. Both things the head does with phi are linear in it: products with a few long vectors
+phi of 37 regions is 15 MB an image with ResNet-50, and in training autograd would keep it, and several tensors of its size,
+from the forward to the backward pass. Both things the head does with phi are linear in it: products with a few long vectors
 (``project_regions``) and a weighted sum over the regions (``sum_regions``). So each pass pools and gates a few bins of all
 images at a time, uses them while they are in the processor's cache and drops them. The backward pass makes them again.
 
