@@ -2,9 +2,8 @@
 
 Every step is affine, so where the corners of the frame go tells where all points go: albumentations moves the corners, and the
 points follow by one matrix product. Points go in and come out in the continuous coordinates of ``structures``; albumentations
-puts the centre of pixel (0, 0) at the origin, so the corners are shifted by half a pixel on the way in and back on the way
-out. Crops, flips, rotations and scalings are exact that way; its resize scales about the centre of the first pixel instead
-of the corner, which is off by half a pixel of the smaller of the two images at most. Points that leave the frame stay in the
+puts the centre of pixel (0, 0) at the origin, so the corners are shifted by half a pixel before a step and back after it. Its
+resizing steps scale positions about the origin, which is right without that shift. Points that leave the frame stay in the
 arrays: ``boxes_from_keypoints`` drops them.
 """
 
@@ -28,6 +27,7 @@ from torch import Tensor
 Preset = Literal["modern", "paper", "none"]
 PRESETS: tuple[str, ...] = ("modern", "paper", "none")
 INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+RESIZES = (A.Resize, A.SmallestMaxSize, A.RandomResizedCrop)
 CROP_FRACTION = 0.875  # paper: 224 of 256
 ROTATION_DEGREES = 15  # paper
 SCALE_RANGE = (0.85, 1.15)  # paper
@@ -62,14 +62,17 @@ class Transform:
         height, width = image.shape[:2]
         # albumentations' own order: x, y, z, angle, scale.
         corners = np.zeros((4, 5), dtype=np.float32)
-        corners[:, :2] = np.array([(0, 0), (width, 0), (0, height), (width, height)]) - 0.5
+        corners[:, :2] = [(0, 0), (width, 0), (0, height), (width, height)]
         # One stream for all steps. Seeded one by one they would draw the same numbers: flipped would mean rotated.
         generators = np.random.default_rng(seed), random.Random(seed)
         data = {"image": image, "keypoints": corners}
         for step in self.steps:
             step.set_random_state(*generators)
+            shift = 0.0 if isinstance(step, RESIZES) else 0.5
+            data["keypoints"][:, :2] -= shift
             data = step(**data)
-        moved = data["keypoints"][:, :2].astype(np.float64) + 0.5
+            data["keypoints"][:, :2] += shift
+        moved = data["keypoints"][:, :2].astype(np.float64)
         right, down = moved[1] - moved[0], moved[2] - moved[0]
         if np.abs(moved[3] - moved[0] - right - down).max() > 1e-3 * max(width, height):  # the fourth corner closes it
             raise RuntimeError("the steps of a Transform must be affine; these bend the picture")

@@ -65,12 +65,14 @@ class RandomState(Callback):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._state: Tensor | None = None
+        self._state: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Go on with the stored state; it is that of process 0, where checkpoints are written."""
         if self._state is not None and trainer.global_rank == 0:
-            torch.set_rng_state(self._state)
+            torch.set_rng_state(self._state["torch"])
+            if "cuda" in self._state and torch.cuda.is_available():
+                torch.cuda.set_rng_state(self._state["cuda"])
         self._state = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -79,12 +81,13 @@ class RandomState(Callback):
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return torch's state on the CPU."""
-        return {"torch": torch.get_rng_state()}
+        """Return torch's state on the CPU, and on this process's GPU."""
+        state = {"torch": torch.get_rng_state()}
+        return state | {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the state until training starts."""
-        self._state = state_dict["torch"]
+        self._state = state_dict
 
 
 class LastCheckpoint(Checkpoint):
