@@ -44,6 +44,8 @@ def open_model(path: Path | str) -> AGNet:
         CheckpointError: none of these, or damaged.
     """
     place = Path(path)
+    if len(place.name.encode()) > 255 or "\0" in str(path):
+        raise CheckpointError(f"there is no {str(path)[:60]!r}...: no file can have that name")
     if place.is_dir() and not (place / CONFIG).is_file():
         if not (place / "best.ckpt").is_file():
             raise CheckpointError(

@@ -93,3 +93,9 @@ def test_raises_weights_that_are_none(tmp_path: Path) -> None:
     torch.save({"state_dict": [1], "agnet": describe(tiny())}, tmp_path / "best.ckpt")
     with pytest.raises(CheckpointError, match="does not fit"):
         open_model(tmp_path / "best.ckpt")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/b/c", "no\0thing"])
+def test_raises_no_such_place(name: str) -> None:
+    with pytest.raises(CheckpointError, match="there is no"):
+        open_model(name)

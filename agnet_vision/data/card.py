@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -77,8 +78,11 @@ def datasets_folder() -> Path:
 
 
 def default_root(name: str) -> Path:
-    """Give the folder where a dataset lies unless the user says otherwise."""
-    return datasets_folder() / name / "data"
+    """Give the folder where a dataset lies unless the user says otherwise: beside its card, or in the user's cache folder."""
+    folder = datasets_folder()
+    if folder.name == "_datasets":  # an installed package is no place for pictures
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agnet_vision" / "datasets"
+    return folder / name / "data"
 
 
 def dataset_root(name: str, root: Path | str | None) -> Path:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from agnet_vision.errors import CacheError
+from agnet_vision.errors import CacheError, ImageReadError
 from agnet_vision.structures import Keypoints
 
 FIXED_POINT = 65535
@@ -68,8 +68,15 @@ def hash_path(path: str) -> int:
 
 
 def hash_content(path: str) -> bytes:
-    """Digest a file's bytes."""
-    return blake2b(Path(path).read_bytes(), digest_size=16).digest()
+    """Digest a file's bytes.
+
+    Raises:
+        ImageReadError: the file cannot be read.
+    """
+    try:
+        return blake2b(Path(path).read_bytes(), digest_size=16).digest()
+    except OSError as error:
+        raise ImageReadError(path, error.strerror or str(error)) from error
 
 
 def encode_row(

@@ -41,7 +41,8 @@ def metric_samples(
     weights = counts.astype(np.float32)
     best = probability.argmax(axis=1)
     own = np.take_along_axis(probability, label[:, None], axis=1)
-    rank = (probability > own).sum(axis=1)
+    later = np.arange(probability.shape[1]) > label[:, None]  # ties as in the run's own scores: the last class wins
+    rank = ((probability > own) | ((probability == own) & later)).sum(axis=1)
     per_class, ap = [], []
     for k in np.unique(label):
         of_class = weights[:, label == k]

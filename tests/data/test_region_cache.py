@@ -305,3 +305,17 @@ def test_value_dask_cluster_loses_a_worker(tmp_path, monkeypatch):
         cache = build(paths, tmp_path / "cache", scheduler=cluster.scheduler_address)
     assert killed
     check(cache, paths)
+
+
+def test_raises_unreadable_image_names_the_image(images, tmp_path, monkeypatch):
+    build(images[:1], tmp_path / "cache")
+    read_bytes = Path.read_bytes
+
+    def refuse(path):
+        if path == images[1]:
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ImageReadError, match="Permission denied"):
+        build(images, tmp_path / "cache")
