@@ -12,11 +12,8 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import conv1d, linear
 
-from agnet_vision.layers.region_pooling import is_plain_prediction
-
-HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+from agnet_vision.layers.fast_linear import fast_linear
 
 
 class Attention(NamedTuple):
@@ -69,7 +66,7 @@ class RegionAttention(nn.Module):
         Returns:
             The coefficients c with which the image descriptor is ``sum_r c_r phi_r``, and the attention behind them.
         """
-        return self.relate(project(regions, self.project.weight), mask)
+        return self.relate(fast_linear(regions, self.project.weight), mask)
 
     def relate(
         self, projected: Float[Tensor, "batch regions outputs"], mask: Bool[Tensor, "batch regions"]
@@ -85,16 +82,3 @@ class RegionAttention(nn.Module):
         importance = logits.masked_fill(~mask, -torch.inf).softmax(dim=1)
         coefficients = torch.matmul(importance[:, None], pairwise).squeeze(1)
         return coefficients, Attention(importance, pairwise)
-
-
-def project(
-    regions: Float[Tensor, "batch regions features"], weight: Float[Tensor, "outputs features"]
-) -> Float[Tensor, "batch regions outputs"]:
-    """Compute ``regions @ weight.T``; where nothing is differentiated, as a convolution whose kernel is as long as its input.
-
-    Both are the same product of few rows with a very long axis. PyTorch hands the one to MKL and the other to oneDNN,
-    which with AVX-512 needs half the time (AMD Zen 5), but longer than MKL without it and in the backward pass.
-    """
-    if not (HAS_AVX512 and is_plain_prediction(regions)):
-        return linear(regions, weight)
-    return conv1d(regions.flatten(0, 1)[:, None], weight[:, None]).view(*regions.shape[:2], len(weight))

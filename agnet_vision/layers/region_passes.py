@@ -21,7 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
-from agnet_vision.layers.region_attention import project
+from agnet_vision.layers.fast_linear import fast_linear
 from agnet_vision.layers.region_pooling import gather_cells, sampled_cells
 
 PART_BYTES = (
@@ -110,7 +110,7 @@ class _ProjectRegions(Function):
         outputs = gates.new_zeros(*gates.shape[:2], len(weight))
         for part in pooling.parts():
             features = pooling.pool(part).mul_(scale[part.images])
-            outputs[part.images] += project(features.flatten(2), _columns(weight, part, gates.shape[2]))
+            outputs[part.images] += fast_linear(features.flatten(2), _columns(weight, part, gates.shape[2]))
         return outputs
 
     @staticmethod

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import linear
+
+from agnet_vision.layers.fast_linear import fast_linear
 
 
 class SelfAttention(nn.Module):
@@ -33,7 +34,7 @@ class SelfAttention(nn.Module):
         # Channels last, once: all that follows reads and writes whole positions.
         positions = feature_map.flatten(2).transpose(1, 2).contiguous()  # (batch, positions, channels)
         keys, queries, values = (
-            linear(positions, conv.weight.flatten(1), conv.bias) for conv in (self.f, self.g, self.h)
+            fast_linear(positions, conv.weight.flatten(1), conv.bias) for conv in (self.f, self.g, self.h)
         )
         weights = torch.bmm(queries, keys.transpose(1, 2)).softmax(dim=-1)  # (batch, positions, positions)
         gathered = torch.bmm(weights.to(values.dtype), values)  # autocast's softmax is float32

@@ -35,3 +35,12 @@ def test_value_loop() -> None:
     layer.delta.data.fill_(0.7)
     feature_map = torch.randn(2, 16, 3, 4)
     torch.testing.assert_close(layer(feature_map), reference.self_attention(feature_map, layer))
+
+
+def test_value_without_gradients() -> None:
+    torch.manual_seed(0)
+    layer, feature_map = SelfAttention(16), torch.randn(2, 16, 3, 4)
+    layer.delta.data.fill_(0.7)
+    with torch.no_grad():
+        output = layer(feature_map)
+    torch.testing.assert_close(output, layer(feature_map), atol=1e-5, rtol=1e-5)
