@@ -24,9 +24,8 @@ from torch.nn.functional import embedding_bag
 from agnet_vision.layers.fast_linear import fast_linear
 from agnet_vision.layers.region_pooling import gather_cells, sampled_cells
 
-PART_BYTES = (
-    10 * 2**20
-)  # of phi made at a time (ours): large enough for the matrix products, small enough for the cache
+# Of phi made at a time (ours): large enough for the matrix products, small enough for the cache.
+PART_BYTES = 10 * 2**20
 
 
 def project_regions(
