@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -27,6 +29,7 @@ GROUP_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # a second cue, and it
 DARK_COLOURS = ("#009E73", "#0072B2", "#D55E00")  # they take white letters
 SHOWN_REGIONS = 6  # labelled boxes; more would cover the photograph
 SHOWN_BARS = 10
+SATURATION = 2  # times the uniform importance 1/R, or its half, where the colours of the attention end
 MAX_PHOTO_SIDE = 640  # pixels kept of a photograph inside a figure
 
 
@@ -50,8 +53,9 @@ def explanation_figure(told: Explanation, *, theme: Literal["light", "dark"] = "
     """Draw all panels, with the class and its probability above."""
     colours = THEMES[theme]
     photograph = 4.4 * min(max(told.image.shape[0] / told.image.shape[1], 0.5), 1.4)  # inches high, in a column of 4.4
-    rows = (photograph + 0.4, max(photograph, 4.0) + 0.5)
+    rows = (photograph + 0.8, max(photograph, 4.0) + 0.5)
     figure = Figure(figsize=(13.6, sum(rows) + 0.6), layout="constrained", facecolor=colours.paper)
+    figure.set_layout_engine("constrained", h_pad=0.12, w_pad=0.12)
     for axes, panel in zip(figure.subplots(2, 3, height_ratios=rows).flat, PANELS, strict=True):
         _draw(told, axes, panel, colours)
         if panel in PHOTOGRAPHS:
@@ -64,7 +68,7 @@ def explanation_figure(told: Explanation, *, theme: Literal["light", "dark"] = "
 
 def panel_figure(told: Explanation, panel: Panel, *, theme: Literal["light", "dark"] = "light") -> Figure:
     """Draw one panel, large enough to be read on a phone."""
-    height = 0.4 + 4.4 * min(told.image.shape[0] / told.image.shape[1], 1.4) if panel in PHOTOGRAPHS else 4.0
+    height = 0.8 + 4.4 * min(told.image.shape[0] / told.image.shape[1], 1.4) if panel in PHOTOGRAPHS else 4.0
     figure = Figure(figsize=(4.4, height), layout="constrained", facecolor=THEMES[theme].paper)
     _draw(told, figure.subplots(), panel, THEMES[theme])
     return figure
@@ -106,7 +110,8 @@ def _photograph(told: Explanation, axes: Axes, *, grey: bool = False) -> None:
     axes.imshow(image, extent=(0, width, height, 0), interpolation="bilinear")
     x0, y0, x1, y1 = told.frame
     for left, top, right, bottom in ((0, 0, x0, height), (x1, 0, width, height), (x0, 0, x1, y0), (x0, y1, x1, height)):
-        if right > left and bottom > top:
+        # A rounded resize leaves a sliver, which is no crop.
+        if right - left > 0.005 * width and bottom - top > 0.005 * height:
             axes.add_patch(Rectangle((left, top), right - left, bottom - top, color="black", alpha=0.55, linewidth=0))
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
 
@@ -128,7 +133,17 @@ def _keypoints(told: Explanation, axes: Axes, theme: Theme) -> None:
         axes.scatter(points[:, 0], points[:, 1], s=20, c=colour, marker=marker, edgecolors="black", linewidths=0.6)
         _outline(told, axes, slot, colour)
     _label(told, axes, [(slot, GROUP_COLOURS[slot % 8], str(slot + 1)) for slot in slots])
-    axes.set_title(f"{len(told.keypoints.xy)} keypoints in {len(slots)} groups")
+    axes.set_title(f"{len(told.keypoints.xy)} keypoints in {len(slots)} groups{_why_fewer(told, len(slots))}")
+
+
+def _why_fewer(told: Explanation, groups: int) -> str:
+    """Say why a group of the network's has no box here, where that is known."""
+    if groups >= told.num_primary:
+        return ""
+    if len(told.keypoints.xy) <= told.num_primary:
+        return f", too few for {told.num_primary}"
+    outside = int((told.slot < 0).sum())
+    return f" ({outside} points lie outside)" if outside else ""
 
 
 def _regions(told: Explanation, axes: Axes, theme: Theme) -> None:
@@ -158,7 +173,7 @@ def _outline(told: Explanation, axes: Axes, region: int, colour: str, *, dashed:
 
 
 def _label(told: Explanation, axes: Axes, labels: list[tuple[int, str, str]]) -> None:
-    """Write each label into a corner of its box where no other label stands yet; without room it is left out."""
+    """Write each label into a corner of its box where no other label stands yet, else the nearest free place."""
     height, width = told.image.shape[:2]
     taken: list[tuple[float, float, float, float]] = []
     for region, colour, text in labels:
@@ -167,7 +182,10 @@ def _label(told: Explanation, axes: Axes, labels: list[tuple[int, str, str]]) ->
         middle = ((x0 + x1 - label_width) / 2, (y0 + y1 - label_height) / 2)
         right, bottom = x1 - label_width, y1 - label_height
         spots = ((x0, y0), (right, bottom), (right, y0), (x0, bottom), (x0, middle[1]), (middle[0], y0), middle)
-        for x, y in spots:
+        columns, rows = np.linspace(0, width - label_width, 25), np.linspace(0, height - label_height, 25)
+        places = [(float(x), float(y)) for x in columns for y in rows]
+        places.sort(key=lambda place: (place[0] - middle[0]) ** 2 + (place[1] - middle[1]) ** 2)
+        for x, y in (*spots, *places):
             left, top = np.clip(x, 0, width - label_width), np.clip(y, 0, height - label_height)
             if all(left + label_width <= a or left >= c or top + label_height <= b or top >= d for a, b, c, d in taken):
                 taken.append((left, top, left + label_width, top + label_height))
@@ -189,33 +207,41 @@ def _label(told: Explanation, axes: Axes, labels: list[tuple[int, str, str]]) ->
 
 def _attention(told: Explanation, axes: Axes, theme: Theme) -> None:
     _photograph(told, axes, grey=True)
-    _overlay(told, axes, told.heat("attention"), _two_sided(theme), signed=False)
-    axes.set_title("Attention" if told.variant == "full" else f"Regions of {told.variant}, all alike")
+    bar = _overlay(told, axes, np.log(_times_uniform(told)) / np.log(SATURATION), theme)
+    bar.set_ticks([-1, 0, 1], labels=[f"1/{SATURATION} or less", "uniform", f"{SATURATION} times or more"])
+    axes.set_title("Importance over uniform 1/R" if told.variant == "full" else f"{told.variant}: regions all alike")
 
 
 def _heat(told: Explanation, axes: Axes, theme: Theme) -> None:
     _photograph(told, axes, grey=True)
-    _overlay(told, axes, told.heat("evidence"), _two_sided(theme), signed=True)
+    heat = told.heat("evidence")
+    top = float(np.quantile(np.abs(heat), 0.99)) or 1.0  # the strongest hundredth saturates
+    bar = _overlay(told, axes, heat / top, theme)
+    most = top * heat.size / 100
+    bar.set_ticks([-1, 0, 1], labels=[f"{-most:.2g}", "0, logit a hundredth of the frame", f"{most:+.2g}"])
     axes.set_title(f"{_short(told)}: for (warm), against (cold)")
 
 
-def _overlay(
-    told: Explanation,
-    axes: Axes,
-    heat: Float[np.ndarray, "size size"],
-    colours: LinearSegmentedColormap,
-    *,
-    signed: bool,
-) -> None:
-    """Lay a heat map over the frame; its strongest hundredth saturates."""
-    low = 0.0 if signed else float(heat.min())
-    top = float(np.quantile(np.abs(heat - low), 0.99)) or 1.0
+def _times_uniform(told: Explanation) -> Float[np.ndarray, "size size"]:
+    """Average the regions' importance over each place, as a multiple of the uniform 1/R; uniform importance gives ones."""
+    uniform = replace(told, importance=(told.mask / told.mask.sum()).astype(np.float32))
+    ratio = told.heat("attention") / np.maximum(uniform.heat("attention"), 1e-12)
+    return np.clip(ratio, 1 / SATURATION, SATURATION)
+
+
+def _overlay(told: Explanation, axes: Axes, heat: Float[np.ndarray, "size size"], theme: Theme) -> Colorbar:
+    """Lay a map from -1 to 1 over the frame, with its scale below the photograph."""
     x0, y0, x1, y1 = told.frame
-    axes.imshow(
-        (heat - low) / top, cmap=colours, vmin=-1, vmax=1, extent=(x0, x1, y1, y0), interpolation="bilinear", zorder=2
+    shown = axes.imshow(
+        heat, cmap=_two_sided(theme), vmin=-1, vmax=1, extent=(x0, x1, y1, y0), interpolation="bilinear", zorder=2
     )
     height, width = told.image.shape[:2]
     axes.set(xlim=(0, width), ylim=(height, 0))
+    place = axes.inset_axes((0.12, -0.07, 0.76, 0.03))
+    place.set_facecolor("#999999")
+    bar = axes.figure.colorbar(shown, cax=place, orientation="horizontal")
+    place.tick_params(colors=theme.ink, labelsize=8.5)
+    return bar
 
 
 def _two_sided(theme: Theme) -> LinearSegmentedColormap:
@@ -235,14 +261,20 @@ def _evidence(told: Explanation, axes: Axes, theme: Theme) -> None:
         rows.append((f"other {len(rest)}", float(evidence[rest].sum())))
     rows.append(("bias", float(told.bias[told.target])))
     names, values = zip(*rows, strict=True)
+    digits = _digits(max(map(abs, values)))
     bars = axes.barh(names, values, color=[theme.supports if v >= 0 else theme.opposes for v in values])
-    axes.bar_label(bars, fmt="%+.2f", padding=3, color=theme.ink, fontsize=9.5)
+    axes.bar_label(bars, fmt=f"%+.{digits}f", padding=3, color=theme.ink, fontsize=9.5)
     axes.invert_yaxis()
     axes.margins(x=0.2)
     axes.axvline(0, color=theme.ink, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(f"{_short(told)}: exact parts of logit {told.logits[told.target]:.2f}")
+    axes.set_title(f"{_short(told)}: exact parts of logit {told.logits[told.target]:.{digits}f}")
     axes.set_ylabel("region", color=theme.ink)
+
+
+def _digits(largest: float) -> int:
+    """Count the decimals that show two significant digits of the largest part."""
+    return int(np.clip(1 - np.floor(np.log10(largest)), 2, 8)) if largest > 0 else 2
 
 
 def _pairwise(told: Explanation, axes: Axes, theme: Theme) -> None:

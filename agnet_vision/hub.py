@@ -114,7 +114,8 @@ normalised with mean {model.data_config["mean"]} and std {model.data_config["std
 from agnet_vision import load_model
 
 model = load_model("path/or/owner/name")
-logits = model(images)  # (B, 3, H, W), normalised as above
+regions = model.proposer(photographs)  # 8-bit RGB arrays of the frame
+logits = model(images, regions)  # (B, 3, H, W), the same frames normalised as above; without regions: right, but slower
 ```
 
 Method: Bera, Wharton, Liu, Bessis, Behera, *Attend and Guide (AG-Net)*, IEEE TIP 30, 2021.

@@ -109,6 +109,26 @@ def _image_or_error(future: Future) -> UInt8[np.ndarray, "height width 3"] | Ima
         return error
 
 
+def choose_device(name: str) -> torch.device:
+    """Name a device as torch does; ``auto`` takes the GPU where there is one.
+
+    Raises:
+        ConfigError: torch knows no such name, or the machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    # A torch without CUDA raises AssertionError; the other two are an unknown name and a missing device.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"device must be auto, cpu, or a device of this machine by torch's name (cuda, cuda:1, mps), got {name!r}; "
+            "choose device=cpu"
+        ) from error
+    return device
+
+
 def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
     """List the files that are meant: a file, a folder (searched to the bottom), a glob, ``-`` (a list on stdin), or several.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from agnet_vision.decomposition import decompose
 from agnet_vision.explain import explain
+from agnet_vision.figures import _digits, _times_uniform
 from agnet_vision.head import AGNetHead
 from agnet_vision.model import AGNet
 from agnet_vision.regions import RegionProposer
@@ -130,3 +133,13 @@ def test_smoke_controls_and_a_blank_photograph(model: AGNet, source: str) -> Non
 def test_value_region_names(model: AGNet) -> None:
     told = explain(model, photograph())
     assert [told.region_name(r) for r in (0, 3, 4, 9, 10)] == ["1", "4", "1+2", "3+4", "whole"]
+
+
+def test_value_uniform_importance_is_painted_evenly(model: AGNet) -> None:
+    told = explain(model, photograph())
+    uniform = replace(told, importance=(told.mask / told.mask.sum()).astype(np.float32))
+    np.testing.assert_allclose(_times_uniform(uniform), 1, atol=1e-4)
+
+
+def test_value_parts_of_a_weak_logit_are_readable() -> None:
+    assert [_digits(value) for value in (3.0, 0.2, 0.003, 0.0)] == [2, 2, 4, 2]

@@ -19,7 +19,7 @@ from agnet_vision.data.image import read_image
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.explain import explain
 from agnet_vision.model import AGNet
-from agnet_vision.predict import Predictor, find_images, write_rows
+from agnet_vision.predict import Predictor, choose_device, find_images, write_rows
 
 TOOL = Path(__file__).parents[1] / "tools" / "predict.py"
 
@@ -101,3 +101,9 @@ def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:
     assert "1 of 2 images could not be read" in done.stderr
     assert len(out.read_text().splitlines()) == 3
     assert [p.name for p in sorted((tmp_path / "figures").iterdir())] == ["3_png.png"]
+
+
+@pytest.mark.parametrize("name", ["gpu", "foo", "cuda:99"])
+def test_raises_on_a_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(ConfigError, match="device=cpu"):
+        choose_device(name)

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 def main(config: DictConfig) -> None:
     """Load the networks and serve the page until Ctrl-C; heavy imports wait until the options are known to be right."""
     with friendly_errors(), TemporaryDirectory(prefix="agnet_demo_") as folder:
-        import torch
-
         from agnet_vision.demo_page import build_page, launch
+        from agnet_vision.predict import choose_device
 
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+        device = choose_device(config.device)
         models = {name: model.to(device) for name, model in load_models(config.checkpoint).items()}
         # Beetles are what the demo model knows; other networks have other photographs.
         examples = paint_examples(Path(folder)) if config.checkpoint is None else []

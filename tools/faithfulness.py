@@ -25,7 +25,6 @@ def main(config: DictConfig) -> None:
 def run(config: DictConfig) -> None:
     """Draw photographs, measure, report; heavy imports come late."""
     import numpy as np
-    import torch
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
@@ -33,9 +32,9 @@ def run(config: DictConfig) -> None:
     from agnet_vision.checkpoint import open_model
     from agnet_vision.data.image import read_image
     from agnet_vision.faithfulness import measure, summarize
-    from agnet_vision.predict import find_images
+    from agnet_vision.predict import choose_device, find_images
 
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+    device = choose_device(config.device)
     model = open_model(config.checkpoint).to(device)
     found = find_images(list(config.images) if isinstance(config.images, ListConfig) else str(config.images))
     chosen = np.sort(np.random.default_rng(config.seed).permutation(len(found))[: config.count])

@@ -36,7 +36,7 @@ def predict(config: DictConfig) -> None:
     from rich.progress import track
 
     from agnet_vision.checkpoint import open_model
-    from agnet_vision.predict import Predictor, find_images, write_rows
+    from agnet_vision.predict import Predictor, choose_device, find_images, write_rows
 
     images = list(config.images) if isinstance(config.images, ListConfig) else str(config.images)
     paths = find_images(images)
@@ -75,13 +75,6 @@ def row_format(config: DictConfig) -> Format:
     return form
 
 
-def choose_device(name: str) -> str:
-    """Take the GPU where there is one."""
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
 def error_console() -> Console:
     """Make a console on stderr, so that rows on stdout can be piped."""
     from rich.console import Console
@@ -102,9 +95,9 @@ def draw(config: DictConfig, model: AGNet, path: Path) -> None:
 def print_table(rows: list[tuple[Path, list[tuple[str, float]], str | None]]) -> None:
     """Print paths and their best classes."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("image", "class", "probability", "then")
+    table = Table(Column("image", overflow="fold"), "class", "probability", "then")
     for path, best, error in rows:
         if error is not None:
             table.add_row(str(path), "[red]cannot be read[/red]", "", error)

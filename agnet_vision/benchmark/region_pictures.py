@@ -65,7 +65,9 @@ def draw_stages(axes: np.ndarray, image: Picture) -> None:
     axes[2].scatter(*points.xy.T, s=3, c=colours)
     for slot in np.flatnonzero(mask[:8]):
         _draw_box(axes[2], pixels[slot], COLOURS[slot], "-")
-        axes[2].text(*pixels[slot, :2], str(slot), color="white", backgroundcolor=COLOURS[slot], fontsize=8, va="top")
+        axes[2].text(
+            *pixels[slot, :2], str(slot + 1), color="white", backgroundcolor=COLOURS[slot], fontsize=8, va="top"
+        )
     pairs = np.flatnonzero(mask[8:-1]) + 8
     _show(axes[3], image, f"{SHOWN_PAIRS} of {len(pairs)} secondary regions, and the whole image")
     for index, slot in enumerate(pairs[:: max(1, len(pairs) // SHOWN_PAIRS)][:SHOWN_PAIRS]):
