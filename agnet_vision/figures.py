@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
-import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from agnet_vision.explain import Explanation
+from agnet_vision.overlays import THEMES, Theme, clip, draw_attention, draw_heat, draw_photograph, title_of
 
 Panel = Literal["keypoints", "regions", "attention", "heat", "evidence", "pairwise"]
 PANELS: tuple[Panel, ...] = get_args(Panel)
@@ -29,24 +25,6 @@ GROUP_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # a second cue, and it
 DARK_COLOURS = ("#009E73", "#0072B2", "#D55E00")  # they take white letters
 SHOWN_REGIONS = 6  # labelled boxes; more would cover the photograph
 SHOWN_BARS = 10
-SATURATION = 2  # times the uniform importance 1/R, or its half, where the colours of the attention end
-MAX_PHOTO_SIDE = 640  # pixels kept of a photograph inside a figure
-
-
-class Theme(NamedTuple):
-    """Colours of a figure; ``supports`` and ``opposes`` differ for every kind of colour vision."""
-
-    ink: str
-    paper: str
-    faint: str
-    supports: str
-    opposes: str
-
-
-THEMES = {
-    "light": Theme(ink="#1b1b1b", paper="#ffffff", faint="#8a8a8a", supports="#D55E00", opposes="#0072B2"),
-    "dark": Theme(ink="#ececec", paper="#16181c", faint="#9a9a9a", supports="#E69F00", opposes="#56B4E9"),
-}
 
 
 def explanation_figure(told: Explanation, *, theme: Literal["light", "dark"] = "light") -> Figure:
@@ -61,7 +39,7 @@ def explanation_figure(told: Explanation, *, theme: Literal["light", "dark"] = "
         if panel in PHOTOGRAPHS:
             axes.set_anchor("N")
     best = np.argsort(-told.probabilities)[:3]
-    ranking = "    ".join(f"{_clip(told.classes[k].replace('_', ' '), 28)} {told.probabilities[k]:.1%}" for k in best)
+    ranking = "    ".join(f"{clip(told.classes[k].replace('_', ' '), 28)} {told.probabilities[k]:.1%}" for k in best)
     figure.suptitle(ranking, color=colours.ink, fontsize=15, fontweight="bold")
     return figure
 
@@ -88,8 +66,8 @@ def _draw(told: Explanation, axes: Axes, panel: Panel, theme: Theme) -> None:
     draw: dict[Panel, Callable[[Explanation, Axes, Theme], None]] = {
         "keypoints": _keypoints,
         "regions": _regions,
-        "attention": _attention,
-        "heat": _heat,
+        "attention": draw_attention,
+        "heat": draw_heat,
         "evidence": _evidence,
         "pairwise": _pairwise,
     }
@@ -101,31 +79,8 @@ def _draw(told: Explanation, axes: Axes, panel: Panel, theme: Theme) -> None:
         spine.set_color(theme.faint)
 
 
-def _photograph(told: Explanation, axes: Axes, *, grey: bool = False) -> None:
-    """Show the photograph in its own pixels, what the network does not see darkened."""
-    image = _shrink(told.image)
-    if grey:
-        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 110, 3, axis=2).clip(0, 255)
-    height, width = told.image.shape[:2]
-    axes.imshow(image, extent=(0, width, height, 0), interpolation="bilinear")
-    x0, y0, x1, y1 = told.frame
-    for left, top, right, bottom in ((0, 0, x0, height), (x1, 0, width, height), (x0, 0, x1, y0), (x0, y1, x1, height)):
-        # A rounded resize leaves a sliver, which is no crop.
-        if right - left > 0.005 * width and bottom - top > 0.005 * height:
-            axes.add_patch(Rectangle((left, top), right - left, bottom - top, color="black", alpha=0.55, linewidth=0))
-    axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
-
-
-def _shrink(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "shown_height shown_width 3"]:
-    scale = MAX_PHOTO_SIDE / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
 def _keypoints(told: Explanation, axes: Axes, theme: Theme) -> None:
-    _photograph(told, axes)
+    draw_photograph(told, axes)
     slots = np.flatnonzero(told.mask[: told.num_primary]).tolist()
     for slot in slots:
         points = told.keypoints.xy[told.slot == slot]
@@ -147,7 +102,7 @@ def _why_fewer(told: Explanation, groups: int) -> str:
 
 
 def _regions(told: Explanation, axes: Axes, theme: Theme) -> None:
-    _photograph(told, axes)
+    draw_photograph(told, axes)
     order = np.argsort(-told.importance, kind="stable")
     order = order[told.mask[order] & (order < len(told.mask) - 1)]  # the whole image needs no box
     for region in order[SHOWN_REGIONS:]:
@@ -205,51 +160,6 @@ def _label(told: Explanation, axes: Axes, labels: list[tuple[int, str, str]]) ->
                 break
 
 
-def _attention(told: Explanation, axes: Axes, theme: Theme) -> None:
-    _photograph(told, axes, grey=True)
-    bar = _overlay(told, axes, np.log(_times_uniform(told)) / np.log(SATURATION), theme)
-    bar.set_ticks([-1, 0, 1], labels=[f"1/{SATURATION} or less", "uniform", f"{SATURATION} times or more"])
-    axes.set_title("Importance over uniform 1/R" if told.variant == "full" else f"{told.variant}: regions all alike")
-
-
-def _heat(told: Explanation, axes: Axes, theme: Theme) -> None:
-    _photograph(told, axes, grey=True)
-    heat = told.heat("evidence")
-    top = float(np.quantile(np.abs(heat), 0.99)) or 1.0  # the strongest hundredth saturates
-    bar = _overlay(told, axes, heat / top, theme)
-    most = top * heat.size / 100
-    bar.set_ticks([-1, 0, 1], labels=[f"{-most:.2g}", "0, logit a hundredth of the frame", f"{most:+.2g}"])
-    axes.set_title(f"{_short(told)}: for (warm), against (cold)")
-
-
-def _times_uniform(told: Explanation) -> Float[np.ndarray, "size size"]:
-    """Average the regions' importance over each place, as a multiple of the uniform 1/R; uniform importance gives ones."""
-    uniform = replace(told, importance=(told.mask / told.mask.sum()).astype(np.float32))
-    ratio = told.heat("attention") / np.maximum(uniform.heat("attention"), 1e-12)
-    return np.clip(ratio, 1 / SATURATION, SATURATION)
-
-
-def _overlay(told: Explanation, axes: Axes, heat: Float[np.ndarray, "size size"], theme: Theme) -> Colorbar:
-    """Lay a map from -1 to 1 over the frame, with its scale below the photograph."""
-    x0, y0, x1, y1 = told.frame
-    shown = axes.imshow(
-        heat, cmap=_two_sided(theme), vmin=-1, vmax=1, extent=(x0, x1, y1, y0), interpolation="bilinear", zorder=2
-    )
-    height, width = told.image.shape[:2]
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    place = axes.inset_axes((0.12, -0.07, 0.76, 0.03))
-    place.set_facecolor("#999999")
-    bar = axes.figure.colorbar(shown, cax=place, orientation="horizontal")
-    place.tick_params(colors=theme.ink, labelsize=8.5)
-    return bar
-
-
-def _two_sided(theme: Theme) -> LinearSegmentedColormap:
-    """Cold, transparent, warm."""
-    cold, warm = theme.opposes, theme.supports
-    return LinearSegmentedColormap.from_list("evidence", [f"{cold}e6", f"{cold}00", f"{warm}00", f"{warm}e6"])
-
-
 def _evidence(told: Explanation, axes: Axes, theme: Theme) -> None:
     """Bars that add up to the logit: the strongest regions, all others together, the bias."""
     evidence = told.evidence[:, told.target]
@@ -268,7 +178,7 @@ def _evidence(told: Explanation, axes: Axes, theme: Theme) -> None:
     axes.margins(x=0.2)
     axes.axvline(0, color=theme.ink, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(f"{_short(told)}: exact parts of logit {told.logits[told.target]:.{digits}f}")
+    axes.set_title(f"{title_of(told)}: exact parts of logit {told.logits[told.target]:.{digits}f}")
     axes.set_ylabel("region", color=theme.ink)
 
 
@@ -299,11 +209,3 @@ def _pairwise(told: Explanation, axes: Axes, theme: Theme) -> None:
     axes.yaxis.label.set_color(theme.ink)
     bar = axes.figure.colorbar(image, ax=axes, fraction=0.046)
     bar.ax.tick_params(colors=theme.ink, labelsize=9)
-
-
-def _short(told: Explanation) -> str:
-    return _clip(told.classes[told.target].replace("_", " "), 20)
-
-
-def _clip(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -10,9 +10,10 @@ import torch
 
 from agnet_vision.decomposition import decompose
 from agnet_vision.explain import explain
-from agnet_vision.figures import _digits, _times_uniform
+from agnet_vision.figures import _digits
 from agnet_vision.head import AGNetHead
 from agnet_vision.model import AGNet
+from agnet_vision.overlays import times_uniform
 from agnet_vision.regions import RegionProposer
 from agnet_vision.view import OUTSIDE, take_view
 from tests.conftest import random_regions
@@ -138,7 +139,7 @@ def test_value_region_names(model: AGNet) -> None:
 def test_value_uniform_importance_is_painted_evenly(model: AGNet) -> None:
     told = explain(model, photograph())
     uniform = replace(told, importance=(told.mask / told.mask.sum()).astype(np.float32))
-    np.testing.assert_allclose(_times_uniform(uniform), 1, atol=1e-4)
+    np.testing.assert_allclose(times_uniform(uniform), 1, atol=1e-4)
 
 
 def test_value_parts_of_a_weak_logit_are_readable() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ def export(config: DictConfig) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     match config.format:
         case "pretrained":
-            return save_pretrained(model, path)
+            return save_pretrained(model, path, metrics=measured(config.checkpoint))
         case "program":
             torch.export.save(export_program(model, grid=config.grid), path)
             return path
@@ -62,6 +63,16 @@ def export(config: DictConfig) -> Path:
                 return quantize_onnx(source, path, calibration_batches(model, config.images, config.calibration))
             finally:
                 source.unlink()
+
+
+def measured(checkpoint: str) -> dict[str, float]:
+    """Read the scores on the test split, if the checkpoint lies in a run folder that has them."""
+    source = Path(checkpoint)
+    file = (source if source.is_dir() else source.parent) / "metrics.json"
+    if not file.is_file():
+        return {}
+    scores = json.loads(file.read_text(encoding="utf-8"))
+    return {f"{scores['split']} {name}": scores[name] for name in ("acc", "mean_per_class_acc", "mAP")}
 
 
 def default_output(config: DictConfig) -> Path:

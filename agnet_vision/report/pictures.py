@@ -12,8 +12,9 @@ from jaxtyping import Int, UInt8
 
 from agnet_vision.data.image import read_image
 from agnet_vision.explain import Explanation, explain
-from agnet_vision.figures import GROUP_COLOURS, THEMES
+from agnet_vision.figures import GROUP_COLOURS
 from agnet_vision.model import AGNet
+from agnet_vision.overlays import THEMES
 from agnet_vision.report.run_folder import Run
 from agnet_vision.structures import Keypoints
 

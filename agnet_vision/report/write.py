@@ -96,12 +96,14 @@ def _headline(run: Run, other: Run | None) -> list[Row]:
     """Put intervals around the metrics; both runs are resampled with the same draws, so that differences are paired."""
     counts = resample_counts(len(run.label))
     own = metric_samples(run.label, run.probability, counts)
+    # Of five classes the right one is always among the first five.
+    names = [name for name in METRICS if name != "top5" or run.probability.shape[1] > 5]
     if other is None:
-        return [Row(TITLES[name], interval(own[name]), None, None) for name in METRICS]
+        return [Row(TITLES[name], interval(own[name]), None, None) for name in names]
     theirs = metric_samples(other.label, other.probability, counts)
     return [
         Row(TITLES[name], interval(own[name]), interval(theirs[name]), interval(own[name] - theirs[name]))
-        for name in METRICS
+        for name in names
     ]
 
 

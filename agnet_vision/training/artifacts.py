@@ -86,6 +86,7 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
             if points:
                 axes.plot(*zip(*points, strict=True), marker=".", label=key.removesuffix("_epoch"))
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend()

@@ -142,9 +142,12 @@ def print_scores(scores: dict[str, Any], run_dir: Path, worst: int = 10) -> None
     """Print the scores, and the classes with the lowest AP."""
     console = Console()
     table = Table(title=f"{scores['dataset']}, {scores['split']} split, {scores['num_images']} images")
-    for name in ("accuracy", "mean per class", "mAP", "top-5"):
+    names = {"accuracy": "acc", "mean per class": "mean_per_class_acc", "mAP": "mAP", "top-5": "top5"}
+    if len(scores["per_class"]) < 6:  # the right one is always among the first five
+        del names["top-5"]
+    for name in names:
         table.add_column(name, justify="right")
-    table.add_row(*(f"{scores[name]:.4f}" for name in ("acc", "mean_per_class_acc", "mAP", "top5")))
+    table.add_row(*(f"{scores[name]:.4f}" for name in names.values()))
     console.print(table)
     rows = [(name, row) for name, row in scores["per_class"].items() if row["ap"] is not None]
     rows = sorted(rows, key=lambda pair: pair[1]["ap"])[:worst]
