@@ -73,8 +73,7 @@ def draw_heat(told: Explanation, axes: Axes, theme: Theme) -> None:
     top = float(np.quantile(np.abs(heat), 0.99)) or 1.0  # the strongest hundredth saturates
     bar = _overlay(told, axes, heat / top, theme)
     most = top * heat.size / 100
-    bar.set_ticks([-1, 0, 1], labels=[f"{-most:.2g}", "0", f"{most:+.2g}"])
-    bar.set_label("logit a hundredth of the frame", color=theme.ink, fontsize=8.5)
+    bar.set_ticks([-1, 0, 1], labels=[f"{-most:.2g}", "0, per 1 % of the frame", f"{most:+.2g}"])
     axes.set_title(f"{title_of(told)}: for (warm), against (cold)")
 
 

@@ -39,7 +39,7 @@ def main(run_dir: str) -> None:
         for name, width, scheme in (("light", 1280, "light"), ("dark", 1280, "dark"), ("phone", 390, "dark")):
             shoot_page(address, picture, IMAGES / f"demo_page_{name}.png", width, scheme)
         page.close()
-    report = write_report(run_dir)
+    report = write_report(run_dir).resolve()
     for scheme in ("light", "dark"):
         with open_browser(width=1000, height=1500, scheme=scheme) as (page, _):
             page.goto(report.as_uri())
