@@ -147,5 +147,7 @@ def curves_figure(curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]
         axes.set(title=kind.capitalize(), xlabel=f"share of the picture {verb}", xlim=(0, 1))
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("mean probability of the class")
-    figure.axes[0].legend(frameon=False)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(curves), frameon=False
+    )
     return figure

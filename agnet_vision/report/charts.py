@@ -29,7 +29,7 @@ MAX_LABELLED = 40  # classes whose names fit beside the matrix
 
 def learning_curves(run: Run, baseline: Run | None) -> str:
     """Draw loss, and accuracy and mAP of the validation split, over the epochs."""
-    figure, axes = _figure(8.4, 3.2, 2)
+    figure, axes = _figure(8.4, 3.6, 2)
     for other, style in ((run, "-"), (baseline, "--")):
         for place, keys in zip(axes, (("train/loss_epoch", "val/loss"), ("val/acc", "val/mAP")), strict=True):
             for key, colour in zip(keys, (FIRST, SECOND), strict=True):
@@ -43,7 +43,10 @@ def learning_curves(run: Run, baseline: Run | None) -> str:
     for place, title in zip(axes, ("Loss", "Validation"), strict=True):
         place.set(title=title, xlabel="epoch")
         place.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(place)
+        if place.lines:  # below the curves, never over them
+            place.legend(
+                fontsize=9, frameon=False, labelcolor=INK, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2
+            )
     return _svg(figure, "Learning curves")
 
 
