@@ -102,7 +102,19 @@ class _Pooling:
         return map_gradient.unflatten(0, (self.batch, self.height, self.width)).permute(0, 3, 1, 2)
 
 
-class _ProjectRegions(Function):
+class _Passes(Function):
+    """What both functions keep for the backward pass: their inputs, and no features."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep the four tensors and the grid."""
+        ctx.save_for_backward(*inputs[:4])
+        ctx.pool_size = inputs[4]
+
+
+class _ProjectRegions(_Passes):
+    """``phi @ weight.T``."""
+
     @staticmethod
     def forward(feature_map: Tensor, boxes: Tensor, gates: Tensor, weight: Tensor, pool_size: int) -> Tensor:
         pooling, scale = _Pooling(feature_map, boxes, pool_size), _scale(gates)
@@ -111,11 +123,6 @@ class _ProjectRegions(Function):
             features = pooling.pool(part).mul_(scale[part.images])
             outputs[part.images] += fast_linear(features.flatten(2), _columns(weight, part, gates.shape[2]))
         return outputs
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:4])
-        ctx.pool_size = inputs[4]
 
     @staticmethod
     @once_differentiable
@@ -136,7 +143,9 @@ class _ProjectRegions(Function):
         return pooling.as_map(map_gradient), None, gates_gradient, weight_gradient, None
 
 
-class _SumRegions(Function):
+class _SumRegions(_Passes):
+    """``sum_r coefficients_r * phi_r``."""
+
     @staticmethod
     def forward(feature_map: Tensor, boxes: Tensor, gates: Tensor, coefficients: Tensor, pool_size: int) -> Tensor:
         pooling, scale = _Pooling(feature_map, boxes, pool_size), _scale(gates)
@@ -146,11 +155,6 @@ class _SumRegions(Function):
             summed = torch.bmm(coefficients[images, None], features.flatten(2))
             descriptor[images, bins] = summed.view_as(descriptor[images, bins])
         return descriptor
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:4])
-        ctx.pool_size = inputs[4]
 
     @staticmethod
     @once_differentiable
