@@ -60,6 +60,8 @@ class AGNet(nn.Module):
         super().__init__()
         if classes is not None and len(classes) != num_classes:
             raise ValueError(f"classes must name all {num_classes} classes, got {len(classes)} names")
+        if nameless := [name for name in classes or () if not isinstance(name, str)]:
+            raise ValueError(f"classes must be strings, got {nameless[0]!r}")
         if proposer is not None and proposer.num_clusters != num_clusters:
             raise ValueError(f"proposer must have num_clusters={num_clusters}, got {proposer.num_clusters}")
         self.backbone_name, self.taps = backbone, tuple(taps) if taps is not None else None

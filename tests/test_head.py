@@ -89,7 +89,10 @@ def test_only_the_whole_image(feature_map: torch.Tensor) -> None:
 
 
 def test_gradient_reaches_every_parameter(feature_map: torch.Tensor) -> None:
-    """Two steps, because delta starts at zero. The importance bias is outside: a softmax is blind to a constant."""
+    """Two steps, because delta starts at zero.
+
+    Two parameters the paper counts can learn nothing, by algebra: each adds one number to all the scores of a softmax.
+    """
     torch.manual_seed(0)
     head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, pool_size=3)
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
@@ -100,8 +103,9 @@ def test_gradient_reaches_every_parameter(feature_map: torch.Tensor) -> None:
         )
         loss.backward()
         optimizer.step()
-    silent = [name for name, p in head.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-12]
-    assert set(silent) <= {"region_attention.importance_bias"}
+    steepest = {name: float(p.grad.abs().max()) if p.grad is not None else 0.0 for name, p in head.named_parameters()}
+    silent = {name for name, gradient in steepest.items() if gradient < 1e-5 * max(steepest.values())}
+    assert silent == {"region_attention.importance_bias", "self_attention.f.bias"}
 
 
 @pytest.mark.parametrize(

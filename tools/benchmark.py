@@ -8,12 +8,22 @@ import sys
 
 from agnet_vision.errors import friendly_errors
 
-PARTS = ("regions", "extraction", "loader", "decode", "model", "onnx")
+PARTS = {
+    "regions": "finding regions, beside bare SIFT detection and scikit-learn's mixture",
+    "extraction": "filling the keypoint cache with one process and with several",
+    "loader": "a training loader with and without stored regions",
+    "decode": "reading photographs of the benchmarks' formats and sizes",
+    "model": "the network's forward pass, training step and memory, beside the backbone alone",
+    "onnx": "an exported network in ONNX Runtime, beside PyTorch",
+}
 
 
 def main() -> None:
     """Hand over to ``agnet_vision.benchmark.<part>``; only that part is imported."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    lines = "\n".join(f"  {part:12}{what}" for part, what in PARTS.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=f"parts:\n{lines}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", choices=PARTS)
     part = parser.parse_args(sys.argv[1:2]).part
     module = importlib.import_module(f"agnet_vision.benchmark.{part}")

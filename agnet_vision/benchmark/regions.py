@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=7, help="timed passes; medians and quartiles are reported")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of photographs and of the mixtures")
     parser.add_argument("--output", type=Path, default=None, help="write the raw numbers to this JSON file")
-    parser.add_argument("--pictures", type=Path, default=None, help="only draw the pictures of docs/regions.md here")
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        default=None,
+        help="draw the pictures of docs/regions.md into this folder, and measure nothing",
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

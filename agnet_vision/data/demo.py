@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from agnet_vision.data.demo_marks import MARKS
 from agnet_vision.data.demo_scene import paint_scene
@@ -23,8 +24,6 @@ from agnet_vision.errors import DatasetError
 _VERSION = 1
 _MARKER = "demo.json"
 _SPLITS = ("train", "val", "test")
-
-_logger = logging.getLogger(__name__)
 
 
 def generate_demo(
@@ -61,12 +60,12 @@ def generate_demo(
     settings = {"version": _VERSION, "seed": seed, "image_size": image_size, **counts}
     if _is_present(root, settings):
         return
-    _logger.info("painting the demo set (%d pictures) into %s", sum(counts.values()), root)
+    pictures = [(key, split, number) for key, split in enumerate(_SPLITS) for number in range(counts[split])]
     root.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as scratch:
         unfinished = Path(scratch) / root.name
-        for number, (split, count) in enumerate(counts.items()):
-            _write_split(unfinished / split, (seed, number), count, image_size)
+        for key, split, number in track(pictures, "painting the demo set", console=Console(stderr=True)):
+            _write_picture(unfinished / split, number, np.random.default_rng((seed, key, number)), image_size)
         (unfinished / _MARKER).write_text(json.dumps(settings, indent=2) + "\n")
         try:
             unfinished.rename(root)
@@ -96,14 +95,12 @@ def _is_present(root: Path, settings: dict[str, int]) -> bool:
     return True
 
 
-def _write_split(folder: Path, key: tuple[int, int], count: int, image_size: int) -> None:
-    """Paint one split; picture ``number`` shows class ``number`` modulo the classes."""
-    for mark in MARKS:
-        (folder / mark).mkdir(parents=True)
-    for number in range(count):
-        rng = np.random.default_rng((*key, number))
-        mark = MARKS[number % len(MARKS)]
-        picture = paint_scene(rng, mark, image_size=image_size)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(80, 96))]
-        _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
-        (folder / mark / f"{number:05d}.jpg").write_bytes(data.tobytes())
+def _write_picture(split: Path, number: int, rng: np.random.Generator, image_size: int) -> None:
+    """Paint one picture; ``number`` modulo the classes is what it shows."""
+    mark = MARKS[number % len(MARKS)]
+    picture = paint_scene(rng, mark, image_size=image_size)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(80, 96))]
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
+    folder = split / mark
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{number:05d}.jpg").write_bytes(data.tobytes())

@@ -13,6 +13,7 @@ class SelfAttention(nn.Module):
     """Let every position of the map gather from all others: ``F' = delta * (h t) + F`` with ``t = softmax(f^T g)``.
 
     ``delta`` starts at zero (paper), so the layer begins as the identity and f, g, h learn from the second step on.
+    The bias of f never does: it adds one number to all the scores of a softmax; the paper counts it.
 
     Args:
         channels: C of the map.
