@@ -30,14 +30,13 @@ SHOWN_BARS = 10
 def explanation_figure(told: Explanation, *, theme: Literal["light", "dark"] = "light") -> Figure:
     """Draw all panels, with the class and its probability above."""
     colours = THEMES[theme]
-    photograph = 4.4 * min(max(told.image.shape[0] / told.image.shape[1], 0.5), 1.4)  # inches high, in a column of 4.4
-    rows = (photograph + 0.8, max(photograph, 4.0) + 0.5)
+    photograph = 3.7 * min(max(told.image.shape[0] / told.image.shape[1], 0.5), 1.4)  # inches high, of 3.7 wide
+    rows = (photograph + 0.9, max(photograph, 3.7) + 0.9)
     figure = Figure(figsize=(13.6, sum(rows) + 0.6), layout="constrained", facecolor=colours.paper)
     figure.set_layout_engine("constrained", h_pad=0.12, w_pad=0.12)
     for axes, panel in zip(figure.subplots(2, 3, height_ratios=rows).flat, PANELS, strict=True):
         _draw(told, axes, panel, colours)
-        if panel in PHOTOGRAPHS:
-            axes.set_anchor("N")
+        axes.set_anchor("N")
     best = np.argsort(-told.probabilities)[:3]
     ranking = "    ".join(f"{clip(told.classes[k].replace('_', ' '), 28)} {told.probabilities[k]:.1%}" for k in best)
     figure.suptitle(ranking, color=colours.ink, fontsize=15, fontweight="bold")

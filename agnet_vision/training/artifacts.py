@@ -22,6 +22,8 @@ from agnet_vision.training.metrics import Predictions
 PACKAGES = ("agnet_vision", "torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "albumentations", "numpy",
             "opencv-python-headless", "scikit-learn")  # fmt: skip
 
+MAX_NUMBERED = 24  # classes whose confusion matrix has its counts in the cells; in more cells they would not be legible
+
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
@@ -101,7 +103,12 @@ def plot_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequ
     side = max(4.0, 0.28 * len(classes) + 2)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
-    drawn = axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
+    drawn = axes.imshow(share.numpy(), cmap="cividis", vmin=0, vmax=1)
+    if len(classes) <= MAX_NUMBERED:
+        for true, row in enumerate(confusion):
+            for predicted, count in enumerate(row):
+                ink = "black" if share[true, predicted] > 0.5 else "white"
+                axes.text(predicted, true, str(count), ha="center", va="center", color=ink, fontsize=8)
     axes.set_xticks(range(len(classes)), classes, rotation=90)
     axes.set_yticks(range(len(classes)), classes)
     axes.set_xlabel("predicted")
