@@ -20,9 +20,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from agnet_vision.boxes import grid_boxes
 from agnet_vision.errors import ConfigError
 from agnet_vision.model import AGNet
-from agnet_vision.regions import grid_boxes
 from agnet_vision.structures import Regions
 
 OPSET = 20  # ours: what today's exporter writes natively, and onnxruntime has read since 1.17

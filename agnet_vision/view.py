@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from agnet_vision.boxes import boxes_from_keypoints, union_boxes
 from agnet_vision.data.transforms import Transform, evaluation_transform, move_points
 from agnet_vision.model import AGNet
-from agnet_vision.regions import RegionProposer, boxes_from_keypoints, union_boxes
+from agnet_vision.regions import RegionProposer
 from agnet_vision.structures import Keypoints, Regions
 
 OUTSIDE = -1  # slot of a keypoint that the network's frame cuts off

@@ -22,6 +22,12 @@ def random_regions(batch: int, num_clusters: int, *, seed: int = 0, masked: int 
     return Regions(boxes * mask[..., None], mask)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Compute on one thread: the tests' matrices are small, and their processes share the cores."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """Folder of the real images and weights; the test is skipped where there is none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -12,24 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import adjusted_rand_score
-from sklearn.mixture import GaussianMixture
-from threadpoolctl import threadpool_limits
 
 from agnet_vision import grouping
-from agnet_vision.grouping import count_components, fit_mixtures, group_points, pad_statistics, reading_order, whiten
-from tests import reference_regions
+from agnet_vision.grouping import count_components, group_points, reading_order, whiten
 
 FAST = {"max_examples": 25, "deadline": None}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Fit on one thread: the matrices are small, and tests may share the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
-    torch.set_num_threads(before)
 
 
 def clouds(seed: int, points: int = 160, centres: int = 8, spread: float = 9.0) -> np.ndarray:
@@ -72,42 +58,6 @@ def test_value_separated_clouds_are_found():
     for method in ("em", "sklearn"):
         (labels,) = group_points([xy], method=method)
         assert same_partition(labels, truth), method
-
-
-def test_value_one_em_step_equals_plain_loops():
-    rng = np.random.default_rng(1)
-    points, share = rng.normal(size=(20, 2)), rng.dirichlet(np.ones(3), 20)
-    statistics = torch.from_numpy(pad_statistics([points], 32))
-    padded = torch.zeros(1, 3, 32, dtype=torch.float64)
-    padded[0, :, :20] = torch.from_numpy(share.T)
-    responsibilities, density = grouping.expect(grouping.maximise(padded, statistics), statistics)
-    expected, expected_density = reference_regions.em_step(points, share, grouping.REGULARISATION)
-    np.testing.assert_allclose(responsibilities[0, :, :20].numpy().T, expected, atol=1e-9)
-    np.testing.assert_allclose(density[0, :20].numpy(), expected_density, atol=1e-9)
-
-
-def test_value_likelihood_never_falls_along_the_iterations(monkeypatch):
-    statistics = torch.from_numpy(pad_statistics([whiten(clouds(seed, 120)) for seed in range(6)], 128))
-    previous = torch.full((6,), -math.inf, dtype=torch.float64)
-    for iterations in (1, 2, 3, 5, 8, 13, 21):
-        monkeypatch.setattr(grouping, "MAX_ITERATIONS", iterations)
-        found = fit_mixtures(statistics, 8).log_likelihood
-        assert (found >= previous - 1e-6).all()
-        previous = found
-
-
-def test_value_likelihood_as_good_as_scikit_learn():
-    sets = [clouds(seed, 100 + 3 * seed) for seed in range(16)]
-    ours, theirs = [], []
-    for xy in sets:
-        white = whiten(xy)
-        fitted = fit_mixtures(torch.from_numpy(pad_statistics([white], 256)), 8)
-        ours.append(float(fitted.log_likelihood[0]))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # convergence is not the question here
-            mixture = GaussianMixture(8, random_state=0, reg_covar=grouping.REGULARISATION).fit(white)
-        theirs.append(mixture.score(white))
-    assert np.mean(ours) > np.mean(theirs) - 0.02
 
 
 def test_equal_whatever_the_batch_the_order_and_the_threads():

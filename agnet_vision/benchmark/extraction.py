@@ -17,9 +17,10 @@ from joblib.externals.loky import get_reusable_executor
 from rich.console import Console
 
 from agnet_vision.benchmark.conditions import conditions, ratio, summarise, write_report
+from agnet_vision.boxes import boxes_from_keypoints
 from agnet_vision.data.region_cache import RegionCache
 from agnet_vision.errors import DatasetNotFoundError
-from agnet_vision.regions import RegionProposer, boxes_from_keypoints
+from agnet_vision.regions import RegionProposer
 
 FOOD101_IMAGES = 101_000
 

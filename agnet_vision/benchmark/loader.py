@@ -19,13 +19,14 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from agnet_vision.benchmark.conditions import conditions, measure_interleaved, ratio, summarise, write_report
+from agnet_vision.boxes import boxes_from_keypoints
 from agnet_vision.data.dataset import RegionDataset, collate
 from agnet_vision.data.listing import Sample
 from agnet_vision.data.region_cache import RegionCache
 from agnet_vision.data.transforms import build_transform
 from agnet_vision.data.workers import start_worker, worker_context
 from agnet_vision.errors import DatasetNotFoundError
-from agnet_vision.regions import RegionProposer, boxes_from_keypoints
+from agnet_vision.regions import RegionProposer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

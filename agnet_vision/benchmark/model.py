@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from agnet_vision.benchmark.conditions import conditions, ratio, summarise, write_report
+from agnet_vision.boxes import random_boxes
 from agnet_vision.model import AGNet
-from agnet_vision.regions import random_boxes
 from agnet_vision.structures import Regions
 
 ORACLE = Path(__file__).parents[2] / "tests" / "reference.py"  # in a checkout only

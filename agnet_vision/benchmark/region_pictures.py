@@ -18,9 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from sklearn.datasets import load_sample_image
 
+from agnet_vision.boxes import boxes_from_keypoints
 from agnet_vision.data.image import read_image
 from agnet_vision.keypoints import detect
-from agnet_vision.regions import RegionProposer, boxes_from_keypoints
+from agnet_vision.regions import RegionProposer
 
 Picture = UInt8[np.ndarray, "height width 3"]
 COLOURS = pyplot.get_cmap("tab10").colors  # type: ignore[attr-defined]

@@ -20,10 +20,12 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from agnet_vision.benchmark.conditions import conditions, measure_interleaved, ratio, summarise, write_report
+from agnet_vision.boxes import boxes_from_keypoints
 from agnet_vision.data.image import read_image
-from agnet_vision.grouping import PAD, fit_mixtures, group_points, pad_statistics, whiten
+from agnet_vision.grouping import PAD, group_points, whiten
 from agnet_vision.keypoints import detect, grey_image
-from agnet_vision.regions import RegionProposer, boxes_from_keypoints
+from agnet_vision.mixture import fit_mixtures, pad_statistics
+from agnet_vision.regions import RegionProposer
 
 SIDE = 224
 Picture = UInt8[np.ndarray, "height width 3"]

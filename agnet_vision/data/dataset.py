@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate
 
+from agnet_vision.boxes import boxes_of_images, grid_boxes, random_boxes
 from agnet_vision.data.image import read_image
 from agnet_vision.data.listing import Sample
 from agnet_vision.data.region_cache import RegionCache
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.transforms import Transform, move_points
 from agnet_vision.errors import AGNetError
-from agnet_vision.regions import RegionProposer, boxes_of_images, grid_boxes, random_boxes
+from agnet_vision.regions import RegionProposer
 
 
 class RegionDataset(Dataset):

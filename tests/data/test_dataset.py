@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from agnet_vision.boxes import boxes_from_keypoints, grid_boxes
 from agnet_vision.data.dataset import RegionDataset, collate
 from agnet_vision.data.listing import Sample
 from agnet_vision.data.region_cache import RegionCache
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.transforms import build_transform
 from agnet_vision.errors import ImageReadError
-from agnet_vision.regions import RegionProposer, boxes_from_keypoints, grid_boxes
+from agnet_vision.regions import RegionProposer
 from agnet_vision.structures import num_regions
 
 SIDE, KAPPA = 64, 3

@@ -14,13 +14,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from agnet_vision.boxes import boxes_from_keypoints
 from agnet_vision.data import demo
 from agnet_vision.data.demo import generate_demo
 from agnet_vision.data.demo_marks import MARKS, mark_distance
 from agnet_vision.data.demo_scene import paint_scene
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import DatasetError
-from agnet_vision.regions import RegionProposer, boxes_from_keypoints
+from agnet_vision.regions import RegionProposer
 
 SMALL = {"num_train": 12, "num_val": 6, "num_test": 6, "image_size": 48}
 CHANCE = 1 / len(MARKS)

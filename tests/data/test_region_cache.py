@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 from PIL import Image
 
 from agnet_vision.data import region_cache
@@ -27,15 +26,6 @@ from agnet_vision.regions import RegionProposer
 from tests.test_keypoints import texture
 
 PROPOSER = RegionProposer()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Fit on one thread: the matrices are small, and tests may share the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

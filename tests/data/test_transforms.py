@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agnet_vision.boxes import boxes_from_keypoints
 from agnet_vision.data.transforms import (
     PRESETS,
     Transform,
@@ -14,7 +15,6 @@ from agnet_vision.data.transforms import (
     evaluation_transform,
     move_points,
 )
-from agnet_vision.regions import boxes_from_keypoints
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 SIDE = 96
