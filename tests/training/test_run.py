@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from sklearn.metrics import accuracy_score, average_precision_score
 
 from agnet_vision.errors import CheckpointError, ConfigError, DatasetError, ImageReadError, PredictionError
-from agnet_vision.training.artifacts import environment
+from agnet_vision.training.artifacts import environment, read_history
 from agnet_vision.training.evaluation import evaluate
 from agnet_vision.training.run import train
 
@@ -240,3 +240,27 @@ def test_resume_raises_on_other_classes(configure: Configure, finished: Path, tm
 def test_raises_on_options(configure: Configure, option: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         train(configure(option))
+
+
+def test_fp16(configure: Configure, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half precision with a gradient scaler learns what float32 learns; Lightning gives it to GPUs alone, torch to CPUs too."""
+    import pytorch_lightning as pl
+    from pytorch_lightning.plugins.precision import MixedPrecision
+
+    original, scaler = pl.Trainer, torch.amp.GradScaler("cpu", init_scale=2.0**10)
+
+    def trainer(*, precision: str, plugins: list, **options: object) -> pl.Trainer:
+        assert precision == "16-mixed"
+        return original(plugins=[*plugins, MixedPrecision(precision, "cpu", scaler)], **options)
+
+    monkeypatch.setattr(pl, "Trainer", trainer)
+    train(configure("test=false", "trainer.precision=16-mixed"))
+    assert scaler.get_scale() >= 2.0**10, "no gradient overflowed"
+    assert set(torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["MixedPrecision"]) == set(
+        scaler.state_dict()
+    )
+    losses = [
+        [float(row["train/loss_epoch"]) for row in read_history(folder)] for folder in (finished, tmp_path / "run")
+    ]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(*losses, rtol=0.05)
