@@ -87,7 +87,22 @@ def compare_epochs(
         items=len(samples),
     )
     added = [a - b for a, b in zip(one_process["with_regions"], one_process["without_regions"], strict=True)]
-    together = {
+    epochs = time_loaders(datasets, arguments)
+    return {
+        "cpu_ms_per_image": {name: summarise(values) for name, values in one_process.items()},
+        "points_and_boxes_cpu_ms_per_image": summarise(added),
+        "speed_with_over_without": ratio(one_process["without_regions"], one_process["with_regions"]),
+        "loader": {
+            "workers": arguments.workers,
+            "wall_ms_per_image": {name: summarise(values) for name, values in epochs.items()},
+            "speed_with_over_without": ratio(epochs["without_regions"], epochs["with_regions"]),
+        },
+    }
+
+
+def time_loaders(datasets: dict[str, RegionDataset], arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Time epochs of loaders with workers, start of the workers left out."""
+    loaders = {
         name: DataLoader(
             one,
             arguments.batch_size,
@@ -99,22 +114,12 @@ def compare_epochs(
         )
         for name, one in datasets.items()
     }
-    epochs = measure_interleaved(
-        {name: partial(_drain, loader) for name, loader in together.items()},
+    return measure_interleaved(
+        {name: partial(_drain, loader) for name, loader in loaders.items()},
         repeats=arguments.repeats,
-        items=len(samples),
+        items=len(datasets["with_regions"]),
         clock=time.perf_counter,
     )
-    return {
-        "cpu_ms_per_image": {name: summarise(values) for name, values in one_process.items()},
-        "points_and_boxes_cpu_ms_per_image": summarise(added),
-        "speed_with_over_without": ratio(one_process["without_regions"], one_process["with_regions"]),
-        "loader": {
-            "workers": arguments.workers,
-            "wall_ms_per_image": {name: summarise(values) for name, values in epochs.items()},
-            "speed_with_over_without": ratio(epochs["without_regions"], epochs["with_regions"]),
-        },
-    }
 
 
 def _drain(loader: DataLoader) -> None:
