@@ -23,7 +23,8 @@ def extract(config: DictConfig) -> None:
     """Extract the keypoints of all splits of a dataset and print size and time; heavy imports come last."""
     from agnet_vision.data.region_cache import RegionCache, default_cache_folder
     from agnet_vision.regions import RegionProposer
-    from agnet_vision.training.build import build_table, options_checked
+    from agnet_vision.training.build import build_table
+    from agnet_vision.training.options import options_checked
 
     with options_checked():
         proposer = RegionProposer(**config.regions)

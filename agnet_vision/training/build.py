@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.strategies import DDPStrategy
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.samples import SampleTable, read_samples
-from agnet_vision.data.transforms import PRESETS, build_transform, data_config, evaluation_transform
+from agnet_vision.data.transforms import build_transform, data_config, evaluation_transform
 from agnet_vision.errors import ConfigError, DatasetError
-from agnet_vision.head import Variant
 from agnet_vision.model import AGNet
 from agnet_vision.regions import RegionProposer
-from agnet_vision.training.callbacks import AveragedWeights, FreezeBackbone, LastCheckpoint, RandomState
+from agnet_vision.training.callbacks import (
+    AveragedWeights,
+    BestCheckpoint,
+    EarlyEnd,
+    FreezeBackbone,
+    LastCheckpoint,
+    RandomState,
+)
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.optim import OPTIMIZERS, SCHEDULES, schedule_factor
+from agnet_vision.training.options import MONITORS, options_checked
 from agnet_vision.training.pretrained import load_backbone
 from agnet_vision.training.progress import ProgressBar
-
-MONITORS = {"acc": "max", "mAP": "max", "mean_per_class_acc": "max", "loss": "min"}
-CHOICES: dict[str, Sequence[str]] = {
-    "monitor": tuple(MONITORS),
-    "loss.class_weights": ("none", "balanced"),
-    "optimizer.name": OPTIMIZERS,
-    "schedule.name": SCHEDULES,
-    "sampler": ("shuffle", "balanced"),
-    "augmentation.preset": PRESETS,
-    "model.variant": get_args(Variant),
-    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed"),  # the true halves would round the boxes, too
-}
-
-
-@contextmanager
-def options_checked() -> Iterator[None]:
-    """Turn a wrong value of an option, found where objects are made, into an error of the user's."""
-    try:
-        yield
-    except (ValueError, TypeError, MisconfigurationException) as error:
-        if "accelerator" in str(error) or "backend found" in str(error):
-            raise ConfigError(
-                f"{' '.join(str(error).split())} Choose trainer=auto, which takes what this machine has, or trainer=cpu"
-            ) from error
-        raise ConfigError(" ".join(str(error).split())) from error
 
 
 def build_table(config: DictConfig) -> SampleTable:
@@ -99,32 +78,6 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
     if backbone.checkpoint is not None:
         load_backbone(model.backbone.model, backbone.checkpoint)
     return model
-
-
-def check_options(config: DictConfig) -> None:
-    """Find what cannot work before anything is read or made.
-
-    Raises:
-        ConfigError: says which option, and what it may be.
-    """
-    for name, choices in CHOICES.items():
-        if (value := OmegaConf.select(config, name)) not in choices:
-            raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-    for name in ("epochs", "batch_size", "accumulate_batches", "image_size"):
-        if config[name] < 1:
-            raise ConfigError(f"{name} must be at least 1, got {config[name]}")
-    for name in ("workers", "gradient_clip", "optimizer.lr", "optimizer.backbone_lr", "optimizer.weight_decay"):
-        if ((value := OmegaConf.select(config, name)) or 0) < 0:
-            raise ConfigError(f"{name} must not be negative, got {value}")
-    if config.backbone.output_stride not in (None, 8, 16, 32):
-        raise ConfigError(f"backbone.output_stride must be 8, 16 or 32, got {config.backbone.output_stride}")
-    if not 0 <= config.loss.label_smoothing < 1:
-        raise ConfigError(f"loss.label_smoothing must be in [0, 1), got {config.loss.label_smoothing}")
-    with options_checked():
-        schedule_factor(steps_per_epoch=1, epochs=config.epochs, **config.schedule)
-        RegionProposer(**config.regions)
-    if config.wandb.project is not None and importlib.util.find_spec("wandb") is None:
-        raise ConfigError("wandb.project is given, but W&B is not installed; pip install wandb")
 
 
 def build_data(config: DictConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
@@ -178,10 +131,8 @@ def build_trainer(
     """Make Lightning's trainer from ``config.trainer``."""
     options: dict[str, Any] = dict(config.trainer)
     progress_bar = options.pop("progress_bar")
-    if config.get("freeze_backbone_epochs") and options["strategy"] == "ddp":
-        # DDP waits for a gradient of every parameter unless it is told that some may have none.
-        options["strategy"] = "ddp_find_unused_parameters_true"
-    with options_checked():
+
+    def make(**options: Any) -> pl.Trainer:
         return pl.Trainer(
             **options,
             default_root_dir=run_dir,
@@ -199,6 +150,13 @@ def build_trainer(
             use_distributed_sampler=False,
         )
 
+    with options_checked():
+        trainer = make(**options)
+        if config.get("freeze_backbone_epochs") and isinstance(trainer.strategy, DDPStrategy):
+            # DDP waits for a gradient of every parameter unless it is told that some may have none.
+            trainer = make(**{**options, "strategy": "ddp_find_unused_parameters_true"})
+    return trainer
+
 
 def build_callbacks(config: DictConfig, run_dir: Path, has_validation: bool) -> list[Callback]:
     """Choose the callbacks that the options ask for; their order matters to nobody but the checkpoints, which come last."""
@@ -214,8 +172,8 @@ def build_callbacks(config: DictConfig, run_dir: Path, has_validation: bool) -> 
     if config.early_stopping_patience is not None:
         if not has_validation:
             raise ConfigError("early_stopping_patience needs a validation split; raise dataset.val_fraction")
-        callbacks.append(EarlyStopping(monitor, mode=mode, patience=config.early_stopping_patience))
-    best = ModelCheckpoint(
+        callbacks.append(EarlyEnd(monitor, mode=mode, patience=config.early_stopping_patience))
+    best = BestCheckpoint(
         run_dir,
         "best",
         monitor=monitor if has_validation else None,

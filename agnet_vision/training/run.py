@@ -26,11 +26,11 @@ from agnet_vision.training.build import (
     build_module,
     build_table,
     build_trainer,
-    check_options,
     require_samples,
 )
 from agnet_vision.training.evaluation import quieten_lightning, test_and_write
 from agnet_vision.training.module import AGNetModule
+from agnet_vision.training.options import check_options
 from agnet_vision.training.pretrained import check_backbone
 
 # Lightning starts the other processes of a run on this machine with this process's environment.
