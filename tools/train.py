@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 from options import check_options, restore_options
@@ -20,5 +22,5 @@ def main(config: DictConfig) -> None:
 
 if __name__ == "__main__":
     with friendly_errors():
-        check_options("train")
+        sys.argv[1:] = check_options("train")
         main()
