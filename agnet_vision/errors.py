@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says of a full disk
+
 
 class AGNetError(Exception):
     """Root of the errors that are the user's to mend; a tool prints the message without a traceback."""
@@ -45,6 +47,10 @@ class CheckpointError(AGNetError):
     """A checkpoint is missing, damaged, unsafe, or of another model."""
 
 
+class DiskFullError(AGNetError):
+    """A run could not write its files."""
+
+
 class PredictionError(AGNetError):
     """A network answers with NaN or infinity; scores of that would be made up."""
 
@@ -60,12 +66,10 @@ def friendly_errors() -> Iterator[None]:
         yield
     except AGNetError as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted; what was saved stays saved", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted; what was saved stays saved{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
-        sys.exit(
-            f"error: the disk is full ({error.filename or 'while writing'}); free some space or choose another run_dir="
-        )
+        sys.exit(f"error: the disk is full ({error.filename or 'while writing'}); free some space and start again")

@@ -30,7 +30,7 @@ from agnet_vision.training.callbacks import (
 )
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.options import MONITORS, options_checked
+from agnet_vision.training.options import MONITORS, check_network_options, options_checked
 from agnet_vision.training.pretrained import load_backbone
 from agnet_vision.training.progress import ProgressBar
 
@@ -46,9 +46,11 @@ def build_table(config: DictConfig) -> SampleTable:
 def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
     """Make the network, with the backbone's weights where asked for, and the input it expects."""
     backbone = config.backbone
+    checkpoint = None if config.resume else backbone.checkpoint  # a run that goes on has its own weights
     options = dict(backbone.kwargs)
     if backbone.output_stride is not None:
         options["output_stride"] = backbone.output_stride
+    check_network_options(backbone.name, options)
     # Initial weights come from the global generator; the run's own state comes after it, in RandomState.
     torch.manual_seed(int(np.random.SeedSequence(config.seed).generate_state(1)[0]))
     with options_checked():
@@ -58,7 +60,7 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
             len(classes),
             num_clusters=proposer.num_clusters,
             variant=config.model.variant,
-            pretrained=backbone.pretrained and backbone.checkpoint is None,
+            pretrained=backbone.pretrained and backbone.checkpoint is None and not config.resume,
             taps=backbone.taps,
             backbone_kwargs=options,
             head_kwargs=dict(config.model.head),
@@ -75,8 +77,8 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
             f"{model.head.pool_size} x {model.head.pool_size}; use a larger image_size, backbone.output_stride=16, or "
             f"+model.head.pool_size={side}"
         )
-    if backbone.checkpoint is not None:
-        load_backbone(model.backbone.model, backbone.checkpoint)
+    if checkpoint is not None:
+        load_backbone(model.backbone.model, checkpoint)
     return model
 
 

@@ -1,4 +1,4 @@
-"""What happens beside the steps: frozen backbone, averaged weights, random state, last checkpoint, Ctrl-C."""
+"""What happens beside the steps: frozen backbone, averaged weights, random state, checkpoints, early end, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
+import torch.distributed as dist
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
 
@@ -65,15 +66,16 @@ class RandomState(Callback):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._state: dict[str, Any] | None = None
+        self._states: list[dict[str, Any]] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on with the stored state; it is that of process 0, where checkpoints are written."""
-        if self._state is not None and trainer.global_rank == 0:
-            torch.set_rng_state(self._state["torch"])
-            if "cuda" in self._state and torch.cuda.is_available():
-                torch.cuda.set_rng_state(self._state["cuda"])
-        self._state = None
+        """Go on with this process's stored state."""
+        if trainer.global_rank < len(self._states):
+            state = self._states[trainer.global_rank]
+            torch.set_rng_state(state["torch"])
+            if "cuda" in state and torch.cuda.is_available():
+                torch.cuda.set_rng_state(state["cuda"])
+        self._states = []
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed from (seed, epoch, process)."""
@@ -81,13 +83,41 @@ class RandomState(Callback):
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return torch's state on the CPU, and on this process's GPU."""
+        """Return torch's state of every process, on the CPU and on its GPU; all processes call this together."""
         state = {"torch": torch.get_rng_state()}
-        return state | {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else state
+        if torch.cuda.is_initialized():
+            state["cuda"] = torch.cuda.get_rng_state()
+        states: list[Any] = [state]
+        if dist.is_available() and dist.is_initialized():
+            states *= dist.get_world_size()
+            dist.all_gather_object(states, state)
+        return {"processes": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the state until training starts."""
-        self._state = state_dict
+        """Keep the states until training starts."""
+        self._states = state_dict["processes"]
+
+
+class EarlyEnd(EarlyStopping):
+    """Early stopping whose patience is the option's, also after a resume with another."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over how long the run has waited, not how long it may."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best epoch's checkpoint, and knows its score again when the run's folder was moved or copied."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Look for the files in the folder of now."""
+
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        moved = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": kept, "dirpath": self.dirpath})
 
 
 class LastCheckpoint(Checkpoint):

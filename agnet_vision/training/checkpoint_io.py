@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,13 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from agnet_vision.checkpoint import first_line
 from agnet_vision.errors import CheckpointError
+
+
+def how_to_go_on(run_dir: Path) -> str:
+    """Say how a run that was cut off goes on."""
+    if not (run_dir / "last.ckpt").is_file():
+        return "start again with the same command; no checkpoint was saved yet"
+    return f"go on with: python tools/train.py resume=true run_dir={shlex.quote(str(run_dir))}"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -36,6 +44,5 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             reason = error.__context__ if isinstance(error.__context__, OSError) else error
             kept = "the one before is untouched; " if path.exists() else ""
             raise CheckpointError(
-                f"could not write {path}: {first_line(reason)}; {kept}"
-                f"free some space, then go on with resume=true run_dir={path.parent}"
+                f"could not write {path}: {first_line(reason)}; {kept}free some space, then {how_to_go_on(path.parent)}"
             ) from error

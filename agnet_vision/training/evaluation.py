@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -24,9 +27,13 @@ from agnet_vision.training.artifacts import environment, plot_confusion, write_j
 from agnet_vision.training.build import build_table, build_trainer, require_samples
 from agnet_vision.training.metrics import score
 from agnet_vision.training.module import AGNetModule
+from agnet_vision.training.options import check_evaluation
 from agnet_vision.training.progress import ProgressBar
 
-SPLITS = ("train", "val", "test")
+# Options of a dataset that decide, with the seed, which images are held out.
+DRAWN = ("split_seed", "drivers", "val_fraction", "test_fraction", "csv", "group_column", "group_regex")
+# Lightning starts the other processes of a run on this machine with this process's environment.
+RUN_DIR_VARIABLE = "AGNET_RUN_DIR"
 
 
 def evaluate(config: DictConfig) -> dict[str, Any] | None:
@@ -43,13 +50,17 @@ def evaluate(config: DictConfig) -> dict[str, Any] | None:
     """
     started = time.time()
     quieten_lightning()
-    if config.split not in SPLITS:
-        raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {config.split!r}")
+    check_evaluation(config)
+    run_dir = share_run_dir(config.run_dir)
+    if (run_dir / "config.yaml").exists():
+        raise ConfigError(
+            f"run_dir={run_dir} holds a training run, whose own scores would be lost; name another folder"
+        )
     model = open_model(config.checkpoint)
+    config = split_as_trained(config)
     table = build_table(config)
     check_classes(model, table, config.checkpoint)
     require_samples(table, config.split)
-    run_dir = Path(config.run_dir).absolute()
     run_dir.mkdir(parents=True, exist_ok=True)
     transform = evaluation_transform(model.data_config)
     # The split to be scored takes the place of the test split; no other is touched.
@@ -77,6 +88,24 @@ def evaluate(config: DictConfig) -> dict[str, Any] | None:
     return scores
 
 
+def share_run_dir(run_dir: str) -> Path:
+    """Return the absolute folder of a run: what the first process says, in all the processes that Lightning starts."""
+    if os.environ.get("LOCAL_RANK", "0") == "0" or RUN_DIR_VARIABLE not in os.environ:
+        os.environ[RUN_DIR_VARIABLE] = str(Path(run_dir).absolute())
+    return Path(os.environ[RUN_DIR_VARIABLE])
+
+
+@contextmanager
+def interruptible(trainer: pl.Trainer) -> Iterator[None]:
+    """Turn Lightning's exit after Ctrl-C back into KeyboardInterrupt."""
+    try:
+        yield
+    except SystemExit as exit_request:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from exit_request
+        raise
+
+
 def quieten_lightning() -> None:
     """Keep Lightning's remarks that say nothing about this run off the terminal; warnings of substance stay."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -89,6 +118,32 @@ def quieten_lightning() -> None:
         ".*Skipping val loop.*",  # no validation split, on purpose
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+def split_as_trained(config: DictConfig) -> DictConfig:
+    """Take the seed of the run that made the checkpoint where none is given: it may have drawn the split.
+
+    Raises:
+        ConfigError: an option draws another split of the run's own images, so that images it was trained on would be scored.
+    """
+    place = Path(config.checkpoint)
+    path = (place if place.is_dir() else place.parent) / "config.yaml"
+    stored = DictConfig(OmegaConf.load(path) if path.is_file() else {"seed": 0})
+    config = DictConfig(OmegaConf.merge(config, {"seed": stored.seed if config.seed is None else config.seed}))
+    before, now = stored.get("dataset"), config.dataset
+    if before is not None and (before.name, _place(before.root)) == (now.name, _place(now.root)):
+        for option in ("seed", *(f"dataset.{name}" for name in DRAWN)):
+            theirs, ours = OmegaConf.select(stored, option), OmegaConf.select(config, option)
+            if theirs != ours:
+                raise ConfigError(
+                    f"{option}={ours} may draw another split than the run did, and score images it was trained on; give "
+                    f"{option}={theirs}"
+                )
+    return config
+
+
+def _place(root: str | None) -> Path | None:
+    return Path(root).resolve() if root is not None else None
 
 
 def check_classes(model: AGNet, table: SampleTable, checkpoint: str) -> None:
@@ -121,7 +176,8 @@ def test_and_write(
     record: dict[str, Any],
 ) -> dict[str, Any] | None:
     """Run the test loop; write scores, predictions and confusion; print the table. None on all processes but the first."""
-    trainer.test(module, datamodule=data, verbose=False)
+    with interruptible(trainer):
+        trainer.test(module, datamodule=data, verbose=False)
     if not trainer.is_global_zero or module.predictions is None:
         return None
     scores = {

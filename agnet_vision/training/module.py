@@ -8,14 +8,16 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
 
 from agnet_vision.checkpoint import describe
 from agnet_vision.errors import PredictionError
 from agnet_vision.model import AGNet
 from agnet_vision.structures import Regions
 from agnet_vision.training.metrics import Predictions, PredictionStore, score
-from agnet_vision.training.optim import build_optimizer, schedule_factor
+from agnet_vision.training.optim import build_optimizer, renew_options, schedule_factor
 
 Batch = dict[str, Tensor]
 
@@ -52,6 +54,8 @@ class AGNetModule(pl.LightningModule):
         self.optimizer_options, self.schedule_options = dict(optimizer or {}), dict(schedule or {})
         weight = torch.tensor(class_weights) if class_weights is not None else None
         self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=label_smoothing)
+        self.epoch_loss = MeanMetric(nan_strategy="disable")
+        self.epoch_loss.persistent(True)  # a run that goes on in mid-epoch logs the mean of the whole epoch
         self.store = PredictionStore()
         self.predictions: Predictions | None = None
 
@@ -60,12 +64,24 @@ class AGNetModule(pl.LightningModule):
         regions = Regions(batch["boxes"], batch["mask"]) if "boxes" in batch else None
         return self.model(batch["image"].contiguous(memory_format=torch.channels_last), regions)
 
+    def on_train_start(self) -> None:
+        """Give the optimizer the options of now: a checkpoint brings those it was saved with."""
+        optimizer, scheduler = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        assert isinstance(optimizer, Optimizer)
+        assert isinstance(scheduler, LambdaLR)
+        renew_options(optimizer, scheduler, **self.optimizer_options)
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's mean; a run that goes on in mid-epoch does not come here."""
+        self.epoch_loss.reset()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         loss = self.loss(self(batch), batch["label"])
         size = len(batch["label"])
         self.log("train/loss", loss, batch_size=size)
-        self.log("train/loss_epoch", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+        self.epoch_loss.update(loss.detach())  # all batches of an epoch are of one size
+        self.log("train/loss_epoch", self.epoch_loss, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from agnet_vision.model import AGNet
 
@@ -21,14 +23,17 @@ def parameter_groups(model: AGNet, *, lr: float, backbone_lr: float, weight_deca
     """Split the learnable parameters by learning rate (head, backbone) and by weight decay.
 
     Norms, biases and other vectors, and what the backbone itself exempts (position embeddings), are not decayed: pulling
-    them to zero regularises nothing.
+    them to zero regularises nothing. A vector has one axis longer than 1 at most, as ``(1, 1, channels)`` has; the weight of
+    a convolution or linear layer is none, though that of a single input or output has its shape.
     """
     exempt = {f"backbone.model.{name}" for name in getattr(model.backbone.model, "no_weight_decay", set)()}
+    kernels = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear | _ConvNd)}
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             part = "backbone" if name.startswith("backbone.") else "head"
-            groups.setdefault((part, parameter.ndim > 1 and name not in exempt), []).append(parameter)
+            matrix = name in kernels or parameter.squeeze().ndim > 1
+            groups.setdefault((part, matrix and name not in exempt), []).append(parameter)
     return [
         {
             "name": f"{part}_{'decay' if decayed else 'no_decay'}",
@@ -64,6 +69,26 @@ def build_optimizer(
         case "sgd":
             return SGD(groups, lr=lr, momentum=momentum)
     raise ValueError(f"optimizer.name must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+
+
+def renew_options(
+    optimizer: Optimizer,
+    scheduler: LambdaLR,
+    *,
+    name: OptimizerName,
+    lr: float,
+    backbone_lr: float,
+    weight_decay: float,
+    momentum: float = 0.9,
+) -> None:
+    """Set an optimizer of ``build_optimizer``, and its schedule, to these options; its momenta stay."""
+    for group, factor in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
+        group["initial_lr"] = backbone_lr if group["name"].startswith("backbone") else lr
+        group["lr"] = group["initial_lr"] * factor(scheduler.last_epoch)
+        group["weight_decay"] = 0.0 if group["name"].endswith("no_decay") else weight_decay
+        if name == "sgd":
+            group["momentum"] = momentum
+    scheduler.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
 
 
 def schedule_factor(

@@ -214,8 +214,8 @@ def test_mistake_leaves_no_folder(configure: Configure, tmp_path: Path) -> None:
 
 def test_resume_raises_on_other_classes(configure: Configure, finished: Path, tmp_path: Path) -> None:
     other = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1}, ("cat", "dog"))
-    with pytest.raises(CheckpointError, match="has 3 classes, dataset=folder has 2 now"):
-        train(configure("resume=true", f"run_dir={finished}", f"dataset.root={other}"))
+    with pytest.raises(CheckpointError, match="has 3 classes, the dataset has 2 now"):
+        train(configure("resume=true", "epochs=3", f"run_dir={finished}", f"dataset.root={other}"))
 
 
 @pytest.mark.parametrize(

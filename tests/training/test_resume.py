@@ -1,0 +1,195 @@
+"""What goes on, and what is refused, when a run was cut off, moved, or has ended."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from agnet_vision.errors import CheckpointError, ConfigError, DiskFullError, ImageReadError
+from agnet_vision.training import run as run_file
+from agnet_vision.training.artifacts import read_history
+from agnet_vision.training.build import build_trainer
+from agnet_vision.training.evaluation import evaluate
+from agnet_vision.training.module import AGNetModule
+from agnet_vision.training.run import train
+
+from .conftest import TINY, write_pictures
+from .test_run import interrupt_after
+
+Configure = Callable[..., DictConfig]
+EVALUATE = ("dataset=folder", "trainer=cpu", "trainer.progress_bar=false", "workers=0", "report=false")
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """A run of one epoch, to be copied by the tests that go on with it."""
+    from hydra import compose, initialize_config_dir
+
+    from .conftest import CONF
+
+    run_dir = tmp_path_factory.mktemp("ended") / "run"
+    with initialize_config_dir(str(CONF), version_base=None):
+        train(compose("train", [*TINY, "epochs=1", "test=false", f"dataset.root={pictures}", f"run_dir={run_dir}"]))
+    return run_dir
+
+
+@pytest.fixture
+def copy(ended: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ended, tmp_path / "copy"))
+
+
+def checkpoint(run_dir: Path, name: str = "last.ckpt") -> dict:
+    return torch.load(run_dir / name, weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("backbone.name=test_vit.r160_in1k", "has backbone 'test_resnet"),
+        ("regions.num_clusters=3", "has num_clusters 2, the options say 3"),
+        ("model=no_attention", "has variant 'full', the options say 'no_attention'"),
+        ("optimizer.name=sgd", "its own optimizer.name=adamw, got sgd; leave optimizer.name= out"),
+        ("monitor=loss", "its own monitor=acc, got loss"),
+        ("ema_decay=0.9", "its own ema_decay=None, got 0.9"),
+    ],
+)
+def test_raises_and_touches_nothing(configure: Configure, copy: Path, option: str, message: str) -> None:
+    before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    with pytest.raises((CheckpointError, ConfigError), match=message):
+        train(configure("resume=true", f"run_dir={copy}", "epochs=2", option))
+    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+
+
+def test_new_rates_take_effect(configure: Configure, copy: Path) -> None:
+    new = ("optimizer.lr=0.002", "optimizer.backbone_lr=0", "optimizer.weight_decay=0.3", "schedule.name=constant")
+    before = checkpoint(copy)["state_dict"]
+    train(configure("resume=true", "test=false", f"run_dir={copy}", "epochs=2", *new))
+    after = checkpoint(copy)
+    groups = {group["name"]: group for group in after["optimizer_states"][0]["param_groups"]}
+    assert {name: group["lr"] for name, group in groups.items() if "decay" in name} == {
+        "backbone_decay": 0, "backbone_no_decay": 0, "head_decay": 0.002, "head_no_decay": 0.002,
+    }  # fmt: skip
+    assert (groups["head_decay"]["weight_decay"], groups["head_no_decay"]["weight_decay"]) == (0.3, 0)
+    moved = {name for name, value in after["state_dict"].items() if not torch.equal(value, before[name])}
+    assert not [name for name in moved if name.startswith("model.backbone") and name.endswith((".weight", ".bias"))]
+    assert "model.head.classifier.linear.weight" in moved
+
+
+def test_moved_folder_keeps_its_best(configure: Configure, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = checkpoint(copy, "best.ckpt")["epoch"]
+    state = next(value for key, value in checkpoint(copy)["callbacks"].items() if key.startswith("BestCheckpoint"))
+    assert state["dirpath"] != str(copy)
+    worse = dict.fromkeys(("acc", "mAP", "mean_per_class_acc", "top5", "loss"), 0.0)
+    monkeypatch.setattr("agnet_vision.training.module.score", lambda *arguments: worse)
+    train(configure("resume=true", "test=false", f"run_dir={copy}", "epochs=2"))
+    assert checkpoint(copy)["epoch"] == 1
+    assert checkpoint(copy, "best.ckpt")["epoch"] == best == 0
+
+
+def test_interrupted_epoch_has_its_whole_loss(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(configure("test=false", f"run_dir={whole}"))
+    with monkeypatch.context() as patch:
+        interrupt_after(3, patch)
+        with pytest.raises(KeyboardInterrupt, match=f"go on with: python tools/train.py resume=true run_dir={parts}"):
+            train(configure("test=false", f"run_dir={parts}"))
+    train(configure("test=false", f"run_dir={parts}", "resume=true"))
+    losses = [[row["train/loss_epoch"] for row in read_history(folder)] for folder in (whole, parts)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_ctrl_c_while_testing(
+    configure: Configure, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(self: AGNetModule, batch: dict, batch_idx: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(AGNetModule, "test_step", step)
+    with pytest.raises(KeyboardInterrupt, match="go on with"):
+        train(configure("resume=true", "epochs=1", f"run_dir={copy}"))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(configure(f"checkpoint={copy}", name="evaluate", base=EVALUATE))
+    assert not (copy / "metrics.json").exists()
+
+
+def test_full_disk(configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first error is told, not the one of the record; and the advice fits what was saved."""
+
+    def full(path: Path, content: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(run_file, "write_json", full)
+    with pytest.raises(DiskFullError, match=r"run.json\); free some space, then go on with: .* resume=true run_dir="):
+        train(configure("epochs=1", "test=false"))
+    monkeypatch.setattr(pl.Trainer, "fit", lambda *arguments, **options: full(tmp_path / "events", None))
+    with pytest.raises(DiskFullError, match=r"events\); free some space, then start again"):
+        train(configure("epochs=1", f"run_dir={tmp_path / 'other'}"))
+
+
+def test_failed_start_can_be_repeated(configure: Configure, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1})
+    broken = root / "train" / "owl" / "0.png"
+    sound = broken.read_bytes()
+    broken.write_bytes(b"no picture")
+    with pytest.raises(ImageReadError):
+        train(configure("epochs=1", f"dataset.root={root}"))
+    broken.write_bytes(sound)
+    assert train(configure("epochs=1", f"dataset.root={root}")) is not None
+
+
+def test_early_end_is_an_end(configure: Configure, tmp_path: Path) -> None:
+    still = ("optimizer.lr=0", "optimizer.backbone_lr=0", "early_stopping_patience=1", "epochs=6", "batch_size=21")
+    train(configure(*still))
+    metrics = (tmp_path / "run" / "metrics.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"has finished after .* without improvement; raise early_stopping_patience="):
+        train(configure(*still, "resume=true"))
+    assert (tmp_path / "run" / "metrics.json").read_bytes() == metrics
+    done = checkpoint(tmp_path / "run")["epoch"]
+    train(configure(*still[:2], "early_stopping_patience=2", "epochs=6", "batch_size=21", "resume=true"))
+    assert checkpoint(tmp_path / "run")["epoch"] == done + 1
+
+
+def test_raises_on_fewer_epochs(configure: Configure, copy: Path) -> None:
+    train(configure("resume=true", "test=false", "epochs=2", f"run_dir={copy}"))
+    with pytest.raises(ConfigError, match="epochs must be at least 2, which the run has reached, got 1"):
+        train(configure("resume=true", "test=false", "epochs=1", f"run_dir={copy}"))
+
+
+def test_evaluate_leaves_a_run_alone(configure: Configure, copy: Path) -> None:
+    with pytest.raises(ConfigError, match="holds a training run"):
+        evaluate(configure(f"checkpoint={copy}", f"run_dir={copy}", name="evaluate", base=EVALUATE))
+
+
+def test_evaluate_splits_as_the_run_did(configure: Configure, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
+    data, run_dir = f"dataset.root={root}", tmp_path / "seeded"
+    train(configure("epochs=1", "seed=3", data, f"run_dir={run_dir}"))
+    given = (f"checkpoint={run_dir}", data, f"run_dir={tmp_path / 'again'}")
+    evaluate(configure(*given, name="evaluate", base=EVALUATE))
+    tested = [(folder / "predictions.csv").read_text() for folder in (run_dir, tmp_path / "again")]
+    assert [line.split(",")[0] for line in tested[0].splitlines()] == [
+        line.split(",")[0] for line in tested[1].splitlines()
+    ]
+    assert json.loads((tmp_path / "again" / "metrics.json").read_text())["seed"] == 3
+    for option, message in (("seed=0", "give seed=3"), ("dataset.test_fraction=0.5", "give dataset.test_fraction=0.2")):
+        with pytest.raises(ConfigError, match=f"may draw another split than the run did, .*; {message}"):
+            evaluate(configure(*given, option, name="evaluate", base=EVALUATE))
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ddp"])
+def test_frozen_epochs_on_several_devices(configure: Configure, tmp_path: Path, strategy: str) -> None:
+    config = configure("trainer.devices=2", f"trainer.strategy={strategy}", "freeze_backbone_epochs=1")
+    trainer = build_trainer(OmegaConf.merge(config, {"gradient_clip": None}), tmp_path, [], [])
+    assert trainer.strategy._ddp_kwargs["find_unused_parameters"]
