@@ -8,8 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+import agnet_vision.training.run
+from agnet_vision.training.build import build_callbacks
 
 CONF = Path(__file__).parents[2] / "conf"
 # Three classes, 160 thousand weights, an epoch in a tenth of a second.
@@ -64,3 +70,65 @@ def configure(pictures: Path, tmp_path: Path) -> Callable[..., DictConfig]:
             return compose(name, given)
 
     return make
+
+
+class Recorder(Callback):
+    """Keeps what a run did: its batches, learning rates and weights, one a batch, and the weights it validated and tested.
+
+    Attributes:
+        module: as the run left it.
+        batches: in the order of training.
+        learning_rates: of every batch, group name -> rate.
+        weights: after every batch; ``weights_at_start`` before the first.
+        validated: the weights of every validation; ``tested``: those of the test.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[dict[str, Tensor]] = []
+        self.learning_rates: list[dict[str, float]] = []
+        self.weights: list[dict[str, Tensor]] = []
+        self.validated: list[dict[str, Tensor]] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.trainer, self.module, self.weights_at_start = trainer, pl_module, copied(pl_module)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: dict, batch_idx: int
+    ) -> None:
+        self.batches.append({key: value.clone() for key, value in batch.items()})
+        self.learning_rates.append({group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups})
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        self.weights.append(copied(pl_module))
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.validated.append(copied(pl_module))
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.tested = copied(pl_module)
+
+
+def copied(module: pl.LightningModule) -> dict[str, Tensor]:
+    """Copy a module's weights and statistics."""
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """Watch the next run, ahead of its own callbacks: averaged weights are seen where they are in use."""
+    recorder = Recorder()
+    monkeypatch.setattr(
+        agnet_vision.training.run,
+        "build_callbacks",
+        lambda *args, **kwargs: [recorder, *build_callbacks(*args, **kwargs)],
+    )
+    return recorder
+
+
+def write_unbalanced(root: Path) -> Path:
+    """Write 8 cats, 4 dogs and 2 owls to train on."""
+    write_pictures(root, {"train": 8, "val": 1, "test": 1})
+    for name, count in (("dog", 4), ("owl", 2)):
+        for path in sorted((root / "train" / name).iterdir())[count:]:
+            path.unlink()
+    return root

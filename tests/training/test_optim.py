@@ -45,6 +45,19 @@ def test_backbone_exempts_its_own() -> None:
     assert all(group_of[id(p)]["weight_decay"] == 0.0 for p in exempt)
 
 
+def test_no_decay_on_scales_of_any_shape(model: AGNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vector stays one with axes of length 1 (ResMLP's scale per channel); the kernel of a single input does not."""
+    odd = nn.Module()
+    odd.scale = nn.Parameter(torch.ones(1, 1, 384))
+    odd.channels = nn.Parameter(torch.ones(48, 1, 1))
+    odd.matrix = nn.Parameter(torch.ones(1, 3, 4))
+    odd.kernel, odd.gate, odd.efficient = nn.Conv2d(1, 8, 1), nn.Linear(8, 1), nn.Conv1d(1, 1, 3)
+    monkeypatch.setitem(model.backbone.model._modules, "odd", odd)
+    group_of = {id(p): group["name"] for group in parameter_groups(model, **RATES) for p in group["params"]}
+    decayed = {name for name, p in odd.named_parameters() if group_of[id(p)] == "backbone_decay"}
+    assert decayed == {"matrix", "kernel.weight", "gate.weight", "efficient.weight"}
+
+
 @pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
 def test_optimizers(model: AGNet, name: str, kind: type) -> None:
     optimizer = build_optimizer(model, name, **RATES, momentum=0.99)
