@@ -77,6 +77,18 @@ def test_paper() -> None:
         (["epochs"], "options are given as name=value, got 'epochs'"),
         (["seed=[1"], "quote values"),
         (["+experiment=paper"], "Multiple values for experiment"),
+        (["optimizer.lr=null"], "optimizer.lr must be a number such as .*, got null"),
+        (["loss.label_smoothing=null"], "loss.label_smoothing must be a number such as .*, got null"),
+        (
+            ["dataset=folder", "dataset.val_fraction=null"],
+            "dataset.val_fraction must be a number such as 0.1, got null",
+        ),
+        (["run_dir=null"], "run_dir must be text such as outputs/.*, got null"),
+        (["monitor=5"], "monitor must be text such as acc, got 5"),
+        (["optimizer=5"], "optimizer is a group of options; give one of them"),
+        (["optimizer={lr: fast}"], "optimizer.lr must be a number such as .*, got 'fast'"),
+        (["~optimizer.lr=0.004"], "optimizer.lr is needed and cannot be taken out"),
+        (["epochs=1,2"], "epochs=1,2 asks for several runs; add --multirun"),
     ],
 )
 def test_mistakes(options: list[str], message: str) -> None:
@@ -89,6 +101,37 @@ def test_free_options_pass() -> None:
     check_options("train", ["+backbone.kwargs.drop_path_rate=0.1", "+model.head.dropout=0.2", "backbone.taps=[-2]"])
     check_options("train", ["dataset=demo", "model.head.pool_size=2"])  # the recipe has set it
     check_options("train", ["dataset=demo", "++model.head.pool_size=2"])
+
+
+def test_null_and_fractions_where_they_mean_something() -> None:
+    check_options("train", ["gradient_clip=null", "schedule.warmup_epochs=0.5", "augmentation.rotation_degrees=7.5"])
+    check_options("train", ["experiment=paper", "schedule.warmup_epochs=3", "trainer=ddp", "trainer.devices=2"])
+
+
+def test_resume_knows_the_run_s_own_options(tmp_path: Path) -> None:
+    OmegaConf.save(composed("dataset=folder"), tmp_path / "config.yaml")
+    given = ["resume=true", f"run_dir={tmp_path}"]
+    assert check_options("train", [*given, "dataset.val_fraction=0.2"])[-1] == "dataset=folder"
+    with pytest.raises(ConfigError, match=r"no option dataset\.split_seed"):
+        check_options("train", [*given, "dataset.split_seed=1"])
+    with pytest.raises(ConfigError, match=r"dataset\.val_fraction must be a number"):
+        check_options("train", [*given, "dataset.val_fraction=abc"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs: [1, 2\nseed", "in YAML, and is damaged; put a good copy in its place"),
+        ("- 1", "options of a run, and names no dataset"),
+        ("", "options of a run, and names no dataset"),
+        ("dataset: {name: demo, root: null}", "hold all options of a run, and lacks run_dir: it is damaged"),
+    ],
+)
+def test_resume_raises_on_damaged_options(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"config\.yaml must .*{message}") as caught:
+        check_options("train", ["resume=true", f"run_dir={tmp_path}"])
+    assert "\n" not in str(caught.value)
 
 
 def test_evaluate() -> None:

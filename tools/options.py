@@ -119,7 +119,9 @@ def _check_value(key: str, value: Any, known: DictConfig, names: list[str]) -> N
     else:
         default = OmegaConf.select(known, key, throw_on_missing=False)
         if key not in OPEN and not (value is None and key in NULLABLE) and not _fits(value, default):
-            raise ConfigError(f"{key} must be {_kind(default)} such as {default}, got {value!r}")
+            raise ConfigError(
+                f"{key} must be {_kind(default)} such as {default}, got {'null' if value is None else repr(value)}"
+            )
 
 
 def _comment(config_name: str, key: str) -> str:

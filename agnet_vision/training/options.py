@@ -146,16 +146,20 @@ def _check_values(config: DictConfig, rules: Mapping[str, Sequence[str] | Number
         value = OmegaConf.select(config, name)
         if isinstance(rule, Number):
             if not rule.holds(value):
-                raise ConfigError(f"{name} must be {rule}, got {value!r}")
+                raise ConfigError(f"{name} must be {rule}, got {_shown(value)}")
         elif value not in rule:
             raise ConfigError(f"{name} must be one of {', '.join(rule)}, got {value!r}")
     for name, nullable in texts.items():
         value = OmegaConf.select(config, name)
         if not (isinstance(value, str) and value) and not (value is None and nullable):
             raise ConfigError(
-                f"{name} must be text{' or null' if nullable else ''}, got {value!r}"
+                f"{name} must be text{' or null' if nullable else ''}, got {_shown(value)}"
                 + (f"; in quotes a number is text: {name}='\"{value}\"'" if isinstance(value, int | float) else "")
             )
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else repr(value)
 
 
 def check_backbone_options(backbone: DictConfig) -> None:

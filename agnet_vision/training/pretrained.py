@@ -1,16 +1,16 @@
-"""Weights for the backbone: from a file, or from the Hub with an answer at once when it cannot be reached."""
+"""Weights for the backbone: from a file, or from the net with an answer at once when it cannot be reached."""
 
 from __future__ import annotations
 
 import difflib
 import os
-import pickle
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import huggingface_hub
 import timm
+import torch
 from huggingface_hub import constants
 from torch import Tensor, nn
 
@@ -36,7 +36,7 @@ def check_backbone(name: str | None, *, pretrained: bool, checkpoint: str | None
         if not Path(checkpoint).is_file():
             raise CheckpointError(f"backbone.checkpoint: there is no file {checkpoint}")
     elif pretrained:
-        _check_hub(name)
+        _check_source(name)
 
 
 def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
@@ -51,20 +51,21 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
     """
     try:
         state: dict[str, Tensor] = timm.models.load_state_dict(checkpoint, weights_only=True)
-    except pickle.UnpicklingError as error:
+    except PermissionError as error:
         raise CheckpointError(
-            f"{checkpoint} holds more than weights, or is damaged; it was not opened, since it could run code"
+            f"backbone.checkpoint: {checkpoint} must be readable for you; change its permissions"
         ) from error
-    except Exception as error:  # timm passes on whatever the format's reader raises
+    except Exception as error:  # timm passes on whatever the format's reader raises, with advice to run the file's code
         raise CheckpointError(
-            f"{checkpoint} cannot be read as weights: {(str(error) or type(error).__name__).splitlines()[0]}"
+            f"backbone.checkpoint must hold weights and nothing else, and {checkpoint} holds something else or is damaged; "
+            "give a state dict (.pth, .safetensors) or a checkpoint of this library"
         ) from error
     for prefix in ("model.backbone.model.", "model.backbone.", "backbone.model.", "backbone."):
         if inner := {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}:
             state = inner
             break
     expected = backbone.state_dict()
-    unfit = [key for key, value in expected.items() if key not in state or state[key].shape != value.shape]
+    unfit = [key for key, value in expected.items() if getattr(state.get(key), "shape", None) != value.shape]
     if unfit:
         raise CheckpointError(
             f"{checkpoint} does not fit the backbone {type(backbone).__name__}: {len(unfit)} of {len(expected)} tensors "
@@ -73,7 +74,7 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
     backbone.load_state_dict({key: state[key] for key in expected})
 
 
-def _check_hub(name: str) -> None:
+def _check_source(name: str) -> None:
     """Make sure that the weights are on this machine or can be fetched."""
     cure = (
         "give the weights as a file with backbone.checkpoint=FILE, or start from random weights with "
@@ -82,18 +83,26 @@ def _check_hub(name: str) -> None:
     config = timm.models.get_pretrained_cfg(name)
     if config is None or not config.has_weights:
         raise ConfigError(f"timm has no pretrained weights for {name}; {cure}")
-    if not config.hf_hub_id:
+    if config.hf_hub_id:
+        files = (config.hf_hub_filename,) if config.hf_hub_filename else _WEIGHT_FILES
+        repository = config.hf_hub_id.split("@")[0]
+        if any(isinstance(huggingface_hub.try_to_load_from_cache(repository, file), str) for file in files):
+            return
+        if constants.HF_HUB_OFFLINE:
+            raise ConfigError(
+                f"the pretrained weights of {name} are not on this machine and HF_HUB_OFFLINE is set; {cure}"
+            )
+        source = constants.ENDPOINT
+    elif config.url:  # older weights, which torch.hub fetches
+        if Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(config.url).path).name).is_file():
+            return
+        source = config.url
+    else:
         return
-    files = (config.hf_hub_filename,) if config.hf_hub_filename else _WEIGHT_FILES
-    repository = config.hf_hub_id.split("@")[0]
-    if any(isinstance(huggingface_hub.try_to_load_from_cache(repository, file), str) for file in files):
-        return
-    if constants.HF_HUB_OFFLINE:
-        raise ConfigError(f"the pretrained weights of {name} are not on this machine and HF_HUB_OFFLINE is set; {cure}")
-    if not _answers(constants.ENDPOINT):
+    if not _answers(source):
         raise ConfigError(
-            f"the pretrained weights of {name} are not on this machine and {urlsplit(constants.ENDPOINT).hostname} "
-            f"does not answer; {cure}"
+            f"the pretrained weights of {name} are not on this machine and {urlsplit(source).hostname} does not answer; "
+            f"{cure}"
         )
 
 
