@@ -69,6 +69,8 @@ def friendly_errors() -> Iterator[None]:
     except KeyboardInterrupt as stop:
         print(f"interrupted; what was saved stays saved{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
         sys.exit(130)
+    except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
+        sys.exit(f"error: {error.filename}: {error.strerror}; name another place")
     except OSError as error:
         if error.errno not in FULL:
             raise

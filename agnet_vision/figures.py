@@ -198,7 +198,7 @@ def _pairwise(told: Explanation, axes: Axes, theme: Theme) -> None:
     bands = [(f"1–{primary}", primary, (primary - 1) / 2), ("pairs", pairs, primary + (pairs - 1) / 2)]
     marks = [(name, place) for name, count, place in bands if count] + [("whole", len(valid) - 1)]
     names, places = zip(*marks, strict=True)
-    axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_xticks(places, names)
     axes.set_yticks(places, names)
     for line in (primary - 0.5, len(valid) - 1.5):
         axes.axhline(line, color="white", linewidth=0.8)

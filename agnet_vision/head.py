@@ -207,7 +207,8 @@ class AGNetHead(nn.Module):
         if self.variant != "backbone_only" and min(feature_map.shape[-2:]) < self.pool_size:
             raise ValueError(
                 f"feature_map must be at least pool_size={self.pool_size} cells high and wide, got "
-                f"{tuple(feature_map.shape[-2:])}; use larger images, an earlier map or a smaller pool_size"
+                f"{tuple(feature_map.shape[-2:])}; use larger images, an earlier map or a smaller pool_size "
+                "(AGNet chooses it when given image_size)"
             )
 
     def _check(self, feature_map: Tensor, regions: Regions | None) -> Regions:

@@ -54,6 +54,11 @@ def load_model(source: Path | str, *, revision: str | None = None) -> AGNet:
         CheckpointError: files are missing, damaged, unsafe, or do not fit each other.
     """
     folder = Path(source)
+    if folder.is_file() or (folder / "best.ckpt").is_file():
+        raise CheckpointError(
+            f"{folder} is of a training run; open it with agnet_vision.checkpoint.open_model, or make a folder of it: "
+            f"python tools/export.py checkpoint={folder} format=pretrained"
+        )
     if not folder.is_dir():
         folder = _download(str(source), revision)
     for name in (CONFIG, WEIGHTS):

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from agnet_vision.explain import Explanation
 
 SATURATION = 2  # times the uniform importance 1/R, or its half, where the colours of the attention end
+NEARLY_UNIFORM = 1.3  # largest over smallest importance below which the colours do not show it
 MAX_PHOTO_SIDE = 640  # pixels kept of a photograph inside a figure
 
 
@@ -63,7 +64,12 @@ def draw_attention(told: Explanation, axes: Axes, theme: Theme) -> None:
     draw_photograph(told, axes, grey=True)
     bar = _overlay(told, axes, np.log(times_uniform(told)) / np.log(SATURATION), theme)
     bar.set_ticks([-1, 0, 1], labels=[f"1/{SATURATION} or less", "uniform", f"{SATURATION} times or more"])
-    axes.set_title("Importance over uniform 1/R" if told.variant == "full" else f"{told.variant}: regions all alike")
+    if told.variant != "full":
+        axes.set_title(f"{told.variant}: regions all alike")
+        return
+    times = told.importance[told.mask] * told.mask.sum()
+    spread = f", {times.min():.2f} to {times.max():.2f} times" if times.max() / times.min() < NEARLY_UNIFORM else ""
+    axes.set_title(f"Importance over uniform 1/R{spread}")
 
 
 def draw_heat(told: Explanation, axes: Axes, theme: Theme) -> None:

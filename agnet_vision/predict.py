@@ -122,8 +122,9 @@ def choose_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     # A torch without CUDA raises AssertionError; the other two are an unknown name and a missing device.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        found = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
         raise ConfigError(
-            f"device must be auto, cpu, or a device of this machine by torch's name (cuda, cuda:1, mps), got {name!r}; "
+            f"device must be auto, cpu, or one that torch finds here (cuda, cuda:1, mps), got {name!r}; torch finds {found}; "
             "choose device=cpu"
         ) from error
     return device

@@ -45,6 +45,7 @@ def predict(config: DictConfig) -> None:
     with ExitStack() as stack:
         file = sys.stdout
         if config.output:
+            Path(config.output).absolute().parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(Path(config.output).open("w", newline="", encoding="utf-8"))
         if form != "table":
             rows = write_rows(rows, file, form)
@@ -58,6 +59,8 @@ def predict(config: DictConfig) -> None:
     if form == "table":
         print_table(kept)
     failed = sum(error is not None for _, _, error in kept)
+    for place in filter(None, (config.output, config.figures)):
+        print(f"written to {place}", file=sys.stderr)
     if failed:
         print(f"{failed} of {len(kept)} images could not be read", file=sys.stderr)
     sys.exit(1 if failed == len(kept) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import sys
 from pathlib import Path
 
 import hydra
@@ -23,7 +24,11 @@ def main(config: DictConfig) -> None:
             raise ConfigError(
                 f"runs={config.runs} matches no folder; quote it, so that the shell leaves the asterisk alone"
             )
-        print(summarize_runs(folders))
+        finished = [folder for folder in folders if (folder / "metrics.json").is_file()]
+        for folder in folders:
+            if folder not in finished:
+                print(f"{folder} has no metrics.json and is left out", file=sys.stderr)
+        print(summarize_runs(finished))
 
 
 if __name__ == "__main__":

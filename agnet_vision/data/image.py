@@ -97,12 +97,14 @@ def _failure(path: Path) -> ImageReadError | None:
 
 
 def sum_up(failures: Sequence[ImageReadError]) -> ImageReadError:
-    """Make one error of several: the first with its reason, the next nine by name."""
+    """Make one error of several: the first with its reason, the next nine by name, and the cure."""
     first, others = failures[0], len(failures) - 1
+    cure = "repair or delete such files; tools/prepare_dataset.py lists them all"
     if not others:
-        return first
+        return ImageReadError(first.path, f"{first.reason}; {cure}")
     names = ", ".join(str(failure.path) for failure in failures[1:10])
-    return ImageReadError(first.path, f"{first.reason}; and {others:,} more cannot be read, among them {names}")
+    more = f"{others:,} more cannot be read{', among them' if others > 9 else ':'} {names}"
+    return ImageReadError(first.path, f"{first.reason}; and {more}; {cure}")
 
 
 @contextmanager

@@ -24,6 +24,7 @@ CYCLE = ("#D55E00", "#2b8fce", "#009E73", "#CC79A7", "#c99100", "#7f7f7f")
 # Stand-ins that become CSS variables of the page.
 INK, FAINT = "#010203", "#010204"
 RECALL = np.linspace(0, 1, 101)
+MAX_NUMBERED = 12  # classes whose counts fit into the cells of the matrix
 MAX_LABELLED = 40  # classes whose names fit beside the matrix
 
 
@@ -76,7 +77,7 @@ def reliability(run: Run, baseline: Run | None) -> str:
             bins = min(15, max(2, len(other.label) // 20))
             found = calibration(other.probability.max(axis=1), other.predicted == other.label, bins=bins)
             label = f"{name}: ECE {found.error:.3f}"
-            axes.plot(found.confidence, found.accuracy, style, color=colour, markersize=4, label=label)
+            axes.plot(found.confidence, found.accuracy, style, color=colour, markersize=4, label=label, clip_on=False)
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title="Calibration")
     _legend(axes)
     return _svg(figure, "Calibration")
@@ -86,9 +87,13 @@ def histogram(values: Sequence[float], title: str, xlabel: str) -> str:
     """Draw how often which value occurs."""
     figure, (axes,) = _figure(4.2, 2.8, 1)
     whole = all(float(v).is_integer() for v in values) and max(values) <= 20
-    bins: int | list[float] = np.arange(-0.5, max(values) + 1.5).tolist() if whole else 24
+    bins: int | list[float] = (
+        np.arange(-0.5, max(values) + 1.5).tolist() if whole else min(24, max(4, len(values) // 4))
+    )
     axes.hist(values, bins=bins, color=SECOND, rwidth=0.9)
     axes.set(title=title, xlabel=xlabel, ylabel="pictures")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     return _svg(figure, title)
 
 
@@ -118,6 +123,11 @@ def confusion_matrix(run: Run) -> Confusion:
         axes.set_yticks(range(count), names, fontsize=8.5)
     else:
         axes.set(xticks=[], yticks=[])
+    if count <= MAX_NUMBERED:
+        for row, column in np.ndindex(count, count):
+            ink = "black" if np.sqrt(rate[row, column]) > 0.5 else "white"
+            number = counts[order[row], order[column]]
+            axes.text(column, row, number, ha="center", va="center", color=ink, fontsize=8.5)
     axes.set(xlabel="predicted class", ylabel="true class")
     bar = figure.colorbar(drawn, ax=axes, shrink=0.6, ticks=np.sqrt([0, 0.05, 0.2, 0.5, 1]))
     bar.ax.set_yticklabels(["0", "5 %", "20 %", "50 %", "100 %"])

@@ -59,7 +59,7 @@ def write_report(run_dir: Path | str, *, baseline: Path | str | None = None, roo
     run = read_run(run_dir)
     other = _same_pictures(run, read_run(baseline)) if baseline is not None else None
     page = {
-        "title": f"{run.scores.get('dataset', 'dataset')}, {run.scores.get('split', 'test')} split",
+        "title": f"{run.folder.resolve().name}: {run.scores['dataset']}, {run.scores['split']} split",
         "run": run,
         "baseline": other,
         "rows": _headline(run, other),

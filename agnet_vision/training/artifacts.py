@@ -22,6 +22,7 @@ from agnet_vision.training.metrics import Predictions
 PACKAGES = ("agnet_vision", "torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "albumentations", "numpy",
             "opencv-python-headless", "scikit-learn")  # fmt: skip
 
+COLOURS = ("#D55E00", "#2b8fce")  # as in the report
 MAX_NUMBERED = 24  # classes whose confusion matrix has its counts in the cells; in more cells they would not be legible
 
 
@@ -57,10 +58,15 @@ def write_predictions(
             writer.writerow([shown.as_posix(), classes[label], classes[predicted], *columns])
 
 
+def this_command() -> str:
+    """Return the command line of this process, to be typed again."""
+    return shlex.join(["python", *sys.argv])
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """Describe versions, hardware, commit and command."""
     return {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": this_command(),
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -91,17 +97,21 @@ def plot_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
     """Draw training loss, and validation accuracy and mAP, over the epochs."""
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for axes, keys in ((left, ("train/loss_epoch", "val/loss")), (right, ("val/acc", "val/mAP"))):
-        for key in keys:
+    panels = (
+        (left, "loss", {"train/loss_epoch": "training", "val/loss": "validation"}),
+        (right, "validation", {"val/acc": "accuracy", "val/mAP": "mAP"}),
+    )
+    for axes, title, lines in panels:
+        for (key, label), colour in zip(lines.items(), COLOURS, strict=True):
             points = [(row["epoch"] + 1, row[key]) for row in history if key in row]
             if points:
-                axes.plot(*zip(*points, strict=True), marker=".", label=key.removesuffix("_epoch"))
-        axes.set_xlabel("epoch")
+                axes.plot(*zip(*points, strict=True), marker=".", label=label, color=colour)
+        axes.set(xlabel="epoch", title=title)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend()
-    right.set_ylim(0, 1)
+    right.set_ylim(0, 1.03)
     figure.savefig(path, dpi=120)
 
 
@@ -118,11 +128,11 @@ def plot_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequ
             for predicted, count in enumerate(row):
                 ink = "black" if share[true, predicted] > 0.5 else "white"
                 axes.text(predicted, true, str(count), ha="center", va="center", color=ink, fontsize=8)
-    axes.set_xticks(range(len(classes)), classes, rotation=90)
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    figure.colorbar(drawn, ax=axes, shrink=0.7)
+    names = [name.replace("_", " ") for name in classes]
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    figure.colorbar(drawn, ax=axes, shrink=0.7, label="share of the true class")
     figure.savefig(path, dpi=100)
 
 

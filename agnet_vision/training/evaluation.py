@@ -197,7 +197,8 @@ def test_and_write(
 def print_scores(scores: dict[str, Any], run_dir: Path, worst: int = 10) -> None:
     """Print the scores, and the classes with the lowest AP."""
     console = Console()
-    table = Table(title=f"{scores['dataset']}, {scores['split']} split, {scores['num_images']} images")
+    epoch = f", weights of epoch {scores['best_epoch']}" if "best_epoch" in scores else ""
+    table = Table(title=f"{scores['dataset']}, {scores['split']} split, {scores['num_images']} images{epoch}")
     names = {"accuracy": "acc", "mean per class": "mean_per_class_acc", "mAP": "mAP", "top-5": "top5"}
     if len(scores["per_class"]) < 6:  # the right one is always among the first five
         del names["top-5"]

@@ -20,7 +20,7 @@ from agnet_vision.data.samples import SampleTable
 from agnet_vision.errors import FULL, ConfigError, DiskFullError
 from agnet_vision.model import AGNet
 from agnet_vision.report import write_report
-from agnet_vision.training.artifacts import environment, plot_curves, read_history, write_json, write_text
+from agnet_vision.training.artifacts import environment, plot_curves, read_history, this_command, write_json, write_text
 from agnet_vision.training.build import (
     build_callbacks,
     build_data,
@@ -105,6 +105,7 @@ def begin_record(config: DictConfig, run_dir: Path, model: AGNet) -> dict[str, A
     if config.resume and (run_dir / "run.json").is_file():
         before = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
         record |= {name: before[name] for name in ("command", "wall_time_seconds") if name in before}
+        record["went_on_with"] = [*before.get("went_on_with", []), this_command()]
     return record
 
 
@@ -134,7 +135,9 @@ def finish(
             why = "the dataset has no test split" if config.test else "test=false"
             Console().print(f"not tested ({why}); written to {run_dir}", soft_wrap=True)
     else:
-        module.load_state_dict(read_checkpoint(run_dir / "best.ckpt")["state_dict"])
+        best = read_checkpoint(run_dir / "best.ckpt")
+        module.load_state_dict(best["state_dict"])
+        record["best_epoch"] = best["epoch"] + 1
         scores = test_and_write(trainer, module, data, table, run_dir, split="test", record=record)
         if scores is not None and config.report:
             write_report(run_dir)
