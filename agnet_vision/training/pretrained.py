@@ -93,12 +93,11 @@ def _check_source(name: str) -> None:
                 f"the pretrained weights of {name} are not on this machine and HF_HUB_OFFLINE is set; {cure}"
             )
         source = constants.ENDPOINT
-    elif config.url:  # older weights, which torch.hub fetches
-        if Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(config.url).path).name).is_file():
+    else:  # older weights, which torch.hub fetches; timm has no others
+        assert config.url is not None
+        source, file = config.url if isinstance(config.url, tuple) else (config.url, urlsplit(config.url).path)
+        if Path(torch.hub.get_dir(), "checkpoints", Path(file).name).is_file():
             return
-        source = config.url
-    else:
-        return
     if not _answers(source):
         raise ConfigError(
             f"the pretrained weights of {name} are not on this machine and {urlsplit(source).hostname} does not answer; "
