@@ -12,11 +12,19 @@ from agnet_vision.head import AGNetHead
 from agnet_vision.structures import Regions
 
 
+def project(feature_map: Tensor, layer) -> list[Tensor]:
+    """Apply f, g and h of a self-attention, whose weights are stored too large."""
+    return [
+        torch.nn.functional.conv2d(feature_map, conv.weight * layer.scale, conv.bias).flatten(2)
+        for conv in (layer.f, layer.g, layer.h)
+    ]
+
+
 def self_attention(feature_map: Tensor, layer) -> Tensor:
     """``F' = delta (h t) + F``, position by position."""
     output = feature_map.clone()
     for image in range(len(feature_map)):
-        f, g, h = (conv(feature_map[image : image + 1])[0].flatten(1) for conv in (layer.f, layer.g, layer.h))
+        f, g, h = (projected[0] for projected in project(feature_map[image : image + 1], layer))
         for j in range(f.shape[1]):
             weights = torch.stack([f[:, i] @ g[:, j] for i in range(f.shape[1])]).softmax(0)
             gathered = sum(weights[i] * h[:, i] for i in range(f.shape[1]))
@@ -98,9 +106,7 @@ def naive_logits(head: AGNetHead, feature_map: Tensor, regions: Regions) -> Tens
     ``roi_align``, one squeeze-excite a slot, W and W' applied apart, every context vector formed.
     """
     batch, channels, height, width = feature_map.shape
-    f, g, h = (
-        conv(feature_map).flatten(2) for conv in (head.self_attention.f, head.self_attention.g, head.self_attention.h)
-    )
+    f, g, h = project(feature_map, head.self_attention)
     gathered = torch.bmm(h, torch.bmm(f.transpose(1, 2), g).softmax(dim=1))
     feature_map = head.self_attention.delta * gathered.view_as(feature_map) + feature_map
     boxes = list(regions.boxes * regions.boxes.new_tensor([width, height, width, height]))

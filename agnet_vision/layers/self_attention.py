@@ -27,6 +27,12 @@ class SelfAttention(nn.Module):
         self.g = nn.Conv2d(channels, inner, kernel_size=1)
         self.h = nn.Conv2d(channels, channels, kernel_size=1)
         self.delta = nn.Parameter(torch.zeros(()))
+        # As in RegionAttention: Adam moves every weight by about the learning rate, and the C inputs are non-negative, so with
+        # plain weights the softmax falls onto one position within an epoch. The weights are stored sqrt(C) times too large
+        # and the products scaled back (ours): the same function and count, fitting steps.
+        self.scale = channels**-0.5
+        for conv in (self.f, self.g, self.h):
+            nn.init.uniform_(conv.weight, -1, 1)  # sqrt(C) times the default of a convolution
 
     def forward(
         self, feature_map: Float[Tensor, "batch channels height width"]
@@ -35,7 +41,7 @@ class SelfAttention(nn.Module):
         # Channels last, once: all that follows reads and writes whole positions.
         positions = feature_map.flatten(2).transpose(1, 2).contiguous()  # (batch, positions, channels)
         keys, queries, values = (
-            fast_linear(positions, conv.weight.flatten(1), conv.bias) for conv in (self.f, self.g, self.h)
+            fast_linear(positions, conv.weight.flatten(1) * self.scale, conv.bias) for conv in (self.f, self.g, self.h)
         )
         weights = torch.bmm(queries, keys.transpose(1, 2)).softmax(dim=-1)  # (batch, positions, positions)
         gathered = torch.bmm(weights.to(values.dtype), values)  # autocast's softmax is float32

@@ -44,3 +44,18 @@ def test_value_without_gradients() -> None:
     with torch.no_grad():
         output = layer(feature_map)
     torch.testing.assert_close(output, layer(feature_map), atol=1e-5, rtol=1e-5)
+
+
+def test_steps_of_adam_do_not_saturate_the_attention() -> None:
+    """Twenty steps at the default rate on a non-negative map of a real width leave weight on more than one position."""
+    torch.manual_seed(0)
+    layer = SelfAttention(1280)
+    feature_map, target = torch.rand(2, 1280, 5, 5), torch.randn(2, 1280, 5, 5)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=1e-3)
+    for _ in range(20):
+        optimizer.zero_grad()
+        (layer(feature_map) * target).mean().backward()
+        optimizer.step()
+    f, g, _ = reference.project(feature_map, layer)
+    weights = torch.bmm(f.transpose(1, 2), g).softmax(dim=1)
+    assert weights.amax(dim=1).mean() < 0.5, "one position of 25 has it all"
