@@ -181,7 +181,7 @@ def restore_options(config: DictConfig) -> DictConfig:
     """
     if not config.resume:
         return config
-    stored = _stored(Path(config.run_dir))
+    stored = _stored(Path(config.run_dir), config)
     for override in OverridesParser.create().parse_overrides(HydraConfig.get().overrides.task):
         key = override.key_or_group
         if key == "dataset" and override.value() == stored.dataset.name:
@@ -198,11 +198,11 @@ def _resumed_dataset(overrides: list[Override]) -> list[str]:
     run_dir = given.get("run_dir")
     if given.get("resume") is not True or "dataset" in given or not isinstance(run_dir, str) or "${" in run_dir:
         return []
-    return [f"dataset={_stored(Path(run_dir)).dataset.name}"]
+    return [f"dataset={_stored(Path(run_dir), _compose("train", [])).dataset.name}"]
 
 
-def _stored(run_dir: Path) -> DictConfig:
-    """Read the options of the run in a folder."""
+def _stored(run_dir: Path, known: DictConfig) -> DictConfig:
+    """Read the options of the run in a folder, which must be all that are known."""
     path = run_dir / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"resume=true, but there is no {path}; run_dir= must name the folder of an interrupted run")
@@ -214,7 +214,7 @@ def _stored(run_dir: Path) -> DictConfig:
     name = OmegaConf.select(stored, "dataset.name") if isinstance(stored, DictConfig) else None
     if not isinstance(stored, DictConfig) or not isinstance(name, str):
         raise ConfigError(f"{path} must be the options of a run, and names no dataset; {cure}")
-    needed = _leaves(_compose("train", [f"dataset={name}"]))
+    needed = [key for key in _leaves(known) if not key.startswith((*FREE, "dataset."))]
     if lacking := [key for key in needed if OmegaConf.select(stored, key, default=...) is ...]:
         raise ConfigError(
             f"{path} must hold all options of a run, and lacks {lacking[0]}: it is damaged or of another version; {cure}"

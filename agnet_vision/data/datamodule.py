@@ -18,7 +18,7 @@ from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.samples import SampleTable
 from agnet_vision.data.transforms import Transform
 from agnet_vision.data.workers import start_worker, worker_context
-from agnet_vision.errors import AGNetError, CacheError
+from agnet_vision.errors import AGNetError, CacheError, DatasetError
 from agnet_vision.regions import RegionProposer
 
 
@@ -126,6 +126,11 @@ class AGNetDataModule(pl.LightningDataModule):
         order: Order = self.sampler if train else "sequential"
         labels = [sample.label for sample in samples]
         sampler = EpochSampler(labels, order, seed=self.seed, rank=rank, world_size=world_size)
+        if train and len(sampler) < 2:
+            raise DatasetError(
+                f"training needs at least two images on each of its {world_size} processes, since batch norm learns nothing "
+                f"from a single one; got {len(samples)} images; give more images, or take fewer processes (trainer.devices=)"
+            )
         return EpochLoader(
             dataset,
             batch_size=self.batch_size,

@@ -13,7 +13,7 @@ from agnet_vision.data.listing import Sample
 from agnet_vision.data.sampler import Draw, EpochLoader, EpochSampler
 from agnet_vision.data.samples import SampleTable
 from agnet_vision.data.transforms import build_transform
-from agnet_vision.errors import ImageReadError
+from agnet_vision.errors import DatasetError, ImageReadError
 from agnet_vision.regions import RegionProposer
 
 LABELS = [0] * 9 + [1] * 3
@@ -45,6 +45,17 @@ def test_loaders(table: SampleTable) -> None:
     batch = next(iter(data.val_dataloader()))
     assert batch["image"].shape == (4, 3, 32, 32)
     assert batch["index"].tolist() == [0, 1, 2, 3]
+
+
+def test_training_batches_never_hold_one_image(table: SampleTable) -> None:
+    for count in (2, 4, 5, 9):
+        part = SampleTable(
+            "folder", table.root, ("a", "b"), {"train": table.splits["train"][-count:], "val": [], "test": []}
+        )
+        assert min(len(batch["label"]) for batch in module(part).train_dataloader()) > 1
+    part.splits["train"] = table.splits["train"][:1]
+    with pytest.raises(DatasetError, match=r"at least two images on each of its 1 processes.* got 1 images"):
+        module(part).train_dataloader()
 
 
 def test_class_counts(table: SampleTable) -> None:

@@ -223,8 +223,8 @@ def test_resume_raises_on_other_classes(configure: Configure, finished: Path, tm
     [
         ("optimizer.name=adam", "optimizer.name must be one of adamw, sgd, got 'adam'"),
         ("monitor=mapp", "monitor must be one of acc, mAP"),
-        ("epochs=0", "epochs must be at least 1, got 0"),
-        ("schedule.warmup_epochs=-1", "warmup_epochs must not be negative"),
+        ("epochs=0", "epochs must be a whole number of at least 1, got 0"),
+        ("schedule.warmup_epochs=-1", "schedule.warmup_epochs must be a number of at least 0, got -1"),
         ("backbone.name=test_resne", "timm has no model 'test_resne'; near to it: .*test_resnet"),
         ("backbone.name=null", "backbone=timm needs backbone.name="),
         ("regions.num_clusters=0", "num_clusters must be"),
@@ -232,8 +232,8 @@ def test_resume_raises_on_other_classes(configure: Configure, finished: Path, tm
         ("+model.head.nonsense=1", "nonsense"),
         ("backbone.taps=[9]", "tap"),
         ("backbone.output_stride=3", "output_stride must be 8, 16 or 32, got 3"),
-        ("workers=-1", "workers must not be negative, got -1"),
-        ("optimizer.lr=-1", "optimizer.lr must not be negative"),
+        ("workers=-1", "workers must be a whole number of at least 0, or null, got -1"),
+        ("optimizer.lr=-1", "optimizer.lr must be a number of at least 0, got -1"),
         ("image_size=20", "gives a map of 1 x 1 cells, the head pools regions to 2 x 2; use a larger image_size"),
     ],
 )
