@@ -198,7 +198,8 @@ def _resumed_dataset(overrides: list[Override]) -> list[str]:
     run_dir = given.get("run_dir")
     if given.get("resume") is not True or "dataset" in given or not isinstance(run_dir, str) or "${" in run_dir:
         return []
-    return [f"dataset={_stored(Path(run_dir), _compose("train", [])).dataset.name}"]
+    stored = _stored(Path(run_dir), _compose("train", []))
+    return [f"dataset={stored.dataset.name}"]
 
 
 def _stored(run_dir: Path, known: DictConfig) -> DictConfig:
