@@ -70,9 +70,8 @@ def print_summary(name: str, result: CheckResult) -> None:
             print(f"  {problem}")
     if can_be_mended(card, result):
         print("with mend=true its archives are unpacked again, which may cure missing, damaged and miscounted files")
-    print(
-        "it can be used as it is" if result.agrees else "it is NOT as it should be: mend or delete what is listed above"
-    )
+    what = "can be used as it is" if name == "folder" else "agrees with its card"
+    print(f"it {what}" if result.agrees else "it is NOT as it should be: mend or delete what is listed above")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def test_tool(tmp_path: Path, run: Callable[..., object], capsys: pytest.Capture
     arguments = ("dataset=folder", f"dataset.root={tmp_path / 'data'}", f"report={tmp_path / 'report.json'}")
     assert run(*arguments) == 0
     assert json.loads((tmp_path / "report.json").read_text())["problems"] == []
-    assert "it agrees with its card" in capsys.readouterr().out
+    assert "it can be used as it is" in capsys.readouterr().out
     (tmp_path / "data" / "train" / "ant" / "x.jpg").write_text("not a picture")
     shutil.copy(tmp_path / "data" / "train" / "ant" / "001.png", tmp_path / "data" / "test" / "ant")
     assert run(*arguments) == 1
