@@ -80,6 +80,7 @@ class StayLocal:
         """Add the policy to every answer."""
 
         async def send_with_policy(message: Message) -> None:
+            """Send, with the policy among the headers."""
             if message["type"] == "http.response.start":
                 message["headers"] = [
                     *message["headers"],

@@ -70,7 +70,7 @@ def friendly_errors() -> Iterator[None]:
         print(f"interrupted; what was saved stays saved{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
         sys.exit(130)
     except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
-        sys.exit(f"error: {error.filename}: {error.strerror}; name another place")
+        sys.exit(f"error: {error}; name another place")
     except OSError as error:
         if error.errno not in FULL:
             raise

@@ -157,6 +157,7 @@ def _paint(
     edges = np.linspace(0, 1, size + 1)
 
     def overlap(low: Float[np.ndarray, " regions"], high: Float[np.ndarray, " regions"], bins: int) -> np.ndarray:
+        """Return the share of each bin that lies in each row, or column, of the picture."""
         ends = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, bins + 1)  # (regions, bins + 1)
         start, stop = ends[:, :-1, None], ends[:, 1:, None]
         covered = np.clip(np.minimum(stop, edges[1:]) - np.maximum(start, edges[:-1]), 0, None)

@@ -148,10 +148,13 @@ def quantize_onnx(source: Path | str, path: Path | str, batches: Sequence[tuple[
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Batches(CalibrationDataReader):
+        """The batches, as onnxruntime asks for them."""
+
         def __init__(self) -> None:
             self.left = iter(batches)
 
         def get_next(self) -> dict[str, Any] | None:
+            """Return the next batch by the names of the inputs; None after the last."""
             pair = next(self.left, None)
             return None if pair is None else {"images": pair[0].numpy(), "boxes": pair[1].numpy()}
 

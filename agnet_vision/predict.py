@@ -72,6 +72,7 @@ class Predictor:
         with ThreadPoolExecutor(self.workers) as pool:
 
             def read_ahead() -> list[tuple[Path, Future]]:
+                """Begin to read the next batch."""
                 return [(path, pool.submit(read_image, path)) for path in islice(remaining, self.batch_size)]
 
             batch = read_ahead()

@@ -123,6 +123,7 @@ def test_value_files_that_are_no_photographs_are_refused_kindly(
         page.goto(address)
         upload(page, files / name)
         wait_for_text(page, "#note", words)
+        assert not page.locator("#panel-regions img").is_visible()
         upload(page, files / "beetle.jpg")  # and the page goes on
         page.locator("#panel-regions img").wait_for(timeout=60_000)
 
@@ -134,6 +135,7 @@ def test_value_a_text_file_is_refused_kindly(address: str, files: Path) -> None:
         page.wait_for_function(
             "/cannot be used|invalid file type|only image/i.test(document.body.innerText)", timeout=60_000
         )
+        assert not page.locator("#panel-regions img").is_visible()
 
 
 def test_value_phone_and_dark_mode(address: str, files: Path) -> None:

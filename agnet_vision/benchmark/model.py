@@ -214,6 +214,7 @@ class _Naive(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor, regions: Regions) -> Tensor:
+        """Return the logits of the plain version."""
         logits: Tensor = self.reference.naive_logits(self.model.head, self.model.forward_features(images), regions)
         return logits
 

@@ -117,6 +117,7 @@ class _ProjectRegions(_Passes):
 
     @staticmethod
     def forward(feature_map: Tensor, boxes: Tensor, gates: Tensor, weight: Tensor, pool_size: int) -> Tensor:
+        """Add up the product part by part."""
         pooling, scale = _Pooling(feature_map, boxes, pool_size), _scale(gates)
         outputs = gates.new_zeros(*gates.shape[:2], len(weight))
         for part in pooling.parts():
@@ -127,6 +128,7 @@ class _ProjectRegions(_Passes):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Pool each part again, and drop it again; boxes get no gradient."""
         feature_map, boxes, gates, weight = ctx.saved_tensors
         pooling, scale = _Pooling(feature_map, boxes, ctx.pool_size), _scale(gates)
         map_gradient, gates_gradient = torch.zeros_like(pooling.positions), torch.zeros_like(scale[:, :, 0])
@@ -148,6 +150,7 @@ class _SumRegions(_Passes):
 
     @staticmethod
     def forward(feature_map: Tensor, boxes: Tensor, gates: Tensor, coefficients: Tensor, pool_size: int) -> Tensor:
+        """Sum the regions part by part."""
         pooling, scale = _Pooling(feature_map, boxes, pool_size), _scale(gates)
         descriptor = gates.new_empty(len(gates), pool_size**2, gates.shape[2])
         for images, bins in pooling.parts():
@@ -159,6 +162,7 @@ class _SumRegions(_Passes):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Pool each part again, and drop it again; boxes get no gradient."""
         feature_map, boxes, gates, coefficients = ctx.saved_tensors
         pooling, scale = _Pooling(feature_map, boxes, ctx.pool_size), _scale(gates)
         map_gradient, products = torch.zeros_like(pooling.positions), torch.zeros_like(scale[:, :, 0])

@@ -46,7 +46,8 @@ def build_table(config: DictConfig) -> SampleTable:
 def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
     """Make the network, with the backbone's weights where asked for, and the input it expects."""
     backbone = config.backbone
-    checkpoint = None if config.resume else backbone.checkpoint  # a run that goes on has its own weights
+    # A run that goes on has its own weights.
+    checkpoint, pretrained = (None, False) if config.resume else (backbone.checkpoint, backbone.pretrained)
     options = dict(backbone.kwargs)
     if backbone.output_stride is not None:
         options["output_stride"] = backbone.output_stride
@@ -60,7 +61,7 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
             len(classes),
             num_clusters=proposer.num_clusters,
             variant=config.model.variant,
-            pretrained=backbone.pretrained and backbone.checkpoint is None and not config.resume,
+            pretrained=pretrained and checkpoint is None,
             taps=backbone.taps,
             backbone_kwargs=options,
             head_kwargs=dict(config.model.head),
@@ -135,6 +136,7 @@ def build_trainer(
     progress_bar = options.pop("progress_bar")
 
     def make(**options: Any) -> pl.Trainer:
+        """Make the trainer with these options of Lightning's."""
         return pl.Trainer(
             **options,
             default_root_dir=run_dir,

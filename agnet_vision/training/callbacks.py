@@ -53,6 +53,7 @@ class AveragedWeights(WeightAveraging):
             raise ValueError(f"ema_decay must be in (0, 1), got {decay}")
 
         def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+            """Move the average towards the current value."""
             if not averaged.is_floating_point():
                 return current  # the batch counters of batch norm
             rate = min(decay, (1 + int(updates)) / (10 + int(updates)))
@@ -113,6 +114,7 @@ class BestCheckpoint(ModelCheckpoint):
         """Look for the files in the folder of now."""
 
         def here(path: str) -> str:
+            """Name the file of that name in this folder."""
             return str(Path(str(self.dirpath)) / Path(path).name) if path else path
 
         moved = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
+from yaml import YAMLError
 
 from agnet_vision.checkpoint import open_model
 from agnet_vision.data.datamodule import AGNetDataModule
@@ -27,11 +28,9 @@ from agnet_vision.training.artifacts import environment, plot_confusion, write_j
 from agnet_vision.training.build import build_table, build_trainer, require_samples
 from agnet_vision.training.metrics import score
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.options import check_evaluation
+from agnet_vision.training.options import DRAWN, check_evaluation
 from agnet_vision.training.progress import ProgressBar
 
-# Options of a dataset that decide, with the seed, which images are held out.
-DRAWN = ("split_seed", "drivers", "val_fraction", "test_fraction", "csv", "group_column", "group_regex")
 # Lightning starts the other processes of a run on this machine with this process's environment.
 RUN_DIR_VARIABLE = "AGNET_RUN_DIR"
 
@@ -128,11 +127,17 @@ def split_as_trained(config: DictConfig) -> DictConfig:
     """
     place = Path(config.checkpoint)
     path = (place if place.is_dir() else place.parent) / "config.yaml"
-    stored = DictConfig(OmegaConf.load(path) if path.is_file() else {"seed": 0})
-    config = DictConfig(OmegaConf.merge(config, {"seed": stored.seed if config.seed is None else config.seed}))
-    before, now = stored.get("dataset"), config.dataset
-    if before is not None and (before.name, _place(before.root)) == (now.name, _place(now.root)):
-        for option in ("seed", *(f"dataset.{name}" for name in DRAWN)):
+    try:
+        stored = DictConfig(OmegaConf.load(path) if path.is_file() else {})
+    except (YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise ConfigError(
+            f"{path} must be the options of the run, and is damaged; without the file give seed= yourself"
+        ) from error
+    seed = OmegaConf.select(stored, "seed", default=0) if config.seed is None else config.seed
+    config = DictConfig(OmegaConf.merge(config, {"seed": seed}))
+    before, now = ((OmegaConf.select(part, "dataset.name"), _place(part)) for part in (stored, config))
+    if before == now:
+        for option in DRAWN:
             theirs, ours = OmegaConf.select(stored, option), OmegaConf.select(config, option)
             if theirs != ours:
                 raise ConfigError(
@@ -142,7 +147,8 @@ def split_as_trained(config: DictConfig) -> DictConfig:
     return config
 
 
-def _place(root: str | None) -> Path | None:
+def _place(config: DictConfig) -> Path | None:
+    root = OmegaConf.select(config, "dataset.root")
     return Path(root).resolve() if root is not None else None
 
 

@@ -120,6 +120,7 @@ def schedule_factor(
     total = max(round(epochs * steps_per_epoch), warmup + 1)
 
     def factor(step: int) -> float:
+        """Return the factor after that many steps."""
         if step < warmup:
             return (step + 1) / warmup
         match name:

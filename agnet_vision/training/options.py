@@ -92,6 +92,17 @@ EVALUATION: dict[str, Sequence[str] | Number] = {
     "batch_size": COUNT,
     "split": ("train", "val", "test"),
 }
+# Options that decide which images are held out.
+DRAWN = (
+    "seed",
+    "dataset.split_seed",
+    "dataset.drivers",
+    "dataset.val_fraction",
+    "dataset.test_fraction",
+    "dataset.csv",
+    "dataset.group_column",
+    "dataset.group_regex",
+)
 # Options that are text; True: or null.
 TEXTS = {
     "run_dir": False,

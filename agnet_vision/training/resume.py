@@ -9,13 +9,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.model import AGNet
+from agnet_vision.training.options import DRAWN
 
 # Parts of the description of a network that its weights depend on.
 NETWORK = ("backbone", "backbone_kwargs", "taps", "head_kwargs", "num_clusters", "variant")
 
 
-def check_resumable(checkpoint: Any, config: DictConfig, run_dir: Path) -> None:
+def check_resumable(checkpoint: Any, config: DictConfig, run_dir: Path) -> dict[str, Any]:
     """Refuse to go on where nothing is left to do, or where the state of training would not fit.
+
+    Returns:
+        The description of the run's network.
 
     Raises:
         CheckpointError: no checkpoint of a run.
@@ -27,7 +31,11 @@ def check_resumable(checkpoint: Any, config: DictConfig, run_dir: Path) -> None:
     if done > config.epochs:
         raise ConfigError(f"epochs must be at least {done}, which the run has reached, got {config.epochs}")
     stored = OmegaConf.load(run_dir / "config.yaml")
-    for name in ("optimizer.name", "monitor"):
+    for name in (
+        "optimizer.name",
+        "monitor",
+        *DRAWN,
+    ):  # with other images held out, it would train on those it is tested on
         _refuse_change(name, OmegaConf.select(stored, name), OmegaConf.select(config, name))
     if (stored.ema_decay is None) != (config.ema_decay is None):
         _refuse_change("ema_decay", stored.ema_decay, config.ema_decay)
@@ -36,6 +44,8 @@ def check_resumable(checkpoint: Any, config: DictConfig, run_dir: Path) -> None:
             f"the run in {run_dir} has finished {end} to train longer, or test it again with "
             f"tools/evaluate.py checkpoint={run_dir}"
         )
+    description: dict[str, Any] = checkpoint["agnet"]["model"]
+    return description
 
 
 def _refuse_change(name: str, before: Any, now: Any) -> None:
@@ -56,13 +66,13 @@ def _end(checkpoint: dict[str, Any], config: DictConfig, done: int) -> str:
     return ""
 
 
-def check_network(checkpoint: dict[str, Any], model: AGNet, run_dir: Path) -> None:
-    """Refuse to go on with another network or other classes.
+def check_network(before: dict[str, Any], model: AGNet, run_dir: Path) -> None:
+    """Refuse to go on with another network than the described one, or other classes.
 
     Raises:
         CheckpointError: says what differs.
     """
-    before, now = checkpoint["agnet"]["model"], model.config()
+    now = model.config()
     if before["classes"] != now["classes"]:
         raise CheckpointError(
             f"the run in {run_dir} has {len(before['classes'])} classes, the dataset has {len(now['classes'])} now"

@@ -57,18 +57,15 @@ def train(config: DictConfig) -> dict[str, Any] | None:
     check_options(config)
     run_dir = claim_run_dir(config)
     last = run_dir / "last.ckpt" if config.resume else None
-    if last is not None:
-        check_resumable(read_checkpoint(last), config, run_dir)
-    painted = config.dataset.name == "demo"  # the demo set is made where it is missing: weights are asked for first
-    if painted:
-        ask_for_weights(config)
+    before = check_resumable(read_checkpoint(last), config, run_dir) if last is not None else None
+    backbone = config.backbone
+    if before is None:  # a run that goes on has its own weights
+        check_backbone(backbone.name, pretrained=backbone.pretrained, checkpoint=backbone.checkpoint)
     table = build_table(config)
     require_samples(table, "train")
-    if not painted:
-        ask_for_weights(config)
     model = build_model(config, table.classes)
-    if last is not None:
-        check_network(read_checkpoint(last), model, run_dir)
+    if before is not None:
+        check_network(before, model, run_dir)
     data = build_data(config, table, model)
     module = build_module(config, model, data.class_counts())
     callbacks = build_callbacks(config, run_dir, has_validation=bool(table.splits["val"]))
@@ -89,13 +86,6 @@ def train(config: DictConfig) -> dict[str, Any] | None:
             raise
         end_record(record, run_dir, trainer, module, started)
         return finish(config, run_dir, table, trainer, module, data, record)
-
-
-def ask_for_weights(config: DictConfig) -> None:
-    """Find out whether the backbone's first weights can be had; a run that goes on has its own."""
-    backbone = config.backbone
-    if not config.resume:
-        check_backbone(backbone.name, pretrained=backbone.pretrained, checkpoint=backbone.checkpoint)
 
 
 def begin_record(config: DictConfig, run_dir: Path, model: AGNet) -> dict[str, Any]:

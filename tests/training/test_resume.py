@@ -61,6 +61,8 @@ def checkpoint(run_dir: Path, name: str = "last.ckpt") -> dict:
         ("optimizer.name=sgd", "its own optimizer.name=adamw, got sgd; leave optimizer.name= out"),
         ("monitor=loss", "its own monitor=acc, got loss"),
         ("ema_decay=0.9", "its own ema_decay=None, got 0.9"),
+        ("seed=1", "its own seed=0, got 1"),
+        ("dataset.test_fraction=0.5", "its own dataset.test_fraction=0.2, got 0.5"),
     ],
 )
 def test_raises_and_touches_nothing(configure: Configure, copy: Path, option: str, message: str) -> None:
@@ -165,6 +167,12 @@ def test_raises_on_fewer_epochs(configure: Configure, copy: Path) -> None:
     train(configure("resume=true", "test=false", "epochs=2", f"run_dir={copy}"))
     with pytest.raises(ConfigError, match="epochs must be at least 2, which the run has reached, got 1"):
         train(configure("resume=true", "test=false", "epochs=1", f"run_dir={copy}"))
+
+
+def test_evaluate_raises_on_damaged_options(configure: Configure, copy: Path) -> None:
+    (copy / "config.yaml").write_text("seed: [")
+    with pytest.raises(ConfigError, match=r"config.yaml must be the options of the run, and is damaged"):
+        evaluate(configure(f"checkpoint={copy}", name="evaluate", base=EVALUATE))
 
 
 def test_evaluate_leaves_a_run_alone(configure: Configure, copy: Path) -> None:
