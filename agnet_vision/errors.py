@@ -67,11 +67,16 @@ def friendly_errors() -> Iterator[None]:
     except AGNetError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt as stop:
-        print(f"interrupted; what was saved stays saved{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
+        print(
+            f"interrupted; what was saved stays saved{f'; {stop}' if str(stop) else ''}",
+            file=sys.stderr,
+        )
         sys.exit(130)
     except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
         sys.exit(f"error: {error}; name another place")
     except OSError as error:
         if error.errno not in FULL:
             raise
-        sys.exit(f"error: the disk is full ({error.filename or 'while writing'}); free some space and start again")
+        sys.exit(
+            f"error: the disk is full ({error.filename or 'while writing'}); free some space and start again"
+        )

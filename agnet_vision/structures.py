@@ -9,6 +9,11 @@ in that order. Boxes are ``(x0, y0, x1, y1)`` as fractions of width and height, 
 group), kappa (kappa - 1) / 2 secondary regions (one a pair of groups, in the order of ``numpy.triu_indices(kappa, 1)``) and
 the whole image, last and always valid. A slot whose groups are absent is masked out.
 
+**The rule every box obeys** is ``0 <= x0 <= x1 <= 1`` and ``0 <= y0 <= y1 <= 1``. Where values can be read at
+once (CPU tensors), a bad box is a ``ValueError``. On an accelerator, in a compiled or an exported graph, reading a
+value would stall or cannot be written down: there all results of an image with a bad box become NaN, which no loss
+and no score survives. ``Regions.to`` moves boxes from the CPU, so checking before the move costs nothing either.
+
 **Dimension words** in signatures: ``batch``, ``regions`` (R), ``channels`` (C), ``height`` and ``width`` (of a map or image),
 ``bins`` (p * p, the pooled grid, row by row), ``points`` (N), ``units`` (d, the width of the attention), ``classes``.
 """
@@ -51,10 +56,47 @@ class Regions(NamedTuple):
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Regions:
         """Move both tensors to ``device``."""
         return Regions(
-            self.boxes.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking)
+            self.boxes.to(device, non_blocking=non_blocking),
+            self.mask.to(device, non_blocking=non_blocking),
         )
 
 
 def num_regions(num_clusters: int) -> int:
     """Count the region slots of ``num_clusters`` groups: primary, secondary and the whole image (method, step 5)."""
     return num_clusters * (num_clusters + 1) // 2 + 1
+
+
+TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the border are fine
+
+
+def valid_slots(regions: Regions) -> Bool[Tensor, "batch regions"]:
+    """Tell which slots are empty or hold a box that obeys the rule; NaN does not."""
+    low, high = regions.boxes[..., :2], regions.boxes[..., 2:]
+    obeys = (low >= -TOLERANCE) & (high <= 1 + TOLERANCE) & (low <= high)
+    return obeys.all(dim=-1) | ~regions.mask
+
+
+def valid_images(regions: Regions) -> Bool[Tensor, " batch"]:
+    """Tell which images have at least one region and only boxes that obey the rule."""
+    return valid_slots(regions).all(dim=1) & regions.mask.any(dim=1)
+
+
+def check_boxes(regions: Regions) -> None:
+    """Refuse boxes that break the rule.
+
+    Raises:
+        ValueError: names the first such box, or the first image without a region.
+    """
+    if valid_images(regions).all():
+        return
+    bad = (~valid_slots(regions)).nonzero()
+    if len(bad):
+        image, slot = bad[0].tolist()
+        raise ValueError(
+            "boxes must be (x0, y0, x1, y1) with 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1, as fractions of width and "
+            f"height, got {[round(v, 4) for v in regions.boxes[image, slot].tolist()]} in slot {slot} of image {image}"
+        )
+    image = int((~regions.mask.any(dim=1)).nonzero()[0])
+    raise ValueError(
+        f"every image must have at least one region, image {image} has none; the whole image is always one"
+    )

@@ -12,13 +12,13 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agnet_vision.checkpoint import open_model  # noqa: E402
-from agnet_vision.data.demo_scene import paint_scene  # noqa: E402 (the path comes first)
+from agnet_vision.data.demo.scene import paint_scene  # noqa: E402 (the path comes first)
 from agnet_vision.data.image import read_image  # noqa: E402
-from agnet_vision.demo_page import build_page, launch  # noqa: E402
-from agnet_vision.explain import explain  # noqa: E402
-from agnet_vision.figures import explanation_figure, save_figure  # noqa: E402
-from agnet_vision.report import write_report  # noqa: E402
+from agnet_vision.demo.page import build_page, launch  # noqa: E402
+from agnet_vision.evaluation.report import write_report  # noqa: E402
+from agnet_vision.explain.explanation import explain  # noqa: E402
+from agnet_vision.explain.figures import explanation_figure, save_figure  # noqa: E402
+from agnet_vision.models.checkpoint import open_model  # noqa: E402
 from tests.browser import open_browser  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -29,14 +29,20 @@ def main(run_dir: str) -> None:
     model = open_model(run_dir)
     with TemporaryDirectory() as folder:
         picture = Path(folder) / "beetle.png"
-        cv2.imwrite(str(picture), paint_scene(np.random.default_rng(11), "cross", image_size=256)[..., ::-1])
+        cv2.imwrite(
+            str(picture), paint_scene(np.random.default_rng(11), "cross", image_size=256)[..., ::-1]
+        )
         told = explain(model, read_image(picture))
         for theme in ("light", "dark"):
             name = "explain_demo.png" if theme == "light" else "explain_demo_dark.png"
             save_figure(explanation_figure(told, theme=theme), IMAGES / name)
         page = build_page({model.head.variant: model}, [picture])
         address = launch(page)
-        for name, width, scheme in (("light", 1280, "light"), ("dark", 1280, "dark"), ("phone", 390, "dark")):
+        for name, width, scheme in (
+            ("light", 1280, "light"),
+            ("dark", 1280, "dark"),
+            ("phone", 390, "dark"),
+        ):
             shoot_page(address, picture, IMAGES / f"demo_page_{name}.png", width, scheme)
         page.close()
     report = write_report(run_dir).resolve()
@@ -51,7 +57,9 @@ def shoot_page(address: str, picture: Path, path: Path, width: int, scheme: str)
     with open_browser(width=width, scheme=scheme) as (page, _):
         page.goto(address)
         page.locator("#photograph input[type=file]").set_input_files(str(picture))
-        page.wait_for_function("document.querySelector('#png')?.disabled === false", timeout=120_000)
+        page.wait_for_function(
+            "document.querySelector('#png')?.disabled === false", timeout=120_000
+        )
         page.wait_for_timeout(500)
         page.screenshot(path=path, full_page=True)
 

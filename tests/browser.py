@@ -35,17 +35,26 @@ def open_browser(
 ) -> Iterator[tuple[Any, Log]]:
     """Open a page; the test is skipped where no Chromium is installed."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    executable = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if executable is None:
         pytest.skip("no Chromium is installed")
     log = Log()
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme
+        )
         page = context.new_page()
         page.on("request", lambda request: log.requests.append(request.url))
         page.on("pageerror", lambda error: log.problems.append(str(error)))
-        page.on("console", lambda message: log.problems.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: log.problems.append(message.text) if message.type == "error" else None,
+        )
         try:
             yield page, log
         finally:

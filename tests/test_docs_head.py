@@ -43,4 +43,6 @@ def test_example(title: str) -> None:
 
 def test_examples_are_short() -> None:
     assert len(EXAMPLES) == 5
-    assert all(len([line for line in example.splitlines() if line.strip()]) <= 10 for example in EXAMPLES)
+    assert all(
+        len([line for line in example.splitlines() if line.strip()]) <= 10 for example in EXAMPLES
+    )

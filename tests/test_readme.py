@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_train import ENVIRONMENT, ROOT
 from tests.data import miniatures
-from tests.test_tools_train import ENVIRONMENT, ROOT
 from tests.training.conftest import write_pictures
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,9 +60,13 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = run(f"tools/train.py run_dir=outputs/demo/my_run {TRAIN} {DEMO}", folder)
     assert first.returncode == 0, first.stderr
     for seed in ("0", "1"):
-        repeated = shutil.copytree(folder / "outputs" / "demo" / "my_run", folder / "outputs" / "seeds" / seed)
+        repeated = shutil.copytree(
+            folder / "outputs" / "demo" / "my_run", folder / "outputs" / "seeds" / seed
+        )
         config = repeated / "config.yaml"
-        config.write_text(re.sub(r"^seed: 0$", f"seed: {seed}", config.read_text(), flags=re.MULTILINE))
+        config.write_text(
+            re.sub(r"^seed: 0$", f"seed: {seed}", config.read_text(), flags=re.MULTILINE)
+        )
     return folder
 
 
@@ -70,7 +74,13 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     tool, *options = shlex.split(command)
     arguments = [sys.executable, str(ROOT / tool), *options]
     return subprocess.run(
-        arguments, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=250, check=False
+        arguments,
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
     )
 
 
@@ -112,6 +122,11 @@ def test_python_example(workplace: Path) -> None:
     assert block is not None
     (workplace / "example.py").write_text(block[1])
     done = subprocess.run(
-        [sys.executable, "example.py"], cwd=workplace, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        [sys.executable, "example.py"],
+        cwd=workplace,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -19,14 +19,16 @@ PARTS = {
 
 
 def main() -> None:
-    """Hand over to ``agnet_vision.benchmark.<part>``; only that part is imported."""
+    """Hand over to ``benchmarks.<part>``; only that part is imported."""
     lines = "\n".join(f"  {part:12}{what}" for part, what in PARTS.items())
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog=f"parts:\n{lines}", formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        epilog=f"parts:\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", choices=PARTS)
     part = parser.parse_args(sys.argv[1:2]).part
-    module = importlib.import_module(f"agnet_vision.benchmark.{part}")
+    module = importlib.import_module(f"benchmarks.{part}")
     options = argparse.ArgumentParser(prog=f"benchmark.py {part}", description=module.__doc__)
     module.add_arguments(options)
     module.run(options.parse_args(sys.argv[2:]))

@@ -14,36 +14,43 @@ from options import check_options
 from agnet_vision.errors import friendly_errors
 
 if TYPE_CHECKING:
-    from agnet_vision.model import AGNet
+    from agnet_vision.models.agnet import AGNet
 
 
 @hydra.main(version_base=None, config_path="../conf", config_name="demo")
 def main(config: DictConfig) -> None:
     """Load the networks and serve the page until Ctrl-C; heavy imports wait until the options are known to be right."""
     with friendly_errors(), TemporaryDirectory(prefix="agnet_demo_") as folder:
-        from agnet_vision.demo_page import build_page, launch
-        from agnet_vision.predict import choose_device
+        from agnet_vision.demo.page import build_page, launch
+        from agnet_vision.explain.predict import choose_device
 
         device = choose_device(config.device)
         models = {name: model.to(device) for name, model in load_models(config.checkpoint).items()}
         # Beetles are what the demo model knows; other networks have other photographs.
         examples = paint_examples(Path(folder)) if config.checkpoint is None else []
         page = build_page(models, examples)
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio calls its own server to see that it is up
-        print(f"open {launch(page, host=config.host, port=config.port)} in a browser; Ctrl-C ends it", flush=True)
+        logging.getLogger("httpx").setLevel(
+            logging.WARNING
+        )  # Gradio calls its own server to see that it is up
+        print(
+            f"open {launch(page, host=config.host, port=config.port)} in a browser; Ctrl-C ends it",
+            flush=True,
+        )
         page.block_thread()
 
 
 def load_models(checkpoint: str | ListConfig | None) -> dict[str, AGNet]:
     """Open the checkpoints; each is named by its variant, backbone and place."""
-    from agnet_vision.checkpoint import open_model
-    from agnet_vision.demo_model import demo_models
+    from agnet_vision.demo.networks import demo_models
+    from agnet_vision.models.checkpoint import open_model
 
     if checkpoint is None:
         return demo_models()
     places = list(checkpoint) if isinstance(checkpoint, ListConfig) else [checkpoint]
     opened = [(str(place), open_model(place)) for place in places]
-    return {f"{model.head.variant}, {model.backbone_name} ({place})": model for place, model in opened}
+    return {
+        f"{model.head.variant}, {model.backbone_name} ({place})": model for place, model in opened
+    }
 
 
 def paint_examples(folder: Path) -> list[Path]:
@@ -51,8 +58,8 @@ def paint_examples(folder: Path) -> list[Path]:
     import cv2
     import numpy as np
 
-    from agnet_vision.data.demo_marks import MARKS
-    from agnet_vision.data.demo_scene import paint_scene
+    from agnet_vision.data.demo.marks import MARKS
+    from agnet_vision.data.demo.scene import paint_scene
 
     paths = []
     for number, mark in enumerate(MARKS):

@@ -13,7 +13,7 @@ from agnet_vision.errors import friendly_errors
 def main(config: DictConfig) -> None:
     """Evaluate one checkpoint; the heavy imports stay in here, since loader workers import this file, too."""
     with friendly_errors():
-        from agnet_vision.training.evaluation import evaluate
+        from agnet_vision.training.evaluate import evaluate
 
         evaluate(config)
 

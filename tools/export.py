@@ -39,14 +39,20 @@ def export(config: DictConfig) -> Path:
     """Write the file or folder, and return where it is."""
     import torch
 
-    logging.getLogger().setLevel(logging.WARNING)  # the ONNX exporter tells of every constant it merges
-    from agnet_vision.checkpoint import open_model
-    from agnet_vision.export import export_onnx, export_program, quantize_onnx
-    from agnet_vision.hub import save_pretrained
+    logging.getLogger().setLevel(
+        logging.WARNING
+    )  # the ONNX exporter tells of every constant it merges
+    from agnet_vision.models.checkpoint import open_model
+    from agnet_vision.models.export import export_onnx, export_program, quantize_onnx
+    from agnet_vision.models.hub import save_pretrained
 
     model = open_model(config.checkpoint)
     if config.image_size is not None:
-        model.data_config["input_size"] = (model.backbone.in_channels, config.image_size, config.image_size)
+        model.data_config["input_size"] = (
+            model.backbone.in_channels,
+            config.image_size,
+            config.image_size,
+        )
     path = Path(config.output) if config.output else default_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     match config.format:
@@ -60,7 +66,9 @@ def export(config: DictConfig) -> Path:
         case _:
             source = export_onnx(model, path.with_suffix(".float.onnx"))
             try:
-                return quantize_onnx(source, path, calibration_batches(model, config.images, config.calibration))
+                return quantize_onnx(
+                    source, path, calibration_batches(model, config.images, config.calibration)
+                )
             finally:
                 source.unlink()
 
@@ -72,14 +80,18 @@ def measured(checkpoint: str) -> dict[str, float]:
     if not file.is_file():
         return {}
     scores = json.loads(file.read_text(encoding="utf-8"))
-    return {f"{scores['split']} {name}": scores[name] for name in ("acc", "mean_per_class_acc", "mAP")}
+    return {
+        f"{scores['split']} {name}": scores[name] for name in ("acc", "mean_per_class_acc", "mAP")
+    }
 
 
 def default_output(config: DictConfig) -> Path:
     """Name the output after the checkpoint, beside it; what comes from the Hub goes into the current folder."""
     source = Path(config.checkpoint)
     folder = source if source.is_dir() else source.parent if source.is_file() else Path()
-    return folder / (f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format] or '_pretrained'}")
+    return folder / (
+        f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format] or '_pretrained'}"
+    )
 
 
 def calibration_batches(model: AGNet, images: str, count: int) -> list[tuple[Tensor, Tensor]]:
@@ -87,13 +99,15 @@ def calibration_batches(model: AGNet, images: str, count: int) -> list[tuple[Ten
     import torch
 
     from agnet_vision.data.image import read_image
-    from agnet_vision.predict import find_images
-    from agnet_vision.view import take_views
+    from agnet_vision.explain.predict import find_images
+    from agnet_vision.explain.prepared import take_views
 
     paths = find_images(images)[:count]
     batches = []
     for start in range(0, len(paths), CALIBRATION_BATCH):
-        views = take_views(model, [read_image(path) for path in paths[start : start + CALIBRATION_BATCH]])
+        views = take_views(
+            model, [read_image(path) for path in paths[start : start + CALIBRATION_BATCH]]
+        )
         inputs, boxes = [view.input for view in views], [view.regions.boxes for view in views]
         batches.append((torch.stack(inputs), torch.cat(boxes)))
     return batches

@@ -21,8 +21,8 @@ def main(config: DictConfig) -> None:
 
 def extract(config: DictConfig) -> None:
     """Extract the keypoints of all splits of a dataset and print size and time; heavy imports come last."""
-    from agnet_vision.data.region_cache import RegionCache, default_cache_folder
-    from agnet_vision.regions import RegionProposer
+    from agnet_vision.data.cache.store import RegionCache, default_cache_folder
+    from agnet_vision.regions.proposer import RegionProposer
     from agnet_vision.training.build import build_table
     from agnet_vision.training.options import options_checked
 
@@ -43,7 +43,10 @@ def extract(config: DictConfig) -> None:
         scheduler=config.scheduler,
         progress=config.progress,
     )
-    seconds, stored = time.perf_counter() - started, sum(file.stat().st_size for file in cache.folder.iterdir())
+    seconds, stored = (
+        time.perf_counter() - started,
+        sum(file.stat().st_size for file in cache.folder.iterdir()),
+    )
     print(
         f"{len(paths)} images in {seconds:.1f} s; {stored / 1e6:.1f} MB, {stored / max(1, len(cache)):.0f} bytes an image"
     )

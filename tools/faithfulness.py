@@ -18,7 +18,9 @@ def main(config: DictConfig) -> None:
     with friendly_errors():
         for name in ("checkpoint", "images"):
             if OmegaConf.is_missing(config, name):
-                raise ConfigError(f"{name}= is missing; see the top of conf/faithfulness.yaml for an example")
+                raise ConfigError(
+                    f"{name}= is missing; see the top of conf/faithfulness.yaml for an example"
+                )
         run(config)
 
 
@@ -29,35 +31,50 @@ def run(config: DictConfig) -> None:
     from rich.progress import track
     from rich.table import Table
 
-    from agnet_vision.checkpoint import open_model
     from agnet_vision.data.image import read_image
-    from agnet_vision.faithfulness import measure, summarize
-    from agnet_vision.predict import choose_device, find_images
+    from agnet_vision.evaluation.faithfulness import measure, summarize
+    from agnet_vision.explain.predict import choose_device, find_images
+    from agnet_vision.models.checkpoint import open_model
 
     device = choose_device(config.device)
     model = open_model(config.checkpoint).to(device)
-    found = find_images(list(config.images) if isinstance(config.images, ListConfig) else str(config.images))
+    found = find_images(
+        list(config.images) if isinstance(config.images, ListConfig) else str(config.images)
+    )
     chosen = np.sort(np.random.default_rng(config.seed).permutation(len(found))[: config.count])
     images = (read_image(found[number]) for number in chosen)
-    shown = track(images, "measuring", len(chosen), console=Console(stderr=True), disable=not config.progress)
+    shown = track(
+        images, "measuring", len(chosen), console=Console(stderr=True), disable=not config.progress
+    )
     curves = measure(model, shown, seed=config.seed)
     areas = summarize(curves, seed=config.seed)
     table = Table(
-        "map", "deletion (lower is better)", "insertion (higher is better)", title=f"{len(chosen)} photographs"
+        "map",
+        "deletion (lower is better)",
+        "insertion (higher is better)",
+        title=f"{len(chosen)} photographs",
     )
     for name, row in areas.items():
-        cells = (f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})" for value in row.values())
+        cells = (
+            f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})" for value in row.values()
+        )
         table.add_row(name, *cells)
     Console().print(table)
     if config.output:
         means = {
-            name: {kind: c.mean(axis=0).round(4).tolist() for kind, c in row.items()} for name, row in curves.items()
+            name: {kind: c.mean(axis=0).round(4).tolist() for kind, c in row.items()}
+            for name, row in curves.items()
         }
-        content = {"photographs": len(chosen), "seed": config.seed, "areas": areas, "mean_curves": means}
+        content = {
+            "photographs": len(chosen),
+            "seed": config.seed,
+            "areas": areas,
+            "mean_curves": means,
+        }
         Path(config.output).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if config.figure:
-        from agnet_vision.faithfulness import curves_figure
-        from agnet_vision.figures import save_figure
+        from agnet_vision.evaluation.faithfulness import curves_figure
+        from agnet_vision.explain.figures import save_figure
 
         save_figure(curves_figure(curves), config.figure)
 

@@ -86,7 +86,9 @@ def _check_choice(override: Override) -> None:
     choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     if choice not in choices:
         near = _nearest(str(choice), choices)
-        raise ConfigError(f"{group}={choice} is not known; {near}choose one of {', '.join(choices)}")
+        raise ConfigError(
+            f"{group}={choice} is not known; {near}choose one of {', '.join(choices)}"
+        )
 
 
 def _check_override(override: Override, known: DictConfig) -> None:
@@ -97,13 +99,19 @@ def _check_override(override: Override, known: DictConfig) -> None:
         raise ConfigError(f"{key} is needed and cannot be taken out; give it a value: {key}=")
     if key.startswith(FREE):
         if key in names and override.is_add():
-            raise ConfigError(f"{key} has a value already; change it without a plus sign: {override.input_line[1:]}")
+            raise ConfigError(
+                f"{key} has a value already; change it without a plus sign: {override.input_line[1:]}"
+            )
         if key not in names and not override.is_add() and not override.is_force_add():
-            raise ConfigError(f"{key} is handed on as it is and needs a plus sign: +{override.input_line}")
+            raise ConfigError(
+                f"{key} is handed on as it is and needs a plus sign: +{override.input_line}"
+            )
         return
     _check_value(key, override.value(), known, names)
     if key in names and override.is_add():
-        raise ConfigError(f"{key} has a value already; change it without a plus sign: {override.input_line[1:]}")
+        raise ConfigError(
+            f"{key} has a value already; change it without a plus sign: {override.input_line[1:]}"
+        )
 
 
 def _check_value(key: str, value: Any, known: DictConfig, names: list[str]) -> None:
@@ -113,12 +121,18 @@ def _check_value(key: str, value: Any, known: DictConfig, names: list[str]) -> N
         for name, part in value.items():
             _check_value(f"{key}.{name}", part, known, names)
     elif inside:
-        raise ConfigError(f"{key} is a group of options; give one of them, {inside[0]}= for one, not {key}={value}")
+        raise ConfigError(
+            f"{key} is a group of options; give one of them, {inside[0]}= for one, not {key}={value}"
+        )
     elif key not in names:
         raise ConfigError(f"there is no option {key}; {_nearest(key, names)}--help lists all")
     else:
         default = OmegaConf.select(known, key, throw_on_missing=False)
-        if key not in OPEN and not (value is None and key in NULLABLE) and not _fits(value, default):
+        if (
+            key not in OPEN
+            and not (value is None and key in NULLABLE)
+            and not _fits(value, default)
+        ):
             raise ConfigError(
                 f"{key} must be {_kind(default)} such as {default}, got {'null' if value is None else repr(value)}"
             )
@@ -129,7 +143,11 @@ def _comment(config_name: str, key: str) -> str:
     group, _, last = key.rpartition(".")
     files = sorted((CONF / group).glob("*.yaml")) if group else [CONF / f"{config_name}.yaml"]
     lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    comments = [line.split("#", 1)[1].strip() for line in lines if line.startswith(f"{last}: ???") and "#" in line]
+    comments = [
+        line.split("#", 1)[1].strip()
+        for line in lines
+        if line.startswith(f"{last}: ???") and "#" in line
+    ]
     return comments[0] if comments else f"see conf/{config_name}.yaml"
 
 
@@ -138,9 +156,15 @@ def _leaves(config: DictConfig, prefix: str = "") -> list[str]:
     names = []
     for key in config:
         name = f"{prefix}{key}"
-        node = None if OmegaConf.is_missing(config, key) or OmegaConf.is_interpolation(config, key) else config[key]
+        node = (
+            None
+            if OmegaConf.is_missing(config, key) or OmegaConf.is_interpolation(config, key)
+            else config[key]
+        )
         if name != "hydra":
-            names += _leaves(node, f"{name}.") if isinstance(node, DictConfig) and len(node) else [name]
+            names += (
+                _leaves(node, f"{name}.") if isinstance(node, DictConfig) and len(node) else [name]
+            )
     return names
 
 
@@ -160,7 +184,9 @@ def _fits(value: Any, default: Any) -> bool:
 
 
 def _kind(default: Any) -> str:
-    return {bool: "true or false,", int: "a whole number", float: "a number", str: "text"}.get(type(default), "a value")
+    return {bool: "true or false,", int: "a whole number", float: "a number", str: "text"}.get(
+        type(default), "a value"
+    )
 
 
 def _nearest(name: str, names: list[str]) -> str:
@@ -187,7 +213,9 @@ def restore_options(config: DictConfig) -> DictConfig:
         if key == "dataset" and override.value() == stored.dataset.name:
             continue
         if (CONF / key).is_dir():
-            raise ConfigError(f"with resume=true the run goes on with its own {key}; leave {key}= out")
+            raise ConfigError(
+                f"with resume=true the run goes on with its own {key}; leave {key}= out"
+            )
         OmegaConf.update(stored, key, OmegaConf.select(config, key))
     return stored
 
@@ -196,7 +224,12 @@ def _resumed_dataset(overrides: list[Override]) -> list[str]:
     """Name the dataset of the run to go on with, where the command line does not: its options are known by it."""
     given = {override.key_or_group: override.value() for override in overrides}
     run_dir = given.get("run_dir")
-    if given.get("resume") is not True or "dataset" in given or not isinstance(run_dir, str) or "${" in run_dir:
+    if (
+        given.get("resume") is not True
+        or "dataset" in given
+        or not isinstance(run_dir, str)
+        or "${" in run_dir
+    ):
         return []
     stored = _stored(Path(run_dir), _compose("train", []))
     return [f"dataset={stored.dataset.name}"]
@@ -206,12 +239,16 @@ def _stored(run_dir: Path, known: DictConfig) -> DictConfig:
     """Read the options of the run in a folder, which must be all that are known."""
     path = run_dir / "config.yaml"
     if not path.is_file():
-        raise ConfigError(f"resume=true, but there is no {path}; run_dir= must name the folder of an interrupted run")
+        raise ConfigError(
+            f"resume=true, but there is no {path}; run_dir= must name the folder of an interrupted run"
+        )
     cure = "put a good copy in its place, or start again with another run_dir="
     try:
         stored = OmegaConf.load(path)
     except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{path} must be the options of a run in YAML, and is damaged; {cure}") from error
+        raise ConfigError(
+            f"{path} must be the options of a run in YAML, and is damaged; {cure}"
+        ) from error
     name = OmegaConf.select(stored, "dataset.name") if isinstance(stored, DictConfig) else None
     if not isinstance(stored, DictConfig) or not isinstance(name, str):
         raise ConfigError(f"{path} must be the options of a run, and names no dataset; {cure}")

@@ -15,7 +15,7 @@ from options import check_options
 from agnet_vision.errors import ConfigError, friendly_errors
 
 if TYPE_CHECKING:
-    from agnet_vision.predict import Format, Prediction
+    from agnet_vision.explain.predict import Format, Prediction
 
 FORMATS = ("table", "csv", "jsonl")
 
@@ -35,8 +35,8 @@ def predict(config: DictConfig) -> None:
     form = row_format(config)
     from rich.progress import track
 
-    from agnet_vision.checkpoint import open_model
-    from agnet_vision.predict import Predictor, choose_device, find_images, write_rows
+    from agnet_vision.explain.predict import Predictor, choose_device, find_images, write_rows
+    from agnet_vision.models.checkpoint import open_model
 
     images = list(config.images) if isinstance(config.images, ListConfig) else str(config.images)
     paths = find_images(images)
@@ -49,7 +49,9 @@ def predict(config: DictConfig) -> None:
             file = stack.enter_context(Path(config.output).open("w", newline="", encoding="utf-8"))
         if form != "table":
             rows = write_rows(rows, file, form)
-        rows = track(rows, "predicting", len(paths), console=error_console(), disable=not config.progress)
+        rows = track(
+            rows, "predicting", len(paths), console=error_console(), disable=not config.progress
+        )
         kept = []
         for row in rows:
             # Probabilities of every class of every image are needed by none of what follows.
@@ -74,7 +76,9 @@ def row_format(config: DictConfig) -> Format:
     if form not in FORMATS:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {form!r}")
     if config.output and form == "table":
-        raise ConfigError(f"output must end in .csv or .jsonl, or format= must say which, got {config.output!r}")
+        raise ConfigError(
+            f"output must end in .csv or .jsonl, or format= must say which, got {config.output!r}"
+        )
     return form
 
 
@@ -88,11 +92,14 @@ def error_console() -> Console:
 def draw(config: DictConfig, model: AGNet, path: Path) -> None:
     """Explain one image and save the figure under its name."""
     from agnet_vision.data.image import read_image
-    from agnet_vision.explain import explain
-    from agnet_vision.figures import explanation_figure, save_figure
+    from agnet_vision.explain.explanation import explain
+    from agnet_vision.explain.figures import explanation_figure, save_figure
 
     figure = explanation_figure(explain(model, read_image(path)), theme=config.theme)
-    save_figure(figure, Path(config.figures) / f"{path.stem}{path.suffix.replace('.', '_')}.{config.figure_format}")
+    save_figure(
+        figure,
+        Path(config.figures) / f"{path.stem}{path.suffix.replace('.', '_')}.{config.figure_format}",
+    )
 
 
 def print_table(rows: list[tuple[Path, list[tuple[str, float]], str | None]]) -> None:
@@ -106,7 +113,9 @@ def print_table(rows: list[tuple[Path, list[tuple[str, float]], str | None]]) ->
             table.add_row(str(path), "[red]cannot be read[/red]", "", error)
             continue
         (name, probability), *others = best
-        table.add_row(str(path), name, f"{probability:.1%}", ", ".join(f"{n} {p:.1%}" for n, p in others))
+        table.add_row(
+            str(path), name, f"{probability:.1%}", ", ".join(f"{n} {p:.1%}" for n, p in others)
+        )
     Console().print(table)
 
 

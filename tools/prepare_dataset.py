@@ -14,10 +14,10 @@ import hydra
 from omegaconf import DictConfig
 from options import check_options
 
-from agnet_vision.data.card import load_card
-from agnet_vision.data.check import CheckResult
-from agnet_vision.data.contact_sheet import draw_sheet
-from agnet_vision.data.prepare import can_be_mended, prepare_dataset
+from agnet_vision.data.prepare.check import CheckResult
+from agnet_vision.data.prepare.contact_sheet import draw_sheet
+from agnet_vision.data.prepare.prepare import can_be_mended, prepare_dataset
+from agnet_vision.data.sources.card import load_card
 from agnet_vision.errors import ConfigError, friendly_errors
 
 
@@ -60,7 +60,9 @@ def _require_writable(*paths: str | None) -> None:
 def print_summary(name: str, result: CheckResult) -> None:
     """Print counts, the card's note and the first problems of every kind."""
     card = load_card(name)
-    counts = ", ".join(f"{split} {sum(classes.values()):,}" for split, classes in result.splits.items())
+    counts = ", ".join(
+        f"{split} {sum(classes.values()):,}" for split, classes in result.splits.items()
+    )
     print(f"{card.title}: {counts}")
     if card.note:
         print(f"note: {card.note}")
@@ -69,9 +71,15 @@ def print_summary(name: str, result: CheckResult) -> None:
         for problem in [problem for problem in result.problems if problem.kind == kind][:3]:
             print(f"  {problem}")
     if can_be_mended(card, result):
-        print("with mend=true its archives are unpacked again, which may cure missing, damaged and miscounted files")
+        print(
+            "with mend=true its archives are unpacked again, which may cure missing, damaged and miscounted files"
+        )
     what = "can be used as it is" if name == "folder" else "agrees with its card"
-    print(f"it {what}" if result.agrees else "it is NOT as it should be: mend or delete what is listed above")
+    print(
+        f"it {what}"
+        if result.agrees
+        else "it is NOT as it should be: mend or delete what is listed above"
+    )
 
 
 if __name__ == "__main__":

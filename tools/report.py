@@ -15,7 +15,7 @@ def main(config: DictConfig) -> None:
     with friendly_errors():
         if OmegaConf.is_missing(config, "run_dir"):
             raise ConfigError("run_dir= is missing; give the folder of a run")
-        from agnet_vision.report import write_report
+        from agnet_vision.evaluation.report import write_report
 
         print(write_report(config.run_dir, baseline=config.baseline, root=config.root))
 

@@ -15,7 +15,7 @@ from agnet_vision.errors import friendly_errors
 def main(config: DictConfig) -> None:
     """Run one training; the heavy imports stay in here, since loader workers import this file, too."""
     with friendly_errors():
-        from agnet_vision.training.run import train
+        from agnet_vision.training.train import train
 
         train(restore_options(config))
 

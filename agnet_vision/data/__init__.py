@@ -1,1 +1,1 @@
-"""From files to batches: cards, layouts, the region cache, augmentation, loaders."""
+"""Files to batches: sources, region cache, augmentation, loaders."""

@@ -11,15 +11,15 @@ import torch
 from joblib import cpu_count
 from torch import Tensor
 
+from agnet_vision.data.cache.store import RegionCache, default_cache_folder
 from agnet_vision.data.dataset import RegionDataset, collate
 from agnet_vision.data.image import glance_all
-from agnet_vision.data.region_cache import RegionCache, default_cache_folder
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
-from agnet_vision.data.samples import SampleTable
+from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.data.transforms import Transform
 from agnet_vision.data.workers import start_worker, worker_context
 from agnet_vision.errors import AGNetError, CacheError, DatasetError
-from agnet_vision.regions import RegionProposer
+from agnet_vision.regions.proposer import RegionProposer
 
 
 class AGNetDataModule(pl.LightningDataModule):
@@ -110,7 +110,9 @@ class AGNetDataModule(pl.LightningDataModule):
         folder = self.cache_folder or default_cache_folder(self.table.root)
         paths = [sample.path for split in self.splits for sample in self.table.splits[split]]
         try:
-            self._cache = RegionCache.build(paths, self.proposer, folder, workers=max(1, self.workers))
+            self._cache = RegionCache.build(
+                paths, self.proposer, folder, workers=max(1, self.workers)
+            )
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise CacheError(
                 f"cannot keep regions in {folder}: {error}; choose another folder with cache_dir="
@@ -119,9 +121,16 @@ class AGNetDataModule(pl.LightningDataModule):
     def _loader(self, split: str) -> EpochLoader:
         train = split == "train"
         samples = self.table.splits[split]
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, world_size = (
+            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        )
         dataset = RegionDataset(
-            samples, self.transforms[split], self.proposer, cache=self._cache, seed=self.seed, frozen=not train
+            samples,
+            self.transforms[split],
+            self.proposer,
+            cache=self._cache,
+            seed=self.seed,
+            frozen=not train,
         )
         order: Order = self.sampler if train else "sequential"
         labels = [sample.label for sample in samples]

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate
 
-from agnet_vision.boxes import boxes_of_images, grid_boxes, random_boxes
+from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.image import read_image
-from agnet_vision.data.listing import Sample
-from agnet_vision.data.region_cache import RegionCache
 from agnet_vision.data.sampler import Draw
+from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.transforms import Transform, move_points
 from agnet_vision.errors import AGNetError
-from agnet_vision.regions import RegionProposer
+from agnet_vision.regions.boxes import boxes_of_images, grid_boxes, random_boxes
+from agnet_vision.regions.proposer import RegionProposer
 
 
 class RegionDataset(Dataset):
@@ -44,7 +44,12 @@ class RegionDataset(Dataset):
         seed: int = 0,
         frozen: bool = False,
     ) -> None:
-        self.samples, self.transform, self.proposer, self.cache = list(samples), transform, proposer, cache
+        self.samples, self.transform, self.proposer, self.cache = (
+            list(samples),
+            transform,
+            proposer,
+            cache,
+        )
         self.seed, self.frozen = seed, frozen
 
     def __len__(self) -> int:
@@ -72,7 +77,9 @@ class RegionDataset(Dataset):
             except AGNetError as error:
                 items.append(error)
                 continue
-            seeds = np.random.SeedSequence([self.seed, 0 if self.frozen else epoch, index]).generate_state(2)
+            seeds = np.random.SeedSequence(
+                [self.seed, 0 if self.frozen else epoch, index]
+            ).generate_state(2)
             pixels, matrix = self.transform(image, seed=int(seeds[0]))
             item = {"image": pixels, "label": sample.label, "index": index if counted else -1}
             items.append(item)
@@ -85,7 +92,9 @@ class RegionDataset(Dataset):
         """Look the labelled points up, or detect them; none where no region needs them."""
         if self.proposer is None or self.proposer.source != "keypoints":
             return np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-        points = self.cache[sample.path] if self.cache is not None else self.proposer.keypoints(image)
+        points = (
+            self.cache[sample.path] if self.cache is not None else self.proposer.keypoints(image)
+        )
         return points.xy, points.group
 
     def _add_boxes(self, placed: Sequence[_Placed], proposer: RegionProposer) -> None:
@@ -95,14 +104,19 @@ class RegionDataset(Dataset):
             case "keypoints":
                 height, width = placed[0].item["image"].shape[1:]
                 owner = np.repeat(np.arange(len(placed)), [len(one.xy) for one in placed])
-                xy, group = np.concatenate([one.xy for one in placed]), np.concatenate([one.group for one in placed])
+                xy, group = (
+                    np.concatenate([one.xy for one in placed]),
+                    np.concatenate([one.group for one in placed]),
+                )
                 boxes, mask = boxes_of_images(xy, group, owner, len(placed), (width, height), kappa)
             case "grid":
                 boxes, mask = (np.stack([part] * len(placed)) for part in grid_boxes(kappa))
             case "random":
                 pairs = [random_boxes(kappa, np.random.default_rng(one.seed)) for one in placed]
                 boxes, mask = (np.stack(parts) for parts in zip(*pairs, strict=True))
-        for one, image_boxes, image_mask in zip(placed, torch.from_numpy(boxes), torch.from_numpy(mask), strict=True):
+        for one, image_boxes, image_mask in zip(
+            placed, torch.from_numpy(boxes), torch.from_numpy(mask), strict=True
+        ):
             one.item.update(boxes=image_boxes, mask=image_mask)
 
 

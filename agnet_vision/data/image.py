@@ -24,11 +24,24 @@ from agnet_vision.errors import ImageReadError
 # Ours: above the largest photographs of the six benchmarks (63 million), below Pillow's own alarm (89 million).
 MAX_PIXELS = 80_000_000
 
-_DECODER_ERRORS = (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, ZeroDivisionError)
+_DECODER_ERRORS = (
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    ZeroDivisionError,
+)
 _EXIF_ORIENTATION = 0x0112
 # The last bytes of a whole file, zeros after them apart.
 _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
 
 def read_image(
@@ -112,7 +125,9 @@ def _opened(path: Path | str, max_pixels: int) -> Iterator[tuple[BinaryIO, Image
     """Open a file and its header; whatever goes wrong inside becomes an ``ImageReadError``."""
     try:
         with open(path, "rb") as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; max_pixels replaces its size alarm
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow's remarks on odd metadata; max_pixels replaces its size alarm
             image = Image.open(stream)
             _check_size(path, image.size, max_pixels)
             yield stream, image
@@ -145,7 +160,11 @@ def _decode_jpeg(
     stream.seek(position)
     if not content.rstrip(b"\0").endswith(_ENDS["JPEG"]):
         return None
-    factors = [factor for factor in _REDUCED if min_side is not None and min(image.size) // factor >= min_side]
+    factors = [
+        factor
+        for factor in _REDUCED
+        if min_side is not None and min(image.size) // factor >= min_side
+    ]
     flag = _REDUCED[max(factors)] if factors else cv2.IMREAD_COLOR
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
@@ -156,10 +175,14 @@ def _to_rgb(path: Path | str, image: Image.Image) -> UInt8[np.ndarray, "height w
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
-            raise ImageReadError(path, "its 32-bit integers have no defined range; save it with 8 or 16 bits")
+            raise ImageReadError(
+                path, "its 32-bit integers have no defined range; save it with 8 or 16 bits"
+            )
         return np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
-        raise ImageReadError(path, "its floating-point values have no defined range; save it with 8 or 16 bits")
+        raise ImageReadError(
+            path, "its floating-point values have no defined range; save it with 8 or 16 bits"
+        )
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -174,7 +197,9 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _upright(pixels: UInt8[np.ndarray, "h w 3"], orientation: int) -> UInt8[np.ndarray, "height width 3"]:
+def _upright(
+    pixels: UInt8[np.ndarray, "h w 3"], orientation: int
+) -> UInt8[np.ndarray, "height width 3"]:
     """Turn a picture the way its EXIF orientation says."""
     match orientation:
         case 2:

@@ -44,7 +44,13 @@ class EpochSampler(Sampler[Draw]):
     """
 
     def __init__(
-        self, labels: Sequence[int], order: Order = "shuffle", *, seed: int = 0, rank: int = 0, world_size: int = 1
+        self,
+        labels: Sequence[int],
+        order: Order = "shuffle",
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         if order not in ORDERS:
             raise ValueError(f"sampler must be one of {', '.join(ORDERS)}, got {order!r}")
@@ -58,7 +64,9 @@ class EpochSampler(Sampler[Draw]):
 
     def __len__(self) -> int:
         count = len(self.labels)
-        return -(-count // self.world_size) if self.order == "sequential" else count // self.world_size
+        return (
+            -(-count // self.world_size) if self.order == "sequential" else count // self.world_size
+        )
 
     def __iter__(self) -> Iterator[Draw]:
         """Yield this process's draws, from number ``start`` on."""

@@ -26,7 +26,11 @@ from torch import Tensor
 
 Preset = Literal["modern", "paper", "none"]
 PRESETS: tuple[str, ...] = ("modern", "paper", "none")
-INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+}
 RESIZES = (A.Resize, A.SmallestMaxSize, A.RandomResizedCrop)
 CROP_FRACTION = 0.875  # paper: 224 of 256
 ROTATION_DEGREES = 15  # paper
@@ -44,7 +48,9 @@ class Transform:
         std: as ``mean``.
     """
 
-    def __init__(self, steps: Sequence[A.BasicTransform], mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, steps: Sequence[A.BasicTransform], mean: Sequence[float], std: Sequence[float]
+    ) -> None:
         self.steps = list(steps)
         self.scale = (1 / (np.asarray(std) * 255)).astype(np.float32)
         self.offset = (-np.asarray(mean) / np.asarray(std)).astype(np.float32)
@@ -74,21 +80,29 @@ class Transform:
             data["keypoints"][:, :2] += shift
         moved = data["keypoints"][:, :2].astype(np.float64)
         right, down = moved[1] - moved[0], moved[2] - moved[0]
-        if np.abs(moved[3] - moved[0] - right - down).max() > 1e-3 * max(width, height):  # the fourth corner closes it
+        if np.abs(moved[3] - moved[0] - right - down).max() > 1e-3 * max(
+            width, height
+        ):  # the fourth corner closes it
             raise RuntimeError("the steps of a Transform must be affine; these bend the picture")
         matrix = np.stack([right / width, down / height, moved[0]])
         return self._normalise(data["image"]), matrix
 
-    def _normalise(self, image: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor, "3 height width"]:
+    def _normalise(
+        self, image: UInt8[np.ndarray, "height width 3"]
+    ) -> Float[Tensor, "3 height width"]:
         """Scale and shift plane by plane: a tenth of the time of doing it on interleaved pixels."""
         planes = np.empty((3, *image.shape[:2]), dtype=np.float32)
-        for plane, channel, scale, offset in zip(planes, cv2.split(image), self.scale, self.offset, strict=True):
+        for plane, channel, scale, offset in zip(
+            planes, cv2.split(image), self.scale, self.offset, strict=True
+        ):
             np.multiply(channel, scale, out=plane)
             plane += offset
         return torch.from_numpy(planes)
 
 
-def move_points(xy: Float[np.ndarray, "points 2"], matrix: Float[np.ndarray, "3 2"]) -> Float[np.ndarray, "points 2"]:
+def move_points(
+    xy: Float[np.ndarray, "points 2"], matrix: Float[np.ndarray, "3 2"]
+) -> Float[np.ndarray, "points 2"]:
     """Move points as a ``Transform`` moved their image, by its matrix."""
     return (xy @ matrix[:2] + matrix[2]).astype(np.float32)
 
@@ -128,9 +142,13 @@ def build_transform(
     if preset not in PRESETS:
         raise ValueError(f"augmentation preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     if interpolation not in INTERPOLATIONS:
-        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
+        raise ValueError(
+            f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}"
+        )
     if image_size < 1 or not 0 < crop_fraction <= 1:
-        raise ValueError(f"image_size must be >= 1 and crop_fraction in (0, 1], got {image_size} and {crop_fraction}")
+        raise ValueError(
+            f"image_size must be >= 1 and crop_fraction in (0, 1], got {image_size} and {crop_fraction}"
+        )
     if not 0 <= rotation_degrees <= 180 or not 0 < min_crop_area <= 1:
         raise ValueError(
             f"rotation_degrees must be in [0, 180] and min_crop_area in (0, 1], got {rotation_degrees} and {min_crop_area}"
@@ -141,7 +159,10 @@ def build_transform(
     match preset, train:
         case "modern", True:
             zoom = A.RandomResizedCrop(
-                (image_size, image_size), scale=(min_crop_area, 1.0), interpolation=mode, area_for_downscale="image"
+                (image_size, image_size),
+                scale=(min_crop_area, 1.0),
+                interpolation=mode,
+                area_for_downscale="image",
             )
             steps = [zoom, _affine(mean, rotation_degrees, 0.5), _colour(), *flip]
         case "paper", True:
@@ -156,7 +177,9 @@ def build_transform(
     return Transform(steps, mean, std)
 
 
-def data_config(preset: Preset, image_size: int, crop_fraction: float = CROP_FRACTION) -> dict[str, Any]:
+def data_config(
+    preset: Preset, image_size: int, crop_fraction: float = CROP_FRACTION
+) -> dict[str, Any]:
     """Describe the evaluation transform of a preset in timm's words, so that it can travel with the weights."""
     squeezed = preset != "modern"
     return {
@@ -187,7 +210,9 @@ def evaluation_transform(config: Mapping[str, Any]) -> Transform:
 def _colour() -> A.ColorJitter:
     """Change brightness, contrast and saturation of most images, and their hue a little."""
     strength = (1 - COLOUR_STRENGTH, 1 + COLOUR_STRENGTH)
-    return A.ColorJitter(brightness=strength, contrast=strength, saturation=strength, hue=(-0.03, 0.03), p=0.8)
+    return A.ColorJitter(
+        brightness=strength, contrast=strength, saturation=strength, hue=(-0.03, 0.03), p=0.8
+    )
 
 
 def _affine(mean: Sequence[float], rotation_degrees: float, probability: float) -> A.Affine:

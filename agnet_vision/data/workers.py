@@ -17,7 +17,9 @@ def worker_context() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     # The server imports once what workers need, the script that started them included; each worker is then a fork of it,
     # ready in milliseconds instead of seconds.
-    context.set_forkserver_preload(["__main__", "agnet_vision.data.dataset", "agnet_vision.data.workers"])
+    context.set_forkserver_preload(
+        ["__main__", "agnet_vision.data.dataset", "agnet_vision.data.workers"]
+    )
     return context
 
 

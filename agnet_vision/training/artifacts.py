@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from agnet_vision.data.samples import Sample
-from agnet_vision.training.metrics import Predictions
+from agnet_vision.data.sources.samples import Sample
+from agnet_vision.evaluation.metrics import Predictions
 
 PACKAGES = ("agnet_vision", "torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "albumentations", "numpy",
             "opencv-python-headless", "scikit-learn")  # fmt: skip
@@ -43,13 +43,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_predictions(
-    path: Path, predictions: Predictions, samples: Sequence[Sample], classes: Sequence[str], root: Path
+    path: Path,
+    predictions: Predictions,
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    root: Path,
 ) -> None:
     """Write ``path,label,predicted`` and a probability column a class; paths are relative to the dataset's root if in it."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "label", "predicted", *(f"probability_{name}" for name in classes)])
-        for index, label, probability in zip(*(values.tolist() for values in predictions), strict=True):
+        writer.writerow(
+            ["path", "label", "predicted", *(f"probability_{name}" for name in classes)]
+        )
+        for index, label, probability in zip(
+            *(values.tolist() for values in predictions), strict=True
+        ):
             image = samples[index].path
             shown = image.relative_to(root) if image.is_relative_to(root) else image
             predicted = max(range(len(classes)), key=probability.__getitem__)
@@ -70,7 +78,9 @@ def environment(device: torch.device) -> dict[str, Any]:
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {_processor()}",
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{device.type}, {_processor()}",
         "threads": torch.get_num_threads(),
         "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
     }
@@ -83,12 +93,17 @@ def read_history(run_dir: Path) -> list[dict[str, float]]:
         Rows with ``epoch`` and whatever was logged at its end, such as ``train/loss_epoch`` and ``val/acc``.
     """
     epochs: dict[int, dict[str, float]] = {}
-    logs = sorted((run_dir / "csv").glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
+    logs = sorted(
+        (run_dir / "csv").glob("version_*/metrics.csv"),
+        key=lambda path: int(path.parent.name.split("_")[1]),
+    )
     for log in logs:
         with log.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 values = {key: float(value) for key, value in row.items() if value}
-                if "epoch" in values and ("train/loss_epoch" in values or any(k.startswith("val/") for k in values)):
+                if "epoch" in values and (
+                    "train/loss_epoch" in values or any(k.startswith("val/") for k in values)
+                ):
                     epochs.setdefault(int(values["epoch"]), {}).update(values)
     return [epochs[epoch] for epoch in sorted(epochs)]
 
@@ -127,7 +142,9 @@ def plot_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequ
         for true, row in enumerate(confusion):
             for predicted, count in enumerate(row):
                 ink = "black" if share[true, predicted] > 0.5 else "white"
-                axes.text(predicted, true, str(count), ha="center", va="center", color=ink, fontsize=8)
+                axes.text(
+                    predicted, true, str(count), ha="center", va="center", color=ink, fontsize=8
+                )
     names = [name.replace("_", " ") for name in classes]
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
@@ -164,4 +181,7 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )

@@ -15,11 +15,11 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from agnet_vision.data.datamodule import AGNetDataModule
-from agnet_vision.data.samples import SampleTable, read_samples
+from agnet_vision.data.sources.samples import SampleTable, read_samples
 from agnet_vision.data.transforms import build_transform, data_config, evaluation_transform
 from agnet_vision.errors import ConfigError, DatasetError
-from agnet_vision.model import AGNet
-from agnet_vision.regions import RegionProposer
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.training.callbacks import (
     AveragedWeights,
     BestCheckpoint,
@@ -47,7 +47,9 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
     """Make the network, with the backbone's weights where asked for, and the input it expects."""
     backbone = config.backbone
     # A run that goes on has its own weights.
-    checkpoint, pretrained = (None, False) if config.resume else (backbone.checkpoint, backbone.pretrained)
+    checkpoint, pretrained = (
+        (None, False) if config.resume else (backbone.checkpoint, backbone.pretrained)
+    )
     options = dict(backbone.kwargs)
     if backbone.output_stride is not None:
         options["output_stride"] = backbone.output_stride
@@ -70,7 +72,9 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
             image_size=config.image_size,
         )
         augmentation = config.augmentation
-        model.data_config.update(data_config(augmentation.preset, config.image_size, augmentation.crop_fraction))
+        model.data_config.update(
+            data_config(augmentation.preset, config.image_size, augmentation.crop_fraction)
+        )
     side = -(-config.image_size // model.backbone.stride)
     if side < model.head.pool_size and model.head.variant != "backbone_only":
         raise ConfigError(
@@ -116,7 +120,9 @@ def build_module(config: DictConfig, model: AGNet, class_counts: list[int]) -> A
     """Make the Lightning module."""
     weights = None
     if config.loss.class_weights == "balanced":
-        weights = [sum(class_counts) / (len(class_counts) * max(count, 1)) for count in class_counts]
+        weights = [
+            sum(class_counts) / (len(class_counts) * max(count, 1)) for count in class_counts
+        ]
     with options_checked():
         return AGNetModule(
             model,
@@ -175,7 +181,9 @@ def build_callbacks(config: DictConfig, run_dir: Path, has_validation: bool) -> 
             callbacks.append(AveragedWeights(config.ema_decay))
     if config.early_stopping_patience is not None:
         if not has_validation:
-            raise ConfigError("early_stopping_patience needs a validation split; raise dataset.val_fraction")
+            raise ConfigError(
+                "early_stopping_patience needs a validation split; raise dataset.val_fraction"
+            )
         callbacks.append(EarlyEnd(monitor, mode=mode, patience=config.early_stopping_patience))
     best = BestCheckpoint(
         run_dir,
@@ -190,18 +198,25 @@ def build_callbacks(config: DictConfig, run_dir: Path, has_validation: bool) -> 
 
 def build_loggers(config: DictConfig, run_dir: Path) -> list[Logger]:
     """Log to CSV and TensorBoard files, and to W&B when a project is named."""
-    loggers: list[Logger] = [CSVLogger(run_dir, name="csv"), TensorBoardLogger(run_dir, name="tensorboard")]
+    loggers: list[Logger] = [
+        CSVLogger(run_dir, name="csv"),
+        TensorBoardLogger(run_dir, name="tensorboard"),
+    ]
     if config.wandb.project is not None:
         from pytorch_lightning.loggers import WandbLogger
 
-        loggers.append(WandbLogger(project=config.wandb.project, name=config.wandb.name, save_dir=run_dir))
+        loggers.append(
+            WandbLogger(project=config.wandb.project, name=config.wandb.name, save_dir=run_dir)
+        )
     return loggers
 
 
 def require_samples(table: SampleTable, split: str) -> None:
     """Refuse a split without images, and a dataset with nothing to tell apart."""
     if not table.splits[split]:
-        raise DatasetError(f"dataset={table.name} has no images in its {split} split ({table.root})")
+        raise DatasetError(
+            f"dataset={table.name} has no images in its {split} split ({table.root})"
+        )
     if len(table.classes) < 2:
         raise DatasetError(
             f"dataset={table.name} must have at least two classes, got {', '.join(table.classes)} alone ({table.root}); "

@@ -12,7 +12,13 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint, WeightAveraging
+from pytorch_lightning.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from torch import Tensor
 
 
@@ -35,7 +41,9 @@ class FreezeBackbone(Callback):
         frozen = trainer.current_epoch < self.epochs
         backbone = pl_module.get_submodule("model.backbone")
         if self._learning is None:
-            self._learning = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+            self._learning = [
+                parameter for parameter in backbone.parameters() if parameter.requires_grad
+            ]
         for parameter in self._learning:
             parameter.requires_grad_(not frozen)
         backbone.train(not frozen)
@@ -117,9 +125,14 @@ class BestCheckpoint(ModelCheckpoint):
             """Name the file of that name in this folder."""
             return str(Path(str(self.dirpath)) / Path(path).name) if path else path
 
-        moved = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        moved = {
+            key: here(state_dict[key])
+            for key in ("best_model_path", "kth_best_model_path", "last_model_path")
+        }
         kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict({**state_dict, **moved, "best_k_models": kept, "dirpath": self.dirpath})
+        super().load_state_dict(
+            {**state_dict, **moved, "best_k_models": kept, "dirpath": self.dirpath}
+        )
 
 
 class LastCheckpoint(Checkpoint):
@@ -158,7 +171,9 @@ class LastCheckpoint(Checkpoint):
         """Give Ctrl-C back."""
         self._give_back()
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         """Give Ctrl-C back; no teardown follows."""
         self._give_back()
 
@@ -168,7 +183,12 @@ class LastCheckpoint(Checkpoint):
             self._handler = None
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Stop here when asked to: between two steps nothing is half done."""
         last_of_epoch = batch_idx + 1 >= trainer.num_training_batches
@@ -193,4 +213,6 @@ class LastCheckpoint(Checkpoint):
         if self._interrupted:
             raise KeyboardInterrupt
         self._interrupted = True
-        sys.stderr.write("\nstopping after this step; Ctrl-C again stops at once, without saving it\n")
+        sys.stderr.write(
+            "\nstopping after this step; Ctrl-C again stops at once, without saving it\n"
+        )

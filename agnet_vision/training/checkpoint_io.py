@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
-from agnet_vision.checkpoint import first_line
 from agnet_vision.errors import CheckpointError
+from agnet_vision.models.checkpoint import first_line
 
 
 def how_to_go_on(run_dir: Path) -> str:
@@ -24,7 +24,9 @@ def how_to_go_on(run_dir: Path) -> str:
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the old file, then renames: when the disk is full or the power fails, the old checkpoint is still whole."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
         """Write the checkpoint.
 
         Raises:

@@ -12,11 +12,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
-from agnet_vision.checkpoint import describe
 from agnet_vision.errors import PredictionError
-from agnet_vision.model import AGNet
+from agnet_vision.evaluation.metrics import Predictions, PredictionStore, score
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.models.checkpoint import describe
 from agnet_vision.structures import Regions
-from agnet_vision.training.metrics import Predictions, PredictionStore, score
 from agnet_vision.training.optim import build_optimizer, renew_options, schedule_factor
 
 Batch = dict[str, Tensor]
@@ -55,7 +55,9 @@ class AGNetModule(pl.LightningModule):
         weight = torch.tensor(class_weights) if class_weights is not None else None
         self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=label_smoothing)
         self.epoch_loss = MeanMetric(nan_strategy="disable")
-        self.epoch_loss.persistent(True)  # a run that goes on in mid-epoch logs the mean of the whole epoch
+        self.epoch_loss.persistent(
+            True
+        )  # a run that goes on in mid-epoch logs the mean of the whole epoch
         self.store = PredictionStore()
         self.predictions: Predictions | None = None
 
@@ -105,7 +107,9 @@ class AGNetModule(pl.LightningModule):
         optimizer = build_optimizer(self.model, **self.optimizer_options)
         epochs = self.trainer.max_epochs or 1
         factor = schedule_factor(
-            steps_per_epoch=self.trainer.estimated_stepping_batches / epochs, epochs=epochs, **self.schedule_options
+            steps_per_epoch=self.trainer.estimated_stepping_batches / epochs,
+            epochs=epochs,
+            **self.schedule_options,
         )
         scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
@@ -126,4 +130,6 @@ class AGNetModule(pl.LightningModule):
         scores = score(self.predictions, self.model.classes or ())
         for name in ("acc", "mean_per_class_acc", "mAP", "top5", "loss"):
             # Every process has the predictions of all: the mean over processes is the value itself.
-            self.log(f"{split}/{name}", scores[name], prog_bar=name in ("acc", "mAP"), sync_dist=True)
+            self.log(
+                f"{split}/{name}", scores[name], prog_bar=name in ("acc", "mAP"), sync_dist=True
+            )

@@ -11,7 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from agnet_vision.model import AGNet
+from agnet_vision.models.agnet import AGNet
 
 OptimizerName = Literal["adamw", "sgd"]
 ScheduleName = Literal["cosine", "step", "constant"]
@@ -19,15 +19,23 @@ OPTIMIZERS: tuple[str, ...] = ("adamw", "sgd")
 SCHEDULES: tuple[str, ...] = ("cosine", "step", "constant")
 
 
-def parameter_groups(model: AGNet, *, lr: float, backbone_lr: float, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: AGNet, *, lr: float, backbone_lr: float, weight_decay: float
+) -> list[dict[str, Any]]:
     """Split the learnable parameters by learning rate (head, backbone) and by weight decay.
 
     Norms, biases and other vectors, and what the backbone itself exempts (position embeddings), are not decayed: pulling
     them to zero regularises nothing. A vector has one axis longer than 1 at most, as ``(1, 1, channels)`` has; the weight of
     a convolution or linear layer is none, though that of a single input or output has its shape.
     """
-    exempt = {f"backbone.model.{name}" for name in getattr(model.backbone.model, "no_weight_decay", set)()}
-    kernels = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear | _ConvNd)}
+    exempt = {
+        f"backbone.model.{name}" for name in getattr(model.backbone.model, "no_weight_decay", set)()
+    }
+    kernels = {
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | _ConvNd)
+    }
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -61,7 +69,9 @@ def build_optimizer(
         ValueError: an unknown name, or a negative number.
     """
     if min(lr, backbone_lr, weight_decay, momentum) < 0:
-        raise ValueError("optimizer.lr, backbone_lr, weight_decay and momentum must not be negative")
+        raise ValueError(
+            "optimizer.lr, backbone_lr, weight_decay and momentum must not be negative"
+        )
     groups = parameter_groups(model, lr=lr, backbone_lr=backbone_lr, weight_decay=weight_decay)
     match name:
         case "adamw":
@@ -126,7 +136,9 @@ def schedule_factor(
         match name:
             case "cosine":
                 progress = min((step - warmup) / (total - warmup), 1.0)
-                return final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * progress)) / 2
+                return (
+                    final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * progress)) / 2
+                )
             case "step":
                 return step_factor ** int(step / (steps_per_epoch * step_epochs))
             case _:

@@ -15,8 +15,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.transforms import PRESETS
 from agnet_vision.errors import ConfigError
-from agnet_vision.head import Variant
-from agnet_vision.regions import RegionProposer
+from agnet_vision.models.head import Variant
+from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.training.optim import OPTIMIZERS, SCHEDULES
 
 
@@ -35,12 +35,21 @@ class Number(NamedTuple):
             return self.nullable
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
-        return math.isfinite(value) and self.low <= value <= self.high and value not in self.excluded
+        return (
+            math.isfinite(value) and self.low <= value <= self.high and value not in self.excluded
+        )
 
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
-        left, right = "(" if self.low in self.excluded else "[", ")" if self.high in self.excluded else "]"
-        bounds = f"of at least {self.low}" if self.high == math.inf else f"in {left}{self.low}, {self.high}{right}"
+        left, right = (
+            "(" if self.low in self.excluded else "[",
+            ")" if self.high in self.excluded else "]",
+        )
+        bounds = (
+            f"of at least {self.low}"
+            if self.high == math.inf
+            else f"in {left}{self.low}, {self.high}{right}"
+        )
         return f"{kind} {bounds}{', or null' if self.nullable else ''}"
 
 
@@ -53,7 +62,11 @@ MONITORS = {"acc": "max", "mAP": "max", "mean_per_class_acc": "max", "loss": "mi
 SHARED: dict[str, Sequence[str] | Number] = {
     "seed": SEED,
     "workers": Number(0, whole=True, nullable=True),
-    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed"),  # the true halves would round the boxes, too
+    "trainer.precision": (
+        "32-true",
+        "bf16-mixed",
+        "16-mixed",
+    ),  # the true halves would round the boxes, too
     "trainer.num_nodes": COUNT,
 }
 TRAINING: dict[str, Sequence[str] | Number] = {
@@ -107,7 +120,10 @@ DRAWN = (
 TEXTS = {
     "run_dir": False,
     "cache_dir": True,
-    **dict.fromkeys((f"dataset.{key}" for key in ("root", "csv", "group_column", "group_regex", "drivers")), True),
+    **dict.fromkeys(
+        (f"dataset.{key}" for key in ("root", "csv", "group_column", "group_regex", "drivers")),
+        True,
+    ),
 }
 TRAINING_TEXTS = {
     **TEXTS,
@@ -151,7 +167,9 @@ def check_evaluation(config: DictConfig) -> None:
     _check_values(config, EVALUATION, {**TEXTS, "checkpoint": False})
 
 
-def _check_values(config: DictConfig, rules: Mapping[str, Sequence[str] | Number], texts: Mapping[str, bool]) -> None:
+def _check_values(
+    config: DictConfig, rules: Mapping[str, Sequence[str] | Number], texts: Mapping[str, bool]
+) -> None:
     """Hold the options against their rules, one by one."""
     for name, rule in rules.items():
         value = OmegaConf.select(config, name)
@@ -165,7 +183,11 @@ def _check_values(config: DictConfig, rules: Mapping[str, Sequence[str] | Number
         if not (isinstance(value, str) and value) and not (value is None and nullable):
             raise ConfigError(
                 f"{name} must be text{' or null' if nullable else ''}, got {_shown(value)}"
-                + (f"; in quotes a number is text: {name}='\"{value}\"'" if isinstance(value, int | float) else "")
+                + (
+                    f"; in quotes a number is text: {name}='\"{value}\"'"
+                    if isinstance(value, int | float)
+                    else ""
+                )
             )
 
 
@@ -185,12 +207,20 @@ def check_backbone_options(backbone: DictConfig) -> None:
         )
     for name, reason in TAKEN.items():
         if name in backbone.kwargs:
-            raise ConfigError(f"backbone.kwargs must not have {name}: {reason}; leave +backbone.kwargs.{name}= out")
+            raise ConfigError(
+                f"backbone.kwargs must not have {name}: {reason}; leave +backbone.kwargs.{name}= out"
+            )
     if backbone.output_stride not in (None, 8, 16, 32):
-        raise ConfigError(f"backbone.output_stride must be 8, 16 or 32, got {backbone.output_stride}")
+        raise ConfigError(
+            f"backbone.output_stride must be 8, 16 or 32, got {backbone.output_stride}"
+        )
     taps = backbone.taps
-    if taps is not None and not (isinstance(taps, Sequence) and len(taps) and all(type(tap) is int for tap in taps)):
-        raise ConfigError(f"backbone.taps must be null or a list such as [-2] or [-2,-1], got {taps!r}")
+    if taps is not None and not (
+        isinstance(taps, Sequence) and len(taps) and all(type(tap) is int for tap in taps)
+    ):
+        raise ConfigError(
+            f"backbone.taps must be null or a list such as [-2] or [-2,-1], got {taps!r}"
+        )
 
 
 def check_network_options(name: str, options: Mapping[str, Any]) -> None:
@@ -201,13 +231,25 @@ def check_network_options(name: str, options: Mapping[str, Any]) -> None:
     """
     if not options or (reason := _refusal(name, options)) is None:
         return
-    alone = {key: why for key, value in options.items() if (why := _refusal(name, {key: value})) is not None}
+    alone = {
+        key: why
+        for key, value in options.items()
+        if (why := _refusal(name, {key: value})) is not None
+    }
     key = next(iter(alone), None)
     if key is None:
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        raise ConfigError(f"the backbone {name} does not take {given} together ({reason}); change backbone.kwargs")
-    cure = "give backbone.output_stride=null" if key == "output_stride" else f"leave +backbone.kwargs.{key}= out"
-    raise ConfigError(f"the backbone {name} does not take {key}={options[key]!r} ({alone[key]}); {cure}")
+        raise ConfigError(
+            f"the backbone {name} does not take {given} together ({reason}); change backbone.kwargs"
+        )
+    cure = (
+        "give backbone.output_stride=null"
+        if key == "output_stride"
+        else f"leave +backbone.kwargs.{key}= out"
+    )
+    raise ConfigError(
+        f"the backbone {name} does not take {key}={options[key]!r} ({alone[key]}); {cure}"
+    )
 
 
 def _refusal(name: str, options: Mapping[str, Any]) -> str | None:
@@ -225,7 +267,11 @@ def _refusal(name: str, options: Mapping[str, Any]) -> str | None:
         ValueError,
     ) as error:
         text = " ".join(str(error).split())
-        return "it has no such option" if "unexpected keyword argument" in text else text or "it has one value only"
+        return (
+            "it has no such option"
+            if "unexpected keyword argument" in text
+            else text or "it has one value only"
+        )
     return None
 
 

@@ -30,8 +30,13 @@ def check_backbone(name: str | None, *, pretrained: bool, checkpoint: str | None
     if name is None:
         raise ConfigError("backbone=timm needs backbone.name=, any name of timm.list_models()")
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=5) or timm.list_models(f"*{name}*")[:5]
-        raise ConfigError(f"timm has no model {name!r}; near to it: {', '.join(near) or 'see timm.list_models()'}")
+        near = (
+            difflib.get_close_matches(name, timm.list_models(), n=5)
+            or timm.list_models(f"*{name}*")[:5]
+        )
+        raise ConfigError(
+            f"timm has no model {name!r}; near to it: {', '.join(near) or 'see timm.list_models()'}"
+        )
     if checkpoint is not None:
         if not Path(checkpoint).is_file():
             raise CheckpointError(f"backbone.checkpoint: there is no file {checkpoint}")
@@ -61,11 +66,17 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
             "give a state dict (.pth, .safetensors) or a checkpoint of this library"
         ) from error
     for prefix in ("model.backbone.model.", "model.backbone.", "backbone.model.", "backbone."):
-        if inner := {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}:
+        if inner := {
+            key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)
+        }:
             state = inner
             break
     expected = backbone.state_dict()
-    unfit = [key for key, value in expected.items() if getattr(state.get(key), "shape", None) != value.shape]
+    unfit = [
+        key
+        for key, value in expected.items()
+        if getattr(state.get(key), "shape", None) != value.shape
+    ]
     if unfit:
         raise CheckpointError(
             f"{checkpoint} does not fit the backbone {type(backbone).__name__}: {len(unfit)} of {len(expected)} tensors "
@@ -86,7 +97,10 @@ def _check_source(name: str) -> None:
     if config.hf_hub_id:
         files = (config.hf_hub_filename,) if config.hf_hub_filename else _WEIGHT_FILES
         repository = config.hf_hub_id.split("@")[0]
-        if any(isinstance(huggingface_hub.try_to_load_from_cache(repository, file), str) for file in files):
+        if any(
+            isinstance(huggingface_hub.try_to_load_from_cache(repository, file), str)
+            for file in files
+        ):
             return
         if constants.HF_HUB_OFFLINE:
             raise ConfigError(
@@ -95,7 +109,9 @@ def _check_source(name: str) -> None:
         source = constants.ENDPOINT
     else:  # older weights, which torch.hub fetches; timm has no others
         assert config.url is not None
-        source, file = config.url if isinstance(config.url, tuple) else (config.url, urlsplit(config.url).path)
+        source, file = (
+            config.url if isinstance(config.url, tuple) else (config.url, urlsplit(config.url).path)
+        )
         if Path(torch.hub.get_dir(), "checkpoints", Path(file).name).is_file():
             return
     if not _answers(source):
@@ -108,10 +124,16 @@ def _check_source(name: str) -> None:
 def _answers(endpoint: str) -> bool:
     """Try to connect to a server, or to the proxy on the way to it."""
     secure = endpoint.startswith("https")
-    proxy = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") if secure else os.environ.get("http_proxy")
+    proxy = (
+        os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
+        if secure
+        else os.environ.get("http_proxy")
+    )
     address = urlsplit(proxy or endpoint)
     try:
-        socket.create_connection((address.hostname, address.port or (443 if secure else 80)), CONNECT_SECONDS).close()
+        socket.create_connection(
+            (address.hostname, address.port or (443 if secure else 80)), CONNECT_SECONDS
+        ).close()
     except OSError:
         return False
     return True

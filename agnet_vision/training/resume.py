@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from agnet_vision.errors import CheckpointError, ConfigError
-from agnet_vision.model import AGNet
+from agnet_vision.models.agnet import AGNet
 from agnet_vision.training.options import DRAWN
 
 # Parts of the description of a network that its weights depend on.
@@ -29,7 +29,9 @@ def check_resumable(checkpoint: Any, config: DictConfig, run_dir: Path) -> dict[
         raise CheckpointError(f"{run_dir}/last.ckpt is not a checkpoint of a run of agnet_vision")
     done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     if done > config.epochs:
-        raise ConfigError(f"epochs must be at least {done}, which the run has reached, got {config.epochs}")
+        raise ConfigError(
+            f"epochs must be at least {done}, which the run has reached, got {config.epochs}"
+        )
     stored = OmegaConf.load(run_dir / "config.yaml")
     for name in (
         "optimizer.name",
@@ -60,7 +62,11 @@ def _end(checkpoint: dict[str, Any], config: DictConfig, done: int) -> str:
     if done >= config.epochs:
         return f"its {config.epochs} epochs; raise epochs="
     patience = config.early_stopping_patience
-    waited = [state["wait_count"] for key, state in checkpoint["callbacks"].items() if key.startswith("EarlyEnd")]
+    waited = [
+        state["wait_count"]
+        for key, state in checkpoint["callbacks"].items()
+        if key.startswith("EarlyEnd")
+    ]
     if patience is not None and waited and waited[0] >= max(patience, 1):
         return f"after {done} epochs, {waited[0]} of them without improvement; raise early_stopping_patience="
     return ""

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from agnet_vision.data.card import datasets_folder
+from agnet_vision.data.sources.card import datasets_folder
 
 
 def write_picture(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> Path:
@@ -56,8 +56,12 @@ def aucd_v2(root: Path, folder: str = "v2_cam1_cam2_ split_by_driver") -> None:
             for label in range(10):
                 for _ in range(2):
                     number += 1
-                    write_picture(top / camera / split / f"c{label}" / f"{1000 + number}.jpg", number)
-    write_pictures((top / "Camera 1" / "test" / "c0" / f"{n}.jpg" for n in (321, 322, 415, 416)), 500)
+                    write_picture(
+                        top / camera / split / f"c{label}" / f"{1000 + number}.jpg", number
+                    )
+    write_pictures(
+        (top / "Camera 1" / "test" / "c0" / f"{n}.jpg" for n in (321, 322, 415, 416)), 500
+    )
 
 
 def stanford40(root: Path) -> None:
@@ -67,7 +71,9 @@ def stanford40(root: Path) -> None:
             write_picture(root / "JPEGImages" / f"{name}_{i + 1:03d}.jpg", 2 * label + i)
             (root / "ImageSplits").mkdir(exist_ok=True)
             end = "\r\n" if label == 0 else "\n"
-            (root / "ImageSplits" / f"{name}_{split}.txt").write_bytes(f"{name}_{i + 1:03d}.jpg{end}".encode())
+            (root / "ImageSplits" / f"{name}_{split}.txt").write_bytes(
+                f"{name}_{i + 1:03d}.jpg{end}".encode()
+            )
     for name in ("train", "test", "actions"):
         (root / "ImageSplits" / f"{name}.txt").write_text("unused\n")
 
@@ -79,7 +85,9 @@ def ppmi(root: Path) -> None:
         kind, _, instrument = name.partition("_")
         for split in ("train", "test"):
             number += 1
-            folder = root / "norm_image" / f"{kind}_instrument" / instrument.replace("_", "") / split
+            folder = (
+                root / "norm_image" / f"{kind}_instrument" / instrument.replace("_", "") / split
+            )
             write_picture(folder / f"ppmi_{number}.jpg", number)
     (root / "README").write_text("of the archive\n")
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from agnet_vision.data.check import check_dataset
-from agnet_vision.data.samples import DatasetWarning, read_listing, read_samples
+from agnet_vision.data.prepare.check import check_dataset
+from agnet_vision.data.sources.samples import DatasetWarning, read_listing, read_samples
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
 from tests.data.miniatures import WRITERS, aucd_v1, aucd_v2, folder, stanford40, write_picture
 
@@ -37,7 +37,10 @@ def rename_to_bytes(path: Path, name: bytes) -> None:
     ("text", "message"),
     [
         ("path,label,patient\ntrain/ant/001.png\n", "line 2: it has no label and no patient"),
-        ("path,label,patient\ntrain/ant/001.png,ant,1\ntrain/bee/007.png,bee,\n", "line 3: it has no patient"),
+        (
+            "path,label,patient\ntrain/ant/001.png,ant,1\ntrain/bee/007.png,bee,\n",
+            "line 3: it has no patient",
+        ),
         ("path,label,patient\n" + "x" * 200_000 + ",ant,1\n", "line 2: cannot be read as CSV"),
         ("path,label\ntrain/ant/001.png,ant\n", "missing: patient"),
     ],
@@ -56,9 +59,13 @@ def test_raises_csv_of_another_encoding(root: Path) -> None:
 
 def test_one_file_in_two_spellings_is_named(root: Path) -> None:
     (root / "list.csv").write_text("path,label\ntrain/ant/001.png,ant\n./train/ant/001.png,ant\n")
-    with pytest.raises(DatasetError, match=r"line 3: \./train/ant/001\.png is listed a second time") as raised:
+    with pytest.raises(
+        DatasetError, match=r"line 3: \./train/ant/001\.png is listed a second time"
+    ) as raised:
         read_samples("folder", root, csv=root / "list.csv")
-    command = f"dataset=folder dataset.root={root} dataset.csv={root / 'list.csv'} report=problems.json"
+    command = (
+        f"dataset=folder dataset.root={root} dataset.csv={root / 'list.csv'} report=problems.json"
+    )
     assert str(raised.value).endswith(command)
 
 
@@ -67,7 +74,9 @@ def test_group_on_both_sides_of_a_given_split_is_named(root: Path) -> None:
     named = [problem.detail for problem in result.problems if problem.kind == "group_overlap"]
     assert len(named) == 6
     assert named[0] == "the group ant is in train, and 2 times in val"
-    assert not check_dataset("folder", root, workers=1, show_progress=False, group_regex="(ant|bee|шмель)").agrees
+    assert not check_dataset(
+        "folder", root, workers=1, show_progress=False, group_regex="(ant|bee|шмель)"
+    ).agrees
 
 
 def test_class_folders_that_are_links_in_circles(root: Path) -> None:
@@ -103,7 +112,7 @@ def test_a_folder_that_cannot_be_read_is_named(root: Path, monkeypatch: pytest.M
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr("agnet_vision.data.layouts.scan.os.scandir", refuse)
+    monkeypatch.setattr("agnet_vision.data.sources.layouts.scan.os.scandir", refuse)
     problems = read_listing("folder", root).problems
     assert "this folder cannot be read: Permission denied" in problems[0].detail
 
@@ -168,7 +177,12 @@ def test_extra_classes_of_the_benchmarks_are_named(tmp_path: Path) -> None:
         write(tmp_path / name)
     extra = {
         "aucd_v1": tmp_path / "aucd_v1" / "v1_cam1_no_split" / "Sleeping",
-        "aucd_v2": tmp_path / "aucd_v2" / "v2_cam1_cam2_ split_by_driver" / "Camera 2" / "test" / "c10",
+        "aucd_v2": tmp_path
+        / "aucd_v2"
+        / "v2_cam1_cam2_ split_by_driver"
+        / "Camera 2"
+        / "test"
+        / "c10",
         "stanford40": tmp_path / "stanford40" / "ImageSplits" / "dancing_train.txt",
     }
     for name, path in extra.items():
@@ -177,7 +191,9 @@ def test_extra_classes_of_the_benchmarks_are_named(tmp_path: Path) -> None:
         assert [p.path for p in problems if p.kind == "extra_class"] == [str(path)]
 
 
-def test_clean_still_counts_what_should_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_still_counts_what_should_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     aucd_v2(tmp_path)
     listing = read_listing("aucd_v2", tmp_path, clean=True)
     assert [sample.path.stem for sample in listing.left_out] == ["322", "415"]
@@ -192,17 +208,27 @@ def test_a_driver_list_without_rows_is_refused(tmp_path: Path) -> None:
         read_samples("aucd_v2", tmp_path, drivers=tmp_path / "drivers.csv")
 
 
-@pytest.mark.filterwarnings("ignore::agnet_vision.data.samples.DatasetWarning")
+@pytest.mark.filterwarnings("ignore::agnet_vision.data.sources.samples.DatasetWarning")
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("aucd_v2", {"clean": "maybe"}, "dataset.clean must be true or false, got 'maybe'"),
-        ("caltech256", {"split_seed": True}, r"dataset.split_seed must be one of \(0, 1, 2, 3, 4\), got True"),
+        (
+            "caltech256",
+            {"split_seed": True},
+            r"dataset.split_seed must be one of \(0, 1, 2, 3, 4\), got True",
+        ),
         ("caltech256", {"split_seed": 1.0}, "dataset.split_seed must be one of"),
-        ("folder", {"val_fraction": "a tenth"}, r"dataset.val_fraction must be in \[0, 1\), got a tenth"),
+        (
+            "folder",
+            {"val_fraction": "a tenth"},
+            r"dataset.val_fraction must be in \[0, 1\), got a tenth",
+        ),
     ],
 )
-def test_raises_option_of_another_type(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
+def test_raises_option_of_another_type(
+    tmp_path: Path, name: str, options: dict[str, Any], message: str
+) -> None:
     (tmp_path / "001.ak47").mkdir()
     aucd_v2(tmp_path)
     with pytest.raises(ConfigError, match=message):

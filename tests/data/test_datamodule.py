@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from agnet_vision.data.datamodule import AGNetDataModule
-from agnet_vision.data.listing import Sample
 from agnet_vision.data.sampler import Draw, EpochLoader, EpochSampler
-from agnet_vision.data.samples import SampleTable
+from agnet_vision.data.sources.listing import Sample
+from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.data.transforms import build_transform
 from agnet_vision.errors import DatasetError, ImageReadError
-from agnet_vision.regions import RegionProposer
+from agnet_vision.regions.proposer import RegionProposer
 
 LABELS = [0] * 9 + [1] * 3
 TRANSFORM = build_transform(True, 32, "modern", mean=(0, 0, 0), std=(1, 1, 1))
@@ -25,19 +25,28 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> SampleTable:
     folder, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     samples = []
     for number, label in enumerate(LABELS):
-        cv2.imwrite(str(folder / f"{number}.png"), generator.integers(0, 255, (40, 50, 3), dtype=np.uint8))
+        cv2.imwrite(
+            str(folder / f"{number}.png"), generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)
+        )
         samples.append(Sample(folder / f"{number}.png", label))
-    return SampleTable("folder", folder, ("a", "b"), {"train": samples, "val": samples[:5], "test": samples[:3]})
+    return SampleTable(
+        "folder", folder, ("a", "b"), {"train": samples, "val": samples[:5], "test": samples[:3]}
+    )
 
 
 def module(table: SampleTable, **options: object) -> AGNetDataModule:
     given = {"batch_size": 4, "workers": 0, **options}
-    return AGNetDataModule(table, TRANSFORM, TRANSFORM, RegionProposer("grid", num_clusters=2), **given)
+    return AGNetDataModule(
+        table, TRANSFORM, TRANSFORM, RegionProposer("grid", num_clusters=2), **given
+    )
 
 
 def test_loaders(table: SampleTable) -> None:
     data = module(table)
-    assert [len(loader) for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())] == [
+    assert [
+        len(loader)
+        for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    ] == [
         3,
         2,
         1,
@@ -50,11 +59,16 @@ def test_loaders(table: SampleTable) -> None:
 def test_training_batches_never_hold_one_image(table: SampleTable) -> None:
     for count in (2, 4, 5, 9):
         part = SampleTable(
-            "folder", table.root, ("a", "b"), {"train": table.splits["train"][-count:], "val": [], "test": []}
+            "folder",
+            table.root,
+            ("a", "b"),
+            {"train": table.splits["train"][-count:], "val": [], "test": []},
         )
         assert min(len(batch["label"]) for batch in module(part).train_dataloader()) > 1
     part.splits["train"] = table.splits["train"][:1]
-    with pytest.raises(DatasetError, match=r"at least two images on each of its 1 processes.* got 1 images"):
+    with pytest.raises(
+        DatasetError, match=r"at least two images on each of its 1 processes.* got 1 images"
+    ):
         module(part).train_dataloader()
 
 
@@ -63,7 +77,9 @@ def test_class_counts(table: SampleTable) -> None:
 
 
 def test_cache_is_built_beside_the_data(table: SampleTable) -> None:
-    data = AGNetDataModule(table, TRANSFORM, TRANSFORM, RegionProposer(num_clusters=2), batch_size=4, workers=0)
+    data = AGNetDataModule(
+        table, TRANSFORM, TRANSFORM, RegionProposer(num_clusters=2), batch_size=4, workers=0
+    )
     data.prepare_data()
     assert (table.root / ".agnet_cache").is_dir()
     assert next(iter(data.train_dataloader()))["boxes"].shape == (4, 4, 4)
@@ -104,25 +120,36 @@ def test_balanced_draws_classes_equally_often() -> None:
 
 @pytest.mark.parametrize("world_size", [2, 5])
 def test_evaluation_counts_each_sample_once_over_all_processes(world_size: int) -> None:
-    shares = [list(EpochSampler(LABELS, "sequential", rank=r, world_size=world_size)) for r in range(world_size)]
+    shares = [
+        list(EpochSampler(LABELS, "sequential", rank=r, world_size=world_size))
+        for r in range(world_size)
+    ]
     assert len({len(share) for share in shares}) == 1
-    assert sorted(draw.sample for share in shares for draw in share if draw.counted) == list(range(12))
+    assert sorted(draw.sample for share in shares for draw in share if draw.counted) == list(
+        range(12)
+    )
 
 
 def test_training_shares_are_disjoint() -> None:
-    shares = [{draw.sample for draw in EpochSampler(LABELS, rank=rank, world_size=5)} for rank in range(5)]
+    shares = [
+        {draw.sample for draw in EpochSampler(LABELS, rank=rank, world_size=5)} for rank in range(5)
+    ]
     assert [len(share) for share in shares] == [2] * 5
     assert len(set.union(*shares)) == 10
 
 
 def test_sampler_raises() -> None:
-    with pytest.raises(ValueError, match="sampler must be one of shuffle, balanced, sequential, got 'sorted'"):
+    with pytest.raises(
+        ValueError, match="sampler must be one of shuffle, balanced, sequential, got 'sorted'"
+    ):
         EpochSampler(LABELS, "sorted")
 
 
 def test_loader_goes_on_in_mid_epoch() -> None:
     def loader() -> EpochLoader:
-        return EpochLoader(Indices(), batch_size=4, sampler=EpochSampler(LABELS, seed=1), collate_fn=list)
+        return EpochLoader(
+            Indices(), batch_size=4, sampler=EpochSampler(LABELS, seed=1), collate_fn=list
+        )
 
     first, second = loader(), loader()
     first.sampler.set_epoch(5)

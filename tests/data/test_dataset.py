@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from agnet_vision.boxes import boxes_from_keypoints, grid_boxes
+from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.dataset import RegionDataset, collate
-from agnet_vision.data.listing import Sample
-from agnet_vision.data.region_cache import RegionCache
 from agnet_vision.data.sampler import Draw
+from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.transforms import build_transform
 from agnet_vision.errors import ImageReadError
-from agnet_vision.regions import RegionProposer
+from agnet_vision.regions.boxes import boxes_from_keypoints, grid_boxes
+from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import num_regions
 
 SIDE, KAPPA = 64, 3
@@ -54,13 +54,18 @@ def test_boxes_are_those_of_the_moved_points(samples: list[Sample]) -> None:
 
 def test_cache_gives_the_same_items(samples: list[Sample], tmp_path: Path) -> None:
     proposer = RegionProposer(num_clusters=KAPPA)
-    cache = RegionCache.build([s.path for s in samples], proposer, tmp_path, workers=1, progress=False)
+    cache = RegionCache.build(
+        [s.path for s in samples], proposer, tmp_path, workers=1, progress=False
+    )
     stored, fresh = (RegionDataset(samples, AUGMENTED, proposer, cache=c) for c in (cache, None))
     for index in range(len(samples)):
         for key, value in stored[Draw(2, index)].items():
             # Stored positions are rounded to a small part of a pixel.
             torch.testing.assert_close(
-                torch.as_tensor(value), torch.as_tensor(fresh[Draw(2, index)][key]), rtol=0, atol=1e-3
+                torch.as_tensor(value),
+                torch.as_tensor(fresh[Draw(2, index)][key]),
+                rtol=0,
+                atol=1e-3,
             )
 
 
@@ -80,7 +85,10 @@ def test_value_batch_equals_its_items(samples: list[Sample], tmp_path: Path, sou
     for draw, item in zip(draws, batch, strict=True):
         if draw.sample != 2:
             alone = dataset[draw]
-            assert all(torch.equal(torch.as_tensor(item[key]), torch.as_tensor(alone[key])) for key in alone)
+            assert all(
+                torch.equal(torch.as_tensor(item[key]), torch.as_tensor(alone[key]))
+                for key in alone
+            )
     if source == "keypoints":
         assert batch[0]["mask"].sum() == 1  # the whole image alone
         assert batch[1]["mask"].sum() > 1
@@ -109,7 +117,9 @@ def test_copy_is_marked(samples: list[Sample]) -> None:
     assert RegionDataset(samples, AUGMENTED)[Draw(0, 2, counted=False)]["index"] == -1
 
 
-def test_unreadable_file_takes_the_place_of_its_batch(samples: list[Sample], tmp_path: Path) -> None:
+def test_unreadable_file_takes_the_place_of_its_batch(
+    samples: list[Sample], tmp_path: Path
+) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     dataset = RegionDataset([*samples, Sample(tmp_path / "bad.jpg", 0)], AUGMENTED)
     error = pickle.loads(pickle.dumps(collate([dataset[0], dataset[4]])))

@@ -30,20 +30,34 @@ def test_value_png(tmp_path: Path, picture: np.ndarray) -> None:
 def test_value_jpeg_equals_pillow(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (9, 14, 3), np.uint8)
     Image.fromarray(noise).resize((140, 90)).save(tmp_path / "a.jpg", quality=90)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), np.asarray(Image.open(tmp_path / "a.jpg")))
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "a.jpg"), np.asarray(Image.open(tmp_path / "a.jpg"))
+    )
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path: Path, picture: np.ndarray, suffix: str, orientation: int) -> None:
+def test_exif_orientation(
+    tmp_path: Path, picture: np.ndarray, suffix: str, orientation: int
+) -> None:
     """Whatever the stored orientation, a viewer shows the picture upright: undo it on save, get it back on reading."""
-    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation -> the inverse of Pillow's transposition
+    undo = {
+        2: 0,
+        3: 3,
+        4: 1,
+        5: 5,
+        6: 2,
+        7: 6,
+        8: 4,
+    }  # orientation -> the inverse of Pillow's transposition
     stored = Image.fromarray(picture)
     if orientation > 1:
         stored = stored.transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}.get(suffix, {})
+    options = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}.get(
+        suffix, {}
+    )
     stored.save(tmp_path / f"a{suffix}", exif=exif, **options)
     difference = read_image(tmp_path / f"a{suffix}").astype(int) - picture
     assert np.abs(difference).max() < 60
@@ -94,7 +108,9 @@ def test_reduced_decoding(tmp_path: Path) -> None:
     full, small = read_image(tmp_path / "a.jpg"), read_image(tmp_path / "a.jpg", min_side=256)
     assert full.shape == (1200, 1600, 3)
     assert small.shape == (300, 400, 3)
-    expected = np.asarray(Image.fromarray(full).resize((400, 300), Image.Resampling.BOX)).astype(int)
+    expected = np.asarray(Image.fromarray(full).resize((400, 300), Image.Resampling.BOX)).astype(
+        int
+    )
     assert np.abs(small - expected).mean() < 2
     assert read_image(tmp_path / "a.jpg", min_side=700).shape == full.shape
 
@@ -125,7 +141,9 @@ def test_raises_truncated(tmp_path: Path, suffix: str) -> None:
             look(path)
 
 
-def test_glance_decodes_only_in_doubt(tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_glance_decodes_only_in_doubt(
+    tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paths = [tmp_path / f"a.{suffix}" for suffix in ("jpg", "png", "bmp")]
     for path in paths:
         Image.fromarray(picture).save(path)
@@ -141,7 +159,8 @@ def test_glance_all_names_every_bad_file(tmp_path: Path, picture: np.ndarray) ->
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         (tmp_path / name).write_text("not an image")
     with pytest.raises(
-        ImageReadError, match=r"a\.jpg as an image: it is not an image.*; and 2 more .*b\.jpg, .*c\.jpg"
+        ImageReadError,
+        match=r"a\.jpg as an image: it is not an image.*; and 2 more .*b\.jpg, .*c\.jpg",
     ):
         glance_all(sorted(tmp_path.iterdir()))
     with pytest.raises(ImageReadError, match="no such file"):

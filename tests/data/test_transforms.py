@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agnet_vision.boxes import boxes_from_keypoints
 from agnet_vision.data.transforms import (
     PRESETS,
     Transform,
@@ -15,6 +14,7 @@ from agnet_vision.data.transforms import (
     evaluation_transform,
     move_points,
 )
+from agnet_vision.regions.boxes import boxes_from_keypoints
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 SIDE = 96
@@ -90,7 +90,9 @@ def test_boxes_enclose_exactly_the_moved_points_in_the_frame(
         expected[tuple(points.mean(axis=0)[::-1])] = (points.min(axis=0), points.max(axis=0))
     boxes, mask = boxes_from_keypoints(moved, group, (SIDE, SIDE), 4)
     assert mask[:4].sum() == len(expected)
-    for box, (low, high) in zip(boxes[:4] * SIDE, [expected[key] for key in sorted(expected)], strict=False):
+    for box, (low, high) in zip(
+        boxes[:4] * SIDE, [expected[key] for key in sorted(expected)], strict=False
+    ):
         # A side thinner than a pixel is one pixel thick, around its points and within the frame.
         thin = high - low < 1
         start, stop = box[:2], box[2:]
@@ -156,7 +158,9 @@ def test_evaluation_transform_repeats_the_preset(preset: str) -> None:
     image = np.random.default_rng(0).integers(0, 255, (100, 140, 3), dtype=np.uint8)
     image = cv2.GaussianBlur(image, (0, 0), 3)
     direct, matrix = build_transform(False, SIDE, preset, **PLAIN)(image)
-    stored, same = evaluation_transform({**data_config(preset, SIDE), **PLAIN, "interpolation": "bilinear"})(image)
+    stored, same = evaluation_transform(
+        {**data_config(preset, SIDE), **PLAIN, "interpolation": "bilinear"}
+    )(image)
     assert (direct == stored).all()
     assert (matrix == same).all()
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-import agnet_vision.training.run
+import agnet_vision.training.train
 from agnet_vision.training.build import build_callbacks
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -38,7 +38,9 @@ TINY = (
 )
 
 
-def write_pictures(root: Path, counts: dict[str, int], classes: tuple[str, ...] = ("cat", "dog", "owl")) -> Path:
+def write_pictures(
+    root: Path, counts: dict[str, int], classes: tuple[str, ...] = ("cat", "dog", "owl")
+) -> Path:
     """Write noisy pictures of a shape a class, one folder a split and class."""
     generator = np.random.default_rng(0)
     for split, count in counts.items():
@@ -49,7 +51,11 @@ def write_pictures(root: Path, counts: dict[str, int], classes: tuple[str, ...] 
                 image = generator.integers(0, 60, (56, 72, 3), dtype=np.uint8)
                 centre = tuple(int(value) for value in generator.integers(15, 40, 2))
                 cv2.circle(
-                    image, centre, 5 + 4 * label, tuple(int(80 + 50 * (label == c)) for c in range(3)), 2 + label
+                    image,
+                    centre,
+                    5 + 4 * label,
+                    tuple(int(80 + 50 * (label == c)) for c in range(3)),
+                    2 + label,
                 )
                 cv2.imwrite(str(folder / f"{number}.png"), image)
     return root
@@ -96,9 +102,13 @@ class Recorder(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: dict, batch_idx: int
     ) -> None:
         self.batches.append({key: value.clone() for key, value in batch.items()})
-        self.learning_rates.append({group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups})
+        self.learning_rates.append(
+            {group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups}
+        )
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
+    ) -> None:
         self.weights.append(copied(pl_module))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -118,7 +128,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Watch the next run, ahead of its own callbacks: averaged weights are seen where they are in use."""
     recorder = Recorder()
     monkeypatch.setattr(
-        agnet_vision.training.run,
+        agnet_vision.training.train,
         "build_callbacks",
         lambda *args, **kwargs: [recorder, *build_callbacks(*args, **kwargs)],
     )

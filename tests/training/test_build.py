@@ -18,11 +18,21 @@ from pytorch_lightning.loggers import Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.run import train
+from agnet_vision.training.train import train
 
 Configure = Callable[..., DictConfig]
-LOGGED = {"train/loss", "train/loss_epoch", "val/acc", "val/mAP", "val/mean_per_class_acc", "val/top5", "val/loss"}
-RATES = {f"lr-AdamW/{part}_{kind}" for part in ("backbone", "head") for kind in ("decay", "no_decay")}
+LOGGED = {
+    "train/loss",
+    "train/loss_epoch",
+    "val/acc",
+    "val/mAP",
+    "val/mean_per_class_acc",
+    "val/top5",
+    "val/loss",
+}
+RATES = {
+    f"lr-AdamW/{part}_{kind}" for part in ("backbone", "head") for kind in ("decay", "no_decay")
+}
 
 
 class LoggerOfOurs(Logger):
@@ -75,7 +85,9 @@ def test_logs_hold_losses_scores_and_learning_rates(
         assert to_wandb.metrics[name] == pytest.approx(in_csv[-1]), name
 
 
-def test_no_wandb_unless_asked_for(configure: Configure, wandb: type[LoggerOfOurs], tmp_path: Path) -> None:
+def test_no_wandb_unless_asked_for(
+    configure: Configure, wandb: type[LoggerOfOurs], tmp_path: Path
+) -> None:
     from agnet_vision.training.build import build_loggers
 
     assert [type(logger).__name__ for logger in build_loggers(configure(), tmp_path)] == [
@@ -87,6 +99,10 @@ def test_no_wandb_unless_asked_for(configure: Configure, wandb: type[LoggerOfOur
 
 def test_raises_without_wandb(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     original = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == "wandb" else original(name, *_))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *_: None if name == "wandb" else original(name, *_),
+    )
     with pytest.raises(ConfigError, match=r"W&B is not installed; pip install wandb"):
         train(configure("wandb.project=parts"))

@@ -10,7 +10,9 @@ from agnet_vision.errors import CheckpointError
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
 
 
-def test_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"weights": torch.ones(3)}, path)
     before = path.read_bytes()
@@ -21,7 +23,9 @@ def test_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.
         return original(Path("/dev/full") if "unfinished" in self.name else self, mode, **kwargs)
 
     monkeypatch.setattr(Path, "open", open_full)
-    with pytest.raises(CheckpointError, match=r"No space left on device.*the one before is untouched.*resume=true"):
+    with pytest.raises(
+        CheckpointError, match=r"No space left on device.*the one before is untouched.*resume=true"
+    ):
         AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from agnet_vision.model import AGNet
+from agnet_vision.models.agnet import AGNet
 from agnet_vision.training.optim import build_optimizer, parameter_groups, schedule_factor
 
 RATES = {"lr": 0.1, "backbone_lr": 0.01, "weight_decay": 0.5}
@@ -23,14 +23,18 @@ def test_groups_hold_every_parameter_once(model: AGNet) -> None:
 def test_groups_rates(model: AGNet) -> None:
     group_of = {id(p): group for group in parameter_groups(model, **RATES) for p in group["params"]}
     for name, parameter in model.named_parameters():
-        assert group_of[id(parameter)]["lr"] == (0.01 if name.startswith("backbone.") else 0.1), name
+        assert group_of[id(parameter)]["lr"] == (0.01 if name.startswith("backbone.") else 0.1), (
+            name
+        )
 
 
 def test_no_decay_on_norms_and_biases(model: AGNet) -> None:
     group_of = {id(p): group for group in parameter_groups(model, **RATES) for p in group["params"]}
     for module_name, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
-            spared = isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm) or name == "bias"
+            spared = (
+                isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm) or name == "bias"
+            )
             if spared:
                 assert group_of[id(parameter)]["weight_decay"] == 0.0, f"{module_name}.{name}"
             if isinstance(module, nn.Conv2d | nn.Linear) and name == "weight":
@@ -40,7 +44,9 @@ def test_no_decay_on_norms_and_biases(model: AGNet) -> None:
 def test_backbone_exempts_its_own() -> None:
     model = AGNet("test_vit.r160_in1k", 3, num_clusters=2, head_kwargs={"pool_size": 2})
     group_of = {id(p): group for group in parameter_groups(model, **RATES) for p in group["params"]}
-    exempt = [p for name, p in model.named_parameters() if name.endswith(("pos_embed", "cls_token"))]
+    exempt = [
+        p for name, p in model.named_parameters() if name.endswith(("pos_embed", "cls_token"))
+    ]
     assert exempt
     assert all(group_of[id(p)]["weight_decay"] == 0.0 for p in exempt)
 
@@ -53,7 +59,9 @@ def test_no_decay_on_scales_of_any_shape(model: AGNet, monkeypatch: pytest.Monke
     odd.matrix = nn.Parameter(torch.ones(1, 3, 4))
     odd.kernel, odd.gate, odd.efficient = nn.Conv2d(1, 8, 1), nn.Linear(8, 1), nn.Conv1d(1, 1, 3)
     monkeypatch.setitem(model.backbone.model._modules, "odd", odd)
-    group_of = {id(p): group["name"] for group in parameter_groups(model, **RATES) for p in group["params"]}
+    group_of = {
+        id(p): group["name"] for group in parameter_groups(model, **RATES) for p in group["params"]
+    }
     decayed = {name for name, p in odd.named_parameters() if group_of[id(p)] == "backbone_decay"}
     assert decayed == {"matrix", "kernel.weight", "gate.weight", "efficient.weight"}
 
@@ -74,7 +82,9 @@ def test_optimizer_raises(model: AGNet) -> None:
 
 
 def test_cosine_by_hand() -> None:
-    factor = schedule_factor("cosine", steps_per_epoch=10, epochs=5, warmup_epochs=1, final_fraction=0.1)
+    factor = schedule_factor(
+        "cosine", steps_per_epoch=10, epochs=5, warmup_epochs=1, final_fraction=0.1
+    )
     assert [factor(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
     assert factor(10) == pytest.approx(1.0)
     assert factor(30) == pytest.approx(0.55)  # half way
@@ -89,7 +99,9 @@ def test_warmup_takes_half_of_a_short_run_at_most() -> None:
 
 
 def test_step_of_the_paper() -> None:
-    factor = schedule_factor("step", steps_per_epoch=10, epochs=200, step_epochs=50, step_factor=0.1)
+    factor = schedule_factor(
+        "step", steps_per_epoch=10, epochs=200, step_epochs=50, step_factor=0.1
+    )
     expected = {0: 1, 499: 1, 500: 0.1, 999: 0.1, 1000: 0.01, 1500: 0.001, 1999: 0.001}
     assert {step: factor(step) for step in expected} == pytest.approx(expected)
 

@@ -13,7 +13,7 @@ from torch import nn
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.training.options import check_evaluation, check_network_options, check_options
 from agnet_vision.training.pretrained import load_backbone
-from agnet_vision.training.run import train
+from agnet_vision.training.train import train
 
 Configure = Callable[..., DictConfig]
 EVALUATION = ("dataset=folder", "trainer=cpu", "workers=0", "checkpoint=x")
@@ -26,19 +26,37 @@ EVALUATION = ("dataset=folder", "trainer=cpu", "workers=0", "checkpoint=x")
         ("seed=-1", r"seed must be a whole number in \[0, 4294967295\], got -1"),
         ("optimizer.lr=null", "optimizer.lr must be a number of at least 0, got null"),
         ("optimizer.lr=nan", "optimizer.lr must be a number of at least 0, got nan"),
-        ("optimizer.weight_decay=null", "optimizer.weight_decay must be a number of at least 0, got null"),
+        (
+            "optimizer.weight_decay=null",
+            "optimizer.weight_decay must be a number of at least 0, got null",
+        ),
         ("optimizer.momentum=-1", r"optimizer.momentum must be a number in \[0, 1\), got -1"),
         ("loss.label_smoothing=null", r"label_smoothing must be a number in \[0, 1\), got null"),
-        ("augmentation.crop_fraction=null", r"crop_fraction must be a number in \(0, 1\], got null"),
+        (
+            "augmentation.crop_fraction=null",
+            r"crop_fraction must be a number in \(0, 1\], got null",
+        ),
         ("gradient_clip=-1", "gradient_clip must be a number of at least 0, or null, got -1"),
         ("workers=abc", "workers must be a whole number of at least 0, or null, got 'abc'"),
-        ("early_stopping_patience=two", "early_stopping_patience must be a whole number .*, or null, got 'two'"),
-        ("early_stopping_patience=-1", "early_stopping_patience must be .* at least 0, or null, got -1"),
-        ("freeze_backbone_epochs=-1", "freeze_backbone_epochs must be a whole number of at least 0, got -1"),
+        (
+            "early_stopping_patience=two",
+            "early_stopping_patience must be a whole number .*, or null, got 'two'",
+        ),
+        (
+            "early_stopping_patience=-1",
+            "early_stopping_patience must be .* at least 0, or null, got -1",
+        ),
+        (
+            "freeze_backbone_epochs=-1",
+            "freeze_backbone_epochs must be a whole number of at least 0, got -1",
+        ),
         ("ema_decay=abc", r"ema_decay must be a number in \(0, 1\), or null, got 'abc'"),
         ("ema_decay=1.0", r"ema_decay must be a number in \(0, 1\), or null, got 1.0"),
         ("schedule.step_factor=-1", r"schedule.step_factor must be a number in \[0, 1\], got -1"),
-        ("schedule.final_fraction=-5", r"schedule.final_fraction must be a number in \[0, 1\], got -5"),
+        (
+            "schedule.final_fraction=-5",
+            r"schedule.final_fraction must be a number in \[0, 1\], got -5",
+        ),
         ("run_dir=null", "run_dir must be text, got null"),
         (
             "dataset.root=5",
@@ -46,14 +64,26 @@ EVALUATION = ("dataset=folder", "trainer=cpu", "workers=0", "checkpoint=x")
         ),
         ("backbone.name=5", "backbone.name must be text or null, got 5"),
         ("backbone.checkpoint=5", "backbone.checkpoint must be text or null, got 5"),
-        ("backbone.kwargs=5", "backbone.kwargs must be options of timm.create_model such as .*, got 5"),
+        (
+            "backbone.kwargs=5",
+            "backbone.kwargs must be options of timm.create_model such as .*, got 5",
+        ),
         ("model.head=5", "model.head must be options of AGNetHead such as .*, got 5"),
-        ("backbone.taps=-2", r"backbone.taps must be null or a list such as \[-2\] or \[-2,-1\], got -2"),
+        (
+            "backbone.taps=-2",
+            r"backbone.taps must be null or a list such as \[-2\] or \[-2,-1\], got -2",
+        ),
         ("backbone.taps=abc", r"a list such as \[-2\] or \[-2,-1\], got 'abc'"),
         ("backbone.taps=[]", r"a list such as \[-2\]"),
         ("+backbone.kwargs.in_chans=1", "must not have in_chans: the photographs are RGB"),
-        ("+backbone.kwargs.features_only=true", "must not have features_only: the features are taken by this library"),
-        ("+backbone.kwargs.output_stride=8", "must not have output_stride: it is backbone.output_stride"),
+        (
+            "+backbone.kwargs.features_only=true",
+            "must not have features_only: the features are taken by this library",
+        ),
+        (
+            "+backbone.kwargs.output_stride=8",
+            "must not have output_stride: it is backbone.output_stride",
+        ),
     ],
 )
 def test_raises(configure: Configure, option: str, message: str) -> None:
@@ -107,7 +137,11 @@ def test_evaluation_takes_single_images_and_the_run_s_seed(configure: Configure)
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("vit_tiny_patch16_224", {"output_stride": 16}, r"no such option\); give backbone.output_stride=null"),
+        (
+            "vit_tiny_patch16_224",
+            {"output_stride": 16},
+            r"no such option\); give backbone.output_stride=null",
+        ),
         ("vgg11", {"output_stride": 16}, "vgg11 does not take output_stride=16"),
         (
             "test_resnet",
@@ -133,21 +167,29 @@ def test_the_last_batch_has_never_one_image(configure: Configure, tmp_path: Path
     assert (tmp_path / "run" / "last.ckpt").is_file()
 
 
-@pytest.mark.parametrize("content", [b"no weights", b"", b"\x80\x02}q\x00cfoo\nbar\n", {"a": 5, 3: 4}, [1]])
+@pytest.mark.parametrize(
+    "content", [b"no weights", b"", b"\x80\x02}q\x00cfoo\nbar\n", {"a": 5, 3: 4}, [1]]
+)
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_raises_on_a_file_without_weights(tmp_path: Path, content: bytes | dict | list, suffix: str) -> None:
+def test_raises_on_a_file_without_weights(
+    tmp_path: Path, content: bytes | dict | list, suffix: str
+) -> None:
     file = tmp_path / f"weights{suffix}"
     if isinstance(content, bytes):
         file.write_bytes(content)
     else:
         torch.save(content, file)
     with pytest.raises(
-        CheckpointError, match=r"must hold weights and nothing else, .*weights\..* holds something else"
+        CheckpointError,
+        match=r"must hold weights and nothing else, .*weights\..* holds something else",
     ):
         load_backbone(nn.Linear(2, 2), str(file))
 
 
 def test_raises_on_entries_that_are_no_tensors(tmp_path: Path) -> None:
     torch.save({"weight": 5, "bias": torch.zeros(2)}, tmp_path / "weights.pth")
-    with pytest.raises(CheckpointError, match="1 of 2 tensors are missing or have another shape, the first is weight"):
+    with pytest.raises(
+        CheckpointError,
+        match="1 of 2 tensors are missing or have another shape, the first is weight",
+    ):
         load_backbone(nn.Linear(2, 2), str(tmp_path / "weights.pth"))

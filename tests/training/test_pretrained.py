@@ -34,7 +34,10 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize(("name", "host"), [("resnet18", "hub.example"), (BY_URL, "github.com")])
 def test_raises_when_weights_cannot_be_fetched(asked: list[str], name: str, host: str) -> None:
-    with pytest.raises(ConfigError, match=rf"weights of {name} are not .* {host} does not answer; .*checkpoint=FILE"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"weights of {name} are not .* {host} does not answer; .*checkpoint=FILE",
+    ):
         check_backbone(name, pretrained=True, checkpoint=None)
     assert asked == [host]
 
@@ -60,7 +63,8 @@ def test_nothing_is_asked_for_without_need(asked: list[str], tmp_path: Path) -> 
 
 def test_raises_on_names_and_files(asked: list[str], tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"timm has no pretrained weights for botnet50ts_256; .*backbone\.pretrained=false"
+        ConfigError,
+        match=r"timm has no pretrained weights for botnet50ts_256; .*backbone\.pretrained=false",
     ):
         check_backbone("botnet50ts_256", pretrained=True, checkpoint=None)
     with pytest.raises(CheckpointError, match=r"there is no file .*none\.pth"):

@@ -16,18 +16,24 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from agnet_vision.errors import CheckpointError, ConfigError, DiskFullError, ImageReadError
-from agnet_vision.training import run as run_file
+from agnet_vision.training import train as run_file
 from agnet_vision.training.artifacts import read_history
 from agnet_vision.training.build import build_trainer
-from agnet_vision.training.evaluation import evaluate
+from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.run import train
+from agnet_vision.training.train import train
 
 from .conftest import TINY, write_pictures
-from .test_run import interrupt_after
+from .test_train import interrupt_after
 
 Configure = Callable[..., DictConfig]
-EVALUATE = ("dataset=folder", "trainer=cpu", "trainer.progress_bar=false", "workers=0", "report=false")
+EVALUATE = (
+    "dataset=folder",
+    "trainer=cpu",
+    "trainer.progress_bar=false",
+    "workers=0",
+    "report=false",
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,12 @@ def ended(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 
     run_dir = tmp_path_factory.mktemp("ended") / "run"
     with initialize_config_dir(str(CONF), version_base=None):
-        train(compose("train", [*TINY, "epochs=1", "test=false", f"dataset.root={pictures}", f"run_dir={run_dir}"]))
+        train(
+            compose(
+                "train",
+                [*TINY, "epochs=1", "test=false", f"dataset.root={pictures}", f"run_dir={run_dir}"],
+            )
+        )
     return run_dir
 
 
@@ -65,7 +76,9 @@ def checkpoint(run_dir: Path, name: str = "last.ckpt") -> dict:
         ("dataset.test_fraction=0.5", "its own dataset.test_fraction=0.2, got 0.5"),
     ],
 )
-def test_raises_and_touches_nothing(configure: Configure, copy: Path, option: str, message: str) -> None:
+def test_raises_and_touches_nothing(
+    configure: Configure, copy: Path, option: str, message: str
+) -> None:
     before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
     with pytest.raises((CheckpointError, ConfigError), match=message):
         train(configure("resume=true", f"run_dir={copy}", "epochs=2", option))
@@ -73,7 +86,12 @@ def test_raises_and_touches_nothing(configure: Configure, copy: Path, option: st
 
 
 def test_new_rates_take_effect(configure: Configure, copy: Path) -> None:
-    new = ("optimizer.lr=0.002", "optimizer.backbone_lr=0", "optimizer.weight_decay=0.3", "schedule.name=constant")
+    new = (
+        "optimizer.lr=0.002",
+        "optimizer.backbone_lr=0",
+        "optimizer.weight_decay=0.3",
+        "schedule.name=constant",
+    )
     before = checkpoint(copy)["state_dict"]
     train(configure("resume=true", "test=false", f"run_dir={copy}", "epochs=2", *new))
     after = checkpoint(copy)
@@ -81,15 +99,30 @@ def test_new_rates_take_effect(configure: Configure, copy: Path) -> None:
     assert {name: group["lr"] for name, group in groups.items() if "decay" in name} == {
         "backbone_decay": 0, "backbone_no_decay": 0, "head_decay": 0.002, "head_no_decay": 0.002,
     }  # fmt: skip
-    assert (groups["head_decay"]["weight_decay"], groups["head_no_decay"]["weight_decay"]) == (0.3, 0)
-    moved = {name for name, value in after["state_dict"].items() if not torch.equal(value, before[name])}
-    assert not [name for name in moved if name.startswith("model.backbone") and name.endswith((".weight", ".bias"))]
+    assert (groups["head_decay"]["weight_decay"], groups["head_no_decay"]["weight_decay"]) == (
+        0.3,
+        0,
+    )
+    moved = {
+        name for name, value in after["state_dict"].items() if not torch.equal(value, before[name])
+    }
+    assert not [
+        name
+        for name in moved
+        if name.startswith("model.backbone") and name.endswith((".weight", ".bias"))
+    ]
     assert "model.head.classifier.linear.weight" in moved
 
 
-def test_moved_folder_keeps_its_best(configure: Configure, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moved_folder_keeps_its_best(
+    configure: Configure, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     best = checkpoint(copy, "best.ckpt")["epoch"]
-    state = next(value for key, value in checkpoint(copy)["callbacks"].items() if key.startswith("BestCheckpoint"))
+    state = next(
+        value
+        for key, value in checkpoint(copy)["callbacks"].items()
+        if key.startswith("BestCheckpoint")
+    )
     assert state["dirpath"] != str(copy)
     worse = dict.fromkeys(("acc", "mAP", "mean_per_class_acc", "top5", "loss"), 0.0)
     monkeypatch.setattr("agnet_vision.training.module.score", lambda *arguments: worse)
@@ -105,10 +138,15 @@ def test_interrupted_epoch_has_its_whole_loss(
     train(configure("test=false", f"run_dir={whole}"))
     with monkeypatch.context() as patch:
         interrupt_after(3, patch)
-        with pytest.raises(KeyboardInterrupt, match=f"go on with: python tools/train.py resume=true run_dir={parts}"):
+        with pytest.raises(
+            KeyboardInterrupt,
+            match=f"go on with: python tools/train.py resume=true run_dir={parts}",
+        ):
             train(configure("test=false", f"run_dir={parts}"))
     train(configure("test=false", f"run_dir={parts}", "resume=true"))
-    losses = [[row["train/loss_epoch"] for row in read_history(folder)] for folder in (whole, parts)]
+    losses = [
+        [row["train/loss_epoch"] for row in read_history(folder)] for folder in (whole, parts)
+    ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
@@ -133,9 +171,14 @@ def test_full_disk(configure: Configure, tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr(run_file, "write_json", full)
-    with pytest.raises(DiskFullError, match=r"run.json\); free some space, then go on with: .* resume=true run_dir="):
+    with pytest.raises(
+        DiskFullError,
+        match=r"run.json\); free some space, then go on with: .* resume=true run_dir=",
+    ):
         train(configure("epochs=1", "test=false"))
-    monkeypatch.setattr(pl.Trainer, "fit", lambda *arguments, **options: full(tmp_path / "events", None))
+    monkeypatch.setattr(
+        pl.Trainer, "fit", lambda *arguments, **options: full(tmp_path / "events", None)
+    )
     with pytest.raises(DiskFullError, match=r"events\); free some space, then start again"):
         train(configure("epochs=1", f"run_dir={tmp_path / 'other'}"))
 
@@ -152,26 +195,43 @@ def test_failed_start_can_be_repeated(configure: Configure, tmp_path: Path) -> N
 
 
 def test_early_end_is_an_end(configure: Configure, tmp_path: Path) -> None:
-    still = ("optimizer.lr=0", "optimizer.backbone_lr=0", "early_stopping_patience=1", "epochs=6", "batch_size=21")
+    still = (
+        "optimizer.lr=0",
+        "optimizer.backbone_lr=0",
+        "early_stopping_patience=1",
+        "epochs=6",
+        "batch_size=21",
+    )
     train(configure(*still))
     metrics = (tmp_path / "run" / "metrics.json").read_bytes()
-    with pytest.raises(ConfigError, match=r"has finished after .* without improvement; raise early_stopping_patience="):
+    with pytest.raises(
+        ConfigError,
+        match=r"has finished after .* without improvement; raise early_stopping_patience=",
+    ):
         train(configure(*still, "resume=true"))
     assert (tmp_path / "run" / "metrics.json").read_bytes() == metrics
     done = checkpoint(tmp_path / "run")["epoch"]
-    train(configure(*still[:2], "early_stopping_patience=2", "epochs=6", "batch_size=21", "resume=true"))
+    train(
+        configure(
+            *still[:2], "early_stopping_patience=2", "epochs=6", "batch_size=21", "resume=true"
+        )
+    )
     assert checkpoint(tmp_path / "run")["epoch"] == done + 1
 
 
 def test_raises_on_fewer_epochs(configure: Configure, copy: Path) -> None:
     train(configure("resume=true", "test=false", "epochs=2", f"run_dir={copy}"))
-    with pytest.raises(ConfigError, match="epochs must be at least 2, which the run has reached, got 1"):
+    with pytest.raises(
+        ConfigError, match="epochs must be at least 2, which the run has reached, got 1"
+    ):
         train(configure("resume=true", "test=false", "epochs=1", f"run_dir={copy}"))
 
 
 def test_evaluate_raises_on_damaged_options(configure: Configure, copy: Path) -> None:
     (copy / "config.yaml").write_text("seed: [")
-    with pytest.raises(ConfigError, match=r"config.yaml must be the options of the run, and is damaged"):
+    with pytest.raises(
+        ConfigError, match=r"config.yaml must be the options of the run, and is damaged"
+    ):
         evaluate(configure(f"checkpoint={copy}", name="evaluate", base=EVALUATE))
 
 
@@ -191,13 +251,22 @@ def test_evaluate_splits_as_the_run_did(configure: Configure, tmp_path: Path) ->
         line.split(",")[0] for line in tested[1].splitlines()
     ]
     assert json.loads((tmp_path / "again" / "metrics.json").read_text())["seed"] == 3
-    for option, message in (("seed=0", "give seed=3"), ("dataset.test_fraction=0.5", "give dataset.test_fraction=0.2")):
-        with pytest.raises(ConfigError, match=f"may draw another split than the run did, .*; {message}"):
+    for option, message in (
+        ("seed=0", "give seed=3"),
+        ("dataset.test_fraction=0.5", "give dataset.test_fraction=0.2"),
+    ):
+        with pytest.raises(
+            ConfigError, match=f"may draw another split than the run did, .*; {message}"
+        ):
             evaluate(configure(*given, option, name="evaluate", base=EVALUATE))
 
 
 @pytest.mark.parametrize("strategy", ["auto", "ddp"])
-def test_frozen_epochs_on_several_devices(configure: Configure, tmp_path: Path, strategy: str) -> None:
-    config = configure("trainer.devices=2", f"trainer.strategy={strategy}", "freeze_backbone_epochs=1")
+def test_frozen_epochs_on_several_devices(
+    configure: Configure, tmp_path: Path, strategy: str
+) -> None:
+    config = configure(
+        "trainer.devices=2", f"trainer.strategy={strategy}", "freeze_backbone_epochs=1"
+    )
     trainer = build_trainer(OmegaConf.merge(config, {"gradient_clip": None}), tmp_path, [], [])
     assert trainer.strategy._ddp_kwargs["find_unused_parameters"]

@@ -33,7 +33,9 @@ def write_run(folder: Path, acc: float, *, split_seed: int, **options: Any) -> P
 @pytest.fixture
 def runs(tmp_path: Path) -> list[Path]:
     """Make five runs, one a split."""
-    return [write_run(tmp_path / "runs" / str(i), acc, split_seed=i) for i, acc in enumerate(ACCURACIES)]
+    return [
+        write_run(tmp_path / "runs" / str(i), acc, split_seed=i) for i, acc in enumerate(ACCURACIES)
+    ]
 
 
 def test_value(runs: list[Path]) -> None:
@@ -64,10 +66,14 @@ def test_raises(runs: list[Path], tmp_path: Path) -> None:
 
 def test_tool(runs: list[Path]) -> None:
     command = [sys.executable, str(PROJECT / "tools" / "summarize_runs.py")]
-    done = subprocess.run([*command, f"runs={runs[0].parent}/*"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*command, f"runs={runs[0].parent}/*"], capture_output=True, text=True, check=True
+    )
     rows = {line.split("  ")[0]: line.split()[-2:] for line in done.stdout.splitlines()}
     assert rows["mean"] == ["0.6500", "0.3250"]
     assert rows["standard deviation"] == ["0.0453", "0.0226"]
-    failed = subprocess.run([*command, "runs=nowhere/*"], capture_output=True, text=True, check=False)
+    failed = subprocess.run(
+        [*command, "runs=nowhere/*"], capture_output=True, text=True, check=False
+    )
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: runs=nowhere/* matches no folder")

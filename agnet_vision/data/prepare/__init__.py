@@ -1,0 +1,1 @@
+"""Done once for a dataset: download, unpack, check."""

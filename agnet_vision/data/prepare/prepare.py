@@ -1,0 +1,110 @@
+"""Get a dataset, check it, mend it: what ``tools/prepare_dataset.py`` does."""
+
+from __future__ import annotations
+
+import errno
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agnet_vision.data.prepare.check import CheckResult, check_dataset
+from agnet_vision.data.prepare.download import download
+from agnet_vision.data.prepare.unpack import unpack
+from agnet_vision.data.sources.card import Card, dataset_root, load_card
+from agnet_vision.data.sources.listing import ProblemKind
+from agnet_vision.data.sources.samples import find_layout
+from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
+
+# What unpacking the archives again can cure.
+MENDABLE: frozenset[ProblemKind] = frozenset(
+    {"missing_file", "missing_folder", "empty_class", "wrong_count", "undecodable"}
+)
+
+
+def prepare_dataset(
+    name: str,
+    root: Path | str | None = None,
+    *,
+    allow_download: bool = True,
+    mend: bool = False,
+    show_progress: bool = True,
+    **options: Any,
+) -> CheckResult:
+    """Make sure a dataset is there, then check it; nothing is fetched when it is there already.
+
+    Args:
+        name: of the dataset.
+        root: where it lies or shall lie; None: ``datasets/<name>/data``.
+        allow_download: fetch missing archives, where the licence allows it.
+        mend: unpack the archives again when the check finds files missing or damaged.
+        show_progress: draw bars on the terminal.
+        **options: of the check and of the dataset, as for ``check_dataset``.
+
+    Raises:
+        ConfigError: ``mend``, for a dataset without archives.
+        DatasetNotFoundError: it is not there and cannot be fetched; says what to do.
+        DatasetError: an archive is damaged or not safe, or the root cannot be written.
+    """
+    card = load_card(name)
+    root = dataset_root(name, root)
+    if mend and not card.files:
+        raise ConfigError(
+            f"mend=true unpacks archives again, but dataset={name} has none; {_cure(card, root)}"
+        )
+    check = partial(check_dataset, name, root, show_progress=show_progress, **options)
+    if card.files and _layout(card, root) is None:
+        _get(card, root, allow_download=allow_download, show_progress=show_progress)
+    result = check()
+    if mend and can_be_mended(card, result):
+        _get(card, root, allow_download=allow_download, show_progress=show_progress)
+        result = check()
+    return result
+
+
+def can_be_mended(card: Card, result: CheckResult) -> bool:
+    """Tell whether unpacking the archives again may cure what a check found."""
+    return bool(card.files) and any(problem.kind in MENDABLE for problem in result.problems)
+
+
+def _cure(card: Card, root: Path) -> str:
+    """Say how to mend a dataset that has no archives."""
+    match card.name:
+        case "demo":
+            return f"delete {root}, it is drawn again on first use"
+        case "folder":
+            return "check it without mend= and replace the files it names"
+        case _:
+            return f"check it without mend=, and unpack what the authors sent over {root} again. {card.how_to_get}"
+
+
+def _layout(card: Card, root: Path) -> Path | None:
+    """Find the layout, complete or not; None where there is nothing of it."""
+    try:
+        return find_layout(card, root)
+    except DatasetNotFoundError:
+        return None
+
+
+def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -> None:
+    """Fetch the archives that are not there, and unpack all of them."""
+    missing = [file.name for file in card.files if not (root / file.name).exists()]
+    if missing and not allow_download:
+        raise DatasetNotFoundError(
+            f"{card.title}: {root / missing[0]} is not there, and download=false; "
+            f"allow the download, or get it from {card.source} and put it there"
+        )
+    # Where the root is the archive's own folder already, another one inside it would mend nothing.
+    strip = card.inside if _layout(card, root) == root else ()
+    try:
+        for file in card.files:
+            unpack(download(file, root, show_progress=show_progress), root, strip=strip)
+    except OSError as error:
+        if error.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+        ):  # the tool has its own words for a full disk
+            raise
+        raise DatasetError(
+            f"{card.title} cannot be put into {root}: {error.strerror} ({error.filename}); "
+            "choose a folder that can be written with dataset.root="
+        ) from error

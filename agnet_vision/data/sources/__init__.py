@@ -1,0 +1,5 @@
+"""Where labelled files come from: cards, layouts, splits."""
+
+from agnet_vision.data.sources.samples import Sample, SampleTable, read_samples
+
+__all__ = ["Sample", "SampleTable", "read_samples"]

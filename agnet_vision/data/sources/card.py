@@ -1,0 +1,136 @@
+"""Dataset cards: what the publishers say about a dataset, read from ``datasets/<name>/card.yaml``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+
+from agnet_vision.errors import ConfigError
+
+DatasetName = Literal[
+    "demo", "folder", "aucd_v1", "aucd_v2", "stanford40", "ppmi", "food101", "caltech256"
+]
+DATASET_NAMES: tuple[DatasetName, ...] = get_args(DatasetName)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One archive of a dataset.
+
+    Attributes:
+        name: file name it is saved under.
+        urls: where to get it; tried in order.
+        md5: checksum in hexadecimal, or None where no public source states one.
+        bytes: size of the archive, or None where unknown.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    md5: str | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a dataset before any file is read.
+
+    Attributes:
+        name: as in ``dataset=<name>``.
+        title: the publishers' name.
+        metric: the number the papers report.
+        licence, citation, source: one line each; ``source`` is the address of the publishers' page.
+        classes: names in label order; empty where the folder decides.
+        splits: images per official split; empty where the folder decides.
+        counts: images per class in every split, in class order, where the publishers state them.
+        files: archives to download; empty where none may be.
+        how_to_get: what a user does to have it.
+        inside: where below the root the layout may begin, in order of preference.
+        needs: folders or files the layout cannot do without.
+        totals: images per class over all splits, in class order, where the publishers state only these.
+        note: what a user of the official split should know.
+    """
+
+    name: str
+    title: str
+    metric: Literal["acc", "mAP"]
+    licence: str
+    citation: str
+    source: str
+    how_to_get: str
+    classes: tuple[str, ...] = ()
+    splits: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    files: tuple[RemoteFile, ...] = ()
+    inside: tuple[str, ...] = (".",)
+    needs: tuple[str, ...] = ()
+    totals: tuple[int, ...] = ()
+    note: str = ""
+
+
+def datasets_folder() -> Path:
+    """Find the cards: beside the package in a checkout, inside it in an installed wheel."""
+    package = Path(__file__).parents[2]
+    installed = package / "_datasets"
+    return installed if installed.is_dir() else package.parent / "datasets"
+
+
+def default_root(name: str) -> Path:
+    """Give the folder where a dataset lies unless the user says otherwise: beside its card, or in the user's cache folder."""
+    folder = datasets_folder()
+    if folder.name == "_datasets":  # an installed package is no place for pictures
+        folder = (
+            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+            / "agnet_vision"
+            / "datasets"
+        )
+    return folder / name / "data"
+
+
+def dataset_root(name: str, root: Path | str | None) -> Path:
+    """Give the folder where a dataset lies: what the user says, else the default."""
+    return Path(root).expanduser() if root is not None else default_root(name)
+
+
+@cache
+def load_card(name: str) -> Card:
+    """Read and check the card of a dataset.
+
+    Raises:
+        ConfigError: no such dataset, or a card that contradicts itself.
+    """
+    if name not in DATASET_NAMES:
+        raise ConfigError(f"dataset={name} is not known; choose one of {', '.join(DATASET_NAMES)}")
+    path = datasets_folder() / name / "card.yaml"
+    return parse_card(yaml.safe_load(path.read_text(encoding="utf-8")), path)
+
+
+def parse_card(content: dict[str, Any], path: Path) -> Card:
+    """Turn the content of a card into a ``Card``; ``path`` is for the messages."""
+    unknown = set(content) - {f.name for f in fields(Card)}
+    if unknown:
+        raise ConfigError(f"{path}: unknown keys {sorted(unknown)}")
+    files = tuple(RemoteFile(**{**f, "urls": tuple(f["urls"])}) for f in content.pop("files", ()))
+    per_class = len(content.get("classes", ()))
+    counts = {
+        split: (values,) * per_class if isinstance(values, int) else tuple(values)
+        for split, values in content.pop("counts", {}).items()
+    }
+    for key in ("classes", "inside", "needs", "totals"):
+        if key in content:
+            content[key] = tuple(content[key])
+    card = Card(files=files, counts=counts, **content)
+    if len(set(card.classes)) != len(card.classes):
+        raise ConfigError(f"{path}: a class is named twice")
+    for split, values in card.counts.items():
+        if len(values) != len(card.classes) or sum(values) != card.splits.get(split):
+            raise ConfigError(f"{path}: the counts of {split} do not fit its classes or its total")
+    if card.totals and (
+        len(card.totals) != len(card.classes) or sum(card.totals) != sum(card.splits.values())
+    ):
+        raise ConfigError(f"{path}: the totals do not fit its classes or its splits")
+    return card

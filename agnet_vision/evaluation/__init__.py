@@ -1,0 +1,1 @@
+"""One run, judged: scores, statistics, report."""

@@ -1,0 +1,175 @@
+"""Does a heat map tell what matters? Deletion and insertion curves (Petsiuk et al., RISE, 2018) for several kinds of map.
+
+Deletion blurs the picture cell by cell, most important first: the better the map, the faster the class is lost, the lower the
+area under the curve. Insertion starts from the blurred picture: the faster the class appears, the higher the area. Regions stay
+those of the whole picture, so that only the content changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from agnet_vision.evaluation.statistics import Interval, interval, resample_counts
+from agnet_vision.explain.explanation import Explanation, explain
+from agnet_vision.explain.prepared import View, take_view
+from agnet_vision.models.agnet import AGNet
+
+Map = Literal["evidence", "evidence cells", "attention", "Grad-CAM", "random regions"]
+GRID = 14  # cells a side that are blurred or shown at once (ours)
+STEPS = 14  # of a curve
+BLUR = 0.1  # standard deviation of the blur over the side of the picture (ours)
+# Okabe-Ito colours, each with its own dashes.
+LINES = (("#D55E00", "-"), ("#E69F00", "--"), ("#009E73", "-."), ("#0072B2", "-"), ("#777777", ":"))
+
+
+def measure(
+    model: AGNet, images: Iterable[UInt8[np.ndarray, "_ _ 3"]], *, seed: int = 0
+) -> dict[str, dict[str, Float[np.ndarray, "images steps"]]]:
+    """Measure the curves of every kind of map.
+
+    Args:
+        model: in evaluation mode; each picture is explained for the class it predicts.
+        images: photographs.
+        seed: of the random regions.
+
+    Returns:
+        For each kind of map, ``deletion`` and ``insertion``: the probability of the class after each step.
+    """
+    rng = np.random.default_rng(seed)
+    curves: dict[str, dict[str, list[np.ndarray]]] = {}
+    for image in images:
+        view = take_view(model, image)
+        told = explain(model, view)
+        for name, heat in _maps(model, view, told, rng).items():
+            rank = np.argsort(-heat.ravel(), kind="stable").argsort().reshape(GRID, GRID)
+            found = _curves(model, view, told.target, rank)
+            for kind, curve in zip(("deletion", "insertion"), found, strict=True):
+                curves.setdefault(name, {}).setdefault(kind, []).append(curve)
+    return {
+        name: {kind: np.stack(rows) for kind, rows in kinds.items()}
+        for name, kinds in curves.items()
+    }
+
+
+def grad_cam(model: AGNet, view: View, target: int) -> Float[np.ndarray, "map_height map_width"]:
+    """Compute Grad-CAM on the backbone's map: channels weighed by their mean gradient, negative sums cut off."""
+    device = next(model.parameters()).device
+    with torch.enable_grad():
+        feature_map = model.forward_features(view.input[None].to(device)).detach().requires_grad_()
+        model.head(feature_map, view.regions.to(device))[0, target].backward()
+        gradient = feature_map.grad
+    assert gradient is not None  # the logit depends on the map
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    return (weights * feature_map).sum(dim=1).relu()[0].detach().cpu().numpy()
+
+
+def _maps(
+    model: AGNet, view: View, told: Explanation, rng: np.random.Generator
+) -> dict[str, Float[np.ndarray, "grid grid"]]:
+    """Make every kind of map, on the common grid."""
+    size = GRID * 8
+    random = np.zeros((GRID, GRID))
+    for _ in range(int(told.mask.sum())):
+        low = rng.uniform(0, 0.8, 2)
+        high = low + rng.uniform(0.1, 0.5, 2)
+        (x0, y0), (x1, y1) = (
+            (low * GRID).astype(int),
+            np.ceil(np.minimum(high, 1) * GRID).astype(int),
+        )
+        random[y0:y1, x0:x1] += 1 / ((y1 - y0) * (x1 - x0))
+    maps = {
+        "evidence": _on_grid(told.heat("evidence", size)),
+        "evidence cells": _on_grid(told.cells),
+        "attention": _on_grid(told.heat("attention", size)),
+        "Grad-CAM": _on_grid(grad_cam(model, view, told.target)),
+        "random regions": random,
+    }
+    # Ties, whole areas of zeros among them, are broken at random: row by row would be a map of its own.
+    return {
+        name: heat + 1e-9 * np.abs(heat).max() * rng.random(heat.shape)
+        for name, heat in maps.items()
+    }
+
+
+def _on_grid(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "grid grid"]:
+    """Resize a map: averages when it shrinks, bilinear when it grows."""
+    shrinks = heat.shape[0] > GRID
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(heat.astype(np.float32), (GRID, GRID), interpolation=method)
+
+
+@torch.no_grad()
+def _curves(
+    model: AGNet, view: View, target: int, rank: np.ndarray
+) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
+    """Return the probability of the class while the picture is blurred, and while it is uncovered, in order of rank."""
+    device = next(model.parameters()).device
+    sharp = view.input.to(device)
+    blurred = _blur(sharp)
+    thresholds = np.linspace(0, GRID * GRID, STEPS + 1)
+    taken = torch.from_numpy(rank[None] < thresholds[:, None, None]).float()[:, None].to(device)
+    masks = interpolate(taken, sharp.shape[-2:], mode="nearest")
+    pictures = torch.cat(
+        [blurred * masks + sharp * (1 - masks), sharp * masks + blurred * (1 - masks)]
+    )
+    boxes, mask = (part.expand(len(pictures), *part.shape[1:]) for part in view.regions.to(device))
+    probability = (
+        model(pictures, view.regions._replace(boxes=boxes, mask=mask))
+        .softmax(dim=1)[:, target]
+        .cpu()
+        .numpy()
+    )
+    return probability[: STEPS + 1], probability[STEPS + 1 :]
+
+
+def _blur(picture: Float[Tensor, "3 side side"]) -> Float[Tensor, "3 side side"]:
+    """Blur until nothing can be recognised, but the colours stay: a grey patch would be a signal of its own."""
+    array = picture.permute(1, 2, 0).cpu().numpy()
+    blurred = cv2.GaussianBlur(array, (0, 0), BLUR * array.shape[0])
+    return torch.from_numpy(blurred).permute(2, 0, 1).to(picture.device)
+
+
+def summarize(
+    curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]], *, seed: int = 0
+) -> dict[str, dict[str, Interval]]:
+    """Average the area under each picture's curve, with a bootstrap interval over the pictures."""
+    count = len(next(iter(curves.values()))["deletion"])
+    weights = resample_counts(count, seed=seed) / count
+    return {
+        name: {
+            kind: interval(weights @ ((rows[:, 1:] + rows[:, :-1]) / 2).mean(axis=1))
+            for kind, rows in kinds.items()
+        }
+        for name, kinds in curves.items()
+    }
+
+
+def curves_figure(curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]]) -> Figure:
+    """Draw the mean curves."""
+    figure = Figure(figsize=(9.5, 4.0), layout="constrained")
+    share = np.linspace(0, 1, STEPS + 1)
+    for axes, kind in zip(figure.subplots(1, 2), ("deletion", "insertion"), strict=True):
+        for (name, kinds), (colour, style) in zip(curves.items(), LINES, strict=True):
+            axes.plot(
+                share, kinds[kind].mean(axis=0), style, color=colour, label=name, linewidth=1.8
+            )
+        verb = "blurred" if kind == "deletion" else "uncovered"
+        axes.set(title=kind.capitalize(), xlabel=f"share of the picture {verb}", xlim=(0, 1))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("mean probability of the class")
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=len(curves),
+        frameon=False,
+    )
+    return figure

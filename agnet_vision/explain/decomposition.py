@@ -1,0 +1,135 @@
+"""The logits of a head, taken apart exactly over regions, bins and cells.
+
+Once the mix omega, the winners of the max pool and the attention are known, a logit is linear in the region features:
+``logit_k = bias_k + sum_r evidence_rk``. Nothing is approximated: the parts add up to the logit. What is attributed is the
+*content* of a region; that another region would have moved the attention is not seen by any additive attribution.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from agnet_vision.models.head import AGNetHead
+from agnet_vision.models.layers import pool_regions
+from agnet_vision.structures import Regions
+
+
+class Decomposition(NamedTuple):
+    """The logits of a batch, taken apart: ``logits = bias + evidence.sum(regions)``.
+
+    Attributes:
+        bias: what the classifier says before it sees anything.
+        evidence: share of each region in each logit.
+        bins: the same of one class a picture, for each bin of each region; sums to its evidence.
+        cells: the same of that class for each cell of the (self-attended) feature map.
+        coefficients: weight of each region in the image descriptor.
+        importance: w; uniform without attention.
+        pairwise: m; zeros without attention.
+    """
+
+    bias: Float[Tensor, " classes"]
+    evidence: Float[Tensor, "batch regions classes"]
+    bins: Float[Tensor, "batch regions rows columns"]
+    cells: Float[Tensor, "batch height width"]
+    coefficients: Float[Tensor, "batch regions"]
+    importance: Float[Tensor, "batch regions"]
+    pairwise: Float[Tensor, "batch regions regions"]
+
+
+def decompose(
+    head: AGNetHead,
+    feature_map: Float[Tensor, "batch channels height width"],
+    regions: Regions | None,
+    target: Int[Tensor, " batch"],
+) -> Decomposition:
+    """Take the logits of a head in evaluation mode apart, exactly.
+
+    Args:
+        head: any variant; ``backbone_only`` counts as one region with the map's cells as bins.
+        feature_map: the backbone's map.
+        regions: as for ``head.forward``.
+        target: the class of each picture whose bins and cells are wanted.
+
+    Raises:
+        ValueError: the head is in training mode, where batch norm makes pictures depend on each other.
+    """
+    if head.training:
+        raise ValueError(
+            "the head must be in evaluation mode to be taken apart; call model.eval() first"
+        )
+    batch, _, height, width = feature_map.shape
+    if head.squeeze_excite is None or regions is None:
+        features = feature_map.flatten(2).transpose(1, 2)[:, None]
+        coefficients = importance = feature_map.new_ones(batch, 1)
+        pairwise, grid = feature_map.new_zeros(batch, 1, 1), (height, width)
+    else:
+        features, coefficients, (importance, pairwise) = head.describe(feature_map, regions)
+        grid = (head.pool_size, head.pool_size)
+    parts = coefficients[:, :, None, None] * features
+    weight, bias = _linear(head)
+    share = _pooling_share(head, parts.sum(dim=1))
+    evidence = torch.einsum("brnc,bnc,kc->brk", parts, share, weight)
+    per_channel = share * weight[target][:, None]  # (batch, bins, channels)
+    bins = torch.einsum("brnc,bnc->brn", parts, per_channel)
+    cells = (
+        bins.view(batch, height, width)
+        if regions is None
+        else _cells(head, feature_map, regions, coefficients, per_channel)
+    )
+    return Decomposition(
+        bias, evidence, bins.unflatten(2, grid), cells, coefficients, importance, pairwise
+    )
+
+
+def _linear(head: AGNetHead) -> tuple[Float[Tensor, "classes channels"], Float[Tensor, " classes"]]:
+    """Fold the batch norm of evaluation into the linear layer."""
+    norm, linear = head.classifier.norm, head.classifier.linear
+    if not isinstance(linear, nn.Linear) or norm.running_mean is None or norm.running_var is None:
+        raise ValueError(
+            "logits can be taken apart for a head with classes and running statistics, got num_classes=0"
+        )
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return linear.weight * scale, linear.bias + linear.weight @ (
+        norm.bias - norm.running_mean * scale
+    )
+
+
+def _pooling_share(
+    head: AGNetHead, descriptor: Float[Tensor, "batch bins channels"]
+) -> Float[Tensor, "batch bins channels"]:
+    """Weigh each bin in ``omega GMP + (1 - omega) GAP``: the winner of a channel gets omega, all share the rest."""
+    omega = head.classifier.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
+    winner = torch.zeros_like(descriptor).scatter_(1, descriptor.argmax(dim=1, keepdim=True), 1.0)
+    return omega * winner + (1 - omega) / descriptor.shape[1]
+
+
+def _cells(
+    head: AGNetHead,
+    feature_map: Float[Tensor, "batch channels height width"],
+    regions: Regions,
+    coefficients: Float[Tensor, "batch regions"],
+    per_channel: Float[Tensor, "batch bins channels"],
+) -> Float[Tensor, "batch height width"]:
+    """Push the evidence through the (linear) bilinear pooling back to the cells of the map."""
+    batch, _, height, width = feature_map.shape
+    assert head.squeeze_excite is not None  # every variant with regions has it
+    if head.self_attention is not None:
+        feature_map = head.self_attention(feature_map)
+    size = height * width
+    positions = torch.eye(size, device=feature_map.device, dtype=feature_map.dtype).view(
+        1, size, height, width
+    )
+    pooling = pool_regions(
+        positions.expand(batch, -1, -1, -1), regions.boxes, head.pool_size
+    )  # bins from positions
+    gates = 1 + head.squeeze_excite.gates(
+        pool_regions(feature_map, regions.boxes, head.pool_size).mean(dim=2)
+    )
+    by_region = torch.einsum("br,brnp,brc->bnpc", coefficients, pooling, gates)
+    return torch.einsum("bnpc,bnc,bcp->bp", by_region, per_channel, feature_map.flatten(2)).view(
+        batch, height, width
+    )

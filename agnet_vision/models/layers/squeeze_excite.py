@@ -1,0 +1,41 @@
+"""A squeeze-and-excitation block for every region slot (SE-residual; AG-Net section III-C)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class SlotSqueezeExcite(nn.Module):
+    """Gate the channels of each region: ``phi_r = SE_r(x_r) + x_r = x_r * (1 + gate_r)``, one block per slot, no bias.
+
+    Args:
+        num_regions: R, the number of slots.
+        channels: C.
+        reduction: the bottleneck has C / reduction units; 16 (paper).
+    """
+
+    def __init__(self, num_regions: int, channels: int, *, reduction: int = 16) -> None:
+        super().__init__()
+        inner = max(channels // reduction, 1)
+        self.squeeze = nn.Parameter(torch.empty(num_regions, channels, inner))
+        self.excite = nn.Parameter(torch.empty(num_regions, inner, channels))
+        for slot in range(
+            num_regions
+        ):  # Glorot per block, as one Linear layer each would be (ours; the paper is silent)
+            nn.init.xavier_uniform_(self.squeeze[slot])
+            nn.init.xavier_uniform_(self.excite[slot])
+
+    def forward(
+        self, pooled: Float[Tensor, "batch regions bins channels"]
+    ) -> Float[Tensor, "batch regions bins channels"]:
+        """Scale each region's channels by one plus its gate."""
+        return pooled * (1 + self.gates(pooled.mean(dim=2)))[:, :, None]
+
+    def gates(
+        self, means: Float[Tensor, "batch regions channels"]
+    ) -> Float[Tensor, "batch regions channels"]:
+        """Compute the sigmoid gates from each region's channel means."""
+        hidden = torch.bmm(means.transpose(0, 1), self.squeeze).relu()  # (regions, batch, inner)
+        return torch.bmm(hidden, self.excite).sigmoid().transpose(0, 1)

@@ -1,0 +1,89 @@
+"""What every benchmark reports besides its numbers: median and quartiles, versions, hardware, commit; and the one JSON form."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PACKAGES = ("torch", "numpy", "opencv-python-headless", "scikit-learn", "pyarrow", "joblib")
+
+
+def measure_interleaved(
+    functions: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int,
+    items: int,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, list[float]]:
+    """Time functions in turn, so that whatever else the machine does hits all of them; milliseconds an item.
+
+    Args:
+        functions: what to time, by name.
+        repeats: timed calls of each, after one that warms caches.
+        items: of one call.
+        clock: the CPU time of this process; ``time.perf_counter`` where other processes do the work.
+    """
+    for function in functions.values():
+        function()  # warm caches
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            started = clock()
+            function()
+            times[name].append((clock() - started) * 1e3 / items)
+    return times
+
+
+def summarise(times: list[float]) -> dict[str, float]:
+    """Reduce repeated measurements to median and quartiles."""
+    lower, median, upper = np.percentile(times, (25, 50, 75))
+    return {
+        "median": round(float(median), 4),
+        "q25": round(float(lower), 4),
+        "q75": round(float(upper), 4),
+    }
+
+
+def ratio(slower: list[float], faster: list[float]) -> dict[str, float]:
+    """Compare two functions measured in turn, pair by pair."""
+    return summarise([a / b for a, b in zip(slower, faster, strict=True)])
+
+
+def conditions(seed: int) -> dict[str, Any]:
+    """Describe where and with what the numbers were measured."""
+    return {
+        "seed": seed,
+        "commit": _git_commit(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load": [round(value, 1) for value in os.getloadavg()],
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+def _git_commit() -> str:
+    result = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout.strip() or "unknown"
+
+
+def write_report(report: Mapping[str, Any], output: Path | None) -> None:
+    """Write the raw numbers as JSON, if asked to."""
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(report, indent=2) + "\n")

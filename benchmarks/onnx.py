@@ -1,0 +1,180 @@
+"""What exported files are worth: accuracy, agreement with the first, size and speed of ONNX files on labelled photographs.
+
+python tools/benchmark.py onnx model.onnx model.int8.onnx --images datasets/demo/data/test [--output FILE.json]
+
+The class of a photograph is the name of its folder. Regions are proposed as the file's own metadata says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from agnet_vision.data.image import read_image
+from agnet_vision.errors import ConfigError
+from agnet_vision.explain.predict import find_images
+from agnet_vision.explain.prepared import take_views
+from agnet_vision.models.agnet import AGNet
+from benchmarks.conditions import conditions, ratio, summarise, write_report
+
+VIEWS_AT_ONCE = 32  # photographs whose keypoints are grouped together; memory is all it costs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        help="of tools/export.py, with two inputs; the first is the reference",
+    )
+    parser.add_argument(
+        "--images", required=True, help="folder with a folder of photographs a class"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="of onnxruntime")
+    parser.add_argument(
+        "--timed",
+        type=int,
+        default=50,
+        help="photographs that are timed, one at a time, the files in turn",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the record alone: nothing is drawn")
+    parser.add_argument(
+        "--output", type=Path, default=None, help="write the raw numbers to this JSON file"
+    )
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Score and time every file, print a table and write the numbers.
+
+    Raises:
+        ConfigError: a file, a class or a package is missing.
+    """
+    sessions = {str(path): open_session(path, arguments.threads) for path in arguments.files}
+    config = read_metadata(next(iter(sessions.values())), arguments.files[0])
+    inputs, labels = prepare(config, arguments.images)
+    logits = {
+        name: np.concatenate([session.run(None, one)[0] for one in inputs])
+        for name, session in sessions.items()
+    }
+    milliseconds = time_in_turn(sessions, inputs[: arguments.timed])
+    first = str(arguments.files[0])
+    report = {
+        "images": len(labels),
+        "files": {
+            name: {
+                "accuracy": float((logits[name].argmax(axis=1) == labels).mean()),
+                "agreement": float(
+                    (logits[name].argmax(axis=1) == logits[first].argmax(axis=1)).mean()
+                ),
+                "mebibytes": round(Path(name).stat().st_size / 2**20, 3),
+                "milliseconds": summarise(milliseconds[name]),
+                "ratio": ratio(milliseconds[name], milliseconds[first]),
+            }
+            for name in sessions
+        },
+        "threads": arguments.threads,
+        "conditions": conditions(arguments.seed),
+    }
+    print_table(report)
+    write_report(report, arguments.output)
+    return report
+
+
+def open_session(path: Path, threads: int) -> Any:
+    """Open a file with onnxruntime.
+
+    Raises:
+        ConfigError: onnxruntime or the file is missing.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise ConfigError(
+            "measuring ONNX files needs onnxruntime; pip install 'agnet_vision[export]'"
+        )
+    if not path.is_file():
+        raise ConfigError(f"no file {path}; tools/export.py checkpoint=... format=onnx writes one")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options)
+
+
+def read_metadata(session: Any, path: Path) -> dict[str, Any]:
+    """Read what the exporter stored about the network.
+
+    Raises:
+        ConfigError: the file is not one of the exporter's, with images and boxes as its inputs.
+    """
+    stored = session.get_modelmeta().custom_metadata_map.get("agnet")
+    names = [value.name for value in session.get_inputs()]
+    if stored is None or names != ["images", "boxes"]:
+        raise ConfigError(
+            f"{path} must come from tools/export.py with grid=false; its inputs are {names}"
+        )
+    return json.loads(stored)
+
+
+def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
+    """Turn photographs into the file's inputs, one at a time, and folder names into class numbers.
+
+    Raises:
+        ConfigError: a folder is not named after a class of the network.
+    """
+    height, width = config.pop("image_size")
+    model = AGNet.from_config(
+        config
+    )  # its weights are not used: it knows the frame and proposes regions
+    model.data_config["input_size"] = (model.backbone.in_channels, height, width)
+    paths, classes = find_images(images), list(model.classes or ())
+    if strange := sorted({path.parent.name for path in paths} - set(classes)):
+        raise ConfigError(
+            f"folders under {images} must be named after the classes {classes}, got {strange}"
+        )
+    inputs = []
+    for start in range(0, len(paths), VIEWS_AT_ONCE):
+        views = take_views(
+            model, [read_image(path) for path in paths[start : start + VIEWS_AT_ONCE]]
+        )
+        inputs += [
+            {"images": view.input[None].numpy(), "boxes": view.regions.boxes.numpy()}
+            for view in views
+        ]
+    return inputs, np.array([classes.index(path.parent.name) for path in paths])
+
+
+def time_in_turn(
+    sessions: dict[str, Any], inputs: list[dict[str, np.ndarray]]
+) -> dict[str, list[float]]:
+    """Time each photograph in every session in turn; milliseconds."""
+    times: dict[str, list[float]] = {name: [] for name in sessions}
+    for one in inputs:
+        for name, session in sessions.items():
+            started = time.perf_counter()
+            session.run(None, one)
+            times[name].append(1e3 * (time.perf_counter() - started))
+    return times
+
+
+def print_table(report: dict[str, Any]) -> None:
+    """Print a row a file."""
+    table = Table(
+        "file",
+        "accuracy",
+        "agreement",
+        "MiB",
+        "ms an image",
+        title=f"{report['images']} photographs",
+    )
+    for name, row in report["files"].items():
+        numbers = (f"{row['accuracy']:.4f}", f"{row['agreement']:.4f}", f"{row['mebibytes']:.2f}")
+        table.add_row(name, *numbers, f"{row['milliseconds']['median']:.2f}")
+    Console().print(table)

@@ -1,0 +1,101 @@
+"""The pictures of docs/regions.md: keypoints, groups, primary and secondary boxes on freely licensed photographs.
+
+python tools/benchmark.py regions --pictures docs/images
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib import cbook, pyplot
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from sklearn.datasets import load_sample_image
+
+from agnet_vision.data.image import read_image
+from agnet_vision.regions.boxes import boxes_from_keypoints
+from agnet_vision.regions.keypoints import detect
+from agnet_vision.regions.proposer import RegionProposer
+
+Picture = UInt8[np.ndarray, "height width 3"]
+COLOURS = pyplot.get_cmap("tab10").colors  # type: ignore[attr-defined]
+SHOWN_PAIRS = 6  # 28 boxes on top of each other show nothing
+
+
+def sample_photographs() -> dict[str, Picture]:
+    """Load photographs that installed packages carry and that may be redistributed; docs/regions.md names their authors."""
+    return {
+        "china": load_sample_image("china.jpg"),
+        "flower": load_sample_image("flower.jpg"),
+        "hopper": read_image(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)),
+    }
+
+
+def draw_pictures(folder: Path) -> None:
+    """Draw one row of panels a photograph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, image in sample_photographs().items():
+        panels, axes = pyplot.subplots(
+            1, 4, figsize=(16, 16 / 4 * image.shape[0] / image.shape[1] + 0.4)
+        )
+        draw_stages(axes, image)
+        panels.tight_layout(pad=0.4)
+        panels.savefig(folder / f"regions_{name}.png", dpi=75)
+        pyplot.close(panels)
+
+
+def draw_stages(axes: np.ndarray, image: Picture) -> None:
+    """Draw all keypoints and the strongest half; the groups; the primary boxes; some secondary boxes and the whole image."""
+    height, width = image.shape[:2]
+    everything, _ = detect(image, keep_fraction=1)
+    proposer = RegionProposer()
+    points = proposer.keypoints(image)
+    boxes, mask = boxes_from_keypoints(points.xy, points.group, (width, height))
+    pixels = boxes * (width, height, width, height)
+    colours = [COLOURS[label] for label in points.group]
+    _show(axes[0], image, f"{len(everything)} keypoints, strongest {len(points.xy)} filled")
+    axes[0].scatter(*everything.T, s=10, facecolors="none", edgecolors="yellow", linewidths=0.5)
+    axes[0].scatter(*points.xy.T, s=7, color="red")
+    _show(axes[1], image, f"{len(set(points.group))} groups")
+    axes[1].scatter(*points.xy.T, s=9, c=colours)
+    _show(axes[2], image, f"{mask[:8].sum()} primary regions")
+    axes[2].scatter(*points.xy.T, s=3, c=colours)
+    for slot in np.flatnonzero(mask[:8]):
+        _draw_box(axes[2], pixels[slot], COLOURS[slot], "-")
+        axes[2].text(
+            *pixels[slot, :2],
+            str(slot + 1),
+            color="white",
+            backgroundcolor=COLOURS[slot],
+            fontsize=8,
+            va="top",
+        )
+    pairs = np.flatnonzero(mask[8:-1]) + 8
+    _show(axes[3], image, f"{SHOWN_PAIRS} of {len(pairs)} secondary regions, and the whole image")
+    for index, slot in enumerate(pairs[:: max(1, len(pairs) // SHOWN_PAIRS)][:SHOWN_PAIRS]):
+        _draw_box(axes[3], pixels[slot], COLOURS[index], "--")
+    _draw_box(axes[3], pixels[-1], "white", "-")
+
+
+def _show(axes: Axes, image: Picture, title: str) -> None:
+    height, width = image.shape[:2]
+    axes.imshow(
+        image, extent=(0, width, height, 0), alpha=0.8
+    )  # continuous coordinates: the frame is [0, W] x [0, H]
+    axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+    axes.set_title(title, fontsize=10)
+
+
+def _draw_box(axes: Axes, box: np.ndarray, colour: object, style: str) -> None:
+    x0, y0, x1, y1 = box
+    axes.add_patch(
+        Rectangle(
+            (x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linestyle=style, linewidth=1.6
+        )
+    )

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    top_k_accuracy_score,
+)
+
+from agnet_vision.evaluation.metrics import Predictions, PredictionStore, score
+
+
+def random_predictions(count: int, classes: int, seed: int, *, coarse: bool = False) -> Predictions:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(count, classes, generator=generator)
+    if coarse:  # many equal scores: the case where definitions of AP part
+        logits = logits.round()
+    label = torch.randint(0, classes, (count,), generator=generator)
+    return Predictions(torch.arange(count), label, logits.softmax(1))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    count=st.integers(30, 80),
+    classes=st.integers(3, 8),
+    seed=st.integers(0, 1000),
+    coarse=st.booleans(),
+)
+def test_equal_to_sklearn(count: int, classes: int, seed: int, coarse: bool) -> None:
+    predictions = random_predictions(count, classes, seed, coarse=coarse)
+    label, probability = predictions.label.numpy(), predictions.probability.numpy()
+    scores = score(predictions, tuple("abcdefgh"[:classes]))
+    present = np.unique(label)
+    ap = [average_precision_score(label == number, probability[:, number]) for number in present]
+    assert scores["mAP"] == pytest.approx(np.mean(ap), abs=1e-5)
+    matrix = confusion_matrix(label, probability.argmax(1), labels=range(classes))
+    assert scores["confusion_matrix"] == matrix.tolist()
+    assert scores["acc"] == pytest.approx((label == probability.argmax(1)).mean())
+    if len(present) == classes and not coarse:
+        assert scores["mean_per_class_acc"] == pytest.approx(
+            balanced_accuracy_score(label, probability.argmax(1))
+        )
+    if classes > 5:  # of equal scores scikit-learn takes the last classes
+        top5 = top_k_accuracy_score(label, probability, k=5, labels=range(classes))
+        assert scores["top5"] == pytest.approx(top5)
+
+
+def test_by_hand() -> None:
+    probability = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    scores = score(
+        Predictions(torch.arange(4), torch.tensor([0, 1, 1, 0]), probability), ("a", "b")
+    )
+    assert scores["acc"] == 0.75
+    # Class a: ranked right, wrong, right: (1 / 1 + 2 / 3) / 2. Class b: right, wrong, right: the same.
+    assert scores["per_class"]["a"] == pytest.approx({"acc": 1.0, "ap": 5 / 6, "num_images": 2})
+    assert scores["per_class"]["b"] == pytest.approx({"acc": 0.5, "ap": 5 / 6, "num_images": 2})
+    assert scores["confusion_matrix"] == [[2, 0], [1, 1]]
+    assert scores["top5"] == 1.0
+
+
+def test_absent_class_takes_no_part() -> None:
+    predictions = Predictions(
+        torch.arange(2), torch.tensor([0, 1]), torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
+    )
+    scores = score(predictions, ("a", "b", "c"))
+    assert scores["per_class"]["c"] == {"acc": None, "ap": None, "num_images": 0}
+    assert scores["mAP"] == 1.0
+    assert scores["mean_per_class_acc"] == 1.0
+
+
+def test_store_leaves_copies_out_and_sorts() -> None:
+    store = PredictionStore()
+    logits = torch.eye(3)
+    store.update(logits, torch.tensor([2, 1, 0]), torch.tensor([5, -1, 0]))
+    store.update(logits[:1], torch.tensor([1]), torch.tensor([3]))
+    predictions = store.compute()
+    assert predictions.sample.tolist() == [0, 3, 5]
+    assert predictions.label.tolist() == [0, 1, 2]
+    assert predictions.probability.sum(1).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_store_of_one_sample() -> None:
+    store = PredictionStore()
+    store.update(torch.tensor([[0.0, 2.0, 1.0]]), torch.tensor([1]), torch.tensor([0]))
+    assert score(store.predictions(), ("a", "b", "c"))["acc"] == 1.0

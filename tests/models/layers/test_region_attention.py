@@ -1,0 +1,100 @@
+"""Region attention: counts, hand-worked numbers, masks. The plain-loop oracle runs in tests/test_head.py."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from agnet_vision.models.layers import RegionAttention
+
+
+def by_hand() -> RegionAttention:
+    """One feature, one unit: u = tanh(x_r - x_r'), m = sigmoid(u), score = x."""
+    layer = RegionAttention(1, units=1, normalize_context=False)
+    layer.project.weight.data = torch.tensor([[1.0], [-1.0], [1.0]])
+    torch.nn.init.ones_(layer.pair_score.weight)
+    torch.nn.init.zeros_(layer.pair_score.bias)
+    return layer
+
+
+def test_parameter_count() -> None:
+    layer = RegionAttention(7 * 7 * 2048)
+    pairwise = 6_422_593
+    importance = 100_353
+    assert sum(p.numel() for p in layer.parameters()) == pairwise + importance
+
+
+def test_value_by_hand() -> None:
+    """Regions 0 and 1 with phi = 0, 1: m = [[1/2, s(-t)], [s(t), 1/2]], t = tanh(1)."""
+    coefficients, attention = by_hand()(
+        torch.tensor([[[0.0], [1.0]]]), torch.ones(1, 2, dtype=torch.bool)
+    )
+    up = 1 / (1 + math.exp(-math.tanh(1)))
+    down = 1 - up
+    assert attention.pairwise.flatten().tolist() == pytest.approx([0.5, down, up, 0.5])
+    odds = math.exp(0.5 - down)  # alpha = (m_01, m_11); importance = softmax of that
+    importance = [1 / (1 + odds), odds / (1 + odds)]
+    assert attention.importance.flatten().tolist() == pytest.approx(importance)
+    expected = [
+        importance[0] * 0.5 + importance[1] * up,
+        importance[0] * down + importance[1] * 0.5,
+    ]
+    assert coefficients.flatten().tolist() == pytest.approx(expected)
+
+
+def test_masked_slots_take_no_part() -> None:
+    """Whatever a masked slot holds, the valid ones answer as if it were not there."""
+    torch.manual_seed(0)
+    layer = RegionAttention(6, units=4)
+    torch.nn.init.normal_(layer.project.weight)
+    features = torch.randn(1, 4, 6)
+    mask = torch.tensor([[True, False, True, True]])
+    coefficients, attention = layer(features, mask)
+    alone, alone_attention = layer(features[:, mask[0]], torch.ones(1, 3, dtype=torch.bool))
+    torch.testing.assert_close(coefficients[:, mask[0]], alone)
+    torch.testing.assert_close(attention.importance[:, mask[0]], alone_attention.importance)
+    assert coefficients[0, 1] == attention.importance[0, 1] == 0
+    assert not attention.pairwise[0, 1].any()
+    assert not attention.pairwise[0, :, 1].any()
+
+
+@pytest.mark.parametrize(("units", "width"), [(4, 6), (32, 49 * 20)])
+def test_value_without_gradients(units: int, width: int) -> None:
+    """The projection written as a convolution is the same product."""
+    torch.manual_seed(0)
+    layer, features = RegionAttention(width, units=units), torch.randn(2, 5, width)
+    torch.nn.init.normal_(layer.project.weight)
+    with torch.no_grad():
+        pairwise = layer(features, torch.ones(2, 5, dtype=torch.bool))[1].pairwise
+    expected = layer(features, torch.ones(2, 5, dtype=torch.bool))[1].pairwise
+    torch.testing.assert_close(pairwise, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_importance_starts_uniform() -> None:
+    _, attention = RegionAttention(6)(torch.randn(2, 5, 6), torch.ones(2, 5, dtype=torch.bool))
+    torch.testing.assert_close(attention.importance, torch.full((2, 5), 0.2))
+
+
+def test_normalized_context_is_a_mean() -> None:
+    plain, mean = RegionAttention(6, normalize_context=False), RegionAttention(6)
+    mean.load_state_dict(plain.state_dict())
+    features, mask = torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool)
+    torch.testing.assert_close(mean(features, mask)[0] * 5, plain(features, mask)[0])
+
+
+def test_steps_of_adam_do_not_saturate_the_attention() -> None:
+    """Five steps at the default rate on non-negative features of a real width leave the tanh where it has a slope."""
+    torch.manual_seed(0)
+    layer = RegionAttention(49 * 1280)
+    features, mask = torch.rand(2, 5, 49 * 1280), torch.ones(2, 5, dtype=torch.bool)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=1e-3)
+    for _ in range(5):
+        optimizer.zero_grad()
+        coefficients, _ = layer(features, mask)
+        (coefficients * torch.tensor([1.0, -1, 1, -1, 1])).sum().backward()
+        optimizer.step()
+    own, other, _ = (layer.project(features) * layer.scale).split([32, 32, 1], dim=-1)
+    saturated = (torch.tanh(own[:, :, None] + other[:, None]).abs() > 0.99).float().mean()
+    assert saturated < 0.1

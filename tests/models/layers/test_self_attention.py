@@ -1,0 +1,61 @@
+"""Self-attention: identity at the start, a hand-worked value, the plain loop."""
+
+from __future__ import annotations
+
+import torch
+
+from agnet_vision.models.layers import SelfAttention
+from tests.models import reference
+
+
+def test_identity_at_start() -> None:
+    feature_map = torch.randn(2, 16, 3, 5)
+    assert torch.equal(SelfAttention(16)(feature_map), feature_map)
+
+
+def test_parameter_count() -> None:
+    assert sum(p.numel() for p in SelfAttention(2048).parameters()) == 5_245_441
+
+
+def test_value_uniform_softmax() -> None:
+    """With f = 0 every position gathers the plain mean of h; h = identity and delta = 2 add twice the mean."""
+    layer = SelfAttention(1)
+    torch.nn.init.zeros_(layer.f.weight)
+    torch.nn.init.zeros_(layer.f.bias)
+    torch.nn.init.ones_(layer.h.weight)
+    torch.nn.init.zeros_(layer.h.bias)
+    layer.delta.data.fill_(2.0)
+    output = layer(torch.tensor([[[[1.0, 2.0, 6.0]]]]))
+    torch.testing.assert_close(output, torch.tensor([[[[7.0, 8.0, 12.0]]]]))
+
+
+def test_value_loop() -> None:
+    torch.manual_seed(0)
+    layer = SelfAttention(16)
+    layer.delta.data.fill_(0.7)
+    feature_map = torch.randn(2, 16, 3, 4)
+    torch.testing.assert_close(layer(feature_map), reference.self_attention(feature_map, layer))
+
+
+def test_value_without_gradients() -> None:
+    torch.manual_seed(0)
+    layer, feature_map = SelfAttention(16), torch.randn(2, 16, 3, 4)
+    layer.delta.data.fill_(0.7)
+    with torch.no_grad():
+        output = layer(feature_map)
+    torch.testing.assert_close(output, layer(feature_map), atol=1e-5, rtol=1e-5)
+
+
+def test_steps_of_adam_do_not_saturate_the_attention() -> None:
+    """Twenty steps at the default rate on a non-negative map of a real width leave weight on more than one position."""
+    torch.manual_seed(0)
+    layer = SelfAttention(1280)
+    feature_map, target = torch.rand(2, 1280, 5, 5), torch.randn(2, 1280, 5, 5)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=1e-3)
+    for _ in range(20):
+        optimizer.zero_grad()
+        (layer(feature_map) * target).mean().backward()
+        optimizer.step()
+    f, g, _ = reference.project(feature_map, layer)
+    weights = torch.bmm(f.transpose(1, 2), g).softmax(dim=1)
+    assert weights.amax(dim=1).mean() < 0.5, "one position of 25 has it all"

@@ -1,0 +1,150 @@
+"""Slow plain-loop oracles of the network, written from the paper's formulas without any of the identities the library uses."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from agnet_vision.models.head import AGNetHead
+from agnet_vision.structures import Regions
+
+
+def project(feature_map: Tensor, layer) -> list[Tensor]:
+    """Apply f, g and h of a self-attention, whose weights are stored too large."""
+    return [
+        torch.nn.functional.conv2d(feature_map, conv.weight * layer.scale, conv.bias).flatten(2)
+        for conv in (layer.f, layer.g, layer.h)
+    ]
+
+
+def self_attention(feature_map: Tensor, layer) -> Tensor:
+    """``F' = delta (h t) + F``, position by position."""
+    output = feature_map.clone()
+    for image in range(len(feature_map)):
+        f, g, h = (projected[0] for projected in project(feature_map[image : image + 1], layer))
+        for j in range(f.shape[1]):
+            weights = torch.stack([f[:, i] @ g[:, j] for i in range(f.shape[1])]).softmax(0)
+            gathered = sum(weights[i] * h[:, i] for i in range(f.shape[1]))
+            output[image].view(len(h), -1)[:, j] += layer.delta * gathered
+    return output
+
+
+def bilinear(channel_map: Tensor, x: float, y: float) -> Tensor:
+    """Sample (C, H, W) at continuous pixel coordinates (centre of cell j at j + 0.5), clamped to the outer centres."""
+    _, height, width = channel_map.shape
+    x, y = min(max(x - 0.5, 0), width - 1), min(max(y - 0.5, 0), height - 1)
+    left, top = math.floor(x), math.floor(y)
+    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+    fx, fy = x - left, y - top
+    upper = (1 - fx) * channel_map[:, top, left] + fx * channel_map[:, top, right]
+    lower = (1 - fx) * channel_map[:, bottom, left] + fx * channel_map[:, bottom, right]
+    return (1 - fy) * upper + fy * lower
+
+
+def pool_region(channel_map: Tensor, box: Tensor, pool_size: int) -> Tensor:
+    """(C, H, W) and one box -> (C, p, p)."""
+    _, height, width = channel_map.shape
+    x0, y0, x1, y1 = box.tolist()
+    rows = []
+    for i in range(pool_size):
+        y = (y0 + (y1 - y0) * (i + 0.5) / pool_size) * height
+        row = [
+            bilinear(channel_map, (x0 + (x1 - x0) * (j + 0.5) / pool_size) * width, y)
+            for j in range(pool_size)
+        ]
+        rows.append(torch.stack(row, dim=-1))
+    return torch.stack(rows, dim=-2)
+
+
+def squeeze_excite(pooled: Tensor, slot: int, layer) -> Tensor:
+    """``SE_r(x) + x`` for (C, p, p)."""
+    means = pooled.mean(dim=(1, 2))
+    gate = torch.sigmoid(torch.relu(means @ layer.squeeze[slot]) @ layer.excite[slot])
+    return gate[:, None, None] * pooled + pooled
+
+
+def head_logits(
+    head: AGNetHead, feature_map: Tensor, regions: Regions
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """The full head by the formulas, forming every context vector; returns logits, importances, pairwise matrices."""
+    mapped = self_attention(feature_map, head.self_attention)
+    attention = head.region_attention
+    w_own, w_other, w_score = (attention.project.weight * attention.scale).split(
+        [attention.units, attention.units, 1]
+    )
+    pooled_descriptors, importances, pairwises = [], [], []
+    for image in range(len(feature_map)):
+        slots = [r for r in range(head.num_regions) if regions.mask[image, r]]
+        phi = {}
+        for r in slots:
+            pooled = pool_region(mapped[image], regions.boxes[image, r], head.pool_size)
+            phi[r] = squeeze_excite(pooled, r, head.squeeze_excite)
+        flat = {r: phi[r].permute(1, 2, 0).flatten() for r in slots}  # row, column, channel
+        pairwise = torch.zeros(head.num_regions, head.num_regions)
+        alpha = {}
+        for r in slots:
+            context = torch.zeros_like(flat[r])
+            for other in slots:
+                u = torch.tanh(w_own @ flat[r] + w_other @ flat[other] + attention.pair_bias)
+                m = torch.sigmoid(attention.pair_score.weight[0] @ u + attention.pair_score.bias[0])
+                m = m / len(slots) if attention.normalize_context else m
+                pairwise[r, other] = m
+                context = context + m * flat[other]
+            alpha[r] = context
+        scores = torch.stack(
+            [w_score[0] @ alpha[r] + attention.importance_bias for r in slots]
+        ).softmax(0)
+        importance = torch.zeros(head.num_regions)
+        importance[slots] = scores
+        descriptor = sum(scores[k] * alpha[r] for k, r in enumerate(slots)).view(
+            head.pool_size**2, -1
+        )
+        average, largest = descriptor.mean(0), descriptor.max(0).values
+        omega = torch.sigmoid(head.classifier.mix.weight[0] @ average + head.classifier.mix.bias[0])
+        pooled_descriptors.append(omega * largest + (1 - omega) * average)
+        importances.append(importance)
+        pairwises.append(pairwise)
+    y = torch.stack(pooled_descriptors)
+    return head.classifier.linear(head.classifier.norm(y)), importances, pairwises
+
+
+def naive_logits(head: AGNetHead, feature_map: Tensor, regions: Regions) -> Tensor:
+    """The full head in tensors as one would first write it, each step of the method a line: what the benchmark compares with.
+
+    ``roi_align``, one squeeze-excite a slot, W and W' applied apart, every context vector formed.
+    """
+    batch, channels, height, width = feature_map.shape
+    f, g, h = project(feature_map, head.self_attention)
+    gathered = torch.bmm(h, torch.bmm(f.transpose(1, 2), g).softmax(dim=1))
+    feature_map = head.self_attention.delta * gathered.view_as(feature_map) + feature_map
+    boxes = list(regions.boxes * regions.boxes.new_tensor([width, height, width, height]))
+    pooled = roi_align(feature_map, boxes, head.pool_size, sampling_ratio=1, aligned=True)
+    pooled = pooled.unflatten(0, (batch, head.num_regions))
+    se = head.squeeze_excite
+    gates = [
+        torch.sigmoid(torch.relu(pooled[:, r].mean((2, 3)) @ se.squeeze[r]) @ se.excite[r])
+        for r in range(head.num_regions)
+    ]
+    phi = torch.stack(
+        [pooled[:, r] * gate[:, :, None, None] + pooled[:, r] for r, gate in enumerate(gates)],
+        dim=1,
+    )
+    flat = phi.permute(0, 1, 3, 4, 2).flatten(2)  # row, column, channel
+    attention = head.region_attention
+    w_own, w_other, w_score = (attention.project.weight * attention.scale).split(
+        [attention.units, attention.units, 1]
+    )
+    u = torch.tanh((flat @ w_own.T)[:, :, None] + (flat @ w_other.T)[:, None] + attention.pair_bias)
+    both = (regions.mask[:, :, None] & regions.mask[:, None]).to(u.dtype)
+    m = torch.sigmoid(attention.pair_score(u))[..., 0] * both
+    m = m / regions.mask.sum(1)[:, None, None] if attention.normalize_context else m
+    alpha = m @ flat
+    scores = (alpha @ w_score.T)[..., 0] + attention.importance_bias
+    importance = scores.masked_fill(~regions.mask, -torch.inf).softmax(1)
+    descriptor = (importance[:, :, None] * alpha).sum(1).view(batch, head.pool_size**2, channels)
+    omega = torch.sigmoid(head.classifier.mix(descriptor.mean(1)))
+    y = omega * descriptor.amax(1) + (1 - omega) * descriptor.mean(1)
+    return head.classifier.linear(head.classifier.dropout(head.classifier.norm(y)))

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from agnet_vision.errors import CheckpointError
+from agnet_vision.models import checkpoint as module
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.models.checkpoint import describe, open_model, read_checkpoint
+from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
+
+
+def tiny() -> AGNet:
+    return AGNet(
+        "test_resnet.r160_in1k",
+        2,
+        num_clusters=2,
+        head_kwargs={"pool_size": 2},
+        classes=("left", "right"),
+    ).eval()
+
+
+def save(model: AGNet, path: Path) -> Path:
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    AtomicCheckpointIO().save_checkpoint({"state_dict": state, "agnet": describe(model)}, path)
+    return path
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    model = tiny()
+    model.data_config["input_size"] = (3, 48, 48)
+    loaded = open_model(save(model, tmp_path / "best.ckpt"))
+    assert loaded.classes == ("left", "right")
+    assert tuple(loaded.data_config["input_size"]) == (3, 48, 48)
+    assert loaded.proposer.settings() == model.proposer.settings()
+    for (name, value), other in zip(
+        model.state_dict().items(), loaded.state_dict().values(), strict=True
+    ):
+        assert torch.equal(value, other), name
+
+
+def test_folder_of_save_pretrained(tmp_path: Path) -> None:
+    tiny().save_pretrained(tmp_path / "model")
+    assert open_model(tmp_path / "model").classes == ("left", "right")
+
+
+def test_raises_missing(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        open_model(tmp_path / "best.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a file"])
+def test_raises_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "best.ckpt").write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged"):
+        open_model(tmp_path / "best.ckpt")
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("code ran",)
+
+
+def test_raises_unsafe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"state_dict": Evil()}, tmp_path / "best.ckpt")
+    with pytest.raises(CheckpointError, match="could run code"):
+        open_model(tmp_path / "best.ckpt")
+    (tmp_path / "old.ckpt").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(CheckpointError):
+        read_checkpoint(tmp_path / "old.ckpt")
+    assert capsys.readouterr().out == ""
+
+
+def test_raises_foreign(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "best.ckpt")
+    with pytest.raises(CheckpointError, match="not a checkpoint of agnet_vision"):
+        open_model(tmp_path / "best.ckpt")
+
+
+def test_raises_newer_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tiny(), tmp_path / "best.ckpt")
+    monkeypatch.setattr(module, "FORMAT", 0)
+    with pytest.raises(CheckpointError, match="update agnet_vision"):
+        open_model(path)
+
+
+@pytest.mark.parametrize(
+    "description", [{}, "text", {"format": 1}, {"format": 1, "model": {"backbone": "none"}}]
+)
+def test_raises_no_description(tmp_path: Path, description: Any) -> None:
+    torch.save({"state_dict": {}, "agnet": description}, tmp_path / "best.ckpt")
+    with pytest.raises(CheckpointError, match="describes no network"):
+        open_model(tmp_path / "best.ckpt")
+
+
+def test_raises_weights_that_are_none(tmp_path: Path) -> None:
+    torch.save({"state_dict": [1], "agnet": describe(tiny())}, tmp_path / "best.ckpt")
+    with pytest.raises(CheckpointError, match="does not fit"):
+        open_model(tmp_path / "best.ckpt")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/b/c", "no\0thing"])
+def test_raises_no_such_place(name: str) -> None:
+    with pytest.raises(CheckpointError, match="there is no"):
+        open_model(name)

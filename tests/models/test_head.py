@@ -1,0 +1,248 @@
+"""AGNetHead: the formulas' plain loop, the invariants of the method, the errors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from agnet_vision.models import head
+from agnet_vision.models.head import AGNetHead
+from agnet_vision.structures import Regions
+from tests.conftest import random_regions
+from tests.models import reference
+
+CHANNELS, CLUSTERS = 32, 3
+
+
+def trained_head(*, normalize_context: bool = True) -> AGNetHead:
+    """A head away from its neutral start, in evaluation mode."""
+    torch.manual_seed(0)
+    head = AGNetHead(
+        CHANNELS, 5, num_clusters=CLUSTERS, pool_size=3, normalize_context=normalize_context
+    )
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return head.eval()
+
+
+@pytest.fixture
+def feature_map() -> torch.Tensor:
+    return torch.randn(3, CHANNELS, 4, 6, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("normalize_context", [True, False])
+def test_value_loop(feature_map: torch.Tensor, normalize_context: bool) -> None:
+    """Outputs and gradients equal the formulas written as loops, masked slots included."""
+    head = trained_head(normalize_context=normalize_context)
+    regions = random_regions(3, CLUSTERS, masked=2)
+    feature_map.requires_grad_()
+    logits, attention = head(feature_map, regions, return_attention=True)
+    (gradient,) = torch.autograd.grad(logits.square().sum(), feature_map)
+    expected, importances, pairwises = reference.head_logits(head, feature_map, regions)
+    (expected_gradient,) = torch.autograd.grad(expected.square().sum(), feature_map)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(gradient, expected_gradient, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(attention.importance, torch.stack(importances), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(attention.pairwise, torch.stack(pairwises), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
+def test_shape(variant: str, feature_map: torch.Tensor) -> None:
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3)
+    assert head(feature_map, random_regions(3, CLUSTERS)).shape == (3, 5)
+
+
+def test_no_attention_is_the_mean_of_valid_regions(feature_map: torch.Tensor) -> None:
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant="no_attention", pool_size=3).eval()
+    description = head.describe(feature_map, random_regions(3, CLUSTERS, masked=4))
+    assert description.coefficients[0].tolist() == pytest.approx([0] * 4 + [1 / 3] * 3)
+
+
+def test_permuting_the_batch_permutes_the_logits(feature_map: torch.Tensor) -> None:
+    head, regions, order = (
+        trained_head(),
+        random_regions(3, CLUSTERS, masked=2),
+        torch.tensor([2, 0, 1]),
+    )
+    permuted = head(feature_map[order], Regions(regions.boxes[order], regions.mask[order]))
+    torch.testing.assert_close(permuted, head(feature_map, regions)[order], atol=1e-5, rtol=1e-5)
+
+
+def test_batch_of_one_equals_the_same_image_among_many(feature_map: torch.Tensor) -> None:
+    """An image with masked slots leaves its neighbours alone, and they leave it alone."""
+    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=5)
+    together = head(feature_map, regions)
+    for i in range(3):
+        alone = head(
+            feature_map[i : i + 1], Regions(regions.boxes[i : i + 1], regions.mask[i : i + 1])
+        )
+        torch.testing.assert_close(alone, together[i : i + 1], atol=1e-5, rtol=1e-5)
+
+
+def test_whatever_lies_in_a_masked_slot_is_ignored(feature_map: torch.Tensor) -> None:
+    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
+    for content in (0.7, -3.0, torch.nan):
+        boxes = regions.boxes.clone()
+        boxes[0, :2] = content
+        torch.testing.assert_close(
+            head(feature_map, Regions(boxes, regions.mask)), head(feature_map, regions)
+        )
+
+
+def test_only_the_whole_image(feature_map: torch.Tensor) -> None:
+    """An image without keypoints is classified by the whole image alone."""
+    head = trained_head()
+    regions = random_regions(3, CLUSTERS, masked=head.num_regions - 1)
+    logits, attention = head(feature_map, regions, return_attention=True)
+    assert logits.isfinite().all()
+    assert attention.importance[0].tolist() == [0.0] * (head.num_regions - 1) + [1.0]
+
+
+def test_gradient_reaches_every_parameter(feature_map: torch.Tensor) -> None:
+    """Two steps, because delta starts at zero.
+
+    Two parameters the paper counts can learn nothing, by algebra: each adds one number to all the scores of a softmax.
+    """
+    torch.manual_seed(0)
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, pool_size=3)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(
+            head(feature_map, random_regions(3, CLUSTERS)), torch.tensor([0, 1, 2])
+        )
+        loss.backward()
+        optimizer.step()
+    steepest = {
+        name: float(p.grad.abs().max()) if p.grad is not None else 0.0
+        for name, p in head.named_parameters()
+    }
+    silent = {
+        name for name, gradient in steepest.items() if gradient < 1e-5 * max(steepest.values())
+    }
+    assert silent == {"region_attention.importance_bias", "self_attention.f.bias"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"variant": "fulll"},
+            "variant must be one of full, no_attention, backbone_only, got 'fulll'",
+        ),
+        ({"num_clusters": 0}, "num_clusters must be at least 1, got 0"),
+    ],
+)
+def test_raises_on_options(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AGNetHead(CHANNELS, 5, **options)
+
+
+def test_raises_on_input(feature_map: torch.Tensor) -> None:
+    head, regions = trained_head(), random_regions(3, CLUSTERS)
+    with pytest.raises(ValueError, match=r"feature_map must be \(B, 32, H, W\)"):
+        head(feature_map[:, :7], regions)
+    with pytest.raises(ValueError, match=r"at least pool_size=3 cells high and wide, got \(2, 6\)"):
+        head(feature_map[:, :, :2], regions)
+    with pytest.raises(ValueError, match="needs regions"):
+        head(feature_map)
+    with pytest.raises(ValueError, match="num_clusters=3"):
+        head(feature_map, random_regions(3, 4))
+    with pytest.raises(ValueError, match="mask bool"):
+        head(
+            feature_map, Regions(regions.boxes, regions.mask.float())
+        )  # a NamedTuple does not check its fields
+    with pytest.raises(ValueError, match="only variant 'full'"):
+        AGNetHead(CHANNELS, 5, variant="backbone_only", pool_size=3)(
+            feature_map, return_attention=True
+        )
+
+
+@pytest.mark.parametrize("variant", ["full", "no_attention"])
+@pytest.mark.parametrize("gradients", [True, False])
+def test_value_describe(variant: str, gradients: bool, feature_map: torch.Tensor) -> None:
+    """What is computed in passes equals the descriptor of the features in one piece."""
+    torch.manual_seed(0)
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3).eval()
+    regions = random_regions(3, CLUSTERS, masked=2)
+    with torch.set_grad_enabled(gradients):
+        logits, expected = (
+            head(feature_map, regions),
+            head.classifier(head.describe(feature_map, regions).descriptor()),
+        )
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_value_in_parts(
+    monkeypatch: pytest.MonkeyPatch, gradients: bool, feature_map: torch.Tensor
+) -> None:
+    """Under autocast too an image's result and gradient are the same, alone in its part or not."""
+    module, regions, results = trained_head(), random_regions(3, CLUSTERS, masked=2), []
+    for part_bytes in (2**20, 1):
+        monkeypatch.setattr(head, "PART_BYTES", part_bytes)
+        with torch.set_grad_enabled(gradients), torch.autocast("cpu", torch.bfloat16):
+            logits, attention = module(feature_map, regions, return_attention=True)
+        parameters = [
+            p for name, p in module.named_parameters() if name != "region_attention.importance_bias"
+        ]
+        wanted = torch.autograd.grad(logits.float().square().sum(), parameters) if gradients else ()
+        results.append([logits, *attention, *wanted])
+    torch.testing.assert_close(*results, atol=2e-2, rtol=2e-2)
+
+
+def test_gradient(feature_map: torch.Tensor) -> None:
+    """Finite differences, through logits and attention, with empty slots."""
+    torch.manual_seed(0)
+    head = AGNetHead(4, 2, num_clusters=2, pool_size=2, attention_units=2).double().eval()
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    boxes, mask = random_regions(2, 2, masked=1)
+    names, parameters = zip(
+        *head.region_attention.named_parameters(prefix="region_attention"), strict=True
+    )
+
+    def outputs(feature_map: torch.Tensor, *parameters: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        arguments = (feature_map, Regions(boxes.double(), mask), True)
+        logits, attention = torch.func.functional_call(
+            head, dict(zip(names, parameters, strict=True)), arguments
+        )
+        return logits, *attention
+
+    feature_map = feature_map[:2, :4, :2, :3].double().requires_grad_()
+    assert torch.autograd.gradcheck(outputs, (feature_map, *parameters))
+
+
+@pytest.mark.parametrize("variant", ["full", "no_attention"])
+def test_boxes_get_gradients(variant: str, feature_map: torch.Tensor) -> None:
+    """The passes of training have none for boxes; where they are wanted the plain formulas run."""
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3).eval()
+    boxes, mask = random_regions(3, CLUSTERS)
+    logits = head(feature_map, Regions(boxes.requires_grad_(), mask))
+    torch.testing.assert_close(
+        logits, head(feature_map, Regions(boxes.detach(), mask)), atol=1e-5, rtol=1e-5
+    )
+    (gradient,) = torch.autograd.grad(logits.square().sum(), boxes)
+    assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_empty_batch(feature_map: torch.Tensor, gradients: bool) -> None:
+    regions = random_regions(3, CLUSTERS)
+    with torch.set_grad_enabled(gradients):
+        assert trained_head()(
+            feature_map[:0], Regions(regions.boxes[:0], regions.mask[:0])
+        ).shape == (0, 5)
+
+
+def test_value_naive(feature_map: torch.Tensor) -> None:
+    """The version the benchmark compares with computes the same: outputs, and gradients of every weight."""
+    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
+    results = []
+    for logits in (head(feature_map, regions), reference.naive_logits(head, feature_map, regions)):
+        gradients = torch.autograd.grad(
+            logits.square().mean(), list(head.parameters()), allow_unused=True
+        )
+        results.append([logits, *(g for g in gradients if g is not None)])
+    for ours, naive in zip(*results, strict=True):
+        torch.testing.assert_close(ours, naive, atol=1e-4, rtol=1e-3)

@@ -1,0 +1,178 @@
+"""Grouping: the mathematics against slow oracles, and the promises that must hold for any points."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import adjusted_rand_score
+
+from agnet_vision.regions import grouping
+from agnet_vision.regions.grouping import count_components, group_points, reading_order, whiten
+
+FAST = {"max_examples": 25, "deadline": None}
+
+
+def clouds(seed: int, points: int = 160, centres: int = 8, spread: float = 9.0) -> np.ndarray:
+    """Scatter points about random centres in a 224 x 224 picture, each cloud stretched its own way."""
+    rng = np.random.default_rng(seed)
+    centre = rng.uniform(20, 204, (centres, 2))
+    stretch = rng.normal(0, spread, (centres, 2, 2))
+    which = rng.integers(0, centres, points)
+    xy = centre[which] + np.einsum("nij,nj->ni", stretch[which], rng.normal(size=(points, 2)))
+    return np.clip(xy, 0, 224).astype(np.float32)
+
+
+def many_sets() -> list[np.ndarray]:
+    """Collect point sets of all sizes, with the awkward ones: ties, lines, copies, none."""
+    grid = (
+        np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), axis=-1)
+        .reshape(-1, 2)
+        .astype(np.float32)
+    )
+    line = np.linspace(0, 99, 50, dtype=np.float32)[:, None] * np.array([[1, 2]], np.float32)
+    ring = np.stack(
+        [np.cos(np.arange(64) * math.pi / 32), np.sin(np.arange(64) * math.pi / 32)], 1
+    ).astype(np.float32)
+    sizes = (0, 1, 2, 3, 8, 9, 10, 40, 127, 128, 129, 300, 700)
+    return [grid, line, ring, np.ones((30, 2), np.float32), *(clouds(size, size) for size in sizes)]
+
+
+def same_partition(first: np.ndarray, second: np.ndarray) -> bool:
+    return adjusted_rand_score(first, second) == 1
+
+
+def test_smoke_labels_without_gaps_in_reading_order():
+    xy = clouds(0)
+    (labels,) = group_points([xy])
+    assert labels.dtype == np.int64
+    assert sorted(set(labels.tolist())) == list(range(8))
+    heights = [xy[labels == label, 1].mean() for label in range(8)]
+    assert heights == sorted(heights)
+
+
+def test_value_separated_clouds_are_found():
+    rng = np.random.default_rng(3)
+    centres = np.array(
+        [(x, y) for y in (20, 120, 200) for x in (30, 110, 190)][:8], dtype=np.float64
+    )
+    truth = np.repeat(np.arange(8), 25)
+    xy = (centres[truth] + rng.normal(0, 3, (200, 2))).astype(np.float32)
+    for method in ("em", "sklearn"):
+        (labels,) = group_points([xy], method=method)
+        assert same_partition(labels, truth), method
+
+
+def test_equal_whatever_the_batch_the_order_and_the_threads():
+    sets = many_sets()
+    alone = [group_points([xy])[0] for xy in sets]
+    together = group_points(sets)
+    order = np.random.default_rng(0).permutation(len(sets))
+    shuffled = group_points([sets[i] for i in order])
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        threaded = group_points(sets * 9)[: len(sets)]
+    finally:
+        torch.set_num_threads(before)
+    for index, labels in enumerate(alone):
+        np.testing.assert_array_equal(labels, together[index])
+        np.testing.assert_array_equal(labels, shuffled[int(np.flatnonzero(order == index)[0])])
+        np.testing.assert_array_equal(labels, threaded[index])
+
+
+def test_value_seed_decides_and_is_the_only_randomness():
+    sets = [clouds(seed) for seed in range(4)]
+    first, again, other = (group_points(sets, seed=seed) for seed in (0, 0, 7))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    "matrix", [[[0, 1], [-1, 0]], [[-1, 0], [0, 1]], [[3, 0], [0, 0.5]], [[1.2, 0.7], [-0.3, 0.8]]]
+)
+def test_value_affine_equivariance(matrix):
+    for seed in range(5):
+        xy = clouds(seed)
+        moved = (xy.astype(np.float64) @ np.array(matrix).T + (31, -17)).astype(np.float32)
+        (labels,), (moved_labels,) = group_points([xy]), group_points([moved])
+        assert same_partition(labels, moved_labels)
+
+
+@pytest.mark.parametrize("method", ["em", "sklearn"])
+def test_empty_few_and_degenerate_points(method):
+    sets = many_sets()
+    found = group_points(sets, method=method)
+    for xy, labels in zip(sets, found, strict=True):
+        groups = len(set(labels.tolist()))
+        assert len(labels) == len(xy)
+        assert groups <= min(2 if len(xy) < 9 else 8, len(np.unique(xy, axis=0)))
+        assert groups >= min(1, len(xy))
+    assert group_points([]) == []
+
+
+@pytest.mark.parametrize(
+    ("points", "clusters", "expected"),
+    [(0, 8, 0), (1, 8, 1), (2, 8, 2), (8, 8, 2), (9, 8, 8), (9, 1, 1), (12, 16, 2)],
+)
+def test_value_component_count(points, clusters, expected):
+    assert count_components(points, clusters) == expected
+
+
+def test_value_reading_order():
+    xy = np.array([[9, 5], [1, 5], [4, 1], [4, 1]], dtype=np.float32)
+    assert reading_order(xy, np.array([7, 3, 5, 5])).tolist() == [2, 1, 0, 0]
+
+
+def test_value_whitened_points_have_unit_covariance():
+    white = whiten(clouds(5) * (30, 0.01))
+    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(2), atol=1e-6)
+
+
+@given(
+    xy=st.integers(0, 60).flatmap(
+        lambda n: arrays(np.float32, (n, 2), elements=st.floats(-1e4, 1e4, width=32))
+    )
+)
+@settings(**FAST)
+def test_property_any_points(xy):
+    (labels,) = group_points([xy])
+    assert len(labels) == len(xy)
+    assert sorted(set(labels.tolist())) == list(range(len(set(labels.tolist()))))
+    assert len(set(labels.tolist())) <= 8
+
+
+@given(
+    cells=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=60),
+    clusters=st.integers(1, 12),
+)
+@settings(**FAST)
+def test_property_ties_and_duplicates_do_not_depend_on_the_batch(cells, clusters):
+    xy = np.array(cells, dtype=np.float32).reshape(-1, 2)
+    alone = group_points([xy], clusters)[0]
+    np.testing.assert_array_equal(
+        alone, group_points([clouds(0, 90), xy, clouds(1, 100), xy[::-1]], clusters)[1]
+    )
+    for cell in set(cells):
+        assert len(set(alone[(xy == cell).all(axis=1)].tolist())) == 1, (
+            "equal points belong together"
+        )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_raises_not_finite(value):
+    with pytest.raises(ValueError, match="points must be finite, got NaN or infinity in picture 1"):
+        group_points([np.zeros((3, 2), np.float32), np.array([[1, value]], np.float32)])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [((0, "em"), "num_clusters"), ((8, "kmeans"), "em, sklearn")]
+)
+def test_raises_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        grouping.check_options(*options)
