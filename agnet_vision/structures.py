@@ -1,21 +1,25 @@
 """The two structures every stage speaks, and the one page on coordinates and dimension words.
 
-**Coordinates.** A picture of width W and height H is the rectangle [0, W] x [0, H]; x grows to the right, y downwards, and
-pixel (column i, row j) is the unit square whose centre is (i + 0.5, j + 0.5). OpenCV and albumentations put the centre of
-pixel (i, j) at (i, j): whoever calls them shifts by half a pixel on the way in and back on the way out. Points are ``(x, y)``
-in that order. Boxes are ``(x0, y0, x1, y1)`` as fractions of width and height, so that they survive a resize.
+**Coordinates.** An image of width W and height H is the rectangle [0, W] x [0, H]; x grows to the
+right, y downwards, and pixel (column i, row j) is the unit square whose center is (i + 0.5, j + 0.5).
+OpenCV and albumentations put the center of pixel (i, j) at (i, j): whoever calls them shifts by half a
+pixel on the way in and back on the way out. Points are ``(x, y)`` in that order. Boxes are ``(x0, y0,
+x1, y1)`` as fractions of width and height, so that they survive a resize.
 
-**Slots.** With kappa clusters an image has ``R = kappa (kappa + 1) / 2 + 1`` region slots: kappa primary regions (one a
-group), kappa (kappa - 1) / 2 secondary regions (one a pair of groups, in the order of ``numpy.triu_indices(kappa, 1)``) and
-the whole image, last and always valid. A slot whose groups are absent is masked out.
+**Slots.** With kappa clusters an image has ``R = kappa (kappa + 1) / 2 + 1`` region slots: kappa
+primary regions (one a group), kappa (kappa - 1) / 2 secondary regions (one a pair of groups, in the
+order of ``numpy.triu_indices(kappa, 1)``) and the whole image, last and always valid. A slot whose
+groups are absent is masked out.
 
-**The rule every box obeys** is ``0 <= x0 <= x1 <= 1`` and ``0 <= y0 <= y1 <= 1``. Where values can be read at
-once (CPU tensors), a bad box is a ``ValueError``. On an accelerator, in a compiled or an exported graph, reading a
-value would stall or cannot be written down: there all results of an image with a bad box become NaN, which no loss
-and no score survives. ``Regions.to`` moves boxes from the CPU, so checking before the move costs nothing either.
+**The rule every box obeys** is ``0 <= x0 <= x1 <= 1`` and ``0 <= y0 <= y1 <= 1``. Where values can be
+read at once (CPU tensors), a bad box is a ``ValueError``. On an accelerator, in a compiled or an
+exported graph, reading a value would stall or cannot be written down: there all results of an image
+with a bad box become NaN, which no loss and no score survives. ``Regions.to`` moves boxes from the
+CPU, so checking before the move costs nothing either.
 
-**Dimension words** in signatures: ``batch``, ``regions`` (R), ``channels`` (C), ``height`` and ``width`` (of a map or image),
-``bins`` (p * p, the pooled grid, row by row), ``points`` (N), ``units`` (d, the width of the attention), ``classes``.
+**Dimension words** in signatures: ``batch``, ``regions`` (R), ``channels`` (C), ``height`` and
+``width`` (of a map or image), ``bins`` (p * p, the pooled grid, row by row), ``points`` (N), ``units``
+(d, the width of the attention), ``classes``.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the border are fine
 
 
 class Keypoints(NamedTuple):
@@ -46,7 +52,7 @@ class Regions(NamedTuple):
     """Region boxes of a batch, and which slots hold one.
 
     Attributes:
-        boxes: ``(x0, y0, x1, y1)`` as fractions of image width and height, within [0, 1]; float32.
+        boxes: ``(x0, y0, x1, y1)`` as fractions of image width and height, in [0, 1]; float32.
         mask: True where the slot holds a region.
     """
 
@@ -62,11 +68,11 @@ class Regions(NamedTuple):
 
 
 def num_regions(num_clusters: int) -> int:
-    """Count the region slots of ``num_clusters`` groups: primary, secondary and the whole image (method, step 5)."""
+    """Count the region slots of ``num_clusters`` groups (method, step 5).
+
+    They are the primary regions, the secondary ones and the whole image.
+    """
     return num_clusters * (num_clusters + 1) // 2 + 1
-
-
-TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the border are fine
 
 
 def valid_slots(regions: Regions) -> Bool[Tensor, "batch regions"]:
@@ -81,6 +87,51 @@ def valid_images(regions: Regions) -> Bool[Tensor, " batch"]:
     return valid_slots(regions).all(dim=1) & regions.mask.any(dim=1)
 
 
+def check_regions(
+    regions: Regions,
+    feature_map: Float[Tensor, "batch channels height width"],
+    num_clusters: int,
+) -> Regions:
+    """Refuse regions that do not fit a map; return them with empty slots cleared.
+
+    Whatever an empty slot holds, NaN too, takes no part.
+
+    Args:
+        regions: boxes and mask.
+        feature_map: what they will be pooled from.
+        num_clusters: kappa, which says how many slots there must be.
+
+    Returns:
+        The regions. Off the CPU and in a compiled graph the boxes of an image that breaks the rule
+        are NaN.
+
+    Raises:
+        ValueError: a shape, type or device does not fit, or on the CPU a box breaks the rule.
+    """
+    boxes, mask = regions
+    expected = (feature_map.shape[0], num_regions(num_clusters))
+    if tuple(boxes.shape) != (*expected, 4) or tuple(mask.shape) != expected:
+        raise ValueError(
+            f"regions must have boxes {(*expected, 4)} and mask {expected} for "
+            f"num_clusters={num_clusters}, got {tuple(boxes.shape)} and {tuple(mask.shape)}"
+        )
+    if not boxes.is_floating_point() or mask.dtype != torch.bool:
+        raise ValueError(
+            f"boxes must be floating point and mask bool, got {boxes.dtype} and {mask.dtype}"
+        )
+    if boxes.device != feature_map.device or mask.device != feature_map.device:
+        raise ValueError(
+            f"regions must be on the map's device {feature_map.device}, got {boxes.device} and "
+            f"{mask.device}; move them with regions.to(device)"
+        )
+    cleared = Regions(boxes.masked_fill(~mask[..., None], 0), mask)
+    if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
+        check_boxes(cleared)
+        return cleared
+    valid = valid_images(cleared)[:, None, None]
+    return Regions(cleared.boxes.where(valid, torch.nan), mask)
+
+
 def check_boxes(regions: Regions) -> None:
     """Refuse boxes that break the rule.
 
@@ -92,11 +143,13 @@ def check_boxes(regions: Regions) -> None:
     bad = (~valid_slots(regions)).nonzero()
     if len(bad):
         image, slot = bad[0].tolist()
+        box = [round(value, 4) for value in regions.boxes[image, slot].tolist()]
         raise ValueError(
-            "boxes must be (x0, y0, x1, y1) with 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1, as fractions of width and "
-            f"height, got {[round(v, 4) for v in regions.boxes[image, slot].tolist()]} in slot {slot} of image {image}"
+            "boxes must be (x0, y0, x1, y1) with 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1, as "
+            f"fractions of width and height, got {box} in slot {slot} of image {image}"
         )
     image = int((~regions.mask.any(dim=1)).nonzero()[0])
     raise ValueError(
-        f"every image must have at least one region, image {image} has none; the whole image is always one"
+        f"every image must have at least one region, image {image} has none; the whole image is "
+        "always one"
     )

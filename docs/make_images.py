@@ -18,7 +18,7 @@ from agnet_vision.demo.page import build_page, launch  # noqa: E402
 from agnet_vision.evaluation.report import write_report  # noqa: E402
 from agnet_vision.explain.explanation import explain  # noqa: E402
 from agnet_vision.explain.figures import explanation_figure, save_figure  # noqa: E402
-from agnet_vision.models.checkpoint import open_model  # noqa: E402
+from agnet_vision.models.agnet import load_model  # noqa: E402
 from tests.browser import open_browser  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -26,7 +26,7 @@ IMAGES = ROOT / "docs" / "images"
 
 def main(run_dir: str) -> None:
     """Draw the explanation, the page and the report of a run on the demo set."""
-    model = open_model(run_dir)
+    model = load_model(run_dir)
     with TemporaryDirectory() as folder:
         picture = Path(folder) / "beetle.png"
         cv2.imwrite(

@@ -42,15 +42,13 @@ def main(config: DictConfig) -> None:
 def load_models(checkpoint: str | ListConfig | None) -> dict[str, AGNet]:
     """Open the checkpoints; each is named by its variant, backbone and place."""
     from agnet_vision.demo.networks import demo_models
-    from agnet_vision.models.checkpoint import open_model
+    from agnet_vision.models.agnet import load_model
 
     if checkpoint is None:
         return demo_models()
     places = list(checkpoint) if isinstance(checkpoint, ListConfig) else [checkpoint]
-    opened = [(str(place), open_model(place)) for place in places]
-    return {
-        f"{model.head.variant}, {model.backbone_name} ({place})": model for place, model in opened
-    }
+    opened = [(str(place), load_model(place)) for place in places]
+    return {f"{model.variant}, {model.backbone_name} ({place})": model for place, model in opened}
 
 
 def paint_examples(folder: Path) -> list[Path]:

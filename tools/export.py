@@ -42,11 +42,10 @@ def export(config: DictConfig) -> Path:
     logging.getLogger().setLevel(
         logging.WARNING
     )  # the ONNX exporter tells of every constant it merges
-    from agnet_vision.models.checkpoint import open_model
+    from agnet_vision.models.agnet import load_model
     from agnet_vision.models.export import export_onnx, export_program, quantize_onnx
-    from agnet_vision.models.hub import save_pretrained
 
-    model = open_model(config.checkpoint)
+    model = load_model(config.checkpoint)
     if config.image_size is not None:
         model.data_config["input_size"] = (
             model.backbone.in_channels,
@@ -57,7 +56,9 @@ def export(config: DictConfig) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     match config.format:
         case "pretrained":
-            return save_pretrained(model, path, metrics=measured(config.checkpoint))
+            scores = {"metrics": measured(config.checkpoint)}
+            model.save_pretrained(path, model_card_kwargs=scores)
+            return path
         case "program":
             torch.export.save(export_program(model, grid=config.grid), path)
             return path

@@ -34,10 +34,10 @@ def run(config: DictConfig) -> None:
     from agnet_vision.data.image import read_image
     from agnet_vision.evaluation.faithfulness import measure, summarize
     from agnet_vision.explain.predict import choose_device, find_images
-    from agnet_vision.models.checkpoint import open_model
+    from agnet_vision.models.agnet import load_model
 
     device = choose_device(config.device)
-    model = open_model(config.checkpoint).to(device)
+    model = load_model(config.checkpoint).to(device)
     found = find_images(
         list(config.images) if isinstance(config.images, ListConfig) else str(config.images)
     )

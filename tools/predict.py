@@ -36,11 +36,11 @@ def predict(config: DictConfig) -> None:
     from rich.progress import track
 
     from agnet_vision.explain.predict import Predictor, choose_device, find_images, write_rows
-    from agnet_vision.models.checkpoint import open_model
+    from agnet_vision.models.agnet import load_model
 
     images = list(config.images) if isinstance(config.images, ListConfig) else str(config.images)
     paths = find_images(images)
-    model = open_model(config.checkpoint).to(choose_device(config.device))
+    model = load_model(config.checkpoint).to(choose_device(config.device))
     rows: Iterable[Prediction] = Predictor(model, batch_size=config.batch_size)(paths)
     with ExitStack() as stack:
         file = sys.stdout

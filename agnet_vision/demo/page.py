@@ -276,7 +276,7 @@ def _remark(model: AGNet, told: Explanation, proposer: RegionProposer) -> str:
     """Say what is shown, and when it is not what the network was trained with."""
     words = f"{int(told.mask.sum())} regions of {len(told.mask)} slots."
     own = model.proposer
-    if model.head.variant == "backbone_only":
+    if not model.head.needs_regions:
         return "This variant sees the whole image only; regions change nothing."
     if (own.source, own.detector, own.num_clusters) != (
         proposer.source,

@@ -29,7 +29,7 @@ from agnet_vision.evaluation.statistics import (
     metric_samples,
     resample_counts,
 )
-from agnet_vision.models.checkpoint import open_model
+from agnet_vision.models.agnet import load_model
 
 TITLES = {
     "acc": "Accuracy",
@@ -172,7 +172,7 @@ def _confused(run: Run, shown: int = 15) -> list[tuple[str, str, int, int]]:
 
 def _photographs(run: Run, root: Path) -> dict[str, Any]:
     """Explain pictures and count regions."""
-    model = open_model(run.checkpoint)
+    model = load_model(run.checkpoint)
     mistakes: list[Card] = make_cards(run, model, root, confident_mistakes(run))
     regions: RegionStatistics | None = count_regions(run, model, root)
     drawn = {}
@@ -185,7 +185,7 @@ def _photographs(run: Run, root: Path) -> dict[str, Any]:
         "regions": regions,
         "region_charts": drawn,
         "proposer": model.proposer.settings(),
-        "variant": model.head.variant,
+        "variant": model.variant,
     }
 
 

@@ -14,7 +14,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from agnet_vision.models.head import AGNetHead
-from agnet_vision.models.layers import pool_regions
 from agnet_vision.structures import Regions
 
 
@@ -28,7 +27,7 @@ class Decomposition(NamedTuple):
         cells: the same of that class for each cell of the (self-attended) feature map.
         coefficients: weight of each region in the image descriptor.
         importance: w; uniform without attention.
-        pairwise: m; zeros without attention.
+        pairwise: m; without attention each region takes from itself alone.
     """
 
     bias: Float[Tensor, " classes"]
@@ -61,27 +60,23 @@ def decompose(
         raise ValueError(
             "the head must be in evaluation mode to be taken apart; call model.eval() first"
         )
-    batch, _, height, width = feature_map.shape
-    if head.squeeze_excite is None or regions is None:
-        features = feature_map.flatten(2).transpose(1, 2)[:, None]
-        coefficients = importance = feature_map.new_ones(batch, 1)
-        pairwise, grid = feature_map.new_zeros(batch, 1, 1), (height, width)
-    else:
-        features, coefficients, (importance, pairwise) = head.describe(feature_map, regions)
-        grid = (head.pool_size, head.pool_size)
-    parts = coefficients[:, :, None, None] * features
+    features, attention = head.describe(feature_map, regions)
+    coefficients = attention.coefficients
+    parts = coefficients[:, :, None, None] * features.dense()
     weight, bias = _linear(head)
     share = _pooling_share(head, parts.sum(dim=1))
     evidence = torch.einsum("brnc,bnc,kc->brk", parts, share, weight)
     per_channel = share * weight[target][:, None]  # (batch, bins, channels)
     bins = torch.einsum("brnc,bnc->brn", parts, per_channel)
-    cells = (
-        bins.view(batch, height, width)
-        if regions is None
-        else _cells(head, feature_map, regions, coefficients, per_channel)
-    )
+    cells = features.share_among_cells(coefficients, per_channel)
     return Decomposition(
-        bias, evidence, bins.unflatten(2, grid), cells, coefficients, importance, pairwise
+        bias,
+        evidence,
+        bins.unflatten(2, features.grid),
+        cells,
+        coefficients,
+        attention.importance,
+        attention.pairwise,
     )
 
 
@@ -105,31 +100,3 @@ def _pooling_share(
     omega = head.classifier.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
     winner = torch.zeros_like(descriptor).scatter_(1, descriptor.argmax(dim=1, keepdim=True), 1.0)
     return omega * winner + (1 - omega) / descriptor.shape[1]
-
-
-def _cells(
-    head: AGNetHead,
-    feature_map: Float[Tensor, "batch channels height width"],
-    regions: Regions,
-    coefficients: Float[Tensor, "batch regions"],
-    per_channel: Float[Tensor, "batch bins channels"],
-) -> Float[Tensor, "batch height width"]:
-    """Push the evidence through the (linear) bilinear pooling back to the cells of the map."""
-    batch, _, height, width = feature_map.shape
-    assert head.squeeze_excite is not None  # every variant with regions has it
-    if head.self_attention is not None:
-        feature_map = head.self_attention(feature_map)
-    size = height * width
-    positions = torch.eye(size, device=feature_map.device, dtype=feature_map.dtype).view(
-        1, size, height, width
-    )
-    pooling = pool_regions(
-        positions.expand(batch, -1, -1, -1), regions.boxes, head.pool_size
-    )  # bins from positions
-    gates = 1 + head.squeeze_excite.gates(
-        pool_regions(feature_map, regions.boxes, head.pool_size).mean(dim=2)
-    )
-    by_region = torch.einsum("br,brnp,brc->bnpc", coefficients, pooling, gates)
-    return torch.einsum("bnpc,bnc,bcp->bp", by_region, per_channel, feature_map.flatten(2)).view(
-        batch, height, width
-    )

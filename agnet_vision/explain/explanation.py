@@ -44,6 +44,7 @@ class Explanation:
         bins: evidence for the target by bin of each region.
         cells: evidence for the target by cell of the feature map.
         variant: of the head.
+        has_attention: whether the regions are weighed by what they show.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -65,6 +66,7 @@ class Explanation:
     bins: Float[np.ndarray, "regions rows columns"]
     cells: Float[np.ndarray, "map_height map_width"]
     variant: str
+    has_attention: bool
 
     def heat(
         self, of: Literal["evidence", "attention"] = "evidence", size: int = 112
@@ -111,7 +113,7 @@ def explain(
     device = next(model.parameters()).device
     with _evaluation(model), torch.no_grad():
         feature_map = model.forward_features(view.input[None].to(device))
-        regions = view.regions.to(device) if model.head.variant != "backbone_only" else None
+        regions = view.regions.to(device) if model.head.needs_regions else None
         logits = model.head(feature_map, regions)[0]
         target = int(logits.argmax()) if target is None else target
         parts = decompose(model.head, feature_map, regions, torch.tensor([target], device=device))
@@ -136,7 +138,8 @@ def explain(
         probabilities=logits.softmax(0).cpu().numpy(),
         target=target,
         bias=parts.bias.cpu().numpy(),
-        variant=model.head.variant,
+        variant=model.variant,
+        has_attention=model.head.has_attention,
         **{name: getattr(parts, name)[0].cpu().numpy() for name in _OF_ONE_IMAGE},
     )
 

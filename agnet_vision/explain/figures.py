@@ -169,7 +169,7 @@ def _regions(told: Explanation, axes: Axes, theme: Theme) -> None:
         )
     _label(told, axes, labels)
     axes.set_title(
-        "Regions by importance (dashed: pairs)" if told.variant == "full" else "Regions, all alike"
+        "Regions by importance (dashed: pairs)" if told.has_attention else "Regions, all alike"
     )
 
 
@@ -266,7 +266,7 @@ def _digits(largest: float) -> int:
 
 
 def _pairwise(told: Explanation, axes: Axes, theme: Theme) -> None:
-    if told.variant != "full":
+    if not told.has_attention:
         axes.text(
             0.5,
             0.5,

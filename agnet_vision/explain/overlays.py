@@ -85,7 +85,7 @@ def draw_attention(told: Explanation, axes: Axes, theme: Theme) -> None:
     bar.set_ticks(
         [-1, 0, 1], labels=[f"1/{SATURATION} or less", "uniform", f"{SATURATION} times or more"]
     )
-    if told.variant != "full":
+    if not told.has_attention:
         axes.set_title(f"{told.variant}: regions all alike")
         return
     times = told.importance[told.mask] * told.mask.sum()

@@ -1,4 +1,4 @@
-"""Photographs in, classes out: ``Predictor(checkpoint.open_model("outputs/my_run"))(find_images("photos"))``."""
+"""Photographs in, classes out: ``Predictor(load_model("outputs/my_run"))(find_images("photos"))``."""
 
 from __future__ import annotations
 

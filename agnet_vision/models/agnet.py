@@ -7,36 +7,54 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from agnet_vision.models import bounds, checkpoint
 from agnet_vision.models.backbone import TimmBackbone
-from agnet_vision.models.head import POOL_SIZE, AGNetHead, Variant
+from agnet_vision.models.head import POOL_SIZE
 from agnet_vision.models.layers import Attention
+from agnet_vision.models.model_card import TEMPLATE
+from agnet_vision.models.variants import make_head
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
 
 
-class AGNet(nn.Module):
+class AGNet(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="agnet_vision",
+    pipeline_tag="image-classification",
+    tags=["image-classification", "fine-grained", "agnet", "timm"],
+    model_card_template=TEMPLATE,
+):
     """A CNN that looks where its keypoints are: timm backbone, then ``AGNetHead``.
+
+    ``save_pretrained(folder)`` and ``push_to_hub("owner/name")`` are the Hub's own methods; both take
+    ``model_card_kwargs={"metrics": {"acc": 0.93}}`` for the scores on the model card.
 
     Args:
         backbone: any timm model name.
         num_classes: number of logits.
         num_clusters: kappa, the number of primary regions; 8 (paper).
-        variant: see ``AGNetHead``.
+        variant: of the head, a name in ``models.variants``: ``full`` (paper), ``no_attention``,
+            ``backbone_only``.
         pretrained: load timm's pretrained weights into the backbone.
-        taps: None for the backbone's last map (paper), or the stages whose maps the head reads, ``(-2,)`` or ``(-2, -1)``: see
-            ``TimmBackbone``.
-        backbone_kwargs: passed on to ``timm.create_model`` (``in_chans``, ``output_stride``, ``drop_path_rate`` ...).
-        head_kwargs: passed on to ``AGNetHead`` (``pool_size``, ``normalize_context``, ``dropout`` ...). Where the
-            map is smaller than the paper's 7 x 7 grid, ``pool_size`` is its side (ours).
+        taps: None for the backbone's last map (paper), or the stages whose maps the head reads,
+            ``(-2,)`` or ``(-2, -1)``: see ``TimmBackbone``.
+        backbone_kwargs: passed on to ``timm.create_model`` (``in_chans``, ``output_stride``,
+            ``drop_path_rate`` ...).
+        head_kwargs: passed on to the head (``pool_size``, ``normalize_context``, ``dropout`` ...).
+            Where the map is smaller than the paper's 7 x 7 grid, ``pool_size`` is its side (ours).
         classes: names of the classes in the order of the logits; they travel with the weights.
         proposer: makes the regions when ``forward`` gets none; by default SIFT with this kappa.
-        image_size: side in pixels of the images to come, which decides ``pool_size``; ``data_config``'s by default.
+        image_size: side in pixels of the images to come, which decides ``pool_size``;
+            ``data_config``'s by default.
 
     Attributes:
-        data_config: input size, interpolation, mean and std the backbone was trained with, as timm names them.
+        data_config: input size, interpolation, mean and std the backbone was trained with, as timm
+            names them.
 
     Raises:
         ValueError: an option does not fit the others.
@@ -48,7 +66,7 @@ class AGNet(nn.Module):
         num_classes: int,
         *,
         num_clusters: int = 8,
-        variant: Variant = "full",
+        variant: str = "full",
         pretrained: bool = False,
         taps: Sequence[int] | None = None,
         backbone_kwargs: Mapping[str, Any] | None = None,
@@ -58,31 +76,25 @@ class AGNet(nn.Module):
         image_size: int | None = None,
     ) -> None:
         super().__init__()
-        if classes is not None and len(classes) != num_classes:
-            raise ValueError(
-                f"classes must name all {num_classes} classes, got {len(classes)} names"
-            )
-        if nameless := [name for name in classes or () if not isinstance(name, str)]:
-            raise ValueError(f"classes must be strings, got {nameless[0]!r}")
+        _check_classes(classes, num_classes)
         if proposer is not None and proposer.num_clusters != num_clusters:
             raise ValueError(
                 f"proposer must have num_clusters={num_clusters}, got {proposer.num_clusters}"
             )
-        self.backbone_name, self.taps = backbone, tuple(taps) if taps is not None else None
-        self.backbone_kwargs, self.head_kwargs = (
-            dict(backbone_kwargs or {}),
-            dict(head_kwargs or {}),
-        )
+        self.variant = variant
+        self.taps = tuple(taps) if taps is not None else None
+        self.backbone_name = backbone
+        self.backbone_kwargs = dict(backbone_kwargs or {})
         self.backbone = TimmBackbone(
             backbone, pretrained=pretrained, taps=taps, options=self.backbone_kwargs
         )
         side = -(-image_size // self.backbone.stride) if image_size else min(self.backbone.map_size)
-        self.head_kwargs.setdefault("pool_size", min(POOL_SIZE, side))
-        self.head = AGNetHead(
+        self.head_kwargs = {"pool_size": min(POOL_SIZE, side), **(head_kwargs or {})}
+        self.head = make_head(
+            variant,
             self.backbone.channels,
             num_classes,
             num_clusters=num_clusters,
-            variant=variant,
             **self.head_kwargs,
         )
         self.classes = tuple(classes) if classes is not None else None
@@ -95,17 +107,18 @@ class AGNet(nn.Module):
         regions: Regions | None = None,
         return_attention: bool = False,
     ) -> Float[Tensor, "batch classes"] | tuple[Float[Tensor, "batch classes"], Attention]:
-        """Classify normalised images.
+        """Classify normalized images.
 
         Args:
-            images: normalised with ``data_config``'s mean and std.
-            regions: boxes and mask; without them they are proposed from the images here: correct, but slow.
+            images: normalized with ``data_config``'s mean and std.
+            regions: boxes and mask; without them they are proposed from the images here: correct,
+                but slow.
             return_attention: also return importance (B, R) and pairwise (B, R, R).
 
         Raises:
             ValueError: images or regions do not fit the model; see ``AGNetHead``.
         """
-        if regions is None and self.head.variant != "backbone_only":
+        if regions is None and self.head.needs_regions:
             regions = self.propose(images)
         return self.head(self.forward_features(images), regions, return_attention)
 
@@ -119,95 +132,119 @@ class AGNet(nn.Module):
     def propose(
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
     ) -> Regions:
-        """Propose regions for normalised images, on their device.
+        """Propose regions for normalized images, on their device.
 
         Raises:
-            ValueError: the images are neither RGB nor grey.
+            ValueError: the images are neither RGB nor gray.
         """
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(
-                f"regions are proposed from (B, 3 or 1, H, W) images, got {tuple(images.shape)}; pass regions"
+                f"regions are proposed from (B, 3 or 1, H, W) images, got {tuple(images.shape)}; "
+                "pass regions"
             )
         mean = images.new_tensor(self.data_config["mean"])[:, None, None]
         std = images.new_tensor(self.data_config["std"])[:, None, None]
-        pixels = (
-            ((images * std + mean) * 255)
-            .round()
-            .clamp(0, 255)
-            .to(torch.uint8)
-            .expand(-1, 3, -1, -1)
-        )
-        return self.proposer(list(pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy())).to(
-            images.device
-        )
+        pixels = ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+        pixels = pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous()
+        return self.proposer(list(pixels.cpu().numpy())).to(images.device)
 
     def config(self) -> dict[str, Any]:
-        """Return what it takes to rebuild the network and to prepare its input, as plain JSON types."""
+        """Return what it takes to rebuild the network and to prepare its input, as plain JSON."""
         return {
             "backbone": self.backbone.architecture,
             "backbone_kwargs": {
-                k: v for k, v in self.backbone_kwargs.items() if k not in _REACHING_OUT
+                name: value
+                for name, value in self.backbone_kwargs.items()
+                if name not in bounds.REACHING_OUT
             },
             "taps": list(self.taps) if self.taps is not None else None,
             "head_kwargs": self.head_kwargs,
             "num_classes": self.head.num_classes,
             "num_clusters": self.head.num_clusters,
-            "variant": self.head.variant,
+            "variant": self.variant,
             "classes": list(self.classes) if self.classes is not None else None,
             "data_config": {
-                k: list(v) if isinstance(v, tuple) else v for k, v in self.data_config.items()
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in self.data_config.items()
             },
             "regions": self.proposer.settings(),
         }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> AGNet:
-        """Build the network that ``config()`` described, with fresh weights; nothing is downloaded or read from disk.
+        """Build the network that ``config()`` described, with fresh weights.
+
+        The configuration may be a stranger's: nothing is downloaded or read from disk, and sizes
+        are held against ``models.bounds`` first.
 
         Raises:
-            ValueError: an entry is missing, unknown or not allowed.
+            ValueError: an entry is missing, unknown, not allowed or out of bounds.
+            TypeError: an entry is of the wrong kind.
         """
         expected = {*_PLAIN, "data_config", "regions"}
         if set(config) != expected:
             raise ValueError(f"config must have exactly {sorted(expected)}, got {sorted(config)}")
-        reaching_out = sorted(_REACHING_OUT & set(config["backbone_kwargs"]))
-        if ":" in config["backbone"] or reaching_out:
-            raise ValueError(
-                f"config must name a timm architecture and no files, got backbone {config['backbone']!r} with {reaching_out}"
-            )
-        model = cls(
-            **{k: config[k] for k in _PLAIN},
-            proposer=RegionProposer.from_settings(config["regions"]),
-        )
+        bounds.check_config(config)
+        proposer = RegionProposer.from_settings(config["regions"])
+        with bounds.limited_modules():
+            model = cls(**{name: config[name] for name in _PLAIN}, proposer=proposer)
         model.data_config = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in config["data_config"].items()
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config["data_config"].items()
         }
-        _check_data_config(model.data_config, model.backbone.in_channels)
         return model
 
-    def save_pretrained(
-        self, folder: Path | str, *, metrics: Mapping[str, float] | None = None
-    ) -> None:
-        """Write weights, configuration and a model card; see ``agnet_vision.models.hub``."""
-        from agnet_vision.models.hub import save_pretrained  # hub builds on this file
+    @classmethod
+    def from_pretrained(  # type: ignore[override]  # the Hub's own passes options on to __init__
+        cls, source: Path | str, *, revision: str | None = None, **hub: Any
+    ) -> AGNet:
+        """Open a trained network, on the CPU, in evaluation mode.
 
-        save_pretrained(self, folder, metrics=metrics)
+        Args:
+            source: see ``load_model``.
+            revision: see ``load_model``.
+            hub: more options of ``huggingface_hub.snapshot_download``: ``token``, ``cache_dir``,
+                ``local_files_only`` ...
 
-
-def _check_data_config(config: Mapping[str, Any], channels: int) -> None:
-    """Refuse a description of the input that nothing could be prepared by: found here, not at the first photograph."""
-    for name, count in (("input_size", 3), ("mean", channels), ("std", channels)):
-        values: Any = config.get(name)
-        numbers = (
-            isinstance(values, tuple)
-            and len(values) == count
-            and all(isinstance(v, int | float) for v in values)
+        Raises:
+            CheckpointError: see ``load_model``.
+        """
+        return checkpoint.rebuild(
+            cls.from_config, checkpoint.find(source, revision=revision, **hub)
         )
-        if not numbers or (name != "mean" and min(values) <= 0):
-            sign = "" if name == "mean" else "positive "
-            raise ValueError(
-                f"data_config must have {count} {sign}numbers as {name}, got {values!r}"
-            )
+
+    def generate_model_card(self, metrics: Mapping[str, float] | None = None) -> ModelCard:
+        """Describe the network in Markdown, with the metadata the Hub reads.
+
+        Args:
+            metrics: measured scores by name.
+        """
+        return ModelCard.from_template(
+            card_data=self._hub_mixin_info.model_card_data,
+            template_str=self._hub_mixin_info.model_card_template,
+            metrics=metrics or {},
+            num_regions=self.head.num_regions,
+            **{**self.config(), "classes": ", ".join(self.classes or ("not named",))},
+        )
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write configuration and weights; the mixin writes the card, unless there is one."""
+        (save_directory / checkpoint.CARD).unlink(missing_ok=True)
+        checkpoint.write_folder(self, save_directory)
+
+
+def load_model(source: Path | str, *, revision: str | None = None) -> AGNet:
+    """Open a trained network, on the CPU, in evaluation mode.
+
+    Args:
+        source: a run folder, a ``.ckpt`` of one, a folder written by ``save_pretrained``, or
+            ``owner/name`` of a Hub repository.
+        revision: branch, tag or commit of the repository.
+
+    Raises:
+        CheckpointError: none of these; or damaged, unsafe, or too large to be true.
+    """
+    return AGNet.from_pretrained(source, revision=revision)
 
 
 # What config() takes over from the constructor as it stands.
@@ -221,12 +258,13 @@ _PLAIN = (
     "variant",
     "classes",
 )
-# Arguments of timm.create_model that read files or the network: a configuration from a stranger may not have them.
-_REACHING_OUT = {
-    "checkpoint_path",
-    "pretrained",
-    "pretrained_cfg",
-    "pretrained_cfg_overlay",
-    "pretrained_strict",
-    "cache_dir",
-}
+
+
+def _check_classes(classes: Sequence[str] | None, num_classes: int) -> None:
+    """Refuse names that are not the names of all classes."""
+    if classes is None:
+        return
+    if len(classes) != num_classes:
+        raise ValueError(f"classes must name all {num_classes} classes, got {len(classes)} names")
+    if nameless := [name for name in classes if not isinstance(name, str)]:
+        raise ValueError(f"classes must be strings, got {nameless[0]!r}")

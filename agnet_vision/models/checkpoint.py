@@ -1,95 +1,153 @@
-"""Trained networks opened: run folders, Lightning checkpoints, saved folders, the Hub. Weights and plain data only, no code."""
+"""Trained networks on disk and on the Hub: how they are written, found and rebuilt.
+
+A saved folder has the Hub's layout: weights in safetensors, one JSON file that rebuilds the network,
+and a model card. Files may come from strangers: they hold weights and plain data, never code, and
+what they describe is held against ``bounds`` and against their own size before it is made.
+"""
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+import safetensors.torch
 import torch
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
+from torch import Tensor, nn
 
 from agnet_vision.errors import CheckpointError
-from agnet_vision.models.agnet import AGNet
-from agnet_vision.models.hub import CONFIG, load_model
 
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1  # raise when an older version of this library could not rebuild the network
+MAX_CONFIG_BYTES = 16 * 2**20  # ours: the names of a hundred thousand classes
+MAX_BUFFER_VALUES = 2**26  # ours: of what a network computes for itself instead of loading it
+PREFIX = "model."  # before the names of the weights in a checkpoint of a run
+
+# What building from a description that is none ends in, inside timm too.
+_NO_DESCRIPTION = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def describe(model: AGNet) -> dict[str, Any]:
+class Configured(Protocol):
+    """A network that can say what it takes to rebuild it."""
+
+    def config(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weights by name."""
+        ...
+
+
+class Saved(NamedTuple):
+    """A network as it was found.
+
+    Attributes:
+        place: the file that describes it.
+        description: what ``describe`` returned.
+        weights: by name.
+        file_bytes: size of the file that holds the weights.
+    """
+
+    place: Path
+    description: Any
+    weights: Mapping[str, Tensor]
+    file_bytes: int
+
+
+def describe(model: Configured) -> dict[str, Any]:
     """Return what it takes to rebuild the network and prepare its input, as plain data."""
     return {"format": FORMAT, "model": model.config()}
 
 
-def rebuild(description: dict[str, Any]) -> AGNet:
-    """Build the network that ``describe`` described, with fresh weights.
-
-    Raises:
-        CheckpointError: written by a newer version of this library.
-    """
-    if description["format"] > FORMAT:
-        raise CheckpointError(
-            f"the checkpoint has format {description['format']}, this version reads up to {FORMAT}; update agnet_vision"
-        )
-    return AGNet.from_config(description["model"])
+def write_folder(model: Configured, folder: Path) -> None:
+    """Write configuration and weights into a folder that exists."""
+    content = {"library": "agnet_vision", **describe(model)}
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    # As bytes: safetensors' own files may be read by their owner alone.
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights, metadata={"format": "pt"}))
+    (folder / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def open_model(path: Path | str) -> AGNet:
-    """Load a trained network, on the CPU, in evaluation mode.
+def find(source: Path | str, *, revision: str | None = None, **hub: Any) -> Saved:
+    """Read a saved network, wherever it is.
 
     Args:
-        path: a run folder, a ``.ckpt`` of one, a ``save_pretrained`` folder, or ``owner/name`` of a Hub repository.
+        source: a run folder, a ``.ckpt`` of one, a saved folder, or ``owner/name`` on the Hub.
+        revision: branch, tag or commit of the repository.
+        hub: more options of ``huggingface_hub.snapshot_download``.
 
     Raises:
-        CheckpointError: none of these, or damaged.
+        CheckpointError: none of these, or damaged or unsafe.
     """
-    place = Path(path)
-    if len(place.name.encode()) > 255 or "\0" in str(path):
-        raise CheckpointError(f"there is no {str(path)[:60]!r}...: no file can have that name")
-    if place.is_dir() and not (place / CONFIG).is_file():
-        if not (place / "best.ckpt").is_file():
-            raise CheckpointError(
-                f"{place} holds neither best.ckpt nor {CONFIG}; give a run folder, a .ckpt or an exported folder"
-            )
-        place /= "best.ckpt"
+    place = Path(source)
+    if len(place.name.encode()) > 255 or "\0" in str(source):
+        raise CheckpointError(f"there is no {str(source)[:60]!r}...: no file can have that name")
     if place.is_file() or place.suffix == ".ckpt":
-        return _open_file(place)
-    if not place.exists() and (
-        len(place.parts) != 2 or place.parent.is_dir()
-    ):  # no owner/name of the Hub
+        return _read_run(place)
+    if (place / CONFIG).is_file():
+        return _read_folder(place)
+    if (place / "best.ckpt").is_file():
+        return _read_run(place / "best.ckpt")
+    if place.is_dir():
         raise CheckpointError(
-            f"there is no {place}; give a run folder, a .ckpt or an exported folder"
+            f"{place} has neither best.ckpt nor {CONFIG}; give a run folder, a .ckpt or a folder "
+            "written by save_pretrained"
         )
-    return load_model(path).eval()
+    if len(place.parts) != 2 or place.parent.is_dir():  # no owner/name of the Hub
+        raise CheckpointError(
+            f"there is no {place}; give a run folder, a .ckpt or a folder written by "
+            "save_pretrained"
+        )
+    return _read_folder(_download(str(source), revision, hub))
 
 
-def _open_file(path: Path) -> AGNet:
-    """Rebuild the network of a Lightning checkpoint, with its weights."""
-    content = read_checkpoint(path)
-    if not isinstance(content, dict) or "agnet" not in content or "state_dict" not in content:
-        raise CheckpointError(
-            f"{path} is not a checkpoint of agnet_vision; give a best.ckpt or last.ckpt of a run folder"
-        )
+def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Network:
+    """Make the network that was saved, with its weights, in evaluation mode.
+
+    It is made without memory first, and for real when its weights turn out to be in the file.
+
+    Args:
+        build: makes a network from its configuration.
+        saved: what ``find`` found.
+
+    Raises:
+        CheckpointError: it describes no network, one of a newer version, or another than the
+            weights are of.
+    """
     try:
-        model = rebuild(content["agnet"])
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        RuntimeError,
-    ) as error:  # no description of a network
+        version, config = saved.description["format"], saved.description["model"]
+        if version > FORMAT:
+            raise CheckpointError(
+                f"{saved.place} has format {version}, this version reads up to {FORMAT}; update "
+                "agnet_vision"
+            )
+        with torch.device("meta"):
+            sketch = build(config)
+    except _NO_DESCRIPTION as error:
         raise CheckpointError(
-            f"{path} describes no network of agnet_vision: {first_line(error)}"
+            f"{saved.place} describes no network of agnet_vision: {first_line(error)}"
         ) from error
-    prefix = "model."
-    try:
-        state = content["state_dict"].items()
-        model.load_state_dict(
-            {name[len(prefix) :]: value for name, value in state if name.startswith(prefix)}
-        )
-    except (RuntimeError, AttributeError) as error:
-        raise CheckpointError(f"{path} does not fit the network it describes: {error}") from error
+    _check_fit(sketch, saved)
+    model = build(config)
+    model.load_state_dict(saved.weights)
     return model.eval()
 
 
@@ -97,7 +155,7 @@ def read_checkpoint(path: Path | str) -> Any:
     """Read weights and plain data; a file that holds code is refused.
 
     Raises:
-        CheckpointError: missing, damaged or unsafe.
+        CheckpointError: missing, damaged, unsafe, or larger unpacked than packed.
     """
     path = Path(path)
     if not path.is_file():
@@ -105,14 +163,16 @@ def read_checkpoint(path: Path | str) -> Any:
             f"no checkpoint at {path}; give the path of a file, such as outputs/.../best.ckpt"
         )
     try:
+        _check_archive(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's remarks on odd files; they are refused below
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} holds more than weights and plain data, or is damaged; it was not opened, since it could run code"
+            f"{path} holds more than weights and plain data, or is damaged; it was not opened, "
+            "since it could run code"
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path} is damaged or not a checkpoint: {first_line(error)}"
         ) from error
@@ -121,3 +181,98 @@ def read_checkpoint(path: Path | str) -> Any:
 def first_line(error: BaseException) -> str:
     """Cut an error's message to its first line."""
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _read_run(path: Path) -> Saved:
+    """Read the checkpoint of a run."""
+    content = read_checkpoint(path)
+    if not isinstance(content, dict) or "agnet" not in content or "state_dict" not in content:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of agnet_vision; give a best.ckpt or last.ckpt of a run "
+            "folder"
+        )
+    state = content["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise CheckpointError(f"{path} does not fit the network it describes: it has no weights")
+    weights = {
+        name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)
+    }
+    return Saved(path, content["agnet"], weights, path.stat().st_size)
+
+
+def _read_folder(folder: Path) -> Saved:
+    """Read a folder of ``write_folder``."""
+    config, weights = folder / CONFIG, folder / WEIGHTS
+    for path in (config, weights):
+        if not path.is_file():
+            raise CheckpointError(
+                f"{folder} has no {path.name}; give a folder written by save_pretrained"
+            )
+    if config.stat().st_size > MAX_CONFIG_BYTES:
+        raise CheckpointError(
+            f"{config} must have at most {MAX_CONFIG_BYTES:,} bytes, got {config.stat().st_size:,}"
+        )
+    try:
+        description = json.loads(config.read_text(encoding="utf-8"))
+        state = safetensors.torch.load_file(weights)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{config} is not a configuration of agnet_vision: {first_line(error)}"
+        ) from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{weights} is damaged or not a safetensors file: {error}") from error
+    return Saved(config, description, state, weights.stat().st_size)
+
+
+def _download(repository: str, revision: str | None, hub: Mapping[str, Any]) -> Path:
+    """Fetch the two files from the Hub."""
+    try:
+        return Path(
+            snapshot_download(
+                repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS], **hub
+            )
+        )
+    # huggingface_hub's errors are OSErrors; a name that is none is a ValueError.
+    except (ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{repository} is neither a folder written by save_pretrained nor a Hub repository "
+            f"that can be read: {error}"
+        ) from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a checkpoint that takes more room unpacked; torch never packs its own."""
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > path.stat().st_size:
+        raise CheckpointError(
+            f"{path} must not be compressed, it has {path.stat().st_size:,} bytes and unpacks to "
+            f"{unpacked:,}; it is not a checkpoint of agnet_vision"
+        )
+
+
+def _check_fit(sketch: nn.Module, saved: Saved) -> None:
+    """Refuse weights of another network, and a network that is larger than the file it came in."""
+    expected = sketch.state_dict()
+    unfit = [
+        name
+        for name, value in expected.items()
+        if getattr(saved.weights.get(name), "shape", None) != value.shape
+    ]
+    unfit += sorted(set(saved.weights) - set(expected))
+    if unfit:
+        raise CheckpointError(
+            f"the weights in {saved.place.parent} do not fit the network that {saved.place.name} "
+            f"describes: {len(unfit)} of {len(expected)} tensors are missing, left over or of "
+            f"another shape, the first is {unfit[0]}"
+        )
+    # A weight takes at least a byte of the file, unless one value stands for many.
+    weights = sum(value.numel() for value in expected.values())
+    computed = sum(buffer.numel() for buffer in sketch.buffers()) - sum(
+        value.numel() for name, value in expected.items() if name in dict(sketch.named_buffers())
+    )
+    if weights > saved.file_bytes or computed > MAX_BUFFER_VALUES:
+        raise CheckpointError(
+            f"{saved.place} describes a network of {weights + computed:,} values, more than a file "
+            f"of {saved.file_bytes:,} bytes can hold"
+        )

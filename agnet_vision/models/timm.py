@@ -1,12 +1,14 @@
-"""``agnet_resnet50`` and friends: AGNet as timm's own factory, training loops and optimizers know a model.
+"""``agnet_resnet50`` and friends: AGNet as timm's factory, training loops and optimizers know a model.
 
-Importing this file registers them; ``import agnet_vision`` does. ``pretrained=True`` loads timm's weights of the backbone, and
-tags name them as usual: ``timm.create_model("agnet_resnet50.a1_in1k", pretrained=True, num_classes=40)``.
+``register_timm_models`` adds an entry point to timm for every name in ``BACKBONES``; ``import
+agnet_vision`` calls it. ``pretrained=True`` loads timm's weights of the backbone, and tags name them as
+usual: ``timm.create_model("agnet_resnet50.a1_in1k", pretrained=True, num_classes=40)``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,44 +20,46 @@ from torch import Tensor, nn
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.structures import Regions
 
+# Each becomes ``agnet_<name>``; any other timm backbone is ``AGNet(name, ...)``.
 BACKBONES = (
-    *(
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet101",
-        "resnext50_32x4d",
-        "densenet121",
-        "inception_v3",
-        "xception41",
-    ),
-    *(
-        "efficientnet_b0",
-        "mobilenetv2_100",
-        "mobilenetv3_large_100",
-        "mobilenetv4_conv_small",
-        "regnety_032",
-        "vgg16_bn",
-    ),
-    *(
-        "convnext_tiny",
-        "dm_nfnet_f0",
-        "hrnet_w18",
-        "maxvit_nano_rw_256",
-        "swin_tiny_patch4_window7_224",
-    ),
-    *("vit_small_patch16_224", "test_resnet"),
+    "convnext_tiny",
+    "densenet121",
+    "dm_nfnet_f0",
+    "efficientnet_b0",
+    "hrnet_w18",
+    "inception_v3",
+    "maxvit_nano_rw_256",
+    "mobilenetv2_100",
+    "mobilenetv3_large_100",
+    "mobilenetv4_conv_small",
+    "regnety_032",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnext50_32x4d",
+    "swin_tiny_patch4_window7_224",
+    "test_resnet",
+    "vgg16_bn",
+    "vit_small_patch16_224",
+    "xception41",
 )
 INNER = "backbone.model."  # where the timm model's parameters are inside an AGNet
 CLASSIFIER = "head.classifier.linear"
+OWN_OPTIONS = ("num_clusters", "variant", "taps", "classes", "proposer")  # of AGNet
+default_cfgs: dict[str, Any] = {}  # timm looks here for the weights an entry point has
 
 
 class TimmAGNet(AGNet):
-    """An ``AGNet`` with the methods and attributes timm expects of a model; its options are ``AGNet``'s."""
+    """An ``AGNet`` with the methods and attributes timm expects of a model.
 
-    def __init__(
-        self, backbone: str, num_classes: int, **options: Any
-    ) -> None:  # AGNet's own, checked there
+    Args:
+        backbone: any timm model name.
+        num_classes: number of logits.
+        options: ``AGNet``'s.
+    """
+
+    def __init__(self, backbone: str, num_classes: int, **options: Any) -> None:
         super().__init__(backbone, num_classes, **options)
         self.num_features = self.head_hidden_size = self.backbone.channels
         self.feature_info = self.backbone.model.feature_info
@@ -72,7 +76,10 @@ class TimmAGNet(AGNet):
     def forward_features(
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Compute the map; it remembers its images, from which ``forward_head`` proposes regions if it gets none."""
+        """Compute the map.
+
+        It remembers its images, from which ``forward_head`` proposes regions if it gets none.
+        """
         feature_map = self.backbone(images)
         feature_map.images = images
         return feature_map
@@ -93,10 +100,11 @@ class TimmAGNet(AGNet):
         Raises:
             ValueError: there are no regions, and the map does not come straight from ``forward_features``.
         """
-        if regions is None and self.head.variant != "backbone_only":
+        if regions is None and self.head.needs_regions:
             if not hasattr(feature_map, "images"):
                 raise ValueError(
-                    "forward_head needs regions for a map that is not straight from forward_features"
+                    "forward_head needs regions for a map that is not straight from "
+                    "forward_features"
                 )
             regions = self.propose(feature_map.images)
         return self.head(feature_map, regions, pre_logits=pre_logits)
@@ -119,7 +127,7 @@ class TimmAGNet(AGNet):
         self.pretrained_cfg["num_classes"] = num_classes
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Return the backbone's layer groups under their names in here; the head forms the last group."""
+        """Return the backbone's layer groups by their names in here; the head is the last."""
         matcher = self.backbone.model.group_matcher(coarse=coarse)
         return {group: _prefixed(patterns) for group, patterns in matcher.items()}
 
@@ -134,7 +142,10 @@ class TimmAGNet(AGNet):
 
 
 def _prefixed(patterns: Any) -> Any:
-    """Put ``INNER`` before timm's patterns: one, or a list of (pattern, group); a '^' of theirs stands only at a start."""
+    """Put ``INNER`` before timm's patterns: one, or a list of (pattern, group).
+
+    A '^' of theirs stands only at a start.
+    """
     if isinstance(patterns, str):
         unanchored = re.sub(r"(?<!\[)\^", "", patterns)
         return f"^{re.escape(INNER)}(?:{unanchored})"
@@ -154,58 +165,49 @@ def _own(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_pooling(global_pool: str | None) -> None:
-    if global_pool not in (
-        None,
-        "avg",
-    ):  # 'avg' is what timm's programs pass when they mean the default
+    """Refuse another pooling; 'avg' is what timm's programs pass when they mean the default."""
+    if global_pool not in (None, "avg"):
         raise ValueError(
             f"global_pool cannot be changed, the head pools by itself; got {global_pool!r}"
         )
 
 
-def _register(backbone: str) -> None:
-    """Make ``agnet_<backbone>`` known to timm, with the backbone's pretrained tags."""
-    name = f"agnet_{backbone}"
+def register_timm_models() -> None:
+    """Make ``agnet_<backbone>`` known to timm for all ``BACKBONES``, with their pretrained tags."""
+    for backbone in BACKBONES:
+        tags = timm.list_models(f"{backbone}.*", pretrained=True) or [backbone]
+        configs = {tag: get_pretrained_cfg(tag) for tag in tags}
+        own = {
+            f"agnet_{tag}": replace(config, classifier=CLASSIFIER)
+            for tag, config in configs.items()
+            if config is not None
+        }
+        default_cfgs.update(generate_default_cfgs(own))
+        register_model(_entry_point(backbone))
+
+
+def _entry_point(backbone: str) -> Callable[..., TimmAGNet]:
+    """Make the function that timm's factory calls."""
 
     def create(pretrained: bool = False, **options: Any) -> TimmAGNet:
-        """Build the model; timm's factory decides which options it passes, the rest is ``AGNet``'s or the backbone's."""
+        """Build the model; timm's factory decides which options it passes on.
+
+        What is not ``AGNet``'s is the backbone's.
+        """
         options = {key: value for key, value in options.items() if value is not None}
         _check_pooling(options.pop("global_pool", None))
-        own = {
-            key: options.pop(key)
-            for key in ("num_clusters", "variant", "taps", "classes", "proposer")
-            if key in options
-        }
-        head = {
-            **({"dropout": options.pop("drop_rate")} if "drop_rate" in options else {}),
-            **options.pop("head_kwargs", {}),
-        }
-        num_classes = options.pop("num_classes", 1000)
+        own = {key: options.pop(key) for key in OWN_OPTIONS if key in options}
+        head = options.pop("head_kwargs", {})
+        if "drop_rate" in options:
+            head = {"dropout": options.pop("drop_rate"), **head}
         return TimmAGNet(
             backbone,
-            num_classes,
+            options.pop("num_classes", 1000),
             pretrained=pretrained,
             head_kwargs=head,
             backbone_kwargs=options,
             **own,
         )
 
-    create.__name__ = create.__qualname__ = name
-    globals()[name] = create  # register_model adds the name to __all__
-    tags = timm.list_models(f"{backbone}.*", pretrained=True) or [backbone]
-    configs = {tag: get_pretrained_cfg(tag) for tag in tags}
-    default_cfgs.update(
-        generate_default_cfgs(
-            {
-                f"agnet_{tag}": replace(c, classifier=CLASSIFIER)
-                for tag, c in configs.items()
-                if c is not None
-            }
-        )
-    )
-    register_model(create)
-
-
-default_cfgs: dict[str, Any] = {}  # where timm looks for them
-for _backbone in BACKBONES:
-    _register(_backbone)
+    create.__name__ = create.__qualname__ = f"agnet_{backbone}"
+    return create

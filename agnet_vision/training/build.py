@@ -76,7 +76,7 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
             data_config(augmentation.preset, config.image_size, augmentation.crop_fraction)
         )
     side = -(-config.image_size // model.backbone.stride)
-    if side < model.head.pool_size and model.head.variant != "backbone_only":
+    if side < model.head.pool_size and model.head.needs_regions:
         raise ConfigError(
             f"image_size={config.image_size} gives a map of {side} x {side} cells, the head pools regions to "
             f"{model.head.pool_size} x {model.head.pool_size}; use a larger image_size, backbone.output_stride=16, or "
@@ -107,7 +107,7 @@ def build_data(config: DictConfig, table: SampleTable, model: AGNet) -> AGNetDat
             table,
             train_transform,
             evaluation_transform(input_config),
-            model.proposer if model.head.variant != "backbone_only" else None,
+            model.proposer if model.head.needs_regions else None,
             cache_folder=Path(config.cache_dir) if config.cache_dir else None,
             batch_size=config.batch_size,
             workers=config.workers,

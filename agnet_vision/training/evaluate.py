@@ -23,8 +23,7 @@ from agnet_vision.data.transforms import evaluation_transform
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.report import write_report
-from agnet_vision.models.agnet import AGNet
-from agnet_vision.models.checkpoint import open_model
+from agnet_vision.models.agnet import AGNet, load_model
 from agnet_vision.training.artifacts import (
     environment,
     plot_confusion,
@@ -60,7 +59,7 @@ def evaluate(config: DictConfig) -> dict[str, Any] | None:
         raise ConfigError(
             f"run_dir={run_dir} holds a training run, whose own scores would be lost; name another folder"
         )
-    model = open_model(config.checkpoint)
+    model = load_model(config.checkpoint)
     config = split_as_trained(config)
     table = build_table(config)
     check_classes(model, table, config.checkpoint)
@@ -73,7 +72,7 @@ def evaluate(config: DictConfig) -> dict[str, Any] | None:
         table,
         transform,
         transform,
-        model.proposer if model.head.variant != "backbone_only" else None,
+        model.proposer if model.head.needs_regions else None,
         cache_folder=Path(config.cache_dir) if config.cache_dir else None,
         batch_size=config.batch_size,
         workers=config.workers,

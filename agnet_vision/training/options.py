@@ -6,7 +6,7 @@ import importlib.util
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.transforms import PRESETS
 from agnet_vision.errors import ConfigError
-from agnet_vision.models.head import Variant
+from agnet_vision.models.variants import VARIANTS
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.training.optim import OPTIMIZERS, SCHEDULES
 
@@ -77,7 +77,7 @@ TRAINING: dict[str, Sequence[str] | Number] = {
     "image_size": COUNT,
     "sampler": ("shuffle", "balanced"),
     "monitor": tuple(MONITORS),
-    "model.variant": get_args(Variant),
+    "model.variant": tuple(VARIANTS),
     "augmentation.preset": PRESETS,
     "augmentation.crop_fraction": SHARE,
     "augmentation.rotation_degrees": Number(0, 180),

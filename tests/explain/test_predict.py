@@ -18,8 +18,8 @@ from agnet_vision.data.image import read_image
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.explain.explanation import explain
 from agnet_vision.explain.predict import Predictor, choose_device, find_images, write_rows
-from agnet_vision.models.agnet import AGNet
-from agnet_vision.models.checkpoint import describe, open_model
+from agnet_vision.models.agnet import AGNet, load_model
+from agnet_vision.models.checkpoint import describe
 
 TOOL = Path(__file__).parents[2] / "tools" / "predict.py"
 
@@ -90,19 +90,19 @@ def test_value_find_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         find_images(str(folder / "*.bmp"))
 
 
-def test_value_open_model_takes_every_kind(tmp_path: Path, model: AGNet) -> None:
+def test_value_load_model_takes_every_kind(tmp_path: Path, model: AGNet) -> None:
     model.save_pretrained(tmp_path / "saved")
     (tmp_path / "run").mkdir()
     weights = {f"model.{name}": value for name, value in model.state_dict().items()}
     torch.save({"agnet": describe(model), "state_dict": weights}, tmp_path / "run" / "best.ckpt")
     for place in ("saved", "run", "run/best.ckpt"):
-        opened = open_model(tmp_path / place)
+        opened = load_model(tmp_path / place)
         assert opened.classes == model.classes
         torch.testing.assert_close(
             opened.head.classifier.linear.weight, model.head.classifier.linear.weight
         )
     with pytest.raises(CheckpointError, match="neither"):
-        open_model(tmp_path)
+        load_model(tmp_path)
 
 
 def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 
 from agnet_vision.errors import CheckpointError
 from agnet_vision.models import checkpoint as module
-from agnet_vision.models.agnet import AGNet
-from agnet_vision.models.checkpoint import describe, open_model, read_checkpoint
+from agnet_vision.models.agnet import AGNet, load_model
+from agnet_vision.models.checkpoint import describe, read_checkpoint
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
 
 
@@ -33,7 +34,7 @@ def save(model: AGNet, path: Path) -> Path:
 def test_round_trip(tmp_path: Path) -> None:
     model = tiny()
     model.data_config["input_size"] = (3, 48, 48)
-    loaded = open_model(save(model, tmp_path / "best.ckpt"))
+    loaded = load_model(save(model, tmp_path / "best.ckpt"))
     assert loaded.classes == ("left", "right")
     assert tuple(loaded.data_config["input_size"]) == (3, 48, 48)
     assert loaded.proposer.settings() == model.proposer.settings()
@@ -45,19 +46,19 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_folder_of_save_pretrained(tmp_path: Path) -> None:
     tiny().save_pretrained(tmp_path / "model")
-    assert open_model(tmp_path / "model").classes == ("left", "right")
+    assert load_model(tmp_path / "model").classes == ("left", "right")
 
 
 def test_raises_missing(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint at"):
-        open_model(tmp_path / "best.ckpt")
+        load_model(tmp_path / "best.ckpt")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a file"])
 def test_raises_damaged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "best.ckpt").write_bytes(content)
     with pytest.raises(CheckpointError, match="damaged"):
-        open_model(tmp_path / "best.ckpt")
+        load_model(tmp_path / "best.ckpt")
 
 
 class Evil:
@@ -68,7 +69,7 @@ class Evil:
 def test_raises_unsafe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"state_dict": Evil()}, tmp_path / "best.ckpt")
     with pytest.raises(CheckpointError, match="could run code"):
-        open_model(tmp_path / "best.ckpt")
+        load_model(tmp_path / "best.ckpt")
     (tmp_path / "old.ckpt").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(CheckpointError):
         read_checkpoint(tmp_path / "old.ckpt")
@@ -78,14 +79,14 @@ def test_raises_unsafe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_raises_foreign(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(3)}, tmp_path / "best.ckpt")
     with pytest.raises(CheckpointError, match="not a checkpoint of agnet_vision"):
-        open_model(tmp_path / "best.ckpt")
+        load_model(tmp_path / "best.ckpt")
 
 
 def test_raises_newer_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tiny(), tmp_path / "best.ckpt")
     monkeypatch.setattr(module, "FORMAT", 0)
     with pytest.raises(CheckpointError, match="update agnet_vision"):
-        open_model(path)
+        load_model(path)
 
 
 @pytest.mark.parametrize(
@@ -94,16 +95,61 @@ def test_raises_newer_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_raises_no_description(tmp_path: Path, description: Any) -> None:
     torch.save({"state_dict": {}, "agnet": description}, tmp_path / "best.ckpt")
     with pytest.raises(CheckpointError, match="describes no network"):
-        open_model(tmp_path / "best.ckpt")
+        load_model(tmp_path / "best.ckpt")
 
 
 def test_raises_weights_that_are_none(tmp_path: Path) -> None:
     torch.save({"state_dict": [1], "agnet": describe(tiny())}, tmp_path / "best.ckpt")
     with pytest.raises(CheckpointError, match="does not fit"):
-        open_model(tmp_path / "best.ckpt")
+        load_model(tmp_path / "best.ckpt")
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a/b/c", "no\0thing"])
 def test_raises_no_such_place(name: str) -> None:
     with pytest.raises(CheckpointError, match="there is no"):
-        open_model(name)
+        load_model(name)
+
+
+def test_raises_on_a_packed_checkpoint(tmp_path: Path) -> None:
+    """A few kB that unpack to a GiB are refused before they do."""
+    torch.save({"state_dict": {}, "agnet": describe(tiny())}, tmp_path / "plain.ckpt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.ckpt") as source,
+        zipfile.ZipFile(tmp_path / "best.ckpt", "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for entry in source.infolist():
+            target.writestr(entry.filename, source.read(entry))
+        with target.open("archive/data/0", "w", force_zip64=True) as file:
+            for _ in range(64):
+                file.write(bytes(2**20))
+    assert (tmp_path / "best.ckpt").stat().st_size < 2**17
+    with pytest.raises(CheckpointError, match=r"must not be compressed, it has .* unpacks to 67,"):
+        load_model(tmp_path)
+
+
+def test_raises_on_weights_that_are_not_in_the_file(tmp_path: Path) -> None:
+    """One stored value that stands for all of a large layer: the shapes fit, the file is tiny."""
+    with torch.device("meta"):
+        large = AGNet("test_resnet", 10**6, num_clusters=2, head_kwargs={"pool_size": 2})
+    state = {
+        f"model.{name}": torch.zeros((), dtype=value.dtype).expand(value.shape)
+        for name, value in large.state_dict().items()
+    }
+    torch.save({"state_dict": state, "agnet": describe(large)}, tmp_path / "best.ckpt")
+    with pytest.raises(CheckpointError, match=r"network of 97,\d*,\d* values, more than a file of"):
+        load_model(tmp_path)
+
+
+def test_raises_on_a_network_larger_than_its_weights(tmp_path: Path) -> None:
+    """Nothing is made for a description that asks for more than the file has."""
+    path = save(tiny(), tmp_path / "best.ckpt")
+    content = torch.load(path, weights_only=True)
+    content["agnet"]["model"] |= {"num_classes": 10**6, "classes": None}
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=r"do not fit .* the first is head\.classifier"):
+        load_model(path)
+
+
+def test_a_run_folder_is_opened_by_its_best(tmp_path: Path) -> None:
+    model = save(tiny(), tmp_path / "best.ckpt")
+    assert load_model(tmp_path).classes == load_model(model).classes == ("left", "right")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agnet_vision.models import head
 from agnet_vision.models.head import AGNetHead
+from agnet_vision.models.layers import Attention
 from agnet_vision.structures import Regions
 from tests.conftest import random_regions
-from tests.models import reference
+from tests.models import loops
 
 CHANNELS, CLUSTERS = 32, 3
 
@@ -38,7 +38,7 @@ def test_value_loop(feature_map: torch.Tensor, normalize_context: bool) -> None:
     feature_map.requires_grad_()
     logits, attention = head(feature_map, regions, return_attention=True)
     (gradient,) = torch.autograd.grad(logits.square().sum(), feature_map)
-    expected, importances, pairwises = reference.head_logits(head, feature_map, regions)
+    expected, importances, pairwises = loops.head_logits(head, feature_map, regions)
     (expected_gradient,) = torch.autograd.grad(expected.square().sum(), feature_map)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(gradient, expected_gradient, atol=1e-3, rtol=1e-3)
@@ -54,8 +54,8 @@ def test_shape(variant: str, feature_map: torch.Tensor) -> None:
 
 def test_no_attention_is_the_mean_of_valid_regions(feature_map: torch.Tensor) -> None:
     head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant="no_attention", pool_size=3).eval()
-    description = head.describe(feature_map, random_regions(3, CLUSTERS, masked=4))
-    assert description.coefficients[0].tolist() == pytest.approx([0] * 4 + [1 / 3] * 3)
+    _, attention = head.describe(feature_map, random_regions(3, CLUSTERS, masked=4))
+    assert attention.coefficients[0].tolist() == pytest.approx([0] * 4 + [1 / 3] * 3)
 
 
 def test_permuting_the_batch_permutes_the_logits(feature_map: torch.Tensor) -> None:
@@ -128,9 +128,10 @@ def test_gradient_reaches_every_parameter(feature_map: torch.Tensor) -> None:
     [
         (
             {"variant": "fulll"},
-            "variant must be one of full, no_attention, backbone_only, got 'fulll'",
+            "variant must be full, no_attention or backbone_only, got 'fulll'",
         ),
-        ({"num_clusters": 0}, "num_clusters must be at least 1, got 0"),
+        ({"num_clusters": 0}, "num_clusters must be a whole number from 1 to 64, got 0"),
+        ({"dropout": 1.5}, r"dropout must be a number from 0 to 0.99, got 1.5"),
     ],
 )
 def test_raises_on_options(options: dict, message: str) -> None:
@@ -152,43 +153,64 @@ def test_raises_on_input(feature_map: torch.Tensor) -> None:
         head(
             feature_map, Regions(regions.boxes, regions.mask.float())
         )  # a NamedTuple does not check its fields
-    with pytest.raises(ValueError, match="only variant 'full'"):
+    with pytest.raises(ValueError, match="no attention to return"):
         AGNetHead(CHANNELS, 5, variant="backbone_only", pool_size=3)(
             feature_map, return_attention=True
         )
 
 
-@pytest.mark.parametrize("variant", ["full", "no_attention"])
+@pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
 @pytest.mark.parametrize("gradients", [True, False])
 def test_value_describe(variant: str, gradients: bool, feature_map: torch.Tensor) -> None:
-    """What is computed in passes equals the descriptor of the features in one piece."""
+    """The logits are those of the descriptor that the described features and attention give."""
     torch.manual_seed(0)
     head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3).eval()
     regions = random_regions(3, CLUSTERS, masked=2)
     with torch.set_grad_enabled(gradients):
-        logits, expected = (
-            head(feature_map, regions),
-            head.classifier(head.describe(feature_map, regions).descriptor()),
-        )
+        features, attention = head.describe(feature_map, regions)
+        descriptor = torch.einsum("br,brnc->bnc", attention.coefficients, features.dense())
+        logits, expected = head(feature_map, regions), head.classifier(descriptor)
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("gradients", [True, False])
-def test_value_in_parts(
-    monkeypatch: pytest.MonkeyPatch, gradients: bool, feature_map: torch.Tensor
-) -> None:
-    """Under autocast too an image's result and gradient are the same, alone in its part or not."""
-    module, regions, results = trained_head(), random_regions(3, CLUSTERS, masked=2), []
-    for part_bytes in (2**20, 1):
-        monkeypatch.setattr(head, "PART_BYTES", part_bytes)
-        with torch.set_grad_enabled(gradients), torch.autocast("cpu", torch.bfloat16):
-            logits, attention = module(feature_map, regions, return_attention=True)
-        parameters = [
-            p for name, p in module.named_parameters() if name != "region_attention.importance_bias"
-        ]
-        wanted = torch.autograd.grad(logits.float().square().sum(), parameters) if gradients else ()
-        results.append([logits, *attention, *wanted])
-    torch.testing.assert_close(*results, atol=2e-2, rtol=2e-2)
+def test_value_pre_logits(feature_map: torch.Tensor) -> None:
+    head, regions = trained_head(), random_regions(3, CLUSTERS)
+    embedding = head(feature_map, regions, pre_logits=True)
+    assert embedding.shape == (3, CHANNELS)
+    torch.testing.assert_close(head.classifier.linear(embedding), head(feature_map, regions))
+
+
+def test_what_a_variant_has() -> None:
+    """Nobody needs to know a variant's name to know what it can do."""
+    heads = [
+        AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3)
+        for variant in ("full", "no_attention", "backbone_only")
+    ]
+    assert [head.needs_regions for head in heads] == [True, True, False]
+    assert [head.has_attention for head in heads] == [True, False, False]
+
+
+def test_value_given_attention(feature_map: torch.Tensor) -> None:
+    """A counterfactual: random weights instead of the head's own, and gradients of both passes."""
+    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
+    own, attention = head(feature_map, regions, return_attention=True)
+    torch.testing.assert_close(head(feature_map, regions, attention=attention), own)
+
+    both = regions.mask[:, :, None] & regions.mask[:, None]
+    scores = torch.rand(regions.mask.shape).masked_fill(~regions.mask, -torch.inf)
+    drawn = Attention(scores.softmax(dim=1), torch.rand(both.shape) * both / 5)
+    counterfactual = head(feature_map, regions, attention=drawn)
+    features, _ = head.describe(feature_map, regions)
+    alpha = torch.einsum("brs,bsnc->brnc", drawn.pairwise, features.dense())
+    expected = head.classifier(torch.einsum("br,brnc->bnc", drawn.importance, alpha))
+    torch.testing.assert_close(counterfactual, expected, atol=1e-4, rtol=1e-4)
+
+    effect = torch.nn.functional.cross_entropy(own - counterfactual, torch.tensor([0, 1, 2]))
+    effect.backward()
+    assert all(
+        parameter.grad is not None and parameter.grad.isfinite().all()
+        for parameter in head.region_attention.parameters()
+    )
 
 
 def test_gradient(feature_map: torch.Tensor) -> None:
@@ -233,16 +255,3 @@ def test_empty_batch(feature_map: torch.Tensor, gradients: bool) -> None:
         assert trained_head()(
             feature_map[:0], Regions(regions.boxes[:0], regions.mask[:0])
         ).shape == (0, 5)
-
-
-def test_value_naive(feature_map: torch.Tensor) -> None:
-    """The version the benchmark compares with computes the same: outputs, and gradients of every weight."""
-    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
-    results = []
-    for logits in (head(feature_map, regions), reference.naive_logits(head, feature_map, regions)):
-        gradients = torch.autograd.grad(
-            logits.square().mean(), list(head.parameters()), allow_unused=True
-        )
-        results.append([logits, *(g for g in gradients if g is not None)])
-    for ours, naive in zip(*results, strict=True):
-        torch.testing.assert_close(ours, naive, atol=1e-4, rtol=1e-3)

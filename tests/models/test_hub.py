@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub import ModelCard, constants
 
 from agnet_vision import AGNet, RegionProposer, load_model
 from agnet_vision.errors import CheckpointError
-from agnet_vision.models.hub import CONFIG, WEIGHTS, push_to_hub, save_pretrained
+from agnet_vision.models import checkpoint
+from agnet_vision.models.checkpoint import CONFIG, WEIGHTS
 from tests.conftest import random_regions
 
 
@@ -28,7 +31,8 @@ def model() -> AGNet:
 
 @pytest.fixture
 def folder(model: AGNet, tmp_path: Path) -> Path:
-    return save_pretrained(model, tmp_path / "saved", metrics={"acc": 0.9321})
+    model.save_pretrained(tmp_path / "saved", model_card_kwargs={"metrics": {"acc": 0.9321}})
+    return tmp_path / "saved"
 
 
 def test_value_round_trip(model: AGNet, folder: Path) -> None:
@@ -41,10 +45,30 @@ def test_value_round_trip(model: AGNet, folder: Path) -> None:
     assert torch.equal(loaded(images, regions), model(images, regions))
 
 
-def test_the_card_tells_scores_and_classes(folder: Path) -> None:
-    card = (folder / "README.md").read_text()
-    assert "| acc | 0.9321 |" in card
-    assert "ant, bee, cat" in card
+def test_value_from_pretrained(model: AGNet, folder: Path) -> None:
+    """The Hub's own name for the same."""
+    loaded = AGNet.from_pretrained(folder)
+    assert loaded.classes == model.classes
+    assert not loaded.training
+
+
+def test_the_card_tells_scores_and_classes(model: AGNet, folder: Path) -> None:
+    """It is written anew when the folder is."""
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.library_name == "agnet_vision"
+    assert card.data.pipeline_tag == "image-classification"
+    assert "| acc | 0.9321 |\n" in card.text
+    assert "3 classes: ant, bee, cat." in card.text
+    assert "with detector `orb`" in card.text
+    model.save_pretrained(folder)
+    assert "| not measured | |" in (folder / "README.md").read_text()
+
+
+def test_others_may_read_what_is_saved(folder: Path) -> None:
+    """All files have the rights that the user's umask gives a new file."""
+    (folder / "other").touch()
+    rights = (folder / "other").stat().st_mode
+    assert {path.stat().st_mode for path in folder.iterdir()} == {rights}
 
 
 class Bomb:
@@ -65,19 +89,19 @@ def test_raises_on_weights_of_another_model(folder: Path) -> None:
     content = json.loads((folder / CONFIG).read_text())
     content["model"]["num_classes"], content["model"]["classes"] = 4, None
     (folder / CONFIG).write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match="does not fit"):
+    with pytest.raises(CheckpointError, match="do not fit"):
         load_model(folder)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"model": {}}', '{"format": 99, "model": {}}'])
 def test_raises_on_config(folder: Path, text: str) -> None:
     (folder / CONFIG).write_text(text)
-    with pytest.raises(CheckpointError, match=r"not a configuration|update agnet_vision"):
+    with pytest.raises(CheckpointError, match=r"not a configuration|describes no|update agnet"):
         load_model(folder)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("mean", "grey"), ("std", [0.2, 0, 0.2]), ("input_size", None)]
+    ("name", "value"), [("mean", "gray"), ("std", [0.2, 0, 0.2]), ("input_size", None)]
 )
 def test_raises_on_data_config(folder: Path, name: str, value: object) -> None:
     content = json.loads((folder / CONFIG).read_text())
@@ -88,29 +112,65 @@ def test_raises_on_data_config(folder: Path, name: str, value: object) -> None:
 
 
 def test_raises_on_missing(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"has no config\.json"):
+    with pytest.raises(CheckpointError, match=r"has neither best\.ckpt nor config\.json"):
+        load_model(tmp_path)
+    (tmp_path / CONFIG).write_text("{}")
+    with pytest.raises(CheckpointError, match=r"has no model\.safetensors"):
         load_model(tmp_path)
 
 
-def test_push_uploads_the_folder(
-    model: AGNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The Hub is asked for a repository, then given the three files."""
-    calls: list[tuple] = []
+def test_raises_on_an_endless_config(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "MAX_CONFIG_BYTES", 100)
+    with pytest.raises(CheckpointError, match="must have at most 100 bytes"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["nobody/nothing", "not a/name"])
+def test_raises_on_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository that cannot be had, offline or misspelt, is one sentence."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match=f"{name} is neither a folder"):
+        load_model(name)
+
+
+def test_value_download(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files are fetched, of the revision and with the login that are given."""
+    asked: dict = {}
+
+    def fetch(repository: str, **options: object) -> str:
+        asked.update(options, repository=repository)
+        return str(folder)
+
+    monkeypatch.setattr(checkpoint, "snapshot_download", fetch)
+    loaded = AGNet.from_pretrained("me/birds", revision="v1", token="mine")
+    assert loaded.classes == ("ant", "bee", "cat")
+    assert asked == {
+        "repository": "me/birds",
+        "revision": "v1",
+        "token": "mine",
+        "allow_patterns": [CONFIG, WEIGHTS],
+    }
+
+
+def test_push_uploads_the_folder(model: AGNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub is asked for a repository, then given the three files, with the scores."""
+    uploaded: dict[str, str] = {}
 
     class Api:
-        def create_repo(self, name: str, **options: object) -> None:
-            calls.append((name, options))
+        def __init__(self, **options: object) -> None: ...
 
-        def upload_folder(
-            self, *, repo_id: str, folder_path: Path, allow_patterns: list[str]
-        ) -> str:
-            calls.append(
-                (repo_id, sorted(p.name for p in folder_path.iterdir()), sorted(allow_patterns))
-            )
+        def create_repo(self, repo_id: str, **options: object) -> SimpleNamespace:
+            assert options == {"private": True, "exist_ok": True}
+            return SimpleNamespace(repo_id=repo_id)
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path, **options: object) -> str:
+            assert repo_id == "me/birds"
+            for path in folder_path.iterdir():
+                uploaded[path.name] = path.read_text(errors="replace")
             return "commit"
 
-    monkeypatch.setattr("agnet_vision.models.hub.HfApi", Api)
-    assert push_to_hub(model, "me/birds", tmp_path, private=True) == "commit"
-    files = ["README.md", "config.json", "model.safetensors"]
-    assert calls == [("me/birds", {"private": True, "exist_ok": True}), ("me/birds", files, files)]
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
+    scores = {"metrics": {"acc": 0.5}}
+    assert model.push_to_hub("me/birds", private=True, model_card_kwargs=scores) == "commit"
+    assert sorted(uploaded) == ["README.md", "config.json", "model.safetensors"]
+    assert "| acc | 0.5000 |" in uploaded["README.md"]

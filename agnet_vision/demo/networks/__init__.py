@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from agnet_vision.errors import CheckpointError
-from agnet_vision.models.agnet import AGNet
-from agnet_vision.models.checkpoint import open_model
-from agnet_vision.models.hub import CARD, CONFIG, load_model
+from agnet_vision.models.agnet import AGNet, load_model
+from agnet_vision.models.checkpoint import CARD, CONFIG
 
 
 def demo_models() -> dict[str, AGNet]:
@@ -35,8 +34,8 @@ def add_demo_model(checkpoint: Path | str) -> Path:
 
     ``python -c "from agnet_vision.demo.networks import add_demo_model; add_demo_model('outputs/demo/my_run')"``
     """
-    model = open_model(checkpoint).half()
-    folder = Path(__file__).parent / model.head.variant
+    model = load_model(checkpoint).half()
+    folder = Path(__file__).parent / model.variant
     model.save_pretrained(folder)
     (folder / CARD).unlink()  # this file says it all
     return folder

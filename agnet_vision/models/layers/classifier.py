@@ -1,4 +1,4 @@
-"""From the image descriptor to logits: a learned mix of max and average pooling, batch norm, linear (AG-Net section III-E)."""
+"""From the image descriptor to logits: mixed pooling, batch norm, linear (AG-Net section III-E)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class MixedPoolClassifier(nn.Module):
-    """Classify ``y = omega GMP(f) + (1 - omega) GAP(f)`` with one learned ``omega = sigmoid(W_o GAP(f) + b_o)`` an image.
+    """Classify ``y = omega GMP(f) + (1 - omega) GAP(f)``: max and average pooling, mixed.
+
+    Each image has one learned ``omega = sigmoid(W_o GAP(f) + b_o)``.
 
     Args:
         channels: C.
@@ -23,16 +25,11 @@ class MixedPoolClassifier(nn.Module):
         self.linear: nn.Module = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
 
     def forward(
-        self, descriptor: Float[Tensor, "batch bins channels"]
-    ) -> Float[Tensor, "batch classes"]:
-        """Return the logits of each descriptor."""
-        return self.linear(self.dropout(self.embed(descriptor)))
-
-    def embed(
-        self, descriptor: Float[Tensor, "batch bins channels"]
-    ) -> Float[Tensor, "batch channels"]:
-        """Return what the linear layer sees."""
-        return self.norm(self.pool(descriptor))
+        self, descriptor: Float[Tensor, "batch bins channels"], pre_logits: bool = False
+    ) -> Float[Tensor, "batch outputs"]:
+        """Return the logits of each descriptor, or what the linear layer would see."""
+        embedding = self.norm(self.pool(descriptor))
+        return embedding if pre_logits else self.linear(self.dropout(embedding))
 
     def pool(
         self, descriptor: Float[Tensor, "batch bins channels"]

@@ -7,8 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv1d, linear
 
-from agnet_vision.models.layers.region_pooling import is_plain_prediction
-
 HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
@@ -17,13 +15,23 @@ def fast_linear(
     weight: Float[Tensor, "outputs features"],
     bias: Float[Tensor, " outputs"] | None = None,
 ) -> Float[Tensor, "batch rows outputs"]:
-    """Compute ``inputs @ weight.T + bias``; undifferentiated as a convolution with kernels as long as its input.
+    """Compute ``inputs @ weight.T + bias``, without gradients as a convolution.
 
-    Both are the same product. PyTorch hands the one to MKL and the other to oneDNN, which with AVX-512 needs half the time
-    (AMD Zen 5), but longer than MKL without it and in the backward pass.
+    A convolution with kernels as long as its input is the same product. PyTorch hands a linear
+    layer to MKL and a convolution to oneDNN, which with AVX-512 needs half the time (AMD Zen 5), but
+    longer than MKL without it and in the backward pass.
     """
-    if not (HAS_AVX512 and is_plain_prediction(inputs)):
+    if not (HAS_AVX512 and _is_plain_prediction(inputs)):
         return linear(inputs, weight, bias)
-    return conv1d(inputs.flatten(0, 1)[:, None], weight[:, None], bias).view(
-        *inputs.shape[:2], len(weight)
+    outputs = conv1d(inputs.flatten(0, 1)[:, None], weight[:, None], bias)
+    return outputs.view(*inputs.shape[:2], len(weight))
+
+
+def _is_plain_prediction(inputs: Tensor) -> bool:
+    """Tell whether nothing is differentiated, compiled, exported or cast: float32 on the CPU."""
+    plain = (
+        inputs.device.type == "cpu"
+        and inputs.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
     )
+    return plain and not torch.is_grad_enabled() and not torch.compiler.is_compiling()

@@ -1,8 +1,9 @@
-"""Pairwise and importance attention over regions (AG-Net section III-D), without forming any context vector.
+"""Pairwise and importance attention over regions (AG-Net section III-D), without any context vector.
 
-By the formulas, ``alpha_r = sum_r' m_rr' phi_r'`` is a D-vector for each region, and both things it is used for are linear
-in it. So (method page, "exact identities"): ``W_a alpha_r = sum_r' m_rr' (W_a phi_r')`` and ``f = sum_r' c_r' phi_r'`` with
-``c_r' = sum_r w_r m_rr'``. W, W' and W_a read phi once, as one product of width 2 d + 1.
+By the formulas, ``alpha_r = sum_r' m_rr' phi_r'`` is a D-vector for each region, and both things it is
+used for are linear in it. So (method page, "exact identities"): ``W_a alpha_r = sum_r' m_rr' (W_a
+phi_r')``, and the image descriptor is ``f = sum_r w_r alpha_r = sum_r' c_r' phi_r'`` with the
+coefficients ``c_r' = sum_r w_r m_rr'``. W, W' and W_a read phi once, as one product of width 2 d + 1.
 """
 
 from __future__ import annotations
@@ -13,30 +14,45 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from agnet_vision.models.layers.fast_linear import fast_linear
+from agnet_vision.models.layers.region_features import MapFeatures
 
 
 class Attention(NamedTuple):
-    """What the head looked at.
+    """What the head looks at.
 
     Attributes:
-        importance: w, the softmax over regions; zero in masked slots.
-        pairwise: m, how much region r takes from region r', divided by the number of valid regions where the layer normalises
-            its context; zero where either slot is masked.
+        importance: w, how much the context of each region counts; sums to one, zero in masked slots.
+        pairwise: m, how much region r takes from region r', divided by the number of valid regions
+            where the layer normalizes its context; zero where either slot is masked.
     """
 
     importance: Float[Tensor, "batch regions"]
     pairwise: Float[Tensor, "batch regions regions"]
 
+    @property
+    def coefficients(self) -> Float[Tensor, "batch regions"]:
+        """Weight of each region in the image descriptor, ``c_r' = sum_r w_r m_rr'``."""
+        return torch.matmul(self.importance[:, None], self.pairwise).squeeze(1)
+
+
+class UniformAttention(nn.Module):
+    """Every valid region counts alike and takes from itself alone: the descriptor is their mean."""
+
+    def forward(self, features: MapFeatures) -> Attention:
+        """Return the attention that makes no difference."""
+        valid = features.mask.to(features.feature_map.dtype)
+        return Attention(valid / valid.sum(dim=1, keepdim=True), torch.diag_embed(valid))
+
 
 class RegionAttention(nn.Module):
-    """Weigh the regions by how they relate: ``f = sum_r w_r alpha_r``.
+    """Weigh the regions by how they relate to each other.
 
     Args:
         num_features: D, the length of a flattened region (bins * channels).
         units: d of the pairwise space; 32 (paper).
-        normalize_context: divide m by the number of valid regions, so that alpha is a mean and images with few regions have
-            the same scale as those with many (ours; the paper writes the plain sum).
+        normalize_context: divide m by the number of valid regions, so that alpha is a mean and
+            images with few regions have the same scale as those with many (ours; the paper writes
+            the plain sum).
     """
 
     def __init__(
@@ -48,43 +64,32 @@ class RegionAttention(nn.Module):
         self.project = nn.Linear(num_features, 2 * units + 1, bias=False)  # rows: W, W', W_a
         self.pair_bias = nn.Parameter(torch.zeros(units))  # b
         self.pair_score = nn.Linear(units, 1)  # w, b_m
-        self.importance_bias = nn.Parameter(
-            torch.zeros(())
-        )  # b_a; the softmax is blind to it, the paper counts it
-        # Adam moves every weight by about the learning rate, and the D inputs of a region are non-negative: with plain weights
-        # one step of 1e-3 shifts the tanh by tens, and the attention is dead within an epoch. So the weights are stored
-        # sqrt(D) times too large and the product scaled back (ours): the same function, start and count, fitting steps.
+        # b_a; the softmax is blind to it, the paper counts it.
+        self.importance_bias = nn.Parameter(torch.zeros(()))
+        # Adam moves every weight by about the learning rate, and the D inputs of a region are
+        # non-negative: with plain weights one step of 1e-3 shifts the tanh by tens, and the
+        # attention is dead within an epoch. So the weights are stored sqrt(D) times too large and
+        # the product scaled back (ours): the same function, start and count, fitting steps.
         self.scale = num_features**-0.5
         nn.init.xavier_uniform_(self.project.weight, gain=num_features**0.5)
         nn.init.zeros_(self.project.weight[-1])  # importance starts uniform (ours)
 
-    def forward(
-        self, regions: Float[Tensor, "batch regions features"], mask: Bool[Tensor, "batch regions"]
-    ) -> tuple[Float[Tensor, "batch regions"], Attention]:
-        """Compute the attention of each image.
-
-        Args:
-            regions: phi, flattened.
-            mask: True where the slot holds a region; at least one per image.
-
-        Returns:
-            The coefficients c with which the image descriptor is ``sum_r c_r phi_r``, and the attention behind them.
-        """
-        return self.relate(fast_linear(regions, self.project.weight), mask)
+    def forward(self, features: MapFeatures) -> Attention:
+        """Compute the attention of each image; it must have at least one region."""
+        return self.relate(features.project(self.project.weight), features.mask)
 
     def relate(
         self, projected: Float[Tensor, "batch regions outputs"], mask: Bool[Tensor, "batch regions"]
-    ) -> tuple[Float[Tensor, "batch regions"], Attention]:
+    ) -> Attention:
         """Do the rest of ``forward``, given phi times the weight of ``project``."""
         own, other, score = (projected * self.scale).split([self.units, self.units, 1], dim=-1)
-        relation = torch.tanh(
-            own[:, :, None] + other[:, None, :] + self.pair_bias
-        )  # (batch, regions, regions, units)
+        # (batch, regions, regions, units)
+        relation = torch.tanh(own[:, :, None] + other[:, None, :] + self.pair_bias)
         both = mask[:, :, None] & mask[:, None, :]
         pairwise = self.pair_score(relation).squeeze(-1).sigmoid().masked_fill(~both, 0)
         if self.normalize_context:
             pairwise = pairwise / mask.sum(dim=1)[:, None, None]
+
         logits = torch.matmul(pairwise, score).squeeze(-1) + self.importance_bias
         importance = logits.masked_fill(~mask, -torch.inf).softmax(dim=1)
-        coefficients = torch.matmul(importance[:, None], pairwise).squeeze(1)
-        return coefficients, Attention(importance, pairwise)
+        return Attention(importance, pairwise)

@@ -1,12 +1,13 @@
-"""All the head needs of the region features phi, without ever holding them: two differentiable functions for the CPU.
+"""What the head needs of phi, without ever holding it: two differentiable functions for the CPU.
 
-phi of 37 regions is 15 MB an image with ResNet-50, and in training autograd would keep it, and several tensors of its size,
-from the forward to the backward pass. Both things the head does with phi are linear in it: products with a few long vectors
-(``project_regions``) and a weighted sum over the regions (``sum_regions``). So each pass pools and gates a few bins of all
-images at a time, uses them while they are in the processor's cache and drops them. The backward pass makes them again.
+phi of 37 regions is 15 MB an image with ResNet-50, and in training autograd would keep it, and several
+tensors of its size, from the forward to the backward pass. Both things the head does with phi are
+linear in it: products with a few long vectors (``project_regions``) and a weighted sum over the
+regions (``sum_regions``). So each pass pools and gates a few bins of all images at a time, uses them
+while they are in the processor's cache and drops them. The backward pass makes them again.
 
-The results and gradients are those of ``pool_regions`` and the plain formulas. The boxes get no gradient, and gradients of
-gradients are refused.
+The results and gradients are those of ``pool_regions`` and the plain formulas. The boxes get no
+gradient, and gradients of gradients are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
 from agnet_vision.models.layers.fast_linear import fast_linear
-from agnet_vision.models.layers.region_pooling import gather_cells, sampled_cells
+from agnet_vision.models.layers.region_cells import gather_cells, sampled_cells
 
 # Of phi made at a time (ours): large enough for the matrix products, small enough for the cache.
 PART_BYTES = 10 * 2**20
@@ -64,13 +65,11 @@ class _Pooling:
 
     def __init__(self, feature_map: Tensor, boxes: Tensor, pool_size: int) -> None:
         self.batch, _, self.height, self.width = feature_map.shape
-        self.positions = (
-            feature_map.permute(0, 2, 3, 1).flatten(0, 2).contiguous()
-        )  # (batch * positions, channels)
-        self.cells, self.weights = sampled_cells(
-            boxes, self.height, self.width, pool_size
-        )  # (batch, regions, bins, 4)
-        self.weights = self.weights.to(feature_map.dtype)
+        # (batch * positions, channels)
+        self.positions = feature_map.permute(0, 2, 3, 1).flatten(0, 2).contiguous()
+        # (batch, regions, bins, 4)
+        self.cells, weights = sampled_cells(boxes, self.height, self.width, pool_size)
+        self.weights = weights.to(feature_map.dtype)
 
     def parts(self) -> Iterator[_Part]:
         """Divide the work."""
@@ -148,10 +147,8 @@ class _ProjectRegions(_Passes):
         """Pool each part again, and drop it again; boxes get no gradient."""
         feature_map, boxes, gates, weight = ctx.saved_tensors
         pooling, scale = _Pooling(feature_map, boxes, ctx.pool_size), _scale(gates)
-        map_gradient, gates_gradient = (
-            torch.zeros_like(pooling.positions),
-            torch.zeros_like(scale[:, :, 0]),
-        )
+        map_gradient = torch.zeros_like(pooling.positions)
+        gates_gradient = torch.zeros_like(scale[:, :, 0])
         weight_gradient = torch.zeros_like(weight)
         for part in pooling.parts():
             features = pooling.pool(part).mul_(scale[part.images])
@@ -165,9 +162,8 @@ class _ProjectRegions(_Passes):
             ):
                 gates_gradient[part.images].addcmul_(bin_features, bin_gradient)
             pooling.add_to_map(map_gradient, part, by_features.mul_(scale[part.images]))
-        gates_gradient /= scale[
-            :, :, 0
-        ]  # so far against phi, which is the pooled bin times the scale
+        # So far against phi, which is the pooled bin times the scale.
+        gates_gradient /= scale[:, :, 0]
         return pooling.as_map(map_gradient), None, gates_gradient, weight_gradient, None
 
 
@@ -193,10 +189,8 @@ class _SumRegions(_Passes):
         """Pool each part again, and drop it again; boxes get no gradient."""
         feature_map, boxes, gates, coefficients = ctx.saved_tensors
         pooling, scale = _Pooling(feature_map, boxes, ctx.pool_size), _scale(gates)
-        map_gradient, products = (
-            torch.zeros_like(pooling.positions),
-            torch.zeros_like(scale[:, :, 0]),
-        )
+        map_gradient = torch.zeros_like(pooling.positions)
+        products = torch.zeros_like(scale[:, :, 0])
         weights = scale * coefficients[:, :, None, None]
         for part in pooling.parts():
             pooled = pooling.pool(part)

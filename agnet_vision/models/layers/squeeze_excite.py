@@ -6,9 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from agnet_vision.models.layers.region_features import RegionFeatures
+
 
 class SlotSqueezeExcite(nn.Module):
-    """Gate the channels of each region: ``phi_r = SE_r(x_r) + x_r = x_r * (1 + gate_r)``, one block per slot, no bias.
+    """Gate the channels of each region, one block per slot, no bias.
+
+    ``phi_r = SE_r(x_r) + x_r = x_r * (1 + gate_r)``.
 
     Args:
         num_regions: R, the number of slots.
@@ -21,17 +25,14 @@ class SlotSqueezeExcite(nn.Module):
         inner = max(channels // reduction, 1)
         self.squeeze = nn.Parameter(torch.empty(num_regions, channels, inner))
         self.excite = nn.Parameter(torch.empty(num_regions, inner, channels))
-        for slot in range(
-            num_regions
-        ):  # Glorot per block, as one Linear layer each would be (ours; the paper is silent)
+        # Glorot per block, as one Linear layer each would be (ours; the paper is silent).
+        for slot in range(num_regions):
             nn.init.xavier_uniform_(self.squeeze[slot])
             nn.init.xavier_uniform_(self.excite[slot])
 
-    def forward(
-        self, pooled: Float[Tensor, "batch regions bins channels"]
-    ) -> Float[Tensor, "batch regions bins channels"]:
-        """Scale each region's channels by one plus its gate."""
-        return pooled * (1 + self.gates(pooled.mean(dim=2)))[:, :, None]
+    def forward(self, features: RegionFeatures) -> RegionFeatures:
+        """Gate the regions."""
+        return features.gated(self.gates(features.means()))
 
     def gates(
         self, means: Float[Tensor, "batch regions channels"]

@@ -1,4 +1,4 @@
-"""Region attention: counts, hand-worked numbers, masks. The plain-loop oracle runs in tests/test_head.py."""
+"""Region attention: counts, hand-worked numbers, masks. The plain loops run in test_head.py."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
-from agnet_vision.models.layers import RegionAttention
+from agnet_vision.models.layers import Attention, MapFeatures, RegionAttention, UniformAttention
+from agnet_vision.models.layers.fast_linear import fast_linear
 
 
 def by_hand() -> RegionAttention:
@@ -19,6 +21,12 @@ def by_hand() -> RegionAttention:
     return layer
 
 
+def answer(layer: RegionAttention, phi: Tensor, mask: Tensor | None = None) -> Attention:
+    """The attention for features that are given."""
+    mask = torch.ones(phi.shape[:2], dtype=torch.bool) if mask is None else mask
+    return layer.relate(fast_linear(phi, layer.project.weight), mask)
+
+
 def test_parameter_count() -> None:
     layer = RegionAttention(7 * 7 * 2048)
     pairwise = 6_422_593
@@ -28,9 +36,7 @@ def test_parameter_count() -> None:
 
 def test_value_by_hand() -> None:
     """Regions 0 and 1 with phi = 0, 1: m = [[1/2, s(-t)], [s(t), 1/2]], t = tanh(1)."""
-    coefficients, attention = by_hand()(
-        torch.tensor([[[0.0], [1.0]]]), torch.ones(1, 2, dtype=torch.bool)
-    )
+    attention = answer(by_hand(), torch.tensor([[[0.0], [1.0]]]))
     up = 1 / (1 + math.exp(-math.tanh(1)))
     down = 1 - up
     assert attention.pairwise.flatten().tolist() == pytest.approx([0.5, down, up, 0.5])
@@ -41,7 +47,7 @@ def test_value_by_hand() -> None:
         importance[0] * 0.5 + importance[1] * up,
         importance[0] * down + importance[1] * 0.5,
     ]
-    assert coefficients.flatten().tolist() == pytest.approx(expected)
+    assert attention.coefficients.flatten().tolist() == pytest.approx(expected)
 
 
 def test_masked_slots_take_no_part() -> None:
@@ -51,11 +57,10 @@ def test_masked_slots_take_no_part() -> None:
     torch.nn.init.normal_(layer.project.weight)
     features = torch.randn(1, 4, 6)
     mask = torch.tensor([[True, False, True, True]])
-    coefficients, attention = layer(features, mask)
-    alone, alone_attention = layer(features[:, mask[0]], torch.ones(1, 3, dtype=torch.bool))
-    torch.testing.assert_close(coefficients[:, mask[0]], alone)
-    torch.testing.assert_close(attention.importance[:, mask[0]], alone_attention.importance)
-    assert coefficients[0, 1] == attention.importance[0, 1] == 0
+    attention, alone = answer(layer, features, mask), answer(layer, features[:, mask[0]])
+    torch.testing.assert_close(attention.coefficients[:, mask[0]], alone.coefficients)
+    torch.testing.assert_close(attention.importance[:, mask[0]], alone.importance)
+    assert attention.coefficients[0, 1] == attention.importance[0, 1] == 0
     assert not attention.pairwise[0, 1].any()
     assert not attention.pairwise[0, :, 1].any()
 
@@ -67,34 +72,44 @@ def test_value_without_gradients(units: int, width: int) -> None:
     layer, features = RegionAttention(width, units=units), torch.randn(2, 5, width)
     torch.nn.init.normal_(layer.project.weight)
     with torch.no_grad():
-        pairwise = layer(features, torch.ones(2, 5, dtype=torch.bool))[1].pairwise
-    expected = layer(features, torch.ones(2, 5, dtype=torch.bool))[1].pairwise
+        pairwise = answer(layer, features).pairwise
+    expected = answer(layer, features).pairwise
     torch.testing.assert_close(pairwise, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_importance_starts_uniform() -> None:
-    _, attention = RegionAttention(6)(torch.randn(2, 5, 6), torch.ones(2, 5, dtype=torch.bool))
+    attention = answer(RegionAttention(6), torch.randn(2, 5, 6))
     torch.testing.assert_close(attention.importance, torch.full((2, 5), 0.2))
 
 
 def test_normalized_context_is_a_mean() -> None:
     plain, mean = RegionAttention(6, normalize_context=False), RegionAttention(6)
     mean.load_state_dict(plain.state_dict())
-    features, mask = torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool)
-    torch.testing.assert_close(mean(features, mask)[0] * 5, plain(features, mask)[0])
+    features = torch.randn(1, 5, 6)
+    torch.testing.assert_close(
+        answer(mean, features).coefficients * 5, answer(plain, features).coefficients
+    )
 
 
 def test_steps_of_adam_do_not_saturate_the_attention() -> None:
     """Five steps at the default rate on non-negative features of a real width leave the tanh where it has a slope."""
     torch.manual_seed(0)
     layer = RegionAttention(49 * 1280)
-    features, mask = torch.rand(2, 5, 49 * 1280), torch.ones(2, 5, dtype=torch.bool)
+    features = torch.rand(2, 5, 49 * 1280)
     optimizer = torch.optim.AdamW(layer.parameters(), lr=1e-3)
     for _ in range(5):
         optimizer.zero_grad()
-        coefficients, _ = layer(features, mask)
+        coefficients = answer(layer, features).coefficients
         (coefficients * torch.tensor([1.0, -1, 1, -1, 1])).sum().backward()
         optimizer.step()
     own, other, _ = (layer.project(features) * layer.scale).split([32, 32, 1], dim=-1)
     saturated = (torch.tanh(own[:, :, None] + other[:, None]).abs() > 0.99).float().mean()
     assert saturated < 0.1
+
+
+def test_uniform_attention_is_the_mean_of_valid_regions() -> None:
+    features = MapFeatures(torch.zeros(1, 2, 3, 3))
+    features.mask = torch.tensor([[True, False, True, True]])
+    attention = UniformAttention()(features)
+    assert attention.coefficients.tolist() == [pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])]
+    assert attention.pairwise[0].tolist() == torch.diag(features.mask[0].float()).tolist()

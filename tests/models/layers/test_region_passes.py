@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet_vision.models.layers import pool_regions, project_regions, region_passes, sum_regions
+from agnet_vision.models.layers import region_passes
+from agnet_vision.models.layers.region_passes import project_regions, sum_regions
+from agnet_vision.models.layers.region_pooling import pool_regions
 from tests.conftest import random_regions
 
 BATCH, REGIONS, CHANNELS, POOL_SIZE, OUTPUTS = 3, 7, 5, 3, 4

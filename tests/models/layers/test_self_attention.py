@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from agnet_vision.models.layers import SelfAttention
-from tests.models import reference
+from tests.models import loops
 
 
 def test_identity_at_start() -> None:
@@ -34,7 +34,7 @@ def test_value_loop() -> None:
     layer = SelfAttention(16)
     layer.delta.data.fill_(0.7)
     feature_map = torch.randn(2, 16, 3, 4)
-    torch.testing.assert_close(layer(feature_map), reference.self_attention(feature_map, layer))
+    torch.testing.assert_close(layer(feature_map), loops.self_attention(feature_map, layer))
 
 
 def test_value_without_gradients() -> None:
@@ -56,6 +56,6 @@ def test_steps_of_adam_do_not_saturate_the_attention() -> None:
         optimizer.zero_grad()
         (layer(feature_map) * target).mean().backward()
         optimizer.step()
-    f, g, _ = reference.project(feature_map, layer)
+    f, g, _ = loops.project(feature_map, layer)
     weights = torch.bmm(f.transpose(1, 2), g).softmax(dim=1)
     assert weights.amax(dim=1).mean() < 0.5, "one position of 25 has it all"

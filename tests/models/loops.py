@@ -1,4 +1,7 @@
-"""Slow plain-loop oracles of the network, written from the paper's formulas without any of the identities the library uses."""
+"""Slow plain-loop oracles of the network, written from the paper's formulas.
+
+They use none of the identities of the library, and no batches.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import math
 
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
 
 from agnet_vision.models.head import AGNetHead
 from agnet_vision.structures import Regions
@@ -33,7 +35,7 @@ def self_attention(feature_map: Tensor, layer) -> Tensor:
 
 
 def bilinear(channel_map: Tensor, x: float, y: float) -> Tensor:
-    """Sample (C, H, W) at continuous pixel coordinates (centre of cell j at j + 0.5), clamped to the outer centres."""
+    """Sample (C, H, W) at continuous pixel coordinates (center of cell j at j + 0.5)."""
     _, height, width = channel_map.shape
     x, y = min(max(x - 0.5, 0), width - 1), min(max(y - 0.5, 0), height - 1)
     left, top = math.floor(x), math.floor(y)
@@ -109,42 +111,3 @@ def head_logits(
         pairwises.append(pairwise)
     y = torch.stack(pooled_descriptors)
     return head.classifier.linear(head.classifier.norm(y)), importances, pairwises
-
-
-def naive_logits(head: AGNetHead, feature_map: Tensor, regions: Regions) -> Tensor:
-    """The full head in tensors as one would first write it, each step of the method a line: what the benchmark compares with.
-
-    ``roi_align``, one squeeze-excite a slot, W and W' applied apart, every context vector formed.
-    """
-    batch, channels, height, width = feature_map.shape
-    f, g, h = project(feature_map, head.self_attention)
-    gathered = torch.bmm(h, torch.bmm(f.transpose(1, 2), g).softmax(dim=1))
-    feature_map = head.self_attention.delta * gathered.view_as(feature_map) + feature_map
-    boxes = list(regions.boxes * regions.boxes.new_tensor([width, height, width, height]))
-    pooled = roi_align(feature_map, boxes, head.pool_size, sampling_ratio=1, aligned=True)
-    pooled = pooled.unflatten(0, (batch, head.num_regions))
-    se = head.squeeze_excite
-    gates = [
-        torch.sigmoid(torch.relu(pooled[:, r].mean((2, 3)) @ se.squeeze[r]) @ se.excite[r])
-        for r in range(head.num_regions)
-    ]
-    phi = torch.stack(
-        [pooled[:, r] * gate[:, :, None, None] + pooled[:, r] for r, gate in enumerate(gates)],
-        dim=1,
-    )
-    flat = phi.permute(0, 1, 3, 4, 2).flatten(2)  # row, column, channel
-    attention = head.region_attention
-    w_own, w_other, w_score = (attention.project.weight * attention.scale).split(
-        [attention.units, attention.units, 1]
-    )
-    u = torch.tanh((flat @ w_own.T)[:, :, None] + (flat @ w_other.T)[:, None] + attention.pair_bias)
-    both = (regions.mask[:, :, None] & regions.mask[:, None]).to(u.dtype)
-    m = torch.sigmoid(attention.pair_score(u))[..., 0] * both
-    m = m / regions.mask.sum(1)[:, None, None] if attention.normalize_context else m
-    alpha = m @ flat
-    scores = (alpha @ w_score.T)[..., 0] + attention.importance_bias
-    importance = scores.masked_fill(~regions.mask, -torch.inf).softmax(1)
-    descriptor = (importance[:, :, None] * alpha).sum(1).view(batch, head.pool_size**2, channels)
-    omega = torch.sigmoid(head.classifier.mix(descriptor.mean(1)))
-    y = omega * descriptor.amax(1) + (1 - omega) * descriptor.mean(1)
-    return head.classifier.linear(head.classifier.dropout(head.classifier.norm(y)))

@@ -1,0 +1,216 @@
+"""How large a network may be, and what the description of one may hold.
+
+A description comes from a file, and the file may come from a stranger. So it is held against these
+bounds before anything is made of it: what is far larger than anything useful would only take the
+machine's memory or time. They bind everybody, so that whatever can be made can also be opened again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+from torch.nn import Module
+from torch.nn.modules.module import register_module_module_registration_hook
+
+
+class Bound(NamedTuple):
+    """The numbers from ``low`` to ``high``, both included; ``whole``: integers only."""
+
+    low: float
+    high: float
+    whole: bool = True
+
+    def holds(self, value: Any) -> bool:
+        """Tell whether a value is one of them; NaN is not."""
+        kind = Integral if self.whole else Real
+        number = isinstance(value, kind) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return (
+            f"{'a whole number' if self.whole else 'a number'} from {self.low:,} to {self.high:,}"
+        )
+
+
+# Ours, all of them. The paper's network has kappa 8, p 7, d 32.
+BOUNDS = {
+    # the head
+    "in_channels": Bound(1, 65_536),
+    "num_classes": Bound(0, 1_000_000),
+    "num_clusters": Bound(1, 64),
+    "pool_size": Bound(1, 64),
+    "attention_units": Bound(1, 4_096),
+    "dropout": Bound(0, 0.99, whole=False),
+    # data_config, each number of it
+    "input_size": Bound(1, 8_192),
+    "mean": Bound(-1_000, 1_000, whole=False),
+    "std": Bound(1e-6, 1_000, whole=False),
+    "crop_pct": Bound(0.01, 1, whole=False),
+    # regions
+    "max_side": Bound(32, 8_192),
+    "seed": Bound(0, 2**32 - 1),
+    # each number of taps and backbone_kwargs
+    "taps": Bound(-64, 64),
+    "backbone_kwargs": Bound(-10_000, 10_000, whole=False),
+}
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
+CROP_MODES = ("center", "squash", "border")
+MAX_MODULES = 10_000  # layers and blocks of a network; timm's largest has a quarter of that
+MAX_VALUES = 256  # in a list of backbone_kwargs, and of its lists together
+# Arguments of timm.create_model that read files or the network.
+REACHING_OUT = (
+    "cache_dir",
+    "checkpoint_path",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "pretrained_strict",
+)
+
+
+def check_options(**options: Any) -> None:
+    """Hold numbers against the bounds of their names.
+
+    Raises:
+        ValueError: names the first that is out of bounds.
+    """
+    for name, value in options.items():
+        if not BOUNDS[name].holds(value):
+            raise ValueError(f"{name} must be {BOUNDS[name]}, got {_shown(value)}")
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Hold what ``AGNet.config`` returns against the bounds.
+
+    Raises:
+        ValueError: says which entry, and what it may be.
+        LookupError: an entry is missing.
+    """
+    check_backbone(config["backbone"], config["backbone_kwargs"])
+    check_taps(config["taps"])
+    check_options(num_classes=config["num_classes"], num_clusters=config["num_clusters"])
+    check_options(max_side=config["regions"]["max_side"], seed=config["regions"]["seed"])
+    check_data_config(config["data_config"], config["backbone_kwargs"].get("in_chans", 3))
+
+
+def check_backbone(name: Any, options: Any) -> None:
+    """Refuse a backbone that names files, the network or code, or sizes out of bounds.
+
+    Args:
+        name: of a timm architecture.
+        options: for ``timm.create_model``: numbers, text, and lists of them.
+
+    Raises:
+        ValueError: says what may not be.
+    """
+    if not isinstance(name, str) or ":" in name:
+        raise ValueError(f"backbone must be the name of a timm architecture, got {_shown(name)}")
+    if not isinstance(options, Mapping):
+        raise ValueError(f"backbone_kwargs must be options by name, got {_shown(options)}")
+    for key, value in options.items():
+        if key in REACHING_OUT:
+            raise ValueError(f"backbone_kwargs must name no files and no network, got {key}")
+        _check_plain(key, value)
+
+
+def check_data_config(config: Any, channels: int) -> None:
+    """Refuse a description of the input by which no image can be prepared.
+
+    Args:
+        config: timm's words: ``input_size`` (channels, height, width), ``mean`` and ``std`` (one
+            number a channel), and at will ``interpolation``, ``crop_pct`` and ``crop_mode``.
+        channels: of the images.
+
+    Raises:
+        ValueError: says which entry, and what it may be.
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"data_config must have entries by name, got {_shown(config)}")
+    for name, count in (("input_size", 3), ("mean", channels), ("std", channels)):
+        values = config.get(name)
+        numbers = isinstance(values, list | tuple) and len(values) == count
+        if not numbers or not all(BOUNDS[name].holds(value) for value in values):
+            raise ValueError(
+                f"data_config must have {count} numbers as {name}, each {BOUNDS[name]}, "
+                f"got {_shown(values)}"
+            )
+    if "crop_pct" in config:
+        check_options(crop_pct=config["crop_pct"])
+    for name, allowed in (("interpolation", INTERPOLATIONS), ("crop_mode", CROP_MODES)):
+        if config.get(name, allowed[0]) not in allowed:
+            raise ValueError(
+                f"{name} must be one of {', '.join(allowed)}, got {_shown(config[name])}"
+            )
+
+
+def check_taps(taps: Any) -> None:
+    """Refuse taps that are not a short list of stages.
+
+    Raises:
+        ValueError: says what they may be.
+    """
+    if taps is None:
+        return
+    few = isinstance(taps, list | tuple) and 0 < len(taps) <= BOUNDS["taps"].high
+    if not few or not all(BOUNDS["taps"].holds(tap) for tap in taps):
+        raise ValueError(f"taps must be null or a list of stages such as [-2], got {_shown(taps)}")
+
+
+@contextmanager
+def limited_modules() -> Iterator[None]:
+    """Refuse to make a network of more than ``MAX_MODULES`` layers and blocks.
+
+    A number of a description may stand for so many of them that making them takes minutes; which
+    number that is differs from one architecture to the next.
+
+    Raises:
+        ValueError: there are more.
+    """
+    count = 0
+
+    def count_module(parent: Module, name: str, child: Module | None) -> None:
+        """Count a module that becomes part of another."""
+        nonlocal count
+        count += 1
+        if count > MAX_MODULES:
+            raise ValueError(f"a network must have at most {MAX_MODULES:,} modules, this has more")
+
+    hook = register_module_module_registration_hook(count_module)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _check_plain(name: str, value: Any) -> None:
+    """Refuse an option of the backbone that is no number, text or short list within bounds."""
+    values = list(_leaves(value, depth=0))
+    if len(values) > MAX_VALUES:
+        raise ValueError(f"backbone_kwargs must hold at most {MAX_VALUES} values in {name}")
+    for leaf in values:
+        plain = (
+            leaf is None or isinstance(leaf, bool) or (isinstance(leaf, str) and len(leaf) < 100)
+        )
+        if not plain and not BOUNDS["backbone_kwargs"].holds(leaf):
+            raise ValueError(
+                f"backbone_kwargs must hold text, or {BOUNDS['backbone_kwargs']}, "
+                f"got {name}={_shown(leaf)}"
+            )
+
+
+def _leaves(value: Any, depth: int) -> Iterator[Any]:
+    """Yield the values of nested lists; what lies deeper than four is yielded as it is."""
+    if isinstance(value, list | tuple) and depth < 4:
+        for item in value:
+            yield from _leaves(item, depth + 1)
+    else:
+        yield value
+
+
+def _shown(value: Any) -> str:
+    """Print a value, cut short."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -1,0 +1,192 @@
+"""The features of the regions, phi, and what the head does with them; how they are made is decided here.
+
+phi is large: 15 MB an image with ResNet-50 and 37 regions. What the head needs of it is linear in it:
+products with a few long vectors, and a weighted sum over the regions. So there are two ways:
+
+* In plain float32 or float64 on the CPU phi is never held: ``region_passes`` makes a little of it
+  at a time, uses it and drops it, in the backward pass as well.
+* Everywhere else (accelerators, compiled and exported graphs, autocast, half precision, gradients of
+  boxes) phi is one matrix product, kept for both uses. On the CPU it is made for a few images at a
+  time, so that it is still in the processor's cache when it is projected.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from agnet_vision.models.layers.fast_linear import fast_linear
+from agnet_vision.models.layers.region_passes import project_regions, sum_regions
+from agnet_vision.models.layers.region_pooling import (
+    pool_region_means,
+    pool_regions,
+    sampling_weights,
+)
+from agnet_vision.structures import Regions
+
+PART_BYTES = 32 * 2**20  # ours: of phi made at a time on the CPU
+
+
+class MapFeatures:
+    """The whole map as the only region, its cells as bins: what a head without regions sees.
+
+    Args:
+        feature_map: the map.
+        regions: not used; here so that all features are made alike.
+        pool_size: not used.
+
+    Attributes:
+        feature_map: the map.
+        mask: True where the slot holds a region.
+        grid: (rows, columns) of a region's bins.
+    """
+
+    needs_regions = False
+
+    def __init__(
+        self,
+        feature_map: Float[Tensor, "batch channels height width"],
+        regions: Regions | None = None,
+        pool_size: int = 0,
+    ) -> None:
+        batch, _, height, width = feature_map.shape
+        self.feature_map = feature_map
+        self.mask: Bool[Tensor, "batch regions"]
+        self.mask = torch.ones(batch, 1, dtype=torch.bool, device=feature_map.device)
+        self.grid = (height, width)
+
+    def dense(self) -> Float[Tensor, "batch regions bins channels"]:
+        """Return phi itself."""
+        return self.feature_map.flatten(2).transpose(1, 2)[:, None]
+
+    def project(
+        self, weight: Float[Tensor, "outputs features"]
+    ) -> Float[Tensor, "batch regions outputs"]:
+        """Compute ``phi @ weight.T`` with phi flattened: bin by bin, each with its channels."""
+        return fast_linear(self.dense().flatten(2), weight)
+
+    def weighted_sum(
+        self, coefficients: Float[Tensor, "batch regions"]
+    ) -> Float[Tensor, "batch bins channels"]:
+        """Compute ``sum_r coefficients_r * phi_r``."""
+        return coefficients[:, :, None] * self.dense().squeeze(1)
+
+    def share_among_cells(
+        self,
+        coefficients: Float[Tensor, "batch regions"],
+        weights: Float[Tensor, "batch bins channels"],
+    ) -> Float[Tensor, "batch height width"]:
+        """Share ``sum_r,n,c coefficients_r weights_nc phi_rnc`` among the cells phi was made from."""
+        shares = torch.einsum("br,bnc,bcn->bn", coefficients, weights, self.feature_map.flatten(2))
+        return shares.unflatten(1, self.feature_map.shape[2:])
+
+
+class RegionFeatures(MapFeatures):
+    """Pooled and gated features of every region: ``phi_r = x_r * (1 + gate_r)``.
+
+    Args:
+        feature_map: the map the regions are pooled from, after self-attention.
+        regions: boxes that obey the rule of ``structures``, and their mask.
+        pool_size: p, the side of a region's grid of bins.
+        gates: of the channels of each region; None: no gate yet, ``phi_r = x_r``.
+    """
+
+    needs_regions = True
+
+    def __init__(
+        self,
+        feature_map: Float[Tensor, "batch channels height width"],
+        regions: Regions,
+        pool_size: int,
+        gates: Float[Tensor, "batch regions channels"] | None = None,
+    ) -> None:
+        self.feature_map = feature_map
+        self.boxes, self.mask = regions
+        self.pool_size = pool_size
+        self.grid = (pool_size, pool_size)
+        if gates is None:
+            gates = feature_map.new_zeros(*self.mask.shape, feature_map.shape[1])
+        self.gates = gates
+        self._made: list[Tensor] | None = None
+
+    def means(self) -> Float[Tensor, "batch regions channels"]:
+        """Average each region's channels over its bins, before any gate."""
+        return pool_region_means(self.feature_map, self.boxes, self.pool_size)
+
+    def gated(self, gates: Float[Tensor, "batch regions channels"]) -> RegionFeatures:
+        """Return the same regions with these gates."""
+        return RegionFeatures(
+            self.feature_map, Regions(self.boxes, self.mask), self.pool_size, gates
+        )
+
+    def dense(self) -> Float[Tensor, "batch regions bins channels"]:
+        """Return phi itself."""
+        return torch.cat(self._parts())
+
+    def project(
+        self, weight: Float[Tensor, "outputs features"]
+    ) -> Float[Tensor, "batch regions outputs"]:
+        """Compute ``phi @ weight.T`` with phi flattened: bin by bin, each with its channels."""
+        if self._fits_passes():
+            return project_regions(self.feature_map, self.boxes, self.gates, weight, self.pool_size)
+        return torch.cat([fast_linear(phi.flatten(2), weight) for phi in self._parts()])
+
+    def weighted_sum(
+        self, coefficients: Float[Tensor, "batch regions"]
+    ) -> Float[Tensor, "batch bins channels"]:
+        """Compute ``sum_r coefficients_r * phi_r``."""
+        if self._fits_passes():
+            return sum_regions(
+                self.feature_map, self.boxes, self.gates, coefficients, self.pool_size
+            )
+        shares = zip(self._split(coefficients), self._parts(), strict=True)
+        return torch.cat([_weighted_sum(share, phi) for (share,), phi in shares])
+
+    def share_among_cells(
+        self,
+        coefficients: Float[Tensor, "batch regions"],
+        weights: Float[Tensor, "batch bins channels"],
+    ) -> Float[Tensor, "batch height width"]:
+        """Share ``sum_r,n,c coefficients_r weights_nc phi_rnc`` among the cells phi was made from."""
+        sampled = sampling_weights(self.boxes, *self.feature_map.shape[-2:], self.pool_size)
+        scale = coefficients[:, :, None] * (1 + self.gates)
+        taken = torch.einsum("brnp,brc->bnpc", sampled, scale)
+        shares = torch.einsum("bnpc,bnc,bcp->bp", taken, weights, self.feature_map.flatten(2))
+        return shares.unflatten(1, self.feature_map.shape[2:])
+
+    def _fits_passes(self) -> bool:
+        """Tell whether phi need not be held: plain numbers on the CPU, no gradient of boxes."""
+        return (
+            self.feature_map.device.type == "cpu"
+            and self.feature_map.dtype in (torch.float32, torch.float64)
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+            and not self.boxes.requires_grad
+        )
+
+    def _parts(self) -> list[Tensor]:
+        """Make phi, once; on the CPU in parts of a few images."""
+        if self._made is None:
+            self._made = [
+                pool_regions(feature_map, boxes, self.pool_size) * (1 + gates)[:, :, None]
+                for feature_map, boxes, gates in self._split(
+                    self.feature_map, self.boxes, self.gates
+                )
+            ]
+        return self._made
+
+    def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+        """Divide tensors of the batch into parts of a few images; on the CPU only."""
+        if self.feature_map.device.type != "cpu" or torch.compiler.is_compiling():
+            return [tensors]
+        _, regions, channels = self.gates.shape
+        image_bytes = regions * self.pool_size**2 * channels * self.feature_map.element_size()
+        images = max(PART_BYTES // image_bytes, 1)
+        return list(zip(*(tensor.split(images) for tensor in tensors), strict=True))
+
+
+def _weighted_sum(coefficients: Tensor, phi: Tensor) -> Float[Tensor, "batch bins channels"]:
+    """Sum regions, as one matrix product."""
+    summed = torch.bmm(coefficients[:, None].to(phi.dtype), phi.flatten(2))
+    return summed.squeeze(1).unflatten(1, phi.shape[2:])

@@ -1,0 +1,123 @@
+"""Region features: every way they are made gives the same numbers and gradients."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import Tensor
+
+from agnet_vision.models.layers import MapFeatures, RegionFeatures, region_features
+from agnet_vision.structures import Regions
+from tests.conftest import random_regions
+
+BATCH, CHANNELS, POOL_SIZE, OUTPUTS = 3, 6, 3, 4
+
+
+def made(**changes: Tensor) -> tuple[RegionFeatures, dict[str, Tensor]]:
+    """Features of a map of uneven sides with empty slots, and the leaves behind them."""
+    generator = torch.Generator().manual_seed(0)
+    regions = random_regions(BATCH, 3, masked=2)
+    slots = regions.mask.shape[1]
+    leaves = {
+        "feature_map": torch.randn(BATCH, CHANNELS, 4, 6, generator=generator),
+        "gates": torch.rand(BATCH, slots, CHANNELS, generator=generator),
+        "weight": torch.randn(OUTPUTS, POOL_SIZE**2 * CHANNELS, generator=generator),
+        "coefficients": torch.rand(BATCH, slots, generator=generator),
+        "boxes": regions.boxes,
+    }
+    leaves |= changes
+    regions = Regions(leaves["boxes"], regions.mask)
+    features = RegionFeatures(leaves["feature_map"], regions, POOL_SIZE).gated(leaves["gates"])
+    return features, leaves
+
+
+def used(features: RegionFeatures, leaves: dict[str, Tensor]) -> list[Tensor]:
+    return [features.project(leaves["weight"]), features.weighted_sum(leaves["coefficients"])]
+
+
+def held(features: RegionFeatures, leaves: dict[str, Tensor]) -> list[Tensor]:
+    """The same from phi itself."""
+    phi = features.dense()
+    projected = phi.flatten(2) @ leaves["weight"].T
+    return [projected, torch.einsum("br,brnc->bnc", leaves["coefficients"], phi)]
+
+
+@pytest.mark.parametrize("way", ["passes", "compiled", "parts", "gradients of boxes"])
+def test_value(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without phi, with phi in one piece, with phi an image at a time."""
+    features, leaves = made()
+    if way == "compiled":
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    if way == "parts":
+        monkeypatch.setattr(region_features, "PART_BYTES", 1)
+        monkeypatch.setattr(RegionFeatures, "_fits_passes", lambda self: False)
+    if way == "gradients of boxes":
+        leaves["boxes"].requires_grad_()
+    torch.testing.assert_close(used(features, leaves), held(features, leaves), atol=1e-5, rtol=1e-5)
+
+
+def test_phi_is_held_where_it_must_be() -> None:
+    """Only plain numbers on the CPU can do without."""
+    features, _ = made()
+    assert features._fits_passes()
+    moving, _ = made(boxes=random_regions(BATCH, 3, masked=2).boxes.requires_grad_())
+    assert not moving._fits_passes()
+    half, _ = made(feature_map=torch.zeros(BATCH, CHANNELS, 4, 6).bfloat16())
+    assert not half._fits_passes()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not features._fits_passes()
+
+
+@pytest.mark.parametrize("autocast", [True, False])
+def test_gradient_in_parts(autocast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image at a time, with and without half precision: the gradients of phi in one piece."""
+    results = []
+    for part_bytes in (2**20, 1):
+        monkeypatch.setattr(region_features, "PART_BYTES", part_bytes)
+        monkeypatch.setattr(RegionFeatures, "_fits_passes", lambda self: False)
+        features, leaves = made()
+        for leaf in leaves.values():
+            leaf.requires_grad_()
+        half = torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext()
+        with half:
+            outputs = used(features, leaves)
+        loss = sum(output.float().square().sum() for output in outputs)
+        results.append([*outputs, *torch.autograd.grad(loss, list(leaves.values()))])
+    tolerance = 2e-2 if autocast else 1e-5  # of the largest value: half precision adds up in parts
+    for whole, parts in zip(*results, strict=True):
+        assert (whole - parts).abs().max() <= tolerance * whole.abs().max()
+
+
+def test_value_means() -> None:
+    features, leaves = made()
+    ungated = RegionFeatures(leaves["feature_map"], Regions(leaves["boxes"], features.mask), 3)
+    torch.testing.assert_close(features.means(), ungated.dense().mean(dim=2))
+
+
+@pytest.mark.parametrize("kind", [MapFeatures, RegionFeatures])
+def test_shares_add_up(kind: type[MapFeatures]) -> None:
+    """What is shared among the cells is the whole; of the map itself each cell keeps its own."""
+    features, leaves = made()
+    coefficients = leaves["coefficients"]
+    if kind is MapFeatures:
+        features, coefficients = MapFeatures(leaves["feature_map"]), torch.ones(BATCH, 1)
+    bins = features.grid[0] * features.grid[1]
+    weights = torch.randn(BATCH, bins, CHANNELS)
+    shares = features.share_among_cells(coefficients, weights)
+    whole = (features.weighted_sum(coefficients) * weights).sum(dim=(1, 2))
+    assert shares.shape == (BATCH, 4, 6)
+    torch.testing.assert_close(shares.sum(dim=(1, 2)), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_the_map_is_one_region() -> None:
+    feature_map = torch.randn(2, 5, 3, 4)
+    features = MapFeatures(feature_map)
+    assert features.mask.tolist() == [[True], [True]]
+    assert features.grid == (3, 4)
+    summed = features.weighted_sum(torch.ones(2, 1))
+    assert torch.equal(summed, feature_map.flatten(2).transpose(1, 2))
+    weight = torch.randn(7, 5 * 12)
+    expected = summed.flatten(1) @ weight.T
+    torch.testing.assert_close(features.project(weight)[:, 0], expected, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,147 @@
+"""The bounds: each is refused in words, before anything is made, by whatever file brings it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import pytest
+import timm
+import torch
+
+from agnet_vision.models import bounds
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.models.bounds import BOUNDS, Bound, check_options
+
+
+@cache
+def plain_config() -> dict[str, Any]:
+    with torch.device("meta"):
+        return AGNet("test_resnet", 2, num_clusters=2, head_kwargs={"pool_size": 2}).config()
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    """A network's configuration with some entries, or entries of entries, changed."""
+    plain = dict(plain_config())
+    for name, value in changes.items():
+        if isinstance(value, Mapping):
+            plain[name] = {**plain[name], **value}
+        else:
+            plain[name] = value
+    return plain
+
+
+def refused(**changes: Any) -> str:
+    """The words with which a configuration is refused, and that it took no time."""
+    strange = config(**changes)
+    started = time.process_time()
+    with pytest.raises((ValueError, TypeError)) as caught, torch.device("meta"):
+        AGNet.from_config(strange)
+    assert time.process_time() - started < 10
+    return str(caught.value)
+
+
+def test_value() -> None:
+    whole, share = Bound(1, 8), Bound(0, 1, whole=False)
+    assert [whole.holds(v) for v in (1, 8, 0, 9, 1.5, True, "1", None, math.nan)] == [
+        *[True] * 2,
+        *[False] * 7,
+    ]
+    assert [share.holds(v) for v in (0, 0.5, 1, -0.1, math.inf, math.nan, "a")] == [
+        *[True] * 3,
+        *[False] * 4,
+    ]
+    assert not whole.holds(10**400)
+
+
+def test_the_papers_network_is_within() -> None:
+    check_options(in_channels=2048, num_classes=257, num_clusters=8, pool_size=7, dropout=0)
+    assert all(bound.low < bound.high for bound in BOUNDS.values())
+
+
+@pytest.mark.parametrize("value", [0, -0.5, 1.01, "0.9", None, math.nan, math.inf, True])
+def test_raises_on_crop_pct(value: Any) -> None:
+    assert "crop_pct must be a number from 0.01 to 1" in refused(data_config={"crop_pct": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("interpolation", "lanczos9"),
+        ("interpolation", 3),
+        ("crop_mode", "sideways"),
+        ("crop_mode", ["center"]),
+    ],
+)
+def test_raises_on_words(name: str, value: Any) -> None:
+    assert f"{name} must be one of" in refused(data_config={name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("input_size", [3, 1_000_000, 1_000_000]),
+        ("input_size", [3, 224.5, 224]),
+        ("input_size", [3, 224]),
+        ("input_size", None),
+        ("mean", "gray"),
+        ("mean", [0.5, 0.5, math.nan]),
+        ("std", [0.2, 0, 0.2]),
+        ("std", [0.2, 0.2]),
+    ],
+)
+def test_raises_on_numbers(name: str, value: Any) -> None:
+    assert f"numbers as {name}" in refused(data_config={name: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_classes": 10**9}, "num_classes must be a whole number"),
+        ({"num_classes": "2"}, "num_classes must be a whole number"),
+        ({"num_clusters": 1000}, "num_clusters must be a whole number from 1 to 64, got 1000"),
+        ({"head_kwargs": {"pool_size": 10**6}}, "pool_size must be a whole number"),
+        ({"head_kwargs": {"attention_units": 10**9}}, "attention_units must be a whole number"),
+        ({"head_kwargs": {"dropout": 1.0}}, "dropout must be a number"),
+        ({"regions": {"max_side": 10**7}}, "max_side must be a whole number"),
+        ({"regions": {"seed": -1}}, "seed must be a whole number"),
+        ({"taps": [10**9]}, "taps must be null or a list"),
+        ({"taps": list(range(100))}, "taps must be null or a list"),
+        ({"taps": "-2"}, "taps must be null or a list"),
+        ({"backbone": None}, "backbone must be the name"),
+        ({"backbone_kwargs": ["depth"]}, "backbone_kwargs must be options by name"),
+        ({"backbone_kwargs": {"embed_dim": 10**9}}, "got embed_dim=1000000000"),
+        ({"backbone_kwargs": {"act_layer": {"a": 1}}}, "got act_layer="),
+        ({"backbone_kwargs": {"pad_type": "x" * 1000}}, "got pad_type="),
+        ({"backbone_kwargs": {"depths": [1] * 1000}}, "at most 256 values in depths"),
+        ({"backbone_kwargs": {"drop_rate": math.nan}}, "got drop_rate=nan"),
+    ],
+)
+def test_raises_on_sizes(changes: dict[str, Any], words: str) -> None:
+    assert words in refused(**changes)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [
+        ("test_vit", {"depth": 10_000}),
+        ("test_resnet", {"layers": [2000, 2000, 2000, 2000]}),
+        ("densenet121", {"block_config": [3000, 12, 24, 16]}),
+        ("dla34", {"levels": [1, 1, 30, 2, 2, 1]}),
+    ],
+)
+def test_raises_on_endless_networks(
+    backbone: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a number stands for, the making stops when there are too many layers."""
+    monkeypatch.setattr(bounds, "MAX_MODULES", 500)
+    assert "at most 500 modules" in refused(backbone=backbone, backbone_kwargs=options)
+
+
+def test_large_networks_are_within() -> None:
+    """The architecture of timm with nearly the most layers."""
+    with torch.device("meta"), bounds.limited_modules():
+        assert len(list(timm.create_model("ghostnetv3_050").modules())) > 1000

@@ -1,0 +1,55 @@
+"""The readable definition: the plain loops' numbers, and those of the fast way."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from agnet_vision.models import reference
+from agnet_vision.models.layers.region_pooling import pool_regions
+from tests.conftest import random_regions
+from tests.models import loops
+from tests.models.test_head import CLUSTERS, feature_map, trained_head
+
+__all__ = ["feature_map"]  # a fixture
+
+
+@pytest.mark.parametrize("normalize_context", [True, False])
+def test_value_loops(feature_map: torch.Tensor, normalize_context: bool) -> None:
+    head = trained_head(normalize_context=normalize_context)
+    regions = random_regions(3, CLUSTERS, masked=2)
+    logits = reference.logits(head, feature_map, regions)
+    expected, _, _ = loops.head_logits(head, feature_map, regions)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_value_head(feature_map: torch.Tensor) -> None:
+    """The head gives the same logits, and the same gradient of every weight."""
+    head, regions, results = trained_head(), random_regions(3, CLUSTERS, masked=2), []
+    for logits in (head(feature_map, regions), reference.logits(head, feature_map, regions)):
+        gradients = torch.autograd.grad(
+            logits.square().mean(), list(head.parameters()), allow_unused=True
+        )
+        results.append([logits, *(g for g in gradients if g is not None)])
+    for fast, plain in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, atol=1e-4, rtol=1e-3)
+
+
+def test_value_steps(feature_map: torch.Tensor) -> None:
+    """Each step alone equals its layer: a reader may trust the parts as well as the whole."""
+    head, (boxes, mask) = trained_head(), random_regions(3, CLUSTERS, masked=2)
+    features, attention = head.describe(feature_map, random_regions(3, CLUSTERS, masked=2))
+    attended = reference.attend_to_positions(head.self_attention, feature_map)
+    torch.testing.assert_close(attended, features.feature_map, atol=1e-4, rtol=1e-4)
+
+    x = reference.pool_regions(attended, boxes, head.pool_size)
+    expected = pool_regions(attended, boxes, head.pool_size)
+    torch.testing.assert_close(x.flatten(3).transpose(2, 3), expected, atol=1e-4, rtol=1e-4)
+
+    phi = reference.gate_channels(head.squeeze_excite, x).flatten(3).transpose(2, 3)
+    torch.testing.assert_close(phi, features.dense(), atol=1e-4, rtol=1e-4)
+
+    m = reference.pairwise_attention(head.region_attention, phi.flatten(2), mask)
+    torch.testing.assert_close(m, attention.pairwise, atol=1e-4, rtol=1e-4)
+    w = reference.importance(head.region_attention, m @ phi.flatten(2), mask)
+    torch.testing.assert_close(w, attention.importance, atol=1e-4, rtol=1e-4)
