@@ -1,25 +1,27 @@
-"""The two structures every stage speaks, and the one page on coordinates and dimension words.
+"""The two structures every stage speaks.
+
+And the one page on coordinates and dimension words.
 
 **Coordinates.** An image of width W and height H is the rectangle [0, W] x [0, H]; x grows to the
-right, y downwards, and pixel (column i, row j) is the unit square whose center is (i + 0.5, j + 0.5).
-OpenCV and albumentations put the center of pixel (i, j) at (i, j): whoever calls them shifts by half a
-pixel on the way in and back on the way out. Points are ``(x, y)`` in that order. Boxes are ``(x0, y0,
-x1, y1)`` as fractions of width and height, so that they survive a resize.
+right, y downwards, and pixel (column i, row j) is the unit square whose center is (i + 0.5, j +
+0.5). OpenCV and albumentations put the center of pixel (i, j) at (i, j): whoever calls them shifts
+by half a pixel on the way in and back on the way out. Points are ``(x, y)`` in that order. Boxes
+are ``(x0, y0, x1, y1)`` as fractions of width and height, so that they survive a resize.
 
 **Slots.** With kappa clusters an image has ``R = kappa (kappa + 1) / 2 + 1`` region slots: kappa
 primary regions (one a group), kappa (kappa - 1) / 2 secondary regions (one a pair of groups, in the
 order of ``numpy.triu_indices(kappa, 1)``) and the whole image, last and always valid. A slot whose
 groups are absent is masked out.
 
-**The rule every box obeys** is ``0 <= x0 <= x1 <= 1`` and ``0 <= y0 <= y1 <= 1``. Where values can be
-read at once (CPU tensors), a bad box is a ``ValueError``. On an accelerator, in a compiled or an
+**The rule every box obeys** is ``0 <= x0 <= x1 <= 1`` and ``0 <= y0 <= y1 <= 1``. Where values can
+be read at once (CPU tensors), a bad box is a ``ValueError``. On an accelerator, in a compiled or an
 exported graph, reading a value would stall or cannot be written down: there all results of an image
 with a bad box become NaN, which no loss and no score survives. ``Regions.to`` moves boxes from the
 CPU, so checking before the move costs nothing either.
 
 **Dimension words** in signatures: ``batch``, ``regions`` (R), ``channels`` (C), ``height`` and
-``width`` (of a map or image), ``bins`` (p * p, the pooled grid, row by row), ``points`` (N), ``units``
-(d, the width of the attention), ``classes``.
+``width`` (of a map or image), ``bins`` (p * p, the pooled grid, row by row), ``points`` (N),
+``units`` (d, the width of the attention), ``classes``.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the bord
 
 
 class Keypoints(NamedTuple):
-    """Labelled points of one image, in pixels of that image (continuous coordinates).
+    """Labelled points of one image, in its pixels.
+
+    Coordinates are continuous.
 
     Attributes:
         xy: positions ``(x, y)``; float32.
@@ -76,14 +80,17 @@ def num_regions(num_clusters: int) -> int:
 
 
 def valid_slots(regions: Regions) -> Bool[Tensor, "batch regions"]:
-    """Tell which slots are empty or hold a box that obeys the rule; NaN does not."""
+    """Tell which slots are empty or hold a good box.
+
+    A good box obeys the rule; one with NaN does not.
+    """
     low, high = regions.boxes[..., :2], regions.boxes[..., 2:]
     obeys = (low >= -TOLERANCE) & (high <= 1 + TOLERANCE) & (low <= high)
     return obeys.all(dim=-1) | ~regions.mask
 
 
 def valid_images(regions: Regions) -> Bool[Tensor, " batch"]:
-    """Tell which images have at least one region and only boxes that obey the rule."""
+    """Tell which images have only good boxes, and one."""
     return valid_slots(regions).all(dim=1) & regions.mask.any(dim=1)
 
 
@@ -92,7 +99,7 @@ def check_regions(
     feature_map: Float[Tensor, "batch channels height width"],
     num_clusters: int,
 ) -> Regions:
-    """Refuse regions that do not fit a map; return them with empty slots cleared.
+    """Refuse regions that do not fit a map.
 
     Whatever an empty slot holds, NaN too, takes no part.
 

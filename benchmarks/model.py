@@ -1,7 +1,9 @@
-"""What the head costs: AGNet against the same backbone with its own classifier, in one process, in turn.
+"""What the head costs beside its backbone.
 
-python tools/benchmark.py model [--backbone resnet50] [--batch-size 8] [--naive] [--table] [--output FILE.json]
-python tools/benchmark.py model --device cuda --dtype bfloat16 --channels-last --compile --batch-size 64
+AGNet against the same backbone with its own classifier, in one process, in turn.
+
+python tools/benchmark.py model [--backbone resnet50] [--batch-size 8] [--naive] [--table]
+python tools/benchmark.py model --device cuda --dtype bfloat16 --channels-last --compile
 
 With ResNet-50 on two cores: about 3 minutes with ``--naive``, and 5 more with ``--table``.
 """
@@ -9,7 +11,6 @@ With ResNet-50 on two cores: about 3 minutes with ``--naive``, and 5 more with `
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import time
 from collections.abc import Callable
@@ -25,12 +26,12 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from agnet_vision.models import reference
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.boxes import random_boxes
 from agnet_vision.structures import Regions
 from benchmarks.conditions import conditions, ratio, summarise, write_report
 
-ORACLE = Path(__file__).parents[1] / "tests" / "models" / "reference.py"  # in a checkout only
 NAIVE_ROUNDS = 3  # it takes many times as long, and its ratio needs no second decimal
 
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repeats", type=int, default=7, help="timed rounds; medians and quartiles are reported"
     )
     parser.add_argument(
-        "--naive", action="store_true", help="also the plain version of tests/reference.py"
+        "--naive", action="store_true", help="also the plain version of models/reference.py"
     )
     parser.add_argument(
         "--table",
@@ -94,7 +95,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def make_models(arguments: argparse.Namespace) -> dict[str, nn.Module]:
-    """Make the networks to compare: the bare backbone, AGNet and, if asked for, the plain version with AGNet's weights."""
+    """Make the networks to compare.
+
+    The bare backbone, AGNet and, if asked for, the plain version with AGNet's weights.
+    """
     torch.manual_seed(arguments.seed)
     memory = torch.channels_last if arguments.channels_last else torch.contiguous_format
     agnet = AGNet(arguments.backbone, arguments.num_classes, num_clusters=arguments.num_clusters)
@@ -102,7 +106,7 @@ def make_models(arguments: argparse.Namespace) -> dict[str, nn.Module]:
         "backbone": timm.create_model(arguments.backbone, num_classes=arguments.num_classes),
         "agnet": agnet,
     }
-    if arguments.naive and ORACLE.is_file():
+    if arguments.naive:
         models["naive"] = _Naive(agnet)
     for model in models.values():
         model.to(arguments.device, memory_format=memory)  # type: ignore[call-overload]
@@ -116,12 +120,8 @@ class Case:
 
     def __init__(self, arguments: argparse.Namespace, models: dict[str, nn.Module]) -> None:
         torch.manual_seed(arguments.seed)
-        batch, side, self.arguments, self.models = (
-            arguments.batch_size,
-            arguments.image_size,
-            arguments,
-            models,
-        )
+        self.arguments, self.models = arguments, models
+        batch, side = arguments.batch_size, arguments.image_size
         memory = torch.channels_last if arguments.channels_last else torch.contiguous_format
         rng = np.random.default_rng(arguments.seed)
         boxes, mask = zip(
@@ -135,16 +135,10 @@ class Case:
     def logits(self, model: nn.Module) -> Tensor:
         """Run a network as its user would."""
         narrow = self.arguments.dtype == "bfloat16"
-        with (
-            torch.autocast(self.arguments.device.split(":")[0], torch.bfloat16)
-            if narrow
-            else nullcontext()
-        ):
-            logits: Tensor = (
-                model(self.images)
-                if model is self.models["backbone"]
-                else model(self.images, self.regions)
-            )
+        device = self.arguments.device.split(":")[0]
+        inputs = (self.images,) if model is self.models["backbone"] else (self.images, self.regions)
+        with torch.autocast(device, torch.bfloat16) if narrow else nullcontext():
+            logits: Tensor = model(*inputs)
         return logits
 
     def forward(self, model: nn.Module) -> Callable[[], object]:
@@ -159,7 +153,10 @@ class Case:
         return classify
 
     def step(self, model: nn.Module) -> Callable[[], object]:
-        """Make the function that trains on one batch: forward, backward, SGD with momentum."""
+        """Make the function that trains on one batch.
+
+        Forward, backward, SGD with momentum.
+        """
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
         def train() -> None:
@@ -175,13 +172,17 @@ class Case:
 def compare(
     functions: dict[str, Callable[[], object]], arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Time the functions in turn; report wall and CPU time, peak memory, and each as a multiple of the backbone's."""
+    """Time the functions in turn and measure their memory.
+
+    Each is also given as a multiple of the backbone's.
+
+    Wall time, CPU time and peak memory.
+    """
     pair = {name: function for name, function in functions.items() if name != "naive"}
     wall, cpu = time_in_turn(pair, arguments.repeats, arguments.device)
     results = {name: _summarise(wall, cpu, name) for name in pair}
-    if (
-        "naive" in functions
-    ):  # apart: its gigabytes come and go, and what runs after it pays for that
+    # Apart: its gigabytes come and go, and what runs after it pays for that.
+    if "naive" in functions:
         versus = {"backbone": functions["backbone"], "naive": functions["naive"]}
         results["naive"] = _summarise(
             *time_in_turn(versus, min(NAIVE_ROUNDS, arguments.repeats), arguments.device), "naive"
@@ -196,7 +197,11 @@ def compare(
 def time_in_turn(
     functions: dict[str, Callable[[], object]], rounds: int, device: str
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Time every function once a round, after one untimed round; seconds of wall and of CPU time."""
+    """Time every function once a round, after one untimed round.
+
+    Returns:
+        Seconds of wall time and of CPU time, by name.
+    """
     wall: dict[str, list[float]] = {name: [] for name in functions}
     cpu: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
@@ -223,7 +228,10 @@ def _summarise(
 
 
 def peak_memory(function: Callable[[], object], device: str) -> int:
-    """Measure the bytes a function holds at its peak beyond what it found: activations, gradients, results."""
+    """Measure the bytes a function holds at its peak.
+
+    Beyond what it found: activations, gradients, results.
+    """
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -242,23 +250,15 @@ def peak_memory(function: Callable[[], object], device: str) -> int:
 
 
 class _Naive(nn.Module):
-    """The weights of an AGNet, run by the oracle."""
+    """The weights of an AGNet, run by the readable definition."""
 
     def __init__(self, model: AGNet) -> None:
         super().__init__()
-        spec = importlib.util.spec_from_file_location("reference", ORACLE)
-        assert spec is not None
-        assert spec.loader is not None
-        self.reference = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.reference)
         self.model = model
 
     def forward(self, images: Tensor, regions: Regions) -> Tensor:
         """Return the logits of the plain version."""
-        logits: Tensor = self.reference.naive_logits(
-            self.model.head, self.model.forward_features(images), regions
-        )
-        return logits
+        return reference.logits(self.model.head, self.model.forward_features(images), regions)
 
 
 def _synchronize(device: str) -> None:

@@ -1,4 +1,7 @@
-"""The head's cost over number of regions, image size and batch size: ``python tools/benchmark.py model --table``."""
+"""The head's cost over regions, image size and batch size.
+
+``python tools/benchmark.py model --table``
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ ROUNDS = 3
 
 
 def fill_table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure all points, print them as a table and return them; a point too large for the memory says so in its place."""
+    """Measure all points, print them as a table, return them.
+
+    A point too large for the memory says so in its place.
+    """
     table = Table(
         "regions", "batch", "side", "backbone ms", "AGNet ms", "ratio", "ms more a region and image"
     )
@@ -52,7 +58,10 @@ def fill_table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Time the forward pass at every number of clusters and every shape; the networks are made once a number of clusters."""
+    """Time the forward pass at every point.
+
+    The networks are made once a number of clusters.
+    """
     for num_clusters in NUM_CLUSTERS:
         changed = {**vars(arguments), "num_clusters": num_clusters, "naive": False}
         models, regions = make_models(argparse.Namespace(**changed)), num_regions(num_clusters)
@@ -62,7 +71,8 @@ def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         needed = peak_memory(small.forward(models["agnet"]), arguments.device)
         for batch, side in SHAPES:
             point: dict[str, Any] = {"regions": regions, "batch_size": batch, "image_size": side}
-            # At most proportional to the pixels of the batch: the head works on a few images at a time.
+            # At most proportional to the pixels of the batch: the head works on a few images at a
+            # time.
             estimate, free = (
                 needed * batch * (side / SHAPES[0][1]) ** 2,
                 free_memory(arguments.device),
@@ -95,7 +105,10 @@ def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def free_memory(device: str) -> float:
-    """Return the bytes that are free on the device; infinity where the system does not tell."""
+    """Return the bytes that are free on the device.
+
+    Infinity where the system does not tell.
+    """
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info()[0]
     if "SC_AVPHYS_PAGES" not in os.sysconf_names:

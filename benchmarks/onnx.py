@@ -1,8 +1,11 @@
-"""What exported files are worth: accuracy, agreement with the first, size and speed of ONNX files on labelled photographs.
+"""What exported files are worth on labelled photographs.
 
-python tools/benchmark.py onnx model.onnx model.int8.onnx --images datasets/demo/data/test [--output FILE.json]
+Accuracy, agreement with the first file, size and speed.
 
-The class of a photograph is the name of its folder. Regions are proposed as the file's own metadata says.
+python tools/benchmark.py onnx model.onnx model.int8.onnx --images datasets/demo/data/test
+
+The class of a photograph is the name of its folder. Regions are proposed as the file's own metadata
+says.
 """
 
 from __future__ import annotations
@@ -53,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Score and time every file, print a table and write the numbers.
+    """Score and time every file.
+
+    Print a table and write the numbers.
 
     Raises:
         ConfigError: a file, a class or a package is missing.
@@ -116,24 +121,23 @@ def read_metadata(session: Any, path: Path) -> dict[str, Any]:
     """
     stored = session.get_modelmeta().custom_metadata_map.get("agnet")
     names = [value.name for value in session.get_inputs()]
-    if stored is None or names != ["images", "boxes"]:
+    if stored is None or names not in (["images"], ["images", "boxes"]):
         raise ConfigError(
-            f"{path} must come from tools/export.py with grid=false; its inputs are {names}"
+            f"{path} must be a network exported by agnet_vision; its inputs are {names}"
         )
     return json.loads(stored)
 
 
 def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
-    """Turn photographs into the file's inputs, one at a time, and folder names into class numbers.
+    """Turn photographs into inputs, and folders into class numbers.
+
+    One photograph at a time.
 
     Raises:
         ConfigError: a folder is not named after a class of the network.
     """
-    height, width = config.pop("image_size")
-    model = AGNet.from_config(
-        config
-    )  # its weights are not used: it knows the frame and proposes regions
-    model.data_config["input_size"] = (model.backbone.in_channels, height, width)
+    # Its weights are not used: it knows the frame and proposes the regions.
+    model = AGNet.from_config(config)
     paths, classes = find_images(images), list(model.classes or ())
     if strange := sorted({path.parent.name for path in paths} - set(classes)):
         raise ConfigError(
@@ -154,7 +158,10 @@ def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndar
 def time_in_turn(
     sessions: dict[str, Any], inputs: list[dict[str, np.ndarray]]
 ) -> dict[str, list[float]]:
-    """Time each photograph in every session in turn; milliseconds."""
+    """Time each photograph in every session in turn.
+
+    Milliseconds.
+    """
     times: dict[str, list[float]] = {name: [] for name in sessions}
     for one in inputs:
         for name, session in sessions.items():

@@ -1,4 +1,7 @@
-"""Feature map to logits: backbone, head, and the two together. Pure torch."""
+"""Feature map to logits: backbone, head, both together.
+
+Pure torch.
+"""
 
 from agnet_vision.models.agnet import AGNet, load_model
 from agnet_vision.models.head import AGNetHead

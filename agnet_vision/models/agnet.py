@@ -29,10 +29,12 @@ class AGNet(
     tags=["image-classification", "fine-grained", "agnet", "timm"],
     model_card_template=TEMPLATE,
 ):
-    """A CNN that looks where its keypoints are: timm backbone, then ``AGNetHead``.
+    """A timm backbone with the AG-Net head.
 
-    ``save_pretrained(folder)`` and ``push_to_hub("owner/name")`` are the Hub's own methods; both take
-    ``model_card_kwargs={"metrics": {"acc": 0.93}}`` for the scores on the model card.
+    It looks where the keypoints of an image are.
+
+    ``save_pretrained(folder)`` and ``push_to_hub("owner/name")`` are the Hub's own methods; both
+    take ``model_card_kwargs={"metrics": {"acc": 0.93}}`` for the scores on the model card.
 
     Args:
         backbone: any timm model name.
@@ -149,7 +151,10 @@ class AGNet(
         return self.proposer(list(pixels.cpu().numpy())).to(images.device)
 
     def config(self) -> dict[str, Any]:
-        """Return what it takes to rebuild the network and to prepare its input, as plain JSON."""
+        """Return what it takes to rebuild the network.
+
+        And to prepare its input; plain JSON types.
+        """
         return {
             "backbone": self.backbone.architecture,
             "backbone_kwargs": {
@@ -214,7 +219,9 @@ class AGNet(
         )
 
     def generate_model_card(self, metrics: Mapping[str, float] | None = None) -> ModelCard:
-        """Describe the network in Markdown, with the metadata the Hub reads.
+        """Describe the network in Markdown.
+
+        With the metadata the Hub reads.
 
         Args:
             metrics: measured scores by name.
@@ -228,7 +235,10 @@ class AGNet(
         )
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """Write configuration and weights; the mixin writes the card, unless there is one."""
+        """Write configuration and weights.
+
+        The mixin writes the card where there is none.
+        """
         (save_directory / checkpoint.CARD).unlink(missing_ok=True)
         checkpoint.write_folder(self, save_directory)
 

@@ -1,9 +1,12 @@
-"""Any timm model as a source of one (B, C, H, W) map: layout, channels and stride are found by a dry run.
+"""Any timm model as the source of a map.
 
-timm's models answer ``forward_features`` in three layouts: NCHW maps (CNNs), NHWC maps (Swin), token sequences with or without
-class tokens (ViT). A *sketch* of the model on the meta device, which costs neither memory nor arithmetic, shows which one; its
-backward pass shows which modules the map never uses (classifiers, later stages), and these are taken out; a second size shows
-whether the model is tied to the size it was made for.
+Layout, channels and stride are found by a dry run.
+
+timm's models answer ``forward_features`` in three layouts: NCHW maps (CNNs), NHWC maps (Swin),
+token sequences with or without class tokens (ViT). A *sketch* of the model on the meta device,
+which costs neither memory nor arithmetic, shows which one; its backward pass shows which modules
+the map never uses (classifiers, later stages), and these are taken out; a second size shows whether
+the model is tied to the size it was made for.
 """
 
 from __future__ import annotations
@@ -24,13 +27,16 @@ Layout = Literal["NCHW", "NHWC", "tokens"]
 
 
 class SizeRule(NamedTuple):
-    """Which image sizes a model takes: one (``fixed``), or those divisible by ``multiple``."""
+    """Which image sizes a model takes.
+
+    One (``fixed``), or those divisible by ``multiple``.
+    """
 
     fixed: tuple[int, int] | None = None
     multiple: int = 1
 
     def nearest(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size closest to the given one that the model takes."""
+        """Return the closest size that the model takes."""
         if self.fixed is not None:
             return self.fixed
         up, half = self.multiple, self.multiple // 2
@@ -38,15 +44,17 @@ class SizeRule(NamedTuple):
 
 
 class TimmBackbone(nn.Module):
-    """A timm model without its classifier, from normalised images to one map.
+    """A timm model without its classifier: images to one map.
 
     Args:
         name: any name ``timm.create_model`` knows, ``hf-hub:`` names included.
         pretrained: load timm's pretrained weights.
-        taps: None for the map the model's own classifier sees (paper), or indices into the model's stages as in timm's
-            ``forward_intermediates`` (``(-2,)``: the last but one, twice as fine). Several maps are resized to the finest of
-            them and concatenated along the channels.
-        options: passed on to ``timm.create_model`` (``in_chans``, ``img_size``, ``output_stride``, ``drop_path_rate`` ...).
+        taps: None for the map the model's own classifier sees (paper), or indices into the model's
+            stages as in timm's ``forward_intermediates`` (``(-2,)``: the last but one, twice as
+            fine). Several maps are resized to the finest of them and concatenated along the
+            channels.
+        options: passed on to ``timm.create_model`` (``in_chans``, ``img_size``, ``output_stride``,
+            ``drop_path_rate`` ...).
 
     Attributes:
         architecture: timm's name of the architecture, without the source of its weights.
@@ -54,8 +62,9 @@ class TimmBackbone(nn.Module):
         map_size: (height, width) of the map at ``data_config``'s input size.
         stride: pixels of the image per cell of the map.
         layout: how the model answers, see ``read_map``.
-        size_rule: which image sizes the model takes: any, multiples of its patch, or one. Images of another size are resized to
-            the nearest it takes; boxes are fractions of the image, so regions stay where they are.
+        size_rule: which image sizes the model takes: any, multiples of its patch, or one. Images of
+            another size are resized to the nearest it takes; boxes are fractions of the image, so
+            regions stay where they are.
         model: the timm model.
 
     Raises:
@@ -82,8 +91,9 @@ class TimmBackbone(nn.Module):
                 dry_map = read_map(sketch, images, self.layout, self.taps)
             except (AssertionError, IndexError, RuntimeError) as error:
                 raise ValueError(
-                    f"backbone must give a map (B, C, H, W), and {name!r} with taps={taps} does not ({error}); choose other "
-                    "taps or another timm model, or put AGNetHead on your own network"
+                    f"backbone must give a map (B, C, H, W), and {name!r} with taps={taps} does not "
+                    f"({error}); choose other taps or another timm model, or put AGNetHead on your "
+                    "own network"
                 ) from error
             dry_map.sum().backward()
             self.map_size = (dry_map.shape[-2], dry_map.shape[-1])
@@ -104,7 +114,8 @@ class TimmBackbone(nn.Module):
         """Compute the map.
 
         Raises:
-            ValueError: the images are not (B, C, H, W) with the channels the model was made for, or not floating point.
+            ValueError: the images are not (B, C, H, W) with the channels the model was made for, or
+                not floating point.
         """
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise ValueError(
@@ -120,7 +131,10 @@ class TimmBackbone(nn.Module):
         return read_map(self.model, images, self.layout, self.taps)
 
     def _split_unused(self, sketch: Any, images: Tensor) -> tuple[list[str], list[str]]:
-        """Tell which modules the map does not use can be taken out, and which must stay because the model runs them anyway."""
+        """Sort the modules the map does not use.
+
+        Some can be taken out, others must stay because the model runs them anyway.
+        """
         removed, frozen = list[str](), list[str]()
         for name in unused_modules(sketch):
             module = sketch.get_submodule(name)
@@ -138,7 +152,7 @@ class TimmBackbone(nn.Module):
         return removed, frozen
 
     def data_config(self) -> dict[str, Any]:
-        """Return timm's input size, interpolation, mean and std for this model."""
+        """Return timm's input size, interpolation, mean and std."""
         config = resolve_model_data_config(self.model)
         config["input_size"] = (self.in_channels, *config["input_size"][1:])
         for name in ("mean", "std"):
@@ -156,7 +170,7 @@ def read_map(
     layout: Layout,
     taps: tuple[int, ...] | None = None,
 ) -> Float[Tensor, "batch channels height width"]:
-    """Run the model's features and bring them to (B, C, H, W).
+    """Run the model up to its map.
 
     Args:
         model: a timm model.
@@ -197,7 +211,10 @@ def read_map(
 
 
 def unused_modules(sketch: Any) -> list[str]:
-    """Name the largest modules none of whose parameters took part in the backward pass just run."""
+    """Name the largest modules that the map does not use.
+
+    None of their parameters took part in the backward pass just run.
+    """
     unused: list[str] = []
     for name, module in sketch.named_modules():
         parameters = list(module.parameters())
@@ -208,7 +225,10 @@ def unused_modules(sketch: Any) -> list[str]:
 
 
 def _sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Make the model on the current (meta) device, freed from its training size where its class has an option for that."""
+    """Make the model on the current (meta) device.
+
+    Freed from its training size where its class has an option for that.
+    """
     sketch = timm.create_model(name, num_classes=0, **options)
     accepted = {
         key for cls in type(sketch).__mro__[:-1] for key in inspect.signature(cls).parameters
@@ -220,7 +240,10 @@ def _sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]
 
 
 def _size_rule(sketch: Any, images: Tensor) -> SizeRule:
-    """Find which sizes the model takes by trying an odd one, then one in whole patches."""
+    """Find which sizes the model takes.
+
+    By trying an odd one, then one in whole patches.
+    """
     height, width = images.shape[-2:]
     patch = round(max(info["reduction"] for info in getattr(sketch, "feature_info", [])) or 1)
     for multiple, more in ((1, (19, 37)), (patch, (patch, 2 * patch))):

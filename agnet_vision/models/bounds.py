@@ -1,8 +1,9 @@
-"""How large a network may be, and what the description of one may hold.
+"""How large a network may be, and what describes one.
 
 A description comes from a file, and the file may come from a stranger. So it is held against these
 bounds before anything is made of it: what is far larger than anything useful would only take the
-machine's memory or time. They bind everybody, so that whatever can be made can also be opened again.
+machine's memory or time. They bind everybody, so that whatever can be made can also be opened
+again.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ from torch.nn.modules.module import register_module_module_registration_hook
 
 
 class Bound(NamedTuple):
-    """The numbers from ``low`` to ``high``, both included; ``whole``: integers only."""
+    """The numbers from ``low`` to ``high``, both included.
+
+    ``whole``: integers only.
+    """
 
     low: float
     high: float
     whole: bool = True
 
     def holds(self, value: Any) -> bool:
-        """Tell whether a value is one of them; NaN is not."""
+        """Tell whether a value is one of them.
+
+        NaN is not.
+        """
         kind = Integral if self.whole else Real
         number = isinstance(value, kind) and not isinstance(value, bool)
         return number and self.low <= value <= self.high
@@ -97,7 +104,9 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def check_backbone(name: Any, options: Any) -> None:
-    """Refuse a backbone that names files, the network or code, or sizes out of bounds.
+    """Refuse a backbone that reaches out or is too large.
+
+    It may name no files, no network and no code.
 
     Args:
         name: of a timm architecture.
@@ -117,11 +126,11 @@ def check_backbone(name: Any, options: Any) -> None:
 
 
 def check_data_config(config: Any, channels: int) -> None:
-    """Refuse a description of the input by which no image can be prepared.
+    """Refuse an input by which no image can be prepared.
 
     Args:
         config: timm's words: ``input_size`` (channels, height, width), ``mean`` and ``std`` (one
-            number a channel), and at will ``interpolation``, ``crop_pct`` and ``crop_mode``.
+            number a channel), ``interpolation``, ``crop_pct`` and ``crop_mode``.
         channels: of the images.
 
     Raises:
@@ -130,19 +139,18 @@ def check_data_config(config: Any, channels: int) -> None:
     if not isinstance(config, Mapping):
         raise ValueError(f"data_config must have entries by name, got {_shown(config)}")
     for name, count in (("input_size", 3), ("mean", channels), ("std", channels)):
-        values = config.get(name)
+        values: Any = config.get(name)
         numbers = isinstance(values, list | tuple) and len(values) == count
         if not numbers or not all(BOUNDS[name].holds(value) for value in values):
             raise ValueError(
                 f"data_config must have {count} numbers as {name}, each {BOUNDS[name]}, "
                 f"got {_shown(values)}"
             )
-    if "crop_pct" in config:
-        check_options(crop_pct=config["crop_pct"])
+    check_options(crop_pct=config.get("crop_pct"))
     for name, allowed in (("interpolation", INTERPOLATIONS), ("crop_mode", CROP_MODES)):
-        if config.get(name, allowed[0]) not in allowed:
+        if config.get(name) not in allowed:
             raise ValueError(
-                f"{name} must be one of {', '.join(allowed)}, got {_shown(config[name])}"
+                f"{name} must be one of {', '.join(allowed)}, got {_shown(config.get(name))}"
             )
 
 
@@ -161,7 +169,7 @@ def check_taps(taps: Any) -> None:
 
 @contextmanager
 def limited_modules() -> Iterator[None]:
-    """Refuse to make a network of more than ``MAX_MODULES`` layers and blocks.
+    """Refuse to make more than ``MAX_MODULES`` layers and blocks.
 
     A number of a description may stand for so many of them that making them takes minutes; which
     number that is differs from one architecture to the next.
@@ -186,7 +194,10 @@ def limited_modules() -> Iterator[None]:
 
 
 def _check_plain(name: str, value: Any) -> None:
-    """Refuse an option of the backbone that is no number, text or short list within bounds."""
+    """Refuse an option that is no plain value within bounds.
+
+    Plain values are numbers, text and short lists of them.
+    """
     values = list(_leaves(value, depth=0))
     if len(values) > MAX_VALUES:
         raise ValueError(f"backbone_kwargs must hold at most {MAX_VALUES} values in {name}")
@@ -202,7 +213,10 @@ def _check_plain(name: str, value: Any) -> None:
 
 
 def _leaves(value: Any, depth: int) -> Iterator[Any]:
-    """Yield the values of nested lists; what lies deeper than four is yielded as it is."""
+    """Yield the values of nested lists.
+
+    What lies deeper than four is yielded as it is.
+    """
     if isinstance(value, list | tuple) and depth < 4:
         for item in value:
             yield from _leaves(item, depth + 1)

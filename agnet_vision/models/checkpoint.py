@@ -1,8 +1,11 @@
-"""Trained networks on disk and on the Hub: how they are written, found and rebuilt.
+"""Trained networks on disk and on the Hub.
 
-A saved folder has the Hub's layout: weights in safetensors, one JSON file that rebuilds the network,
-and a model card. Files may come from strangers: they hold weights and plain data, never code, and
-what they describe is held against ``bounds`` and against their own size before it is made.
+How they are written, found and rebuilt.
+
+A saved folder has the Hub's layout: weights in safetensors, one JSON file that rebuilds the
+network, and a model card. Files may come from strangers: they hold weights and plain data, never
+code, and what they describe is held against ``bounds`` and against their own size before it is
+made.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Configured(Protocol):
-    """A network that can say what it takes to rebuild it."""
+    """A network that can describe itself."""
 
     def config(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -71,7 +74,10 @@ class Saved(NamedTuple):
 
 
 def describe(model: Configured) -> dict[str, Any]:
-    """Return what it takes to rebuild the network and prepare its input, as plain data."""
+    """Return what it takes to rebuild the network.
+
+    And to prepare its input; plain data.
+    """
     return {"format": FORMAT, "model": model.config()}
 
 
@@ -120,7 +126,9 @@ def find(source: Path | str, *, revision: str | None = None, **hub: Any) -> Save
 
 
 def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Network:
-    """Make the network that was saved, with its weights, in evaluation mode.
+    """Make the network that was saved, with its weights.
+
+    In evaluation mode.
 
     It is made without memory first, and for real when its weights turn out to be in the file.
 
@@ -152,7 +160,9 @@ def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Netw
 
 
 def read_checkpoint(path: Path | str) -> Any:
-    """Read weights and plain data; a file that holds code is refused.
+    """Read weights and plain data from a file.
+
+    A file that holds code is refused.
 
     Raises:
         CheckpointError: missing, damaged, unsafe, or larger unpacked than packed.
@@ -241,7 +251,10 @@ def _download(repository: str, revision: str | None, hub: Mapping[str, Any]) -> 
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse a checkpoint that takes more room unpacked; torch never packs its own."""
+    """Refuse a checkpoint that is larger unpacked.
+
+    torch never packs its own.
+    """
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > path.stat().st_size:
@@ -252,7 +265,10 @@ def _check_archive(path: Path) -> None:
 
 
 def _check_fit(sketch: nn.Module, saved: Saved) -> None:
-    """Refuse weights of another network, and a network that is larger than the file it came in."""
+    """Refuse weights of another network.
+
+    And a network that is larger than the file it came in.
+    """
     expected = sketch.state_dict()
     unfit = [
         name

@@ -1,6 +1,11 @@
-"""AGNetHead: the layers in the paper's order. It plugs into any CNN that gives a (B, C, H, W) map."""
+"""AGNetHead: the layers in the paper's order.
+
+It plugs into any CNN that gives a (B, C, H, W) map.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,7 +27,7 @@ POOL_SIZE = 7  # paper
 
 
 class AGNetHead(nn.Module):
-    """Keypoint-region attention and classifier for the last map of any CNN.
+    """Keypoint-region attention and classifier for any CNN's map.
 
     Args:
         in_channels: C of the feature map.
@@ -73,9 +78,9 @@ class AGNetHead(nn.Module):
 
         # What a variant lacks is replaced by a part that does nothing, so that forward is the same.
         self.features: type[MapFeatures] = RegionFeatures
-        self.self_attention: nn.Module = nn.Identity()
-        self.squeeze_excite: nn.Module = nn.Identity()
-        self.region_attention: nn.Module = UniformAttention()
+        self.self_attention: Any = nn.Identity()
+        self.squeeze_excite: Any = nn.Identity()
+        self.region_attention: Any = UniformAttention()
         match variant:
             case "full":
                 self.self_attention = SelfAttention(in_channels)
@@ -125,7 +130,7 @@ class AGNetHead(nn.Module):
                 counterfactual; it must be zero in masked slots.
 
         Raises:
-            ValueError: the map or the regions do not fit the head, or it has no attention to return.
+            ValueError: the map or the regions do not fit, or there is no attention to return.
         """
         regions = self._check(feature_map, regions)
         if return_attention and not self.has_attention:
@@ -141,7 +146,9 @@ class AGNetHead(nn.Module):
     def describe(
         self, feature_map: Float[Tensor, "batch channels height width"], regions: Regions | None
     ) -> tuple[MapFeatures, Attention]:
-        """Return the region features and the attention that ``forward`` makes its logits from.
+        """Return region features and attention, before the sum.
+
+        What ``forward`` makes its logits from.
 
         Raises:
             ValueError: the map or the regions do not fit the head.
@@ -152,11 +159,15 @@ class AGNetHead(nn.Module):
         return features, self.region_attention(features)
 
     def _pool(self, feature_map: Tensor, regions: Regions | None) -> MapFeatures:
-        """Pool the regions; a head without regions takes the map as it is."""
+        """Pool the regions, or take the map as it is."""
         return self.features(feature_map, regions, self.pool_size)
 
     def _check(self, feature_map: Tensor, regions: Regions | None) -> Regions | None:
-        """Refuse a map or regions that do not fit; return the regions, empty slots cleared."""
+        """Refuse a map or regions that do not fit.
+
+        Returns:
+            The regions, empty slots cleared; None where the head needs none.
+        """
         if feature_map.ndim != 4 or feature_map.shape[1] != self.in_channels:
             raise ValueError(
                 f"feature_map must be (B, {self.in_channels}, H, W), got {tuple(feature_map.shape)}"

@@ -1,10 +1,13 @@
-"""The method equation by equation, as one would first write it: the text to read, and what is tested.
+"""The method, equation by equation.
+
+As one would first write it: the text to read, and what is tested.
 
 ``AGNetHead`` computes the same numbers faster (``layers`` say how); the tests hold it against this
-file, and the benchmark says what the difference is worth. Sections and symbols are the paper's: Bera,
-Wharton, Liu, Bessis, Behera, *Attend and Guide (AG-Net)*, IEEE TIP 30, 2021. ``(B, R, C, p, p)`` are
-batch, region slots, channels and the pooled grid. Two of our layers store their weights larger than
-they use them and scale back (``layer.scale``), which the optimizer sees and the result does not.
+file, and the benchmark says what the difference is worth. Sections and symbols are the paper's:
+Bera, Wharton, Liu, Bessis, Behera, *Attend and Guide (AG-Net)*, IEEE TIP 30, 2021. ``(B, R, C, p,
+p)`` are batch, region slots, channels and the pooled grid. Two of our layers store their weights
+larger than they use them and scale back (``layer.scale``), which the optimizer sees and the result
+does not.
 """
 
 from __future__ import annotations
@@ -28,7 +31,10 @@ from agnet_vision.structures import Regions
 def logits(
     head: AGNetHead, feature_map: Float[Tensor, "batch channels height width"], regions: Regions
 ) -> Float[Tensor, "batch classes"]:
-    """Compute what ``head(feature_map, regions)`` computes; the whole method, ``variant="full"``."""
+    """Compute what ``head(feature_map, regions)`` computes.
+
+    The whole method, ``variant="full"``.
+    """
     feature_map = attend_to_positions(head.self_attention, feature_map)
     x = pool_regions(feature_map, regions.boxes, head.pool_size)
     phi = gate_channels(head.squeeze_excite, x)
@@ -44,7 +50,10 @@ def logits(
 def attend_to_positions(
     layer: SelfAttention, feature_map: Float[Tensor, "batch channels height width"]
 ) -> Float[Tensor, "batch channels height width"]:
-    """Section III-B: ``F' = delta * (h t) + F`` with ``t = softmax(f^T g)``."""
+    """Apply self-attention, section III-B.
+
+    ``F' = delta * (h t) + F`` with ``t = softmax(f^T g)``.
+    """
     f, g, h = (
         conv2d(feature_map, conv.weight * layer.scale, conv.bias).flatten(2)
         for conv in (layer.f, layer.g, layer.h)
@@ -59,7 +68,10 @@ def pool_regions(
     boxes: Float[Tensor, "batch regions 4"],
     pool_size: int,
 ) -> Float[Tensor, "batch regions channels rows columns"]:
-    """Section III-C: sample every box at the centers of a p x p grid, bilinearly."""
+    """Pool the regions, section III-C.
+
+    Every box is sampled at the centers of a p x p grid, bilinearly.
+    """
     batch, _, height, width = feature_map.shape
     in_cells = boxes * boxes.new_tensor([width, height, width, height])
     pooled = roi_align(feature_map, list(in_cells), pool_size, sampling_ratio=1, aligned=True)
@@ -69,7 +81,10 @@ def pool_regions(
 def gate_channels(
     layer: SlotSqueezeExcite, x: Float[Tensor, "batch regions channels rows columns"]
 ) -> Float[Tensor, "batch regions channels rows columns"]:
-    """Section III-C: ``phi_r = SE_r(x_r) + x_r``, each region slot with a block of its own."""
+    """Gate the channels of each region, section III-C.
+
+    ``phi_r = SE_r(x_r) + x_r``, each region slot with a block of its own.
+    """
     phi = []
     for region, squeeze, excite in zip(x.unbind(1), layer.squeeze, layer.excite, strict=True):
         mean = region.mean(dim=(2, 3))
@@ -99,7 +114,10 @@ def importance(
     alpha: Float[Tensor, "batch regions features"],
     mask: Bool[Tensor, "batch regions"],
 ) -> Float[Tensor, "batch regions"]:
-    """Section III-D: ``w_r = softmax over r of (W_a . alpha_r + b_a)``, zero for empty slots."""
+    """Weigh the regions, section III-D.
+
+    ``w_r = softmax over r of (W_a . alpha_r + b_a)``, zero for empty slots.
+    """
     _, _, score = _weights(layer)
     scores = (alpha @ score.T).squeeze(-1) + layer.importance_bias
     return scores.masked_fill(~mask, -torch.inf).softmax(dim=1)
@@ -108,7 +126,10 @@ def importance(
 def classify(
     layer: MixedPoolClassifier, f: Float[Tensor, "batch bins channels"]
 ) -> Float[Tensor, "batch classes"]:
-    """Section III-E: ``y = omega GMP(f) + (1 - omega) GAP(f)``, batch norm, linear layer."""
+    """Classify the image descriptor, section III-E.
+
+    ``y = omega GMP(f) + (1 - omega) GAP(f)``, batch norm, linear layer.
+    """
     average, largest = f.mean(dim=1), f.amax(dim=1)
     omega = torch.sigmoid(layer.mix(average))
     y = omega * largest + (1 - omega) * average
@@ -116,5 +137,5 @@ def classify(
 
 
 def _weights(layer: RegionAttention) -> tuple[Tensor, ...]:
-    """Return W, W' and W_a, which are stored as one matrix."""
+    """Return W, W' and W_a, stored as one matrix."""
     return (layer.project.weight * layer.scale).split([layer.units, layer.units, 1])

@@ -1,8 +1,10 @@
-"""``agnet_resnet50`` and friends: AGNet as timm's factory, training loops and optimizers know a model.
+"""``agnet_resnet50`` and friends: AGNet as a model of timm.
+
+What timm's factory, training loops and optimizers ask of a model.
 
 ``register_timm_models`` adds an entry point to timm for every name in ``BACKBONES``; ``import
-agnet_vision`` calls it. ``pretrained=True`` loads timm's weights of the backbone, and tags name them as
-usual: ``timm.create_model("agnet_resnet50.a1_in1k", pretrained=True, num_classes=40)``.
+agnet_vision`` calls it. ``pretrained=True`` loads timm's weights of the backbone, and tags name them
+as usual: ``timm.create_model("agnet_resnet50.a1_in1k", pretrained=True, num_classes=40)``.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ default_cfgs: dict[str, Any] = {}  # timm looks here for the weights an entry po
 
 
 class TimmAGNet(AGNet):
-    """An ``AGNet`` with the methods and attributes timm expects of a model.
+    """An ``AGNet`` with what timm expects of a model.
 
     Args:
         backbone: any timm model name.
@@ -98,7 +100,8 @@ class TimmAGNet(AGNet):
             regions: boxes and mask; without them they are proposed from the map's images.
 
         Raises:
-            ValueError: there are no regions, and the map does not come straight from ``forward_features``.
+            ValueError: there are no regions, and the map does not come straight from
+                ``forward_features``.
         """
         if regions is None and self.head.needs_regions:
             if not hasattr(feature_map, "images"):
@@ -114,7 +117,9 @@ class TimmAGNet(AGNet):
         return self.head.classifier.linear
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Replace the last linear layer by a fresh one; with no classes, by nothing.
+        """Replace the last linear layer by a fresh one.
+
+        With no classes, by nothing.
 
         Raises:
             ValueError: another pooling is asked for.
@@ -127,7 +132,10 @@ class TimmAGNet(AGNet):
         self.pretrained_cfg["num_classes"] = num_classes
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Return the backbone's layer groups by their names in here; the head is the last."""
+        """Return the backbone's layer groups by their names here.
+
+        The head is the last group.
+        """
         matcher = self.backbone.model.group_matcher(coarse=coarse)
         return {group: _prefixed(patterns) for group, patterns in matcher.items()}
 
@@ -142,7 +150,9 @@ class TimmAGNet(AGNet):
 
 
 def _prefixed(patterns: Any) -> Any:
-    """Put ``INNER`` before timm's patterns: one, or a list of (pattern, group).
+    """Put ``INNER`` before timm's patterns.
+
+    One pattern, or a list of (pattern, group).
 
     A '^' of theirs stands only at a start.
     """
@@ -165,7 +175,10 @@ def _own(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_pooling(global_pool: str | None) -> None:
-    """Refuse another pooling; 'avg' is what timm's programs pass when they mean the default."""
+    """Refuse another pooling.
+
+    'avg' is what timm's programs pass when they mean the default.
+    """
     if global_pool not in (None, "avg"):
         raise ValueError(
             f"global_pool cannot be changed, the head pools by itself; got {global_pool!r}"
@@ -173,11 +186,14 @@ def _check_pooling(global_pool: str | None) -> None:
 
 
 def register_timm_models() -> None:
-    """Make ``agnet_<backbone>`` known to timm for all ``BACKBONES``, with their pretrained tags."""
+    """Make ``agnet_<backbone>`` known to timm.
+
+    For all ``BACKBONES``, with their pretrained tags.
+    """
     for backbone in BACKBONES:
         tags = timm.list_models(f"{backbone}.*", pretrained=True) or [backbone]
         configs = {tag: get_pretrained_cfg(tag) for tag in tags}
-        own = {
+        own: dict[str, Any] = {
             f"agnet_{tag}": replace(config, classifier=CLASSIFIER)
             for tag, config in configs.items()
             if config is not None
@@ -190,7 +206,9 @@ def _entry_point(backbone: str) -> Callable[..., TimmAGNet]:
     """Make the function that timm's factory calls."""
 
     def create(pretrained: bool = False, **options: Any) -> TimmAGNet:
-        """Build the model; timm's factory decides which options it passes on.
+        """Build the model.
+
+        timm's factory decides which options it passes on.
 
         What is not ``AGNet``'s is the backbone's.
         """

@@ -1,4 +1,7 @@
-"""Every head by the name of its variant; a new one is a file of its own and one line here."""
+"""Every head by the name of its variant.
+
+A new one is a file of its own and one line here.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
+"""Saving, opening and sharing: everything travels along, and no file can run code."""
+
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -7,12 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from agnet_vision.errors import CheckpointError
-from agnet_vision.models import checkpoint as module
+from agnet_vision.models import checkpoint
 from agnet_vision.models.agnet import AGNet, load_model
-from agnet_vision.models.checkpoint import describe, read_checkpoint
+from agnet_vision.models.checkpoint import CONFIG, WEIGHTS, describe, read_checkpoint
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
+from tests.conftest import random_regions
 
 
 def tiny() -> AGNet:
@@ -42,11 +47,6 @@ def test_round_trip(tmp_path: Path) -> None:
         model.state_dict().items(), loaded.state_dict().values(), strict=True
     ):
         assert torch.equal(value, other), name
-
-
-def test_folder_of_save_pretrained(tmp_path: Path) -> None:
-    tiny().save_pretrained(tmp_path / "model")
-    assert load_model(tmp_path / "model").classes == ("left", "right")
 
 
 def test_raises_missing(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_raises_foreign(tmp_path: Path) -> None:
 
 def test_raises_newer_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tiny(), tmp_path / "best.ckpt")
-    monkeypatch.setattr(module, "FORMAT", 0)
+    monkeypatch.setattr(checkpoint, "FORMAT", 0)
     with pytest.raises(CheckpointError, match="update agnet_vision"):
         load_model(path)
 
@@ -153,3 +153,108 @@ def test_raises_on_a_network_larger_than_its_weights(tmp_path: Path) -> None:
 def test_a_run_folder_is_opened_by_its_best(tmp_path: Path) -> None:
     model = save(tiny(), tmp_path / "best.ckpt")
     assert load_model(tmp_path).classes == load_model(model).classes == ("left", "right")
+
+
+def test_value_saved_folder(saved_model: AGNet, saved_folder: Path) -> None:
+    loaded = load_model(saved_folder)
+    assert not loaded.training
+    assert loaded.classes == saved_model.classes
+    assert loaded.data_config == saved_model.data_config
+    assert loaded.proposer.settings() == saved_model.proposer.settings()
+    images, regions = torch.randn(2, 3, 160, 160), random_regions(2, 2)
+    assert torch.equal(loaded(images, regions), saved_model(images, regions))
+
+
+def test_value_from_pretrained(saved_model: AGNet, saved_folder: Path) -> None:
+    """The Hub's own name for the same."""
+    loaded = AGNet.from_pretrained(saved_folder)
+    assert loaded.classes == saved_model.classes
+    assert not loaded.training
+
+
+def test_others_may_read_what_is_saved(saved_folder: Path) -> None:
+    """All files have the rights that the user's umask gives a new file."""
+    (saved_folder / "other").touch()
+    rights = (saved_folder / "other").stat().st_mode
+    assert {path.stat().st_mode for path in saved_folder.iterdir()} == {rights}
+
+
+class Bomb:
+    def __reduce__(self) -> tuple:
+        return Path("exploded").touch, ()
+
+
+def test_raises_on_a_pickle(saved_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pickle in the place of the weights is refused, and its code does not run."""
+    monkeypatch.chdir(saved_folder)
+    (saved_folder / WEIGHTS).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        load_model(saved_folder)
+    assert not (saved_folder / "exploded").exists()
+
+
+def test_raises_on_weights_of_another_model(saved_folder: Path) -> None:
+    content = json.loads((saved_folder / CONFIG).read_text())
+    content["model"]["num_classes"], content["model"]["classes"] = 4, None
+    (saved_folder / CONFIG).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_model(saved_folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"model": {}}', '{"format": 99, "model": {}}'])
+def test_raises_on_config(saved_folder: Path, text: str) -> None:
+    (saved_folder / CONFIG).write_text(text)
+    with pytest.raises(CheckpointError, match=r"not a configuration|describes no|update agnet"):
+        load_model(saved_folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("mean", "gray"), ("std", [0.2, 0, 0.2]), ("input_size", None)]
+)
+def test_raises_on_data_config(saved_folder: Path, name: str, value: object) -> None:
+    content = json.loads((saved_folder / CONFIG).read_text())
+    content["model"]["data_config"][name] = value
+    (saved_folder / CONFIG).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=f"numbers as {name}"):
+        load_model(saved_folder)
+
+
+def test_raises_on_missing(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"has neither best\.ckpt nor config\.json"):
+        load_model(tmp_path)
+    (tmp_path / CONFIG).write_text("{}")
+    with pytest.raises(CheckpointError, match=r"has no model\.safetensors"):
+        load_model(tmp_path)
+
+
+def test_raises_on_an_endless_config(saved_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "MAX_CONFIG_BYTES", 100)
+    with pytest.raises(CheckpointError, match="must have at most 100 bytes"):
+        load_model(saved_folder)
+
+
+@pytest.mark.parametrize("name", ["nobody/nothing", "not a/name"])
+def test_raises_on_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository that cannot be had, offline or misspelt, is one sentence."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match=f"{name} is neither a folder"):
+        load_model(name)
+
+
+def test_value_download(saved_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files are fetched, of the revision and with the login that are given."""
+    asked: dict = {}
+
+    def fetch(repository: str, **options: object) -> str:
+        asked.update(options, repository=repository)
+        return str(saved_folder)
+
+    monkeypatch.setattr(checkpoint, "snapshot_download", fetch)
+    loaded = AGNet.from_pretrained("me/birds", revision="v1", token="mine")
+    assert loaded.classes == ("ant", "bee", "cat")
+    assert asked == {
+        "repository": "me/birds",
+        "revision": "v1",
+        "token": "mine",
+        "allow_patterns": [CONFIG, WEIGHTS],
+    }

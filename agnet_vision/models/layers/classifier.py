@@ -1,4 +1,7 @@
-"""From the image descriptor to logits: mixed pooling, batch norm, linear (AG-Net section III-E)."""
+"""From the image descriptor to logits (AG-Net section III-E).
+
+Mixed pooling, batch norm, linear layer.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from torch import Tensor, nn
 
 
 class MixedPoolClassifier(nn.Module):
-    """Classify ``y = omega GMP(f) + (1 - omega) GAP(f)``: max and average pooling, mixed.
+    """Classify a learned mix of max and average pooling.
+
+    ``y = omega GMP(f) + (1 - omega) GAP(f)``.
 
     Each image has one learned ``omega = sigmoid(W_o GAP(f) + b_o)``.
 
@@ -27,7 +32,10 @@ class MixedPoolClassifier(nn.Module):
     def forward(
         self, descriptor: Float[Tensor, "batch bins channels"], pre_logits: bool = False
     ) -> Float[Tensor, "batch outputs"]:
-        """Return the logits of each descriptor, or what the linear layer would see."""
+        """Return the logits of each descriptor.
+
+        Or what the linear layer would see.
+        """
         embedding = self.norm(self.pool(descriptor))
         return embedding if pre_logits else self.linear(self.dropout(embedding))
 

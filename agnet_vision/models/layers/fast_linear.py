@@ -1,4 +1,4 @@
-"""A linear layer that takes the faster of PyTorch's two libraries."""
+"""A linear layer by the faster of two libraries."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ def fast_linear(
     weight: Float[Tensor, "outputs features"],
     bias: Float[Tensor, " outputs"] | None = None,
 ) -> Float[Tensor, "batch rows outputs"]:
-    """Compute ``inputs @ weight.T + bias``, without gradients as a convolution.
+    """Compute ``inputs @ weight.T + bias``.
+
+    Without gradients, as a convolution.
 
     A convolution with kernels as long as its input is the same product. PyTorch hands a linear
-    layer to MKL and a convolution to oneDNN, which with AVX-512 needs half the time (AMD Zen 5), but
-    longer than MKL without it and in the backward pass.
+    layer to MKL and a convolution to oneDNN, which with AVX-512 needs half the time (AMD Zen 5),
+    but longer than MKL without it and in the backward pass.
     """
     if not (HAS_AVX512 and _is_plain_prediction(inputs)):
         return linear(inputs, weight, bias)
@@ -28,7 +30,10 @@ def fast_linear(
 
 
 def _is_plain_prediction(inputs: Tensor) -> bool:
-    """Tell whether nothing is differentiated, compiled, exported or cast: float32 on the CPU."""
+    """Tell whether inputs are plain float32 on the CPU.
+
+    Nothing is differentiated, compiled, exported or cast.
+    """
     plain = (
         inputs.device.type == "cpu"
         and inputs.dtype == torch.float32

@@ -1,9 +1,12 @@
-"""Pairwise and importance attention over regions (AG-Net section III-D), without any context vector.
+"""Pairwise and importance attention (AG-Net section III-D).
 
-By the formulas, ``alpha_r = sum_r' m_rr' phi_r'`` is a D-vector for each region, and both things it is
-used for are linear in it. So (method page, "exact identities"): ``W_a alpha_r = sum_r' m_rr' (W_a
-phi_r')``, and the image descriptor is ``f = sum_r w_r alpha_r = sum_r' c_r' phi_r'`` with the
-coefficients ``c_r' = sum_r w_r m_rr'``. W, W' and W_a read phi once, as one product of width 2 d + 1.
+Without forming any context vector.
+
+By the formulas, ``alpha_r = sum_r' m_rr' phi_r'`` is a D-vector for each region, and both things it
+is used for are linear in it. So (method page, "exact identities"): ``W_a alpha_r = sum_r' m_rr'
+(W_a phi_r')``, and the image descriptor is ``f = sum_r w_r alpha_r = sum_r' c_r' phi_r'`` with the
+coefficients ``c_r' = sum_r w_r m_rr'``. W, W' and W_a read phi once, as one product of width 2 d +
+1.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ class Attention(NamedTuple):
     """What the head looks at.
 
     Attributes:
-        importance: w, how much the context of each region counts; sums to one, zero in masked slots.
+        importance: w, how much the context of each region counts; sums to one, zero in masked
+            slots.
         pairwise: m, how much region r takes from region r', divided by the number of valid regions
             where the layer normalizes its context; zero where either slot is masked.
     """
@@ -31,12 +35,18 @@ class Attention(NamedTuple):
 
     @property
     def coefficients(self) -> Float[Tensor, "batch regions"]:
-        """Weight of each region in the image descriptor, ``c_r' = sum_r w_r m_rr'``."""
+        """Weight of each region in the image descriptor.
+
+        ``c_r' = sum_r w_r m_rr'``.
+        """
         return torch.matmul(self.importance[:, None], self.pairwise).squeeze(1)
 
 
 class UniformAttention(nn.Module):
-    """Every valid region counts alike and takes from itself alone: the descriptor is their mean."""
+    """Every valid region counts alike.
+
+    Each takes from itself alone, so that the descriptor is their mean.
+    """
 
     def forward(self, features: MapFeatures) -> Attention:
         """Return the attention that makes no difference."""
@@ -75,13 +85,21 @@ class RegionAttention(nn.Module):
         nn.init.zeros_(self.project.weight[-1])  # importance starts uniform (ours)
 
     def forward(self, features: MapFeatures) -> Attention:
-        """Compute the attention of each image; it must have at least one region."""
+        """Compute the attention of each image.
+
+        Every image must have at least one region.
+        """
         return self.relate(features.project(self.project.weight), features.mask)
 
     def relate(
         self, projected: Float[Tensor, "batch regions outputs"], mask: Bool[Tensor, "batch regions"]
     ) -> Attention:
-        """Do the rest of ``forward``, given phi times the weight of ``project``."""
+        """Do the rest of ``forward`` on projected features.
+
+        Args:
+            projected: phi times the weight of ``project``.
+            mask: True where the slot holds a region; at least one an image.
+        """
         own, other, score = (projected * self.scale).split([self.units, self.units, 1], dim=-1)
         # (batch, regions, regions, units)
         relation = torch.tanh(own[:, :, None] + other[:, None, :] + self.pair_bias)

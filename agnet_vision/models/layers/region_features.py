@@ -1,13 +1,13 @@
-"""The features of the regions, phi, and what the head does with them; how they are made is decided here.
+"""The features of the regions, and how they are made.
 
-phi is large: 15 MB an image with ResNet-50 and 37 regions. What the head needs of it is linear in it:
-products with a few long vectors, and a weighted sum over the regions. So there are two ways:
+phi is large: 15 MB an image with ResNet-50 and 37 regions. What the head needs of it is linear in
+it: products with a few long vectors, and a weighted sum over the regions. So there are two ways:
 
 * In plain float32 or float64 on the CPU phi is never held: ``region_passes`` makes a little of it
   at a time, uses it and drops it, in the backward pass as well.
-* Everywhere else (accelerators, compiled and exported graphs, autocast, half precision, gradients of
-  boxes) phi is one matrix product, kept for both uses. On the CPU it is made for a few images at a
-  time, so that it is still in the processor's cache when it is projected.
+* Everywhere else (accelerators, compiled and exported graphs, autocast, half precision, gradients
+  of boxes) phi is one matrix product, kept for both uses. On the CPU it is made for a few images at
+  a time, so that it is still in the processor's cache when it is projected.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ PART_BYTES = 32 * 2**20  # ours: of phi made at a time on the CPU
 
 
 class MapFeatures:
-    """The whole map as the only region, its cells as bins: what a head without regions sees.
+    """The whole map as the only region.
+
+    Its cells are the bins: what a head without regions sees.
 
     Args:
         feature_map: the map.
@@ -63,7 +65,10 @@ class MapFeatures:
     def project(
         self, weight: Float[Tensor, "outputs features"]
     ) -> Float[Tensor, "batch regions outputs"]:
-        """Compute ``phi @ weight.T`` with phi flattened: bin by bin, each with its channels."""
+        """Compute ``phi @ weight.T`` of flattened features.
+
+        Flattened bin by bin, each with its channels.
+        """
         return fast_linear(self.dense().flatten(2), weight)
 
     def weighted_sum(
@@ -77,13 +82,18 @@ class MapFeatures:
         coefficients: Float[Tensor, "batch regions"],
         weights: Float[Tensor, "batch bins channels"],
     ) -> Float[Tensor, "batch height width"]:
-        """Share ``sum_r,n,c coefficients_r weights_nc phi_rnc`` among the cells phi was made from."""
+        """Share a weighted sum of features among the map's cells.
+
+        The sum is ``sum_r,n,c coefficients_r weights_nc phi_rnc``; the shares add up to it.
+        """
         shares = torch.einsum("br,bnc,bcn->bn", coefficients, weights, self.feature_map.flatten(2))
         return shares.unflatten(1, self.feature_map.shape[2:])
 
 
 class RegionFeatures(MapFeatures):
-    """Pooled and gated features of every region: ``phi_r = x_r * (1 + gate_r)``.
+    """Pooled and gated features of every region.
+
+    ``phi_r = x_r * (1 + gate_r)``.
 
     Args:
         feature_map: the map the regions are pooled from, after self-attention.
@@ -127,7 +137,10 @@ class RegionFeatures(MapFeatures):
     def project(
         self, weight: Float[Tensor, "outputs features"]
     ) -> Float[Tensor, "batch regions outputs"]:
-        """Compute ``phi @ weight.T`` with phi flattened: bin by bin, each with its channels."""
+        """Compute ``phi @ weight.T`` of flattened features.
+
+        Flattened bin by bin, each with its channels.
+        """
         if self._fits_passes():
             return project_regions(self.feature_map, self.boxes, self.gates, weight, self.pool_size)
         return torch.cat([fast_linear(phi.flatten(2), weight) for phi in self._parts()])
@@ -148,15 +161,22 @@ class RegionFeatures(MapFeatures):
         coefficients: Float[Tensor, "batch regions"],
         weights: Float[Tensor, "batch bins channels"],
     ) -> Float[Tensor, "batch height width"]:
-        """Share ``sum_r,n,c coefficients_r weights_nc phi_rnc`` among the cells phi was made from."""
-        sampled = sampling_weights(self.boxes, *self.feature_map.shape[-2:], self.pool_size)
+        """Share a weighted sum of features among the map's cells.
+
+        The sum is ``sum_r,n,c coefficients_r weights_nc phi_rnc``; the shares add up to it.
+        """
+        height, width = self.feature_map.shape[-2:]
+        sampled = sampling_weights(self.boxes, height, width, self.pool_size)
         scale = coefficients[:, :, None] * (1 + self.gates)
         taken = torch.einsum("brnp,brc->bnpc", sampled, scale)
         shares = torch.einsum("bnpc,bnc,bcp->bp", taken, weights, self.feature_map.flatten(2))
         return shares.unflatten(1, self.feature_map.shape[2:])
 
     def _fits_passes(self) -> bool:
-        """Tell whether phi need not be held: plain numbers on the CPU, no gradient of boxes."""
+        """Tell whether phi need not be held.
+
+        Plain numbers on the CPU, and no gradient of boxes.
+        """
         return (
             self.feature_map.device.type == "cpu"
             and self.feature_map.dtype in (torch.float32, torch.float64)
@@ -166,7 +186,10 @@ class RegionFeatures(MapFeatures):
         )
 
     def _parts(self) -> list[Tensor]:
-        """Make phi, once; on the CPU in parts of a few images."""
+        """Make phi, once.
+
+        On the CPU in parts of a few images.
+        """
         if self._made is None:
             self._made = [
                 pool_regions(feature_map, boxes, self.pool_size) * (1 + gates)[:, :, None]
@@ -177,7 +200,10 @@ class RegionFeatures(MapFeatures):
         return self._made
 
     def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-        """Divide tensors of the batch into parts of a few images; on the CPU only."""
+        """Divide tensors of the batch into parts of images.
+
+        On the CPU only.
+        """
         if self.feature_map.device.type != "cpu" or torch.compiler.is_compiling():
             return [tensors]
         _, regions, channels = self.gates.shape

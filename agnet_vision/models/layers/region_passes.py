@@ -1,10 +1,12 @@
-"""What the head needs of phi, without ever holding it: two differentiable functions for the CPU.
+"""What the head needs of phi, without holding it.
 
-phi of 37 regions is 15 MB an image with ResNet-50, and in training autograd would keep it, and several
-tensors of its size, from the forward to the backward pass. Both things the head does with phi are
-linear in it: products with a few long vectors (``project_regions``) and a weighted sum over the
-regions (``sum_regions``). So each pass pools and gates a few bins of all images at a time, uses them
-while they are in the processor's cache and drops them. The backward pass makes them again.
+Two differentiable functions for the CPU.
+
+phi of 37 regions is 15 MB an image with ResNet-50, and in training autograd would keep it, and
+several tensors of its size, from the forward to the backward pass. Both things the head does with
+phi are linear in it: products with a few long vectors (``project_regions``) and a weighted sum over
+the regions (``sum_regions``). So each pass pools and gates a few bins of all images at a time, uses
+them while they are in the processor's cache and drops them. The backward pass makes them again.
 
 The results and gradients are those of ``pool_regions`` and the plain formulas. The boxes get no
 gradient, and gradients of gradients are refused.
@@ -36,7 +38,10 @@ def project_regions(
     weight: Float[Tensor, "outputs features"],
     pool_size: int,
 ) -> Float[Tensor, "batch regions outputs"]:
-    """Compute ``phi @ weight.T`` with phi flattened bin by bin, ``features = pool_size ** 2 * channels``."""
+    """Compute ``phi @ weight.T`` with phi flattened bin by bin.
+
+    ``features = pool_size ** 2 * channels``.
+    """
     outputs: Tensor = _ProjectRegions.apply(feature_map, boxes, gates, weight, pool_size)
     return outputs
 
@@ -61,7 +66,10 @@ class _Part(NamedTuple):
 
 
 class _Pooling:
-    """Pools the regions of a batch part by part, and takes gradients of the pooled bins back to the map."""
+    """Pools the regions of a batch part by part.
+
+    And takes gradients of the pooled bins back to the map.
+    """
 
     def __init__(self, feature_map: Tensor, boxes: Tensor, pool_size: int) -> None:
         self.batch, _, self.height, self.width = feature_map.shape
@@ -97,7 +105,10 @@ class _Pooling:
         part: _Part,
         gradient: Float[Tensor, "images regions bins channels"],
     ) -> None:
-        """Add to each cell of the map the gradients of the bins that read it, always in the same order."""
+        """Add the gradients of bins to the cells they read.
+
+        Always in the same order.
+        """
         images, bins = part
         cells, order = self.cells[images, :, bins].flatten().sort(stable=True)
         weights = self.weights[images, :, bins].flatten()[order]
@@ -110,12 +121,15 @@ class _Pooling:
     def as_map(
         self, map_gradient: Float[Tensor, "cells channels"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Bring a gradient of the positions into the shape of the map."""
+        """Bring a gradient of positions into the map's shape."""
         return map_gradient.unflatten(0, (self.batch, self.height, self.width)).permute(0, 3, 1, 2)
 
 
 class _Passes(Function):
-    """What both functions keep for the backward pass: their inputs, and no features."""
+    """What both functions keep for the backward pass.
+
+    Their inputs, and no features.
+    """
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -144,7 +158,10 @@ class _ProjectRegions(_Passes):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Pool each part again, and drop it again; boxes get no gradient."""
+        """Pool each part again, and drop it again.
+
+        Boxes get no gradient.
+        """
         feature_map, boxes, gates, weight = ctx.saved_tensors
         pooling, scale = _Pooling(feature_map, boxes, ctx.pool_size), _scale(gates)
         map_gradient = torch.zeros_like(pooling.positions)
@@ -186,7 +203,10 @@ class _SumRegions(_Passes):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Pool each part again, and drop it again; boxes get no gradient."""
+        """Pool each part again, and drop it again.
+
+        Boxes get no gradient.
+        """
         feature_map, boxes, gates, coefficients = ctx.saved_tensors
         pooling, scale = _Pooling(feature_map, boxes, ctx.pool_size), _scale(gates)
         map_gradient = torch.zeros_like(pooling.positions)
@@ -216,5 +236,5 @@ def _scale(gates: Tensor) -> Float[Tensor, "batch regions 1 channels"]:
 
 
 def _columns(weight: Tensor, part: _Part, channels: int) -> Float[Tensor, "outputs features"]:
-    """Return the columns of a projection that read the bins of a part."""
+    """Return the columns that read the bins of a part."""
     return weight[:, part.bins.start * channels : part.bins.stop * channels]

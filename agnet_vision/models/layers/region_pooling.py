@@ -1,8 +1,10 @@
-"""Bilinear pooling of each region to a fixed grid, written as one matrix product with the map.
+"""Bilinear pooling of each region to a fixed grid.
 
-Bilinear sampling is linear in the map, and its weights are an outer product of two per-axis weights.
-So pooling is a (R p^2, H W) x (H W, C) product: deterministic in its backward, parallel on the CPU,
-exported everywhere as plain operators. It equals torchvision's ``roi_align(aligned=True,
+Written as one matrix product with the map.
+
+Bilinear sampling is linear in the map, and its weights are an outer product of two per-axis
+weights. So pooling is a (R p^2, H W) x (H W, C) product: deterministic in its backward, parallel on
+the CPU, exported everywhere as plain operators. It equals torchvision's ``roi_align(aligned=True,
 sampling_ratio=1)``, which the tests keep as the oracle.
 """
 
@@ -28,7 +30,8 @@ def pool_regions(
     Returns:
         The map sampled at the center of each bin, row by row: bin ``p * i + j`` is row i, column j.
     """
-    weights = sampling_weights(boxes, *feature_map.shape[-2:], pool_size)
+    height, width = feature_map.shape[-2:]
+    weights = sampling_weights(boxes, height, width, pool_size)
     positions = feature_map.flatten(2).transpose(1, 2)  # (batch, positions, channels)
     pooled = torch.bmm(weights.flatten(1, 2).to(positions.dtype), positions)
     return pooled.unflatten(1, weights.shape[1:3])
@@ -54,7 +57,7 @@ def pool_region_means(
 def sampling_weights(
     boxes: Float[Tensor, "batch regions 4"], height: int, width: int, pool_size: int
 ) -> Float[Tensor, "batch regions bins positions"]:
-    """Weigh the cells of a map for every bin of every box.
+    """Weigh a map's cells for every bin of every box.
 
     Args:
         boxes: as for ``pool_regions``.
@@ -102,6 +105,9 @@ def axis_centers(
     size: int,
     num_bins: int,
 ) -> Float[Tensor, "batch regions num_bins"]:
-    """Place the bins' centers along the axis, in cells: cell j has its center at j."""
+    """Place the bins' centers along the axis, in cells.
+
+    Cell j has its center at j.
+    """
     bins = (torch.arange(num_bins, device=low.device, dtype=low.dtype) + 0.5) / num_bins
     return ((low[..., None] + (high - low)[..., None] * bins) * size - 0.5).clamp(0, size - 1)

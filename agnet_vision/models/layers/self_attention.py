@@ -1,4 +1,4 @@
-"""Self-attention over the positions of the feature map (SAGAN; AG-Net section III-B)."""
+"""Self-attention over map positions (SAGAN, AG-Net section III-B)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class SelfAttention(nn.Module):
     """Let every position of the map gather from all others.
 
     ``F' = delta * (h t) + F`` with ``t = softmax(f^T g)``. ``delta`` starts at zero (paper), so the
-    layer begins as the identity and f, g, h learn from the second step on. The bias of f never does:
-    it adds one number to all the scores of a softmax; the paper counts it.
+    layer begins as the identity and f, g, h learn from the second step on. The bias of f never
+    does: it adds one number to all the scores of a softmax; the paper counts it.
 
     Args:
         channels: C of the map.
@@ -28,10 +28,10 @@ class SelfAttention(nn.Module):
         self.g = nn.Conv2d(channels, inner, kernel_size=1)
         self.h = nn.Conv2d(channels, channels, kernel_size=1)
         self.delta = nn.Parameter(torch.zeros(()))
-        # As in RegionAttention: Adam moves every weight by about the learning rate, and the C inputs
-        # are non-negative, so with plain weights the softmax falls onto one position within an
-        # epoch. The weights are stored sqrt(C) times too large and the products scaled back (ours):
-        # the same function and count, fitting steps.
+        # As in RegionAttention: Adam moves every weight by about the learning rate, and the C
+        # inputs are non-negative, so with plain weights the softmax falls onto one position within
+        # an epoch. The weights are stored sqrt(C) times too large and the products scaled back
+        # (ours): the same function and count, fitting steps.
         self.scale = channels**-0.5
         for conv in (self.f, self.g, self.h):
             nn.init.uniform_(conv.weight, -1, 1)  # sqrt(C) times the default of a convolution
@@ -39,7 +39,10 @@ class SelfAttention(nn.Module):
     def forward(
         self, feature_map: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Return the map with attention added; the softmax runs over what is gathered from."""
+        """Return the map with attention added.
+
+        The softmax runs over the positions that are gathered from.
+        """
         # Channels last, once: all that follows reads and writes whole positions.
         positions = feature_map.flatten(2).transpose(1, 2).contiguous()
         keys, queries, values = (

@@ -1,4 +1,4 @@
-"""A squeeze-and-excitation block for every region slot (SE-residual; AG-Net section III-C)."""
+"""Squeeze-and-excitation for every region slot (AG-Net section III-C)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from agnet_vision.models.layers.region_features import RegionFeatures
 
 
 class SlotSqueezeExcite(nn.Module):
-    """Gate the channels of each region, one block per slot, no bias.
+    """Gate the channels of each region.
+
+    One block per slot, no bias (SE-residual).
 
     ``phi_r = SE_r(x_r) + x_r = x_r * (1 + gate_r)``.
 
