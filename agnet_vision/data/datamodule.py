@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agnet_vision.data.cache.store import RegionCache, default_cache_folder
 from agnet_vision.data.dataset import RegionDataset, collate
-from agnet_vision.data.image import glance_all
+from agnet_vision.data.image import check_images
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.data.transforms import Transform
@@ -62,7 +62,7 @@ class AGNetDataModule(pl.LightningDataModule):
         self.workers = min(8, cpu_count()) if workers is None else workers
         self.splits: tuple[str, ...] = ("train", "val", "test")
         self._cache: RegionCache | None = None
-        self._glanced = False
+        self._checked = False
 
     def prepare_data(self) -> None:
         """Compute the keypoints of all images that have none stored; Lightning calls this on one process a node.
@@ -71,9 +71,11 @@ class AGNetDataModule(pl.LightningDataModule):
             ImageReadError: some cannot be read.
         """
         self._open_cache()
-        if self._cache is None and not self._glanced:
-            glance_all(sample.path for split in self.splits for sample in self.table.splits[split])
-            self._glanced = True
+        if self._cache is None and not self._checked:
+            check_images(
+                sample.path for split in self.splits for sample in self.table.splits[split]
+            )
+            self._checked = True
 
     def setup(self, stage: str) -> None:
         """Open the cache on every process."""

@@ -27,7 +27,7 @@ from agnet_vision.data.cache.shards import (
     write_atomically,
     write_rows,
 )
-from agnet_vision.data.image import sum_up
+from agnet_vision.data.image import combine_errors
 from agnet_vision.errors import CacheError, ImageReadError
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints
@@ -102,7 +102,7 @@ class RegionCache:
         failures = extract_all(missing, proposer, store, workers, scheduler, progress)
         merge_shards(store, _open_healthy(store))
         if failures:
-            raise sum_up(failures)
+            raise combine_errors(failures)
         return cls(folder, proposer)
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ from agnet_vision.data.image import read_image
 from agnet_vision.data.prepare.duplicates import Fingerprint, fingerprint, near_duplicates
 from agnet_vision.data.sources.card import Card, load_card
 from agnet_vision.data.sources.listing import Listing, Problem, ProblemKind
-from agnet_vision.data.sources.samples import read_listing
+from agnet_vision.data.sources.readers import read_listing
 from agnet_vision.errors import ImageReadError
 
 # These contradict no card: file systems differ, and some benchmarks hold such pictures as published.

@@ -72,7 +72,7 @@ def test_damaged_copies_are_named_but_not_drawn(root: Path) -> None:
 
 def test_a_placeholder_repeated_often_is_cheap(tmp_path: Path) -> None:
     """Web collections hold "no longer available" pictures by the thousand: each is named once, not once a pair."""
-    source = miniatures.write_picture(tmp_path / "source.png")
+    source = miniatures.write_image(tmp_path / "source.png")
     for split, number in (("train", 400), ("test", 300)):
         for label in ("a", "b"):
             (tmp_path / "data" / split / label).mkdir(parents=True)
