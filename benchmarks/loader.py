@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.dataset import RegionDataset, collate
 from agnet_vision.data.sources.listing import Sample
-from agnet_vision.data.transforms import build_transform
+from agnet_vision.data.transforms import training_transform
 from agnet_vision.data.workers import start_worker, worker_context
 from agnet_vision.errors import DatasetNotFoundError
 from agnet_vision.regions.boxes import boxes_from_keypoints
@@ -89,10 +89,9 @@ def compare_epochs(
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     """Time epochs without regions, with them, and the look-up and the boxes alone."""
-    transform = build_transform(
-        train=True,
-        image_size=224,
-        preset=preset,
+    transform = training_transform(
+        224,
+        preset,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
     )

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from agnet_vision.data.image import read_image
 from agnet_vision.regions.boxes import boxes_from_keypoints
 from agnet_vision.regions.grouping import PAD, group_points, whiten
-from agnet_vision.regions.keypoints import detect, grey_image
+from agnet_vision.regions.keypoints import detect, gray_image
 from agnet_vision.regions.mixture import fit_mixtures, pad_statistics
 from agnet_vision.regions.proposer import RegionProposer
 from benchmarks.conditions import conditions, measure_interleaved, ratio, summarise, write_report
@@ -107,7 +107,7 @@ def compare_times(images: list[Picture], repeats: int, seed: int) -> dict[str, A
     """Time the floor, the proposer and its stages, and scikit-learn's mixture."""
     sift = cv2.SIFT_create()  # type: ignore[attr-defined]  # missing in the type stubs of OpenCV
     proposer = RegionProposer(seed=seed)
-    greys = [grey_image(image) for image in images]
+    greys = [gray_image(image) for image in images]
     points = [detect(image)[0] for image in images]
     stored = proposer.keypoints_many(images)
     times = measure_interleaved(

@@ -28,7 +28,7 @@ def extract(config: DictConfig) -> None:
 
     with options_checked():
         proposer = RegionProposer(**config.regions)
-    if proposer.source != "keypoints":
+    if not proposer.needs_keypoints:
         raise ConfigError(
             f"regions={proposer.source} needs no keypoints, so there is nothing to extract; use regions=keypoints"
         )

@@ -27,9 +27,7 @@ def main(config: DictConfig) -> None:
     with friendly_errors():
         options = {str(key): value for key, value in config.dataset.items()}
         name = options.pop("name")
-        _require_writable(config.report, config.sheet)
-        for about_splitting in ("val_fraction", "test_fraction"):
-            options.pop(about_splitting, None)
+        _require_writable(config.report, config.sheet, config.groups)
         result = prepare_dataset(
             name,
             allow_download=config.download,
@@ -41,10 +39,12 @@ def main(config: DictConfig) -> None:
         )
         if config.report is not None:
             result.write(Path(config.report))
+        if config.groups is not None and result.groups:
+            result.write_groups(Path(config.groups))
         sheet = config.sheet or (config.report and Path(config.report).with_suffix(".png"))
-        if sheet and result.twins:
-            draw_sheet(result.twins, Path(sheet))
-            print(f"the {min(24, len(result.twins))} most alike pairs: {sheet}")
+        if sheet and result.pairs:
+            draw_sheet(result.pairs, Path(sheet))
+            print(f"the {min(24, len(result.pairs))} most alike pairs: {sheet}")
     print_summary(name, result)
     sys.exit(0 if result.agrees else 1)
 
@@ -73,6 +73,11 @@ def print_summary(name: str, result: CheckResult) -> None:
     if can_be_mended(card, result):
         print(
             "with mend=true its archives are unpacked again, which may cure missing, damaged and miscounted files"
+        )
+    if result.groups and result.pairs:
+        print(
+            "to keep such images on one side of the split: run this with groups=groups.csv, then train with "
+            "dataset.csv=groups.csv dataset.group_column=group"
         )
     what = "can be used as it is" if name == "folder" else "agrees with its card"
     print(

@@ -1,4 +1,4 @@
-"""AGNetDataModule: sample table -> region cache -> loaders for training, validation and test."""
+"""``AGNetDataModule``: a sample table to loaders for training, validation and test."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from joblib import cpu_count
 from torch import Tensor
 
 from agnet_vision.data.cache.store import RegionCache, default_cache_folder
-from agnet_vision.data.dataset import RegionDataset, collate
-from agnet_vision.data.image import glance_all
+from agnet_vision.data.dataset import ImageTransform, RegionDataset, collate
+from agnet_vision.data.image import check_images
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.sources.samples import SampleTable
-from agnet_vision.data.transforms import Transform
 from agnet_vision.data.workers import start_worker, worker_context
 from agnet_vision.errors import AGNetError, CacheError, DatasetError
 from agnet_vision.regions.proposer import RegionProposer
@@ -25,16 +24,17 @@ from agnet_vision.regions.proposer import RegionProposer
 class AGNetDataModule(pl.LightningDataModule):
     """Loaders over the three splits of a dataset.
 
-    Every image is read once before the first epoch, when its keypoints are computed, so an unreadable one stops the run
-    there, by name. (Controls and ``backbone_only`` need no keypoints; there the head and the end of each file are read.)
+    Every image is read once before the first epoch, when its keypoints are computed, so an
+    unreadable one stops the run there, by name. (Controls and ``backbone_only`` need no keypoints;
+    there the head and the end of each file are read.)
 
     Args:
-        table: the labelled files.
+        table: the labeled files.
         train_transform: with augmentation.
         eval_transform: without.
         proposer: decides where regions come from; None: batches have no regions.
-        cache_folder: where labelled keypoints are kept; None: ``.agnet_cache`` beside the data, or where that cannot be
-            written, in the user's cache folder.
+        cache_folder: where labeled keypoints are kept; None: ``.agnet_cache`` beside the data, or
+            where that cannot be written, in the user's cache folder.
         batch_size: per process.
         workers: loader processes; None: one a core, 8 at most; 0: load in the main process.
         sampler: ``"shuffle"``, or ``"balanced"``: each class equally often.
@@ -44,8 +44,8 @@ class AGNetDataModule(pl.LightningDataModule):
     def __init__(
         self,
         table: SampleTable,
-        train_transform: Transform,
-        eval_transform: Transform,
+        train_transform: ImageTransform,
+        eval_transform: ImageTransform,
         proposer: RegionProposer | None,
         *,
         cache_folder: Path | None = None,
@@ -55,25 +55,30 @@ class AGNetDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.table, self.proposer = table, proposer
+        self.table = table
+        self.proposer = proposer
         self.transforms = {"train": train_transform, "val": eval_transform, "test": eval_transform}
         self.cache_folder = cache_folder
-        self.batch_size, self.sampler, self.seed = batch_size, sampler, seed
+        self.batch_size = batch_size
+        self.sampler = sampler
+        self.seed = seed
         self.workers = min(8, cpu_count()) if workers is None else workers
         self.splits: tuple[str, ...] = ("train", "val", "test")
         self._cache: RegionCache | None = None
-        self._glanced = False
+        self._checked = False
 
     def prepare_data(self) -> None:
-        """Compute the keypoints of all images that have none stored; Lightning calls this on one process a node.
+        """Compute the keypoints of all images that have none stored.
+
+        Lightning calls this on one process a node.
 
         Raises:
             ImageReadError: some cannot be read.
         """
         self._open_cache()
-        if self._cache is None and not self._glanced:
-            glance_all(sample.path for split in self.splits for sample in self.table.splits[split])
-            self._glanced = True
+        if self._cache is None and not self._checked:
+            check_images(self._paths())
+            self._checked = True
 
     def setup(self, stage: str) -> None:
         """Open the cache on every process."""
@@ -105,25 +110,23 @@ class AGNetDataModule(pl.LightningDataModule):
 
     def _open_cache(self) -> None:
         """Read the stored keypoints of all splits in use, computing what is missing."""
-        if self.proposer is None or self.proposer.source != "keypoints":
+        if self.proposer is None or not self.proposer.needs_keypoints:
             return
         folder = self.cache_folder or default_cache_folder(self.table.root)
-        paths = [sample.path for split in self.splits for sample in self.table.splits[split]]
+        workers = max(1, self.workers)
         try:
-            self._cache = RegionCache.build(
-                paths, self.proposer, folder, workers=max(1, self.workers)
-            )
+            self._cache = RegionCache.build(self._paths(), self.proposer, folder, workers=workers)
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise CacheError(
                 f"cannot keep regions in {folder}: {error}; choose another folder with cache_dir="
             ) from error
 
+    def _paths(self) -> list[Path]:
+        return [sample.path for split in self.splits for sample in self.table.splits[split]]
+
     def _loader(self, split: str) -> EpochLoader:
         train = split == "train"
         samples = self.table.splits[split]
-        rank, world_size = (
-            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        )
         dataset = RegionDataset(
             samples,
             self.transforms[split],
@@ -133,12 +136,18 @@ class AGNetDataModule(pl.LightningDataModule):
             frozen=not train,
         )
         order: Order = self.sampler if train else "sequential"
-        labels = [sample.label for sample in samples]
-        sampler = EpochSampler(labels, order, seed=self.seed, rank=rank, world_size=world_size)
+        sampler = EpochSampler(
+            [sample.label for sample in samples],
+            order,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
         if train and len(sampler) < 2:
             raise DatasetError(
-                f"training needs at least two images on each of its {world_size} processes, since batch norm learns nothing "
-                f"from a single one; got {len(samples)} images; give more images, or take fewer processes (trainer.devices=)"
+                f"training needs at least two images on each of its {sampler.world_size} "
+                "processes, since batch norm learns nothing from a single one; "
+                f"got {len(samples)} images; give more images, or take fewer processes"
             )
         return EpochLoader(
             dataset,
@@ -152,6 +161,7 @@ class AGNetDataModule(pl.LightningDataModule):
             worker_init_fn=start_worker if self.workers else None,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
-            # Without its own generator the loader would draw from the global one, and a resumed run would go another way.
+            # Without its own generator the loader would draw from the global one, and a resumed run
+            # would go another way.
             generator=torch.Generator().manual_seed(self.seed),
         )

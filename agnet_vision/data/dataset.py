@@ -3,130 +3,146 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.image import read_image
+from agnet_vision.data.preprocessing import move_points
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.sources.listing import Sample
-from agnet_vision.data.transforms import Transform, move_points
 from agnet_vision.errors import AGNetError
-from agnet_vision.regions.boxes import boxes_of_images, grid_boxes, random_boxes
 from agnet_vision.regions.proposer import RegionProposer
+
+
+class ImageTransform(Protocol):
+    """What turns an image into the network's input: ``training_`` or ``evaluation_transform``."""
+
+    def __call__(
+        self, image: UInt8[np.ndarray, "height width 3"], *, seed: int = 0
+    ) -> tuple[Float[Tensor, "3 side side"], Float[np.ndarray, "3 2"]]:
+        """Return the input, and the matrix that takes points to where they are in it."""
 
 
 class RegionDataset(Dataset):
     """Items ``{"image" (3, H, W), "boxes" (R, 4), "mask" (R,), "label", "index"}``.
 
-    A region follows its points: they are augmented with the image and the boxes are drawn from where they end up.
-    The control regions, grid and random, lie in the augmented frame.
+    A region follows its points: they are augmented with the image, and the boxes are drawn from
+    where they end up. The control regions, grid and random, lie in the augmented frame.
 
     Args:
-        samples: the labelled files.
-        transform: see ``build_transform``.
-        proposer: decides where regions come from; None: items have no boxes (``backbone_only`` needs none).
-        cache: holds the labelled points of every sample; without it they are detected at every access, which is slow.
-        seed: of the augmentation, together with epoch and index.
+        samples: the labeled files.
+        transform: of images; see ``training_transform`` and ``evaluation_transform``.
+        proposer: decides where regions come from; None: items have no boxes (``backbone_only``
+            needs none).
+        cache: holds the labeled points of every sample; without it they are detected at every
+            access, which is slow.
+        seed: of the augmentation, together with the draw.
         frozen: the same item in every epoch, for evaluation.
     """
 
     def __init__(
         self,
         samples: Sequence[Sample],
-        transform: Transform,
+        transform: ImageTransform,
         proposer: RegionProposer | None = None,
         *,
         cache: RegionCache | None = None,
         seed: int = 0,
         frozen: bool = False,
     ) -> None:
-        self.samples, self.transform, self.proposer, self.cache = (
-            list(samples),
-            transform,
-            proposer,
-            cache,
-        )
-        self.seed, self.frozen = seed, frozen
+        self.samples = list(samples)
+        self.transform = transform
+        self.proposer = proposer
+        self.cache = cache
+        self.seed = seed
+        self.frozen = frozen
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, draw: int | Draw) -> dict[str, Any] | AGNetError:
-        """Load one item; what is wrong with its file is returned, not raised: its message survives the way from a worker.
+        """Load one item.
+
+        What is wrong with its file is returned, not raised: so its message survives the way from a
+        worker.
 
         Args:
-            draw: an index (then of epoch 0), or what ``EpochSampler`` yields; its ``index`` in the item is -1 for a copy
-                that must not be counted.
+            draw: an index (then of epoch 0), or what ``EpochSampler`` yields; ``index`` in the item
+                is -1 for a copy that must not be counted.
         """
         return self.__getitems__([draw])[0]
 
     def __getitems__(self, draws: Sequence[int | Draw]) -> list[dict[str, Any] | AGNetError]:
-        """Load the items of a batch: torch's loader asks for them together, and their boxes are drawn in one go."""
-        items: list[dict[str, Any] | AGNetError] = []
-        placed: list[_Placed] = []
-        for draw in draws:
-            epoch, index, counted = draw if isinstance(draw, tuple) else Draw(0, draw)
-            sample = self.samples[index]
-            try:
-                image = read_image(sample.path)
-                xy, group = self._points(sample, image)
-            except AGNetError as error:
-                items.append(error)
-                continue
-            seeds = np.random.SeedSequence(
-                [self.seed, 0 if self.frozen else epoch, index]
-            ).generate_state(2)
-            pixels, matrix = self.transform(image, seed=int(seeds[0]))
-            item = {"image": pixels, "label": sample.label, "index": index if counted else -1}
-            items.append(item)
-            placed.append(_Placed(item, move_points(xy, matrix), group, int(seeds[1])))
-        if self.proposer is not None and placed:
-            self._add_boxes(placed, self.proposer)
-        return items
+        """Load the items of a batch.
 
-    def _points(self, sample: Sample, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Look the labelled points up, or detect them; none where no region needs them."""
-        if self.proposer is None or self.proposer.source != "keypoints":
+        torch's loader asks for them together, so their boxes are drawn in one go.
+        """
+        results: list[dict[str, Any] | AGNetError] = []
+        loaded: list[_Loaded] = []
+        for draw in draws:
+            one = self._load(draw if isinstance(draw, Draw) else Draw(0, draw))
+            if isinstance(one, AGNetError):
+                results.append(one)
+            else:
+                results.append(one.item)
+                loaded.append(one)
+        if self.proposer is not None and loaded:
+            _add_boxes(loaded, self.proposer)
+        return results
+
+    def _load(self, draw: Draw) -> _Loaded | AGNetError:
+        """Read an image and its points, and augment both."""
+        sample = self.samples[draw.sample]
+        try:
+            image = read_image(sample.path)
+            xy, group = self._points(sample, image)
+        except AGNetError as error:
+            return error
+        # In evaluation an image is the same in every epoch, however often it comes.
+        turn = (0, 0) if self.frozen else (draw.epoch, draw.repeat)
+        seeds = np.random.SeedSequence([self.seed, turn[0], draw.sample, turn[1]])
+        augmentation_seed, box_seed = seeds.generate_state(2).tolist()
+        pixels, matrix = self.transform(image, seed=augmentation_seed)
+        index = draw.sample if draw.counted else -1
+        item = {"image": pixels, "label": sample.label, "index": index}
+        return _Loaded(item, move_points(xy, matrix), group, box_seed)
+
+    def _points(
+        self, sample: Sample, image: UInt8[np.ndarray, "height width 3"]
+    ) -> tuple[Float[np.ndarray, "points 2"], Int[np.ndarray, " points"]]:
+        """Look the labeled points up, or detect them; none where no region needs them."""
+        if self.proposer is None or not self.proposer.needs_keypoints:
             return np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-        points = (
-            self.cache[sample.path] if self.cache is not None else self.proposer.keypoints(image)
-        )
+        if self.cache is not None:
+            points = self.cache[sample.path]
+        else:
+            points = self.proposer.keypoints(image)
         return points.xy, points.group
 
-    def _add_boxes(self, placed: Sequence[_Placed], proposer: RegionProposer) -> None:
-        """Draw the boxes of all images in the augmented frame."""
-        kappa = proposer.num_clusters
-        match proposer.source:
-            case "keypoints":
-                height, width = placed[0].item["image"].shape[1:]
-                owner = np.repeat(np.arange(len(placed)), [len(one.xy) for one in placed])
-                xy, group = (
-                    np.concatenate([one.xy for one in placed]),
-                    np.concatenate([one.group for one in placed]),
-                )
-                boxes, mask = boxes_of_images(xy, group, owner, len(placed), (width, height), kappa)
-            case "grid":
-                boxes, mask = (np.stack([part] * len(placed)) for part in grid_boxes(kappa))
-            case "random":
-                pairs = [random_boxes(kappa, np.random.default_rng(one.seed)) for one in placed]
-                boxes, mask = (np.stack(parts) for parts in zip(*pairs, strict=True))
-        for one, image_boxes, image_mask in zip(
-            placed, torch.from_numpy(boxes), torch.from_numpy(mask), strict=True
-        ):
-            one.item.update(boxes=image_boxes, mask=image_mask)
 
-
-class _Placed(NamedTuple):
+class _Loaded(NamedTuple):
     """An item whose image is done, with what its boxes are drawn from."""
 
     item: dict[str, Any]
-    xy: np.ndarray
-    group: np.ndarray
+    xy: Float[np.ndarray, "points 2"]
+    group: Int[np.ndarray, " points"]
     seed: int
+
+
+def _add_boxes(loaded: Sequence[_Loaded], proposer: RegionProposer) -> None:
+    """Draw the boxes of all images in the augmented frame."""
+    height, width = loaded[0].item["image"].shape[1:]
+    seeds = [one.seed for one in loaded]
+    boxes, mask = proposer.draw_boxes(loaded, (width, height), seeds=seeds)
+    rows = zip(loaded, torch.from_numpy(boxes), torch.from_numpy(mask), strict=True)
+    for one, image_boxes, image_mask in rows:
+        one.item.update(boxes=image_boxes, mask=image_mask)
 
 
 def collate(items: Sequence[dict[str, Any] | AGNetError]) -> dict[str, Any] | AGNetError:

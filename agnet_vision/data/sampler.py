@@ -1,4 +1,4 @@
-"""Which sample comes when: a function of seed and epoch alone, so that a run can stop and go on anywhere."""
+"""Which sample comes when: a function of seed and epoch alone, so that a run can go on anywhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 from torch.utils.data import DataLoader, Sampler
 
 Order = Literal["shuffle", "balanced", "sequential"]
@@ -16,25 +17,29 @@ class Draw(NamedTuple):
     """One order to the dataset; the epoch travels along because workers outlive it.
 
     Attributes:
-        epoch: seeds the augmentation together with ``sample``.
+        epoch: seeds the augmentation together with ``sample`` and ``repeat``.
         sample: its number.
         counted: False for a copy that only fills up a batch; metrics leave it out.
+        repeat: how often the sample has come before in this epoch, on any process.
     """
 
     epoch: int
     sample: int
     counted: bool = True
+    repeat: int = 0
 
 
 class EpochSampler(Sampler[Draw]):
     """Draws of one epoch for one process of a distributed run.
 
-    In training every process gets the same number of different samples (fewer than ``world_size`` are left out an epoch, other
-    ones each time). In evaluation none is left out: the last processes fill up with copies marked as not counted.
+    In training every process gets the same number of different samples (fewer than ``world_size``
+    are left out an epoch, other ones each time). In evaluation none is left out: the last processes
+    fill up with copies marked as not counted.
 
     Args:
         labels: of all samples.
-        order: ``"shuffle"``; ``"balanced"``: with replacement, each class equally often; ``"sequential"``: evaluation.
+        order: ``"shuffle"``; ``"balanced"``: with replacement, each class equally often;
+            ``"sequential"``: evaluation.
         seed: of the order.
         rank: number of this process.
         world_size: number of processes.
@@ -54,30 +59,35 @@ class EpochSampler(Sampler[Draw]):
     ) -> None:
         if order not in ORDERS:
             raise ValueError(f"sampler must be one of {', '.join(ORDERS)}, got {order!r}")
-        self.labels, self.order, self.seed = np.asarray(labels, dtype=np.int64), order, seed
-        self.rank, self.world_size = rank, world_size
-        self.epoch, self.start = 0, 0
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.order = order
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next pass; Lightning calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:
+        """Count this process's draws of a whole epoch."""
         count = len(self.labels)
-        return (
-            -(-count // self.world_size) if self.order == "sequential" else count // self.world_size
-        )
+        left_over = self.world_size - 1 if self.order == "sequential" else 0
+        return (count + left_over) // self.world_size
 
     def __iter__(self) -> Iterator[Draw]:
         """Yield this process's draws, from number ``start`` on."""
+        indices = self._indices()
+        repeats = count_repeats(indices) if self.order == "balanced" else np.zeros_like(indices)
         for position in range(self.start, len(self)):
             place = position * self.world_size + self.rank
-            if position == self.start:
-                indices = self._indices()
             counted = place < len(indices)
-            yield Draw(self.epoch, int(indices[place if counted else 0]), counted)
+            place = place if counted else 0
+            yield Draw(self.epoch, int(indices[place]), counted, int(repeats[place]))
 
-    def _indices(self) -> np.ndarray:
+    def _indices(self) -> Int[np.ndarray, " samples"]:
         count = len(self.labels)
         generator = np.random.default_rng([self.seed, self.epoch])
         match self.order:
@@ -90,29 +100,59 @@ class EpochSampler(Sampler[Draw]):
                 return np.arange(count)
 
 
+def count_repeats(indices: Int[np.ndarray, " samples"]) -> Int[np.ndarray, " samples"]:
+    """Count how often each entry has come before: ``[5, 3, 5, 5]`` gives ``[0, 0, 1, 2]``."""
+    order = np.argsort(indices, kind="stable")
+    ordered = indices[order]
+    first = np.searchsorted(ordered, ordered)
+    repeats = np.empty_like(indices)
+    repeats[order] = np.arange(len(indices)) - first
+    return repeats
+
+
 class EpochLoader(DataLoader):
-    """A ``DataLoader`` over an ``EpochSampler`` that can go on in mid-epoch; ``LastCheckpoint`` keeps its ``state_dict``."""
+    """A ``DataLoader`` over an ``EpochSampler`` that can go on in mid-epoch.
+
+    ``LastCheckpoint`` keeps its ``state_dict``, which counts samples: a run may go on with another
+    batch size or number of processes.
+    """
 
     sampler: EpochSampler
-    _served, _resume = 0, (-1, 0)
+    _position = 0
+    _resume = (-1, 0)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Yield the batches of the sampler's epoch; the first pass after ``load_state_dict`` leaves out those already seen.
+        """Yield the batches of the sampler's epoch.
 
-        The work starts with the first batch, not with ``iter()``: Lightning sets the sampler's epoch between the two.
+        The first pass after ``load_state_dict`` leaves out the samples already seen. The work
+        starts with the first batch, not with ``iter()``: Lightning sets the sampler's epoch between
+        the two.
         """
-        epoch, batches = self._resume
-        self._served = batches if epoch == self.sampler.epoch else 0
+        self._position = self._start_of(self.sampler.epoch)
         self._resume = (-1, 0)
-        self.sampler.start = self._served * (self.batch_size or 1)
+        self.sampler.start = self._position
         for batch in super().__iter__():
-            self._served += 1
+            self._position = min(self._position + (self.batch_size or 1), len(self.sampler))
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return where in which epoch the loader is."""
-        return {"epoch": self.sampler.epoch, "batches": self._served}
+        """Return where in which epoch the loader is, in samples of all processes together."""
+        return {
+            "epoch": self.sampler.epoch,
+            "samples": self._position * self.sampler.world_size,
+        }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on there with the next pass, if it is through the same epoch."""
-        self._resume = (state["epoch"], state["batches"])
+        self._resume = (state["epoch"], state["samples"])
+
+    def batches_done(self, epoch: int) -> int:
+        """Count the batches that the next pass leaves out if it is through ``epoch``."""
+        left = len(self.sampler) - self._start_of(epoch)
+        batch_size = self.batch_size or 1
+        return len(self) - (left // batch_size if self.drop_last else -(-left // batch_size))
+
+    def _start_of(self, epoch: int) -> int:
+        """Say at which draw of this process a pass through ``epoch`` begins."""
+        resumed_epoch, samples = self._resume
+        return samples // self.sampler.world_size if epoch == resumed_epoch else 0

@@ -95,7 +95,7 @@ def region_statistics(
     run: Run, model: AGNet, root: Path, *, seed: int = 0
 ) -> RegionStatistics | None:
     """Count points and groups on a sample; None where the regions come from no points."""
-    if model.proposer.source != "keypoints" or not model.head.needs_regions:
+    if not model.proposer.needs_keypoints or not model.head.needs_regions:
         return None
     chosen = np.random.default_rng(seed).permutation(len(run.paths))[:SAMPLE]
     found: list[Keypoints] = []

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from agnet_vision.data.image import read_image
-from agnet_vision.data.sources.layouts.scan import is_image_name
+from agnet_vision.data.image import is_image_name, read_image
 from agnet_vision.errors import ConfigError, ImageReadError
 from agnet_vision.explain.prepared import take_views
 from agnet_vision.models.agnet import AGNet

@@ -9,9 +9,14 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from agnet_vision.data.transforms import Transform, evaluation_transform, move_points
+from agnet_vision.data.preprocessing import (
+    EvaluationTransform,
+    evaluation_transform,
+    move_points,
+)
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.boxes import boxes_from_keypoints, union_boxes
+from agnet_vision.regions.order import number_by_position
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, Regions
 
@@ -79,7 +84,7 @@ def take_views(
 def _place(
     image: UInt8[np.ndarray, "height width 3"],
     keypoints: Keypoints,
-    transform: Transform,
+    transform: EvaluationTransform,
     proposer: RegionProposer,
     slots: int,
 ) -> View:
@@ -94,9 +99,9 @@ def _place(
     x1, y1 = (side - shift) / scale
     inside = ((xy >= 0) & (xy <= side)).all(axis=1)
     slot = np.full(len(xy), OUTSIDE, dtype=np.int64)
-    if proposer.source == "keypoints":
+    if proposer.needs_keypoints:
         boxes, mask = boxes_from_keypoints(xy, keypoints.group, (side, side), slots)
-        slot[inside] = _slots_of(xy[inside], keypoints.group[inside])
+        slot[inside] = number_by_position(xy[inside], keypoints.group[inside])
     else:  # the controls live in the frame; they are drawn from its pixels, whatever they show
         content = pixels.permute(1, 2, 0).mul(255).to(torch.uint8).numpy()
         primary = proposer([content]).boxes[0, : proposer.num_clusters].numpy()
@@ -104,16 +109,3 @@ def _place(
     regions = Regions(torch.from_numpy(boxes)[None], torch.from_numpy(mask)[None])
     frame = (float(x0), float(y0), float(x1), float(y1))
     return View(image, keypoints, slot, frame, pixels, regions, proposer.num_clusters)
-
-
-def _slots_of(
-    xy: Float[np.ndarray, "points 2"], group: Int[np.ndarray, " points"]
-) -> Int[np.ndarray, " points"]:
-    """Give each point the primary slot of its group: groups are ordered top to bottom, as ``boxes_from_keypoints`` does."""
-    labels, index = np.unique(group, return_inverse=True)
-    means = np.array(
-        [xy[group == label].mean(axis=0, dtype=np.float64) for label in labels]
-    ).reshape(-1, 2)
-    rank = np.empty(len(labels), dtype=np.int64)
-    rank[np.lexsort((means[:, 0], means[:, 1]))] = np.arange(len(labels))
-    return rank[index]

@@ -1,4 +1,4 @@
-"""Labelled points to region boxes (method, steps 3 to 5), and the two controls that have no points."""
+"""Labeled points to region boxes (method, steps 3 to 5), and the boxes of the two controls."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-MIN_SIDE_PIXELS = (
-    1.0  # ours: a group of one point, or of a straight row, is as thick as the pixels it lies on
-)
+from agnet_vision.regions.order import order_by_position
+
+# Ours: a group of one point, or of a straight row, is as thick as the pixels it lies on.
+MIN_SIDE_PIXELS = 1.0
 
 
 def boxes_from_keypoints(
@@ -21,24 +22,26 @@ def boxes_from_keypoints(
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
     """Draw the tight box around each group, each pair of groups, and the whole image.
 
-    Points outside the frame are dropped first, so this is the call to make after an augmentation. Groups are ordered by
-    where they are *now*, top to bottom by mean y, then by mean x; their boxes fill the first primary slots in that order.
+    Points outside the frame are dropped first, so this is the call to make after an augmentation.
+    Groups are ordered by where they are *now*, top to bottom by mean y, then by mean x; their boxes
+    fill the first primary slots in that order.
 
     Args:
         xy: positions in pixels of the (augmented) image.
-        group: label of each point; any integers, at most ``num_clusters`` distinct ones within the frame.
+        group: label of each point; any integers, at most ``num_clusters`` distinct ones within the
+            frame.
         image_size: ``(width, height)`` in pixels.
         num_clusters: kappa; 8 (paper).
 
     Returns:
-        Boxes as fractions of width and height, float32, zeros where the mask is False; and the mask.
+        Boxes as fractions of width and height, float32, zeros where the mask is False; and the
+        mask.
 
     Raises:
         ValueError: there are more groups than ``num_clusters``, or the image has no area.
     """
-    boxes, mask = boxes_of_images(
-        xy, group, np.zeros(len(xy), np.int64), 1, image_size, num_clusters
-    )
+    image = np.zeros(len(xy), np.int64)
+    boxes, mask = boxes_of_images(xy, group, image, 1, image_size, num_clusters)
     return boxes[0], mask[0]
 
 
@@ -50,7 +53,7 @@ def boxes_of_images(
     image_size: tuple[float, float],
     num_clusters: int = 8,
 ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
-    """Draw the boxes of ``boxes_from_keypoints`` for many images of one size at once, as a loader needs them.
+    """Draw the boxes of ``boxes_from_keypoints`` for many images of one size at once.
 
     Args:
         xy: positions of the points of all images.
@@ -66,30 +69,34 @@ def boxes_of_images(
     size = np.array(image_size, dtype=np.float64)
     if (size <= 0).any():
         raise ValueError(f"image_size must be positive (width, height), got {image_size}")
-    primary, present = (
-        np.zeros((num_images, num_clusters, 4)),
-        np.zeros((num_images, num_clusters), dtype=bool),
-    )
+    primary = np.zeros((num_images, num_clusters, 4))
+    present = np.zeros((num_images, num_clusters), dtype=bool)
     x, y = xy[:, 0], xy[:, 1]
     kept = np.flatnonzero((x >= 0) & (x <= size[0]) & (y >= 0) & (y <= size[1]))
     if not len(kept):
         return _fill_slots(primary, present)
+
+    # Sort the points by image and group; from `starts` on, each group is one run of them.
     low_label = group.min()
     key = image[kept] * (int(group.max()) - int(low_label) + 1) + (group[kept] - low_label)
     order = key.argsort(kind="stable")
     kept, key = kept[order], key[order]
     starts = np.flatnonzero(np.diff(key, prepend=key[0] - 1))
-    points, owner = xy[kept].astype(np.float64), image[kept[starts]]
+    points = xy[kept].astype(np.float64)
+    owner = image[kept[starts]]
+
     mean = np.add.reduceat(points, starts, axis=0) / np.diff(starts, append=len(key))[:, None]
-    rank = np.lexsort((mean[:, 0], mean[:, 1], owner))
+    rank = order_by_position(mean, owner)
     low = np.minimum.reduceat(points, starts, axis=0)[rank]
     high = np.maximum.reduceat(points, starts, axis=0)[rank]
     slot = np.arange(len(owner)) - np.searchsorted(owner, owner)
     if slot.max() >= num_clusters:
         raise ValueError(
-            f"num_clusters must be at least the number of groups, got {num_clusters} for {slot.max() + 1} groups"
+            f"num_clusters must be at least the number of groups, "
+            f"got {num_clusters} for {slot.max() + 1} groups"
         )
-    primary[owner, slot], present[owner, slot] = _thicken(low, high, size), True
+    primary[owner, slot] = _thicken(low, high, size)
+    present[owner, slot] = True
     return _fill_slots(primary, present)
 
 
@@ -102,9 +109,8 @@ def _thicken(
     thin = np.maximum(np.minimum(MIN_SIDE_PIXELS, size) - (high - low), 0) / 2
     if thin.any():
         low, high = low - thin, high + thin
-        shift = np.maximum(-low, 0) - np.maximum(
-            high - size, 0
-        )  # a thickened box at the border moves back inside
+        # A thickened box at the border moves back inside.
+        shift = np.maximum(-low, 0) - np.maximum(high - size, 0)
         low, high = low + shift, high + shift
     return np.concatenate([low / size, high / size], axis=1)
 
@@ -112,7 +118,15 @@ def _thicken(
 def union_boxes(
     primary: Float[np.ndarray, "groups 4"], num_clusters: int
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Fill all slots of one image from its primary boxes: themselves, the box around each pair, the whole image, last."""
+    """Fill all slots of one image from its primary boxes.
+
+    Args:
+        primary: boxes of at most ``num_clusters`` groups, as fractions of width and height.
+        num_clusters: kappa.
+
+    Returns:
+        The primary boxes, the box around each pair of them and the whole image; and the mask.
+    """
     padded = np.zeros((1, num_clusters, 4))
     padded[0, : len(primary)] = primary
     boxes, mask = _fill_slots(padded, np.arange(num_clusters)[None] < len(primary))
@@ -127,7 +141,8 @@ def _fill_slots(
     mask = np.ones((len(primary), len(first) + 1), dtype=bool)
     mask[:, :-1] = present[:, first] & present[:, second]
     boxes = np.empty((*mask.shape, 4), dtype=np.float32)
-    # With the upper corner negated, the box around two boxes is one minimum; a primary box is the box around itself twice.
+    # With the upper corner negated, the box around two boxes is one minimum; a primary box is the
+    # box around itself twice.
     corners = primary * _NEGATE_UPPER
     boxes[:, :-1] = np.minimum(corners[:, first], corners[:, second]) * _NEGATE_UPPER
     boxes[:, -1] = (0, 0, 1, 1)
@@ -149,25 +164,24 @@ def _slots(num_clusters: int) -> tuple[Int[np.ndarray, " slots"], Int[np.ndarray
 def grid_boxes(
     num_clusters: int = 8,
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Cut the frame into ``num_clusters`` equal cells, row by row: the control that ignores the picture.
+    """Cut the frame into ``num_clusters`` equal cells, row by row.
 
-    The grid is the most square one with exactly that many cells, wider than high: 2 rows of 4 for 8.
+    The grid is the most square one with exactly that many cells, wider than high: 2 rows of 4 for
+    8.
     """
     rows = next(rows for rows in range(math.isqrt(num_clusters), 0, -1) if num_clusters % rows == 0)
     columns = num_clusters // rows
     row, column = np.divmod(np.arange(num_clusters), columns)
-    primary = np.stack(
-        [column / columns, row / rows, (column + 1) / columns, (row + 1) / rows], axis=1
-    )
-    return union_boxes(primary, num_clusters)
+    low = np.stack([column / columns, row / rows], axis=1)
+    high = np.stack([(column + 1) / columns, (row + 1) / rows], axis=1)
+    return union_boxes(np.concatenate([low, high], axis=1), num_clusters)
 
 
 def random_boxes(
     num_clusters: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Throw ``num_clusters`` boxes into the frame, sides a tenth to a half of it, ordered like groups: the other control."""
+    """Throw ``num_clusters`` boxes into the frame, sides a tenth to a half of it."""
     side = rng.uniform(0.1, 0.5, size=(num_clusters, 2))
     low = rng.uniform(0, 1 - side)
-    centre = low + side / 2
-    order = np.lexsort((centre[:, 0], centre[:, 1]))
+    order = order_by_position(low + side / 2)
     return union_boxes(np.concatenate([low, low + side], axis=1)[order], num_clusters)

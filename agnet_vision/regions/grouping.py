@@ -1,7 +1,8 @@
-"""Keypoints to semantic groups (method, step 2): whiten each picture's points, fit its mixture, label the points.
+"""Keypoints to semantic groups (method, step 2): whiten the points, fit a mixture, label them.
 
-Whitening makes the fit equivariant under affine maps. **A picture's labels never depend on its neighbours**: point sets are
-padded to fixed sizes (multiples of ``PAD``), never to the longest of the batch, and ``mixture`` keeps the fits apart.
+Whitening makes the fit equivariant under affine maps. **An image's labels never depend on its
+neighbors**: point sets are padded to fixed sizes (multiples of ``PAD``), never to the longest of
+the batch, and ``mixture`` keeps the fits apart.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import torch
 from jaxtyping import Float, Int
 
 from agnet_vision.regions.mixture import assign, fit_mixtures, pad_statistics
+from agnet_vision.regions.order import number_by_position
 
 Grouping = Literal["em", "sklearn"]
 
 PAD = 128  # point sets are padded to a multiple of this
-CHUNK = 64  # pictures fitted together: their responsibilities stay in the processor's cache
+CHUNK = 64  # images fitted together: their responsibilities stay in the processor's cache
+MAX_CLUSTERS = 255  # ours: the cache stores a group in a byte
 
 
 def group_points(
@@ -31,16 +34,18 @@ def group_points(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> list[Int[np.ndarray, " _"]]:
-    """Label the points of each picture with the semantic group they belong to.
+    """Label the points of each image with the semantic group they belong to.
 
-    Labels run from 0 without gaps, ordered by the groups' mean y, then mean x. Fewer groups appear where points are few:
-    under 9 points at most 2 (paper's reference behaviour), and never more than distinct locations.
+    Labels run from 0 without gaps, in the order of ``order``. Fewer groups appear where points are
+    few: under 9 points at most 2 (paper's reference behavior), and never more than distinct
+    locations.
 
     Args:
-        points: positions ``(x, y)`` of each picture, any unit.
+        points: positions ``(x, y)`` of each image, any unit.
         num_clusters: kappa, components of each mixture; 8 (paper).
-        method: ``"em"``, the batched fit of this file, or ``"sklearn"``, the textbook path, about ten times slower.
-        seed: of the k-means++ start; each picture draws the same numbers.
+        method: ``"em"``, the batched fit of this file, or ``"sklearn"``, the textbook path, about
+            ten times slower.
+        seed: of the k-means++ start; each image draws the same numbers.
         device: where the batched fit runs.
 
     Raises:
@@ -49,50 +54,39 @@ def group_points(
     check_options(num_clusters, method)
     for index, xy in enumerate(points):
         if not np.isfinite(xy).all():
-            raise ValueError(f"points must be finite, got NaN or infinity in picture {index}")
+            raise ValueError(f"points must be finite, got NaN or infinity in image {index}")
     match method:
         case "em":
             labels = _group_batched(points, num_clusters, seed, torch.device(device))
         case "sklearn":
             labels = [_group_sklearn(xy, num_clusters, seed) for xy in points]
-    return [reading_order(xy, label) for xy, label in zip(points, labels, strict=True)]
+    return [number_by_position(xy, label) for xy, label in zip(points, labels, strict=True)]
 
 
 def check_options(num_clusters: int, method: str) -> None:
     """Refuse options that cannot work; a proposer calls it once, when it is made."""
-    if num_clusters < 1:
-        raise ValueError(f"num_clusters must be at least 1, got {num_clusters}")
+    if not 1 <= num_clusters <= MAX_CLUSTERS:
+        raise ValueError(f"num_clusters must be in [1, {MAX_CLUSTERS}], got {num_clusters}")
     if method not in get_args(Grouping):
         raise ValueError(f"grouping must be one of {', '.join(get_args(Grouping))}, got {method!r}")
 
 
 def count_components(num_points: int, num_clusters: int) -> int:
-    """Say how many components so few points support: all of them from 9 points on, else 2, or 1 for a single point."""
+    """Say how many components so few points support.
+
+    All of them from 9 points on, below that 2, and 1 for a single point.
+    """
     if num_points > num_clusters and num_points >= 9:
         return num_clusters
     return min(num_clusters, 2, num_points)
 
 
-def reading_order(
-    xy: Float[np.ndarray, "points 2"], group: Int[np.ndarray, " points"]
-) -> Int[np.ndarray, " points"]:
-    """Renumber groups without gaps, top to bottom by mean y, then left to right by mean x."""
-    if not len(group):
-        return group.astype(np.int64)
-    _, group = np.unique(group, return_inverse=True)
-    counts = np.bincount(group)
-    mean_x, mean_y = (np.bincount(group, weights=xy[:, axis]) / counts for axis in (0, 1))
-    rank = np.empty(len(counts), dtype=np.int64)
-    rank[np.lexsort((mean_x, mean_y))] = np.arange(len(counts))
-    return rank[group]
-
-
 def whiten(xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
     """Move points to mean 0 and covariance 1; a direction without spread is left at 0."""
-    centred = xy.astype(np.float64) - xy.mean(axis=0, dtype=np.float64)
-    variance, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+    centered = xy.astype(np.float64) - xy.mean(axis=0, dtype=np.float64)
+    variance, axes = np.linalg.eigh(centered.T @ centered / len(centered))
     usable = variance > max(1e-12 * variance[-1], 1e-12)
-    return centred @ axes * np.where(usable, 1 / np.sqrt(np.where(usable, variance, 1)), 0)
+    return centered @ axes * np.where(usable, 1 / np.sqrt(np.where(usable, variance, 1)), 0)
 
 
 @torch.inference_mode()
@@ -110,11 +104,8 @@ def _group_batched(
             statistics = torch.from_numpy(
                 pad_statistics([whiten(points[index]) for index in chunk], padded)
             ).to(device)
-            found = (
-                assign(fit_mixtures(statistics, components, seed=seed).coefficients, statistics)
-                .cpu()
-                .numpy()
-            )
+            mixtures = fit_mixtures(statistics, components, seed=seed)
+            found = assign(mixtures.coefficients, statistics).cpu().numpy()
             for row, index in enumerate(chunk):
                 labels[index] = found[row, : len(points[index])]
     return labels
@@ -123,7 +114,7 @@ def _group_batched(
 def _group_sklearn(
     xy: Float[np.ndarray, "points 2"], num_clusters: int, seed: int
 ) -> Int[np.ndarray, " points"]:
-    """Fit scikit-learn's mixture; retry with wider components where it finds the covariance ill-defined."""
+    """Fit scikit-learn's mixture, with wider components where the covariance is ill-defined."""
     from sklearn.exceptions import ConvergenceWarning  # slow to import, and only this path needs it
     from sklearn.mixture import GaussianMixture
 
@@ -133,9 +124,9 @@ def _group_sklearn(
     with warnings.catch_warnings():
         # 100 iterations without convergence still give usable groups, and so do fewer clusters than asked.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for regularisation in (1e-6, 1e-2, 1.0):
+        for regularization in (1e-6, 1e-2, 1.0):
             mixture = GaussianMixture(
-                components, covariance_type="full", random_state=seed, reg_covar=regularisation
+                components, covariance_type="full", random_state=seed, reg_covar=regularization
             )
             try:
                 return np.asarray(mixture.fit_predict(xy.astype(np.float64)), dtype=np.int64)

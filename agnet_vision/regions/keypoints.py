@@ -1,7 +1,8 @@
-"""Image to keypoints (method, step 1): where the picture has something to say, without descriptors.
+"""Image to keypoints (method, step 1): where the image has something to say, without descriptors.
 
-Pictures larger than ``max_side`` are shrunk first and the points mapped back: the cost does not grow with the camera.
-Points come in one order whatever the thread count: strongest first, then top to bottom, then left to right.
+Images larger than ``max_side`` are shrunk first and the points mapped back: the cost does not grow
+with the camera. Points come in one order whatever the thread count: strongest first, then top to
+bottom, then left to right.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ from jaxtyping import Float, UInt8
 from agnet_vision.errors import ConfigError
 
 Detector = Literal["sift", "orb", "akaze", "dense"]
-DENSE_POINTS_PER_SIDE = (
-    12  # ours: 144 points, about as many as SIFT keeps on a 224 x 224 photograph
-)
+# Ours: 144 points, about as many as SIFT keeps on a photograph of 224 x 224.
+DENSE_POINTS_PER_SIDE = 12
 MIN_PYRAMID_SIDE = 32  # pixels
 
 
@@ -30,31 +30,33 @@ def detect(
     keep_fraction: float = 0.5,
     max_side: int = 320,
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """Find the strongest keypoints of one 8-bit picture, one point a location, in pixels of that picture.
+    """Find the strongest keypoints of one image, one point a location.
 
     Args:
-        image: RGB (height, width, 3), RGBA (transparency ignored) or grey; 8 bits a channel.
-        detector: ``"sift"`` (paper), ``"orb"`` (paper's second choice), ``"akaze"``, or ``"dense"``, a regular grid of
-            equal strength, the ablation without keypoints.
+        image: RGB (height, width, 3), RGBA (transparency ignored) or gray; 8 bits a channel.
+        detector: ``"sift"`` (paper), ``"orb"`` (paper's second choice), ``"akaze"``, or
+            ``"dense"``, a regular grid of equal strength, the ablation without keypoints.
         keep_fraction: share of the distinct locations to keep, strongest first; 0.5 (paper).
-        max_side: longer side, in pixels, at which detection runs; 320 (ours). Smaller pictures are not enlarged.
+        max_side: longer side, in pixels, at which detection runs; 320 (ours). Smaller images are
+            not enlarged.
 
     Returns:
-        Positions ``(x, y)`` in continuous coordinates and the detector's responses, both float32, strongest first.
+        Positions ``(x, y)`` in pixels of the image, continuous coordinates, and the detector's
+        responses; both float32, strongest first.
 
     Raises:
-        TypeError: the picture is not an array of ``uint8``.
-        ValueError: its shape is not a picture's, or an option is out of range.
+        TypeError: the image is not an array of ``uint8``.
+        ValueError: its shape is not an image's, or an option is out of range.
         ConfigError: this build of OpenCV lacks the detector.
     """
     check_options(detector, keep_fraction, max_side)
-    grey = shrink(grey_image(image), max_side)
+    gray = shrink(gray_image(image), max_side)
     if detector == "dense":
-        points, response = _dense_points(*grey.shape[::-1])
+        points, response = _dense_points(*gray.shape[::-1])
     else:
-        points, response = _opencv_points(grey, detector)
+        points, response = _opencv_points(gray, detector)
         points, response = strongest(points, response, keep_fraction)
-    scale = np.array([image.shape[1] / grey.shape[1], image.shape[0] / grey.shape[0]])
+    scale = np.array([image.shape[1] / gray.shape[1], image.shape[0] / gray.shape[0]])
     xy = points * scale
     frame = np.array([image.shape[1], image.shape[0]], dtype=np.float32)
     return np.clip(xy.astype(np.float32), 0, frame), response
@@ -72,17 +74,19 @@ def check_options(detector: str, keep_fraction: float, max_side: int) -> None:
         raise ValueError(f"max_side must be at least 32 pixels, got {max_side}")
 
 
-def grey_image(image: UInt8[np.ndarray, "height width ..."]) -> UInt8[np.ndarray, "height width"]:
-    """Turn a grey, RGB or RGBA picture into a contiguous grey one."""
+def gray_image(image: UInt8[np.ndarray, "height width ..."]) -> UInt8[np.ndarray, "height width"]:
+    """Turn a gray, RGB or RGBA image into a contiguous gray one."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
         raise TypeError(
-            f"image must be a NumPy array of uint8, got {found}; read files with agnet_vision.data.image.read_image"
+            f"image must be a NumPy array of uint8, got {found}; "
+            "read files with agnet_vision.data.image.read_image"
         )
     channels = 1 if image.ndim == 2 else image.shape[-1]
     if image.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in image.shape:
         raise ValueError(
-            f"image must be (height, width, 3), got shape {image.shape}; grey and RGBA pictures are accepted too"
+            f"image must be (height, width, 3), got shape {image.shape}; "
+            "gray and RGBA images are accepted too"
         )
     image = np.ascontiguousarray(image)
     match channels:
@@ -95,15 +99,15 @@ def grey_image(image: UInt8[np.ndarray, "height width ..."]) -> UInt8[np.ndarray
 
 
 def shrink(
-    grey: UInt8[np.ndarray, "height width"], max_side: int
+    gray: UInt8[np.ndarray, "height width"], max_side: int
 ) -> UInt8[np.ndarray, "rows columns"]:
-    """Average the picture down until its longer side is ``max_side``; leave smaller ones alone."""
-    height, width = grey.shape
+    """Average an image down until its longer side is ``max_side``; leave smaller ones alone."""
+    height, width = gray.shape
     ratio = max_side / max(height, width)
     if ratio >= 1:
-        return grey
+        return gray
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA))
 
 
 def strongest(
@@ -111,9 +115,10 @@ def strongest(
     response: Float[np.ndarray, " found"],
     keep_fraction: float,
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """Keep one point a location, then the strongest share of the locations; ties go top to bottom, left to right.
+    """Keep one point a location, then the strongest share of the locations.
 
-    SIFT reports a location once for each dominant orientation; a mixture would count it as several points.
+    Ties go top to bottom, then left to right. SIFT reports a location once for each dominant
+    orientation; a mixture would count it as several points.
     """
     order = np.lexsort((points[:, 0], points[:, 1], -response))
     points, response = points[order], response[order]
@@ -125,13 +130,14 @@ def strongest(
 
 @lru_cache(maxsize=8)
 def _opencv_detector(detector: Detector) -> Any:
-    """Make a detector once a process: building one costs more than a small picture."""
+    """Make a detector once a process: building one costs more than a small image."""
     match detector:
         case "sift":
             # Without it every point lies a quarter pixel too far right and down.
             options: dict[str, Any] = {"enable_precise_upscale": True}
         case "orb":
-            # The defaults ignore a border of 31 pixels and stop at 500 points, most of them on one textured patch.
+            # The defaults ignore a border of 31 pixels and stop at 500 points, most of them on one
+            # textured patch.
             options = {"nfeatures": 2000, "edgeThreshold": 3}
         case _:
             options = {}
@@ -140,29 +146,24 @@ def _opencv_detector(detector: Detector) -> Any:
         if hasattr(module, name):
             return getattr(module, name)(**options)
     raise ConfigError(
-        f"detector={detector} is not part of this build of OpenCV ({cv2.__version__}; AKAZE left its main modules in 5.0); "
-        "use detector=sift or orb, or install opencv-python-headless below 5"
+        f"detector={detector} is not part of this build of OpenCV ({cv2.__version__}; AKAZE left "
+        "its main modules in 5.0); use sift or orb, or install opencv-python-headless below 5"
     )
 
 
 def _opencv_points(
-    grey: UInt8[np.ndarray, "height width"], detector: Detector
+    gray: UInt8[np.ndarray, "height width"], detector: Detector
 ) -> tuple[Float[np.ndarray, "found 2"], Float[np.ndarray, " found"]]:
-    height, width = grey.shape
-    if detector != "sift":  # the pyramids of the others fail on pictures of a few pixels
-        below, right = max(0, MIN_PYRAMID_SIDE - height), max(0, MIN_PYRAMID_SIDE - width)
-        grey = (
-            np.asarray(cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE))
-            if below or right
-            else grey
-        )
-    found = _opencv_detector(detector).detect(grey, None)
+    height, width = gray.shape
+    below, right = max(0, MIN_PYRAMID_SIDE - height), max(0, MIN_PYRAMID_SIDE - width)
+    if detector != "sift" and (below or right):  # their pyramids fail on images of a few pixels
+        gray = np.asarray(cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_REPLICATE))
+    found = _opencv_detector(detector).detect(gray, None)
     if not found:
         return np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=np.float32)
     # OpenCV puts pixel centres at integers.
-    points = np.array(cv2.KeyPoint.convert(found), dtype=np.float32).reshape(-1, 2) + np.float32(
-        0.5
-    )
+    points = np.array(cv2.KeyPoint.convert(found), dtype=np.float32).reshape(-1, 2)
+    points += np.float32(0.5)
     response = np.array([point.response for point in found], dtype=np.float32)
     inside = (points[:, 0] <= width) & (points[:, 1] <= height)
     return points[inside], response[inside]
@@ -171,7 +172,7 @@ def _opencv_points(
 def _dense_points(
     width: int, height: int
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """Spread a regular grid of points over the picture, cell centres, all equally strong."""
+    """Spread a regular grid of points over the image, cell centers, all equally strong."""
     per_side = (np.arange(DENSE_POINTS_PER_SIDE) + 0.5) / DENSE_POINTS_PER_SIDE
     y, x = np.meshgrid(per_side * height, per_side * width, indexing="ij")
     points = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)

@@ -1,10 +1,11 @@
 """Many small Gaussian mixtures fitted at once, in torch on any device: EM from a k-means start.
 
-Points are written as six sufficient statistics ``s = (1, x, y, x^2, x y, y^2)``. A component's log-density is linear in them,
-so the E step is ``coefficients @ s`` and the M step ``responsibilities @ s^T``: two matrix products for all pictures
-together. A picture leaves the batch when *it* has converged, and choices between equals take the first within a tolerance far
-above rounding, so that no fit depends on its neighbours. Double precision because narrow groups need it: the quadratic form
-cancels terms of 1e9.
+Points are written as six sufficient statistics ``s = (1, x, y, x^2, x y, y^2)``. A component's
+log-density is linear in them, so the E step is ``coefficients @ s`` and the M step
+``responsibilities @ s^T``: two matrix products for all images together. An image leaves the batch
+when *it* has converged, and choices between equals take the first within a tolerance far above
+rounding, so that no fit depends on its neighbors. Double precision because narrow groups need it:
+the quadratic form cancels terms of 1e9.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-REGULARISATION = 1e-8  # ours: added to variances in whitened units; about 0.005 pixels wide on a 224 x 224 picture
-TOLERANCE = 5e-4  # ours: stop when an iteration gains less log-likelihood a point; scikit-learn stops at 1e-3
+# Ours: added to variances in whitened units; about 0.005 pixels wide on an image of 224 x 224.
+REGULARIZATION = 1e-8
+# Ours: stop when an iteration gains less log-likelihood a point; scikit-learn stops at 1e-3.
+TOLERANCE = 5e-4
 MAX_ITERATIONS = 100  # scikit-learn's
 LLOYD_STEPS = 4  # ours: 16 gain nothing (docs/regions.md)
 SEED_CANDIDATES = 4  # scikit-learn's 2 + log(kappa) for kappa = 8
@@ -52,36 +55,34 @@ def pad_statistics(
 def fit_mixtures(
     statistics: Float[Tensor, "batch 6 points"], components: int, *, seed: int = 0
 ) -> Mixtures:
-    """Fit one full-covariance mixture a picture by EM from a k-means start, each to its own convergence."""
+    """Fit one full-covariance mixture an image by EM, each to its own convergence.
+
+    Args:
+        statistics: of the points, from ``pad_statistics``.
+        components: of each mixture.
+        seed: of the k-means++ start.
+    """
     count = statistics[:, 0].sum(dim=1)
-    coefficients = maximise(_kmeans(statistics, components, seed), statistics)
+    coefficients = maximize(_kmeans(statistics, components, seed), statistics)
     result = Mixtures(coefficients.clone(), torch.full_like(count, -math.inf))
-    active, previous = (
-        torch.arange(len(statistics), device=statistics.device),
-        result.log_likelihood,
-    )
+    active = torch.arange(len(statistics), device=statistics.device)
+    previous = result.log_likelihood
     for iteration in range(MAX_ITERATIONS):
         responsibilities, log_density = expect(coefficients, statistics)
         log_likelihood = (log_density * statistics[:, 0]).sum(dim=1) / count
-        done = (
-            log_likelihood - previous < TOLERANCE
-            if iteration < MAX_ITERATIONS - 1
-            else torch.ones_like(active) > 0
-        )
+        done = log_likelihood - previous < TOLERANCE
+        if iteration == MAX_ITERATIONS - 1:
+            done = torch.ones_like(done)
         if done.any():
             result.coefficients[active[done]] = coefficients[done]
             result.log_likelihood[active[done]] = log_likelihood[done]
             if done.all():
                 break
             kept = (~done).nonzero().squeeze(1)
-            active, statistics, count, log_likelihood = (
-                active[kept],
-                statistics[kept],
-                count[kept],
-                log_likelihood[kept],
-            )
-            responsibilities = responsibilities[kept]
-        coefficients, previous = maximise(responsibilities, statistics), log_likelihood
+            active, statistics, count = active[kept], statistics[kept], count[kept]
+            log_likelihood, responsibilities = log_likelihood[kept], responsibilities[kept]
+        coefficients = maximize(responsibilities, statistics)
+        previous = log_likelihood
     return result
 
 
@@ -96,7 +97,7 @@ def expect(
     return share.div_(total), (total.log() + peak).squeeze(1)
 
 
-def maximise(
+def maximize(
     responsibilities: Float[Tensor, "batch clusters points"],
     statistics: Float[Tensor, "batch 6 points"],
 ) -> Float[Tensor, "batch clusters 6"]:
@@ -104,7 +105,7 @@ def maximise(
     sums = responsibilities @ statistics.transpose(1, 2)  # (batch, clusters, 6)
     mass = sums[..., :1] + 1e-12
     mean_x, mean_y, xx, xy, yy = (sums[..., 1:] / mass).unbind(-1)
-    var_x, var_y = xx - mean_x * mean_x + REGULARISATION, yy - mean_y * mean_y + REGULARISATION
+    var_x, var_y = xx - mean_x * mean_x + REGULARIZATION, yy - mean_y * mean_y + REGULARIZATION
     cov = xy - mean_x * mean_y
     determinant = var_x * var_y - cov * cov
     a, b, c = var_y / determinant, -cov / determinant, var_x / determinant  # the precision matrix
@@ -123,7 +124,10 @@ def assign(
 
 
 def _first_largest(scores: Float[Tensor, "batch clusters points"]) -> Int[Tensor, "batch points"]:
-    """Index of the first score within ``TIE`` of the largest; ``argmax`` is 100 times slower over this dimension."""
+    """Find the first score within ``TIE`` of the largest.
+
+    ``argmax`` is 100 times slower over this dimension.
+    """
     clusters = scores.shape[1]
     countdown = torch.arange(clusters, 0, -1, device=scores.device).view(1, -1, 1)
     equals = scores >= scores.amax(dim=1, keepdim=True) - TIE
@@ -133,38 +137,30 @@ def _first_largest(scores: Float[Tensor, "batch clusters points"]) -> Int[Tensor
 def _kmeans(
     statistics: Float[Tensor, "batch 6 points"], components: int, seed: int
 ) -> Float[Tensor, "batch clusters points"]:
-    """Seeded k-means++ and a few Lloyd steps; returns each point's cluster as responsibilities of 0 and 1."""
-    centres = _plus_plus(statistics, components, seed)
+    """Cluster by k-means++ and a few Lloyd steps; responsibilities are 0 and 1."""
+    centers = _plus_plus(statistics, components, seed)
     real = statistics[:, :1]
     hard = torch.empty(0)
     for step in range(LLOYD_STEPS + 1):
-        form = torch.cat(
-            [-0.5 * centres.square().sum(dim=2, keepdim=True), centres], dim=2
-        )  # (batch, clusters, 3)
+        half_squares = -0.5 * centers.square().sum(dim=2, keepdim=True)
+        form = torch.cat([half_squares, centers], dim=2)  # (batch, clusters, 3)
         nearest = _first_largest(form @ statistics[:, :3])
-        hard = (
-            torch.zeros_like(statistics[:, :1].expand(-1, components, -1)).scatter_(
-                1, nearest.unsqueeze(1), 1
-            )
-            * real
-        )
+        hard = torch.zeros_like(statistics[:, :1].expand(-1, components, -1))
+        hard = hard.scatter_(1, nearest.unsqueeze(1), 1) * real
         if step < LLOYD_STEPS:
             sums = hard @ statistics[:, :3].transpose(1, 2)
-            centres = torch.where(
-                sums[..., :1] > 0, sums[..., 1:] / sums[..., :1].clamp_min(1), centres
-            )
+            mean = sums[..., 1:] / sums[..., :1].clamp_min(1)
+            centers = torch.where(sums[..., :1] > 0, mean, centers)
     return hard
 
 
 def _plus_plus(
     statistics: Float[Tensor, "batch 6 points"], components: int, seed: int
 ) -> Float[Tensor, "batch clusters 2"]:
-    """Greedy k-means++: of a few points drawn by squared distance, take the one that lowers the total most."""
+    """Choose starts greedily: of a few points drawn by squared distance, the best one."""
     draws = np.random.default_rng(seed).random((components, SEED_CANDIDATES))
-    real, xy = (
-        statistics[:, 0],
-        statistics[:, 1:3].transpose(1, 2),
-    )  # (batch, points), (batch, points, 2)
+    real = statistics[:, 0]  # (batch, points)
+    xy = statistics[:, 1:3].transpose(1, 2)  # (batch, points, 2)
     count = real.sum(dim=1, keepdim=True)
     chosen = [_pick(xy, (draws[0, 0] * count).long())]
     distance = _squared_distance(xy, chosen[0]).squeeze(1) * real
@@ -189,6 +185,6 @@ def _pick(
 
 
 def _squared_distance(
-    xy: Float[Tensor, "batch points 2"], centres: Float[Tensor, "batch picked 2"]
+    xy: Float[Tensor, "batch points 2"], centers: Float[Tensor, "batch picked 2"]
 ) -> Float[Tensor, "batch picked points"]:
-    return (xy.unsqueeze(1) - centres.unsqueeze(2)).square().sum(dim=3)
+    return (xy.unsqueeze(1) - centers.unsqueeze(2)).square().sum(dim=3)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from agnet_vision.regions import grouping as mixtures
 from agnet_vision.regions import keypoints as detection
-from agnet_vision.regions.boxes import boxes_from_keypoints, grid_boxes, random_boxes
-from agnet_vision.regions.grouping import Grouping, group_points
-from agnet_vision.regions.keypoints import Detector, detect
+from agnet_vision.regions.grouping import Grouping
+from agnet_vision.regions.keypoints import Detector
+from agnet_vision.regions.sources import (
+    GridSource,
+    KeypointSource,
+    LabeledPoints,
+    RandomSource,
+    RegionSource,
+)
 from agnet_vision.structures import Keypoints, Regions, num_regions
 
 Source = Literal["keypoints", "grid", "random"]
@@ -23,8 +31,11 @@ Image = UInt8[np.ndarray, "height width ..."]
 REVISION = 1  # raise when detection or grouping changes its results: stored regions become stale
 
 
+@dataclass(frozen=True)
 class RegionProposer:
-    """Images to regions: detect keypoints, group them, draw the boxes. Picklable, stateless, deterministic.
+    """Find the regions of images: detect keypoints, group them, draw the boxes.
+
+    Stateless, deterministic and picklable; its fields are all there is to know about it.
 
     Args:
         source: ``"keypoints"`` (paper), or a control without them: ``"grid"`` or ``"random"``.
@@ -39,110 +50,134 @@ class RegionProposer:
         ValueError: an option is unknown or out of range.
     """
 
-    def __init__(
-        self,
-        source: Source = "keypoints",
-        detector: Detector = "sift",
-        num_clusters: int = 8,
-        keep_fraction: float = 0.5,
-        max_side: int = 320,
-        grouping: Grouping = "em",
-        seed: int = 0,
-    ) -> None:
-        if source not in get_args(Source):
-            raise ValueError(f"source must be one of {', '.join(get_args(Source))}, got {source!r}")
-        if seed < 0:
-            raise ValueError(f"seed must not be negative, got {seed}")
-        detection.check_options(detector, keep_fraction, max_side)
-        mixtures.check_options(num_clusters, grouping)
-        self.source, self.detector, self.num_clusters = source, detector, num_clusters
-        self.keep_fraction, self.max_side, self.grouping, self.seed = (
-            keep_fraction,
-            max_side,
-            grouping,
-            seed,
-        )
+    source: Source = "keypoints"
+    detector: Detector = "sift"
+    num_clusters: int = 8
+    keep_fraction: float = 0.5
+    max_side: int = 320
+    grouping: Grouping = "em"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.source not in get_args(Source):
+            choices = ", ".join(get_args(Source))
+            raise ValueError(f"source must be one of {choices}, got {self.source!r}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+        detection.check_options(self.detector, self.keep_fraction, self.max_side)
+        mixtures.check_options(self.num_clusters, self.grouping)
 
     def __call__(self, images: Sequence[Image]) -> Regions:
-        """Propose the regions of 8-bit RGB images of any sizes, ``kappa (kappa + 1) / 2 + 1`` slots an image."""
+        """Propose regions, ``kappa (kappa + 1) / 2 + 1`` slots an image.
+
+        Args:
+            images: 8-bit RGB images of any sizes; a list, not a single one.
+
+        Raises:
+            ValueError: a single image was given.
+        """
         if isinstance(images, np.ndarray) and images.ndim < 4:
             raise ValueError(
-                f"images must be a sequence of (height, width, 3) arrays, got one of shape {images.shape}; pass [image]"
+                "images must be a sequence of (height, width, 3) arrays, "
+                f"got one of shape {images.shape}; pass [image]"
             )
-        match self.source:
-            case "keypoints":
-                pairs = [
-                    boxes_from_keypoints(
-                        points.xy, points.group, image.shape[1::-1], self.num_clusters
-                    )
-                    for image, points in zip(images, self.keypoints_many(images), strict=True)
-                ]
-            case "grid":
-                pairs = [grid_boxes(self.num_clusters) for _ in images]
-            case "random":
-                pairs = [
-                    random_boxes(self.num_clusters, self._content_rng(image)) for image in images
-                ]
-        if not pairs:
+        found = self.keypoints_many(images)
+        drawn = [
+            self.draw_boxes([points], image.shape[1::-1], seeds=[self._content_seed(image)])
+            for image, points in zip(images, found, strict=True)
+        ]
+        if not drawn:
             slots = num_regions(self.num_clusters)
             return Regions(torch.zeros(0, slots, 4), torch.zeros(0, slots, dtype=torch.bool))
-        boxes, masks = zip(*pairs, strict=True)
-        return Regions(torch.from_numpy(np.stack(boxes)), torch.from_numpy(np.stack(masks)))
+        boxes, mask = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        return Regions(torch.from_numpy(boxes), torch.from_numpy(mask))
+
+    @property
+    def needs_keypoints(self) -> bool:
+        """Tell whether regions come from keypoints of the image, which are worth storing."""
+        return self._source.needs_keypoints
 
     def keypoints(self, image: Image) -> Keypoints:
         """Find and group the keypoints of one image; none for the controls."""
         return self.keypoints_many([image])[0]
 
     def keypoints_many(self, images: Sequence[Image]) -> list[Keypoints]:
-        """Find and group the keypoints of many images; each result is the one the image would get alone."""
-        if self.source != "keypoints":
-            return [
-                Keypoints(
-                    np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
-                )
-                for _ in images
-            ]
-        found = [
-            detect(image, self.detector, keep_fraction=self.keep_fraction, max_side=self.max_side)
-            for image in images
-        ]
-        groups = group_points(
-            [xy for xy, _ in found], self.num_clusters, method=self.grouping, seed=self.seed
-        )
-        return [
-            Keypoints(xy, response, group)
-            for (xy, response), group in zip(found, groups, strict=True)
-        ]
+        """Find and group the keypoints of many images.
+
+        Each result is the one the image would get alone; grouping many at once is faster.
+        """
+        return self._source.find_keypoints(images)
+
+    def draw_boxes(
+        self,
+        points: Sequence[LabeledPoints],
+        image_size: tuple[float, float],
+        *,
+        seeds: Sequence[int | Sequence[int]],
+        num_clusters: int | None = None,
+    ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
+        """Draw the boxes of frames of one size, as a loader needs them after an augmentation.
+
+        Args:
+            points: labeled points of each frame, in its pixels; the controls ignore them.
+            image_size: ``(width, height)`` of the frames.
+            seeds: of random boxes, one a frame; the other sources ignore them.
+            num_clusters: kappa of the slots, at least the proposer's own; None: the same.
+
+        Returns:
+            Boxes as fractions of width and height, and which slots hold one.
+        """
+        kappa = self.num_clusters if num_clusters is None else num_clusters
+        return self._source.draw_boxes(points, image_size, seeds, kappa)
 
     def settings(self) -> dict[str, Any]:
-        """Return all options and the versions that decide the result, ready for JSON: equal settings, equal regions."""
-        options = {name: getattr(self, name) for name in _OPTIONS}
+        """Return all options and the versions that decide the result, ready for JSON.
+
+        Equal settings, equal regions.
+        """
         versions = {"agnet_regions": str(REVISION), "opencv": cv2.__version__}
         if self.grouping == "sklearn":
             import sklearn  # slow to import, and only this path needs it
 
             versions["scikit-learn"] = sklearn.__version__
-        return {**options, "versions": versions}
+        return {**asdict(self), "versions": versions}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> RegionProposer:
-        """Make the proposer that ``settings()`` described; versions are not checked, unknown options are refused."""
+        """Make the proposer that ``settings()`` described; versions are not compared.
+
+        Raises:
+            ValueError: an option is unknown or out of range.
+        """
         options = {name: value for name, value in settings.items() if name != "versions"}
-        if unknown := sorted(set(options) - set(_OPTIONS)):
+        known = [field.name for field in fields(cls)]
+        if unknown := sorted(set(options) - set(known)):
             raise ValueError(
-                f"region settings must be among {', '.join(_OPTIONS)}, got {', '.join(unknown)}"
+                f"region settings must be among {', '.join(known)}, got {', '.join(unknown)}"
             )
         return cls(**options)
 
-    def __repr__(self) -> str:
-        return (
-            f"RegionProposer({', '.join(f'{name}={getattr(self, name)!r}' for name in _OPTIONS)})"
-        )
+    @cached_property
+    def _source(self) -> RegionSource:
+        """Make what knows the rest about the source."""
+        match self.source:
+            case "keypoints":
+                return KeypointSource(
+                    detector=self.detector,
+                    num_clusters=self.num_clusters,
+                    keep_fraction=self.keep_fraction,
+                    max_side=self.max_side,
+                    grouping=self.grouping,
+                    seed=self.seed,
+                )
+            case "grid":
+                return GridSource(self.num_clusters)
+            case "random":
+                return RandomSource(self.num_clusters)
 
-    def _content_rng(self, image: Image) -> np.random.Generator:
+    def _content_seed(self, image: Image) -> list[int]:
         """Seed from the image itself, so that its boxes do not depend on its place in a batch."""
+        if self.needs_keypoints:
+            return [self.seed]
         digest = blake2b(np.ascontiguousarray(image).data, digest_size=8).digest()
-        return np.random.default_rng([self.seed, int.from_bytes(digest, "little")])
-
-
-_OPTIONS = ("source", "detector", "num_clusters", "keep_fraction", "max_side", "grouping", "seed")
+        return [self.seed, int.from_bytes(digest, "little")]

@@ -15,8 +15,9 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from agnet_vision.data.datamodule import AGNetDataModule
+from agnet_vision.data.preprocessing import data_config, evaluation_transform
 from agnet_vision.data.sources.samples import SampleTable, read_samples
-from agnet_vision.data.transforms import build_transform, data_config, evaluation_transform
+from agnet_vision.data.transforms import training_transform
 from agnet_vision.errors import ConfigError, DatasetError
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
@@ -91,8 +92,7 @@ def build_data(config: DictConfig, table: SampleTable, model: AGNet) -> AGNetDat
     """Make the loaders; ``backbone_only`` gets no regions, so none are computed."""
     input_config, augmentation = model.data_config, config.augmentation
     with options_checked():
-        train_transform = build_transform(
-            True,
+        train_transform = training_transform(
             config.image_size,
             augmentation.preset,
             mean=input_config["mean"],

@@ -18,8 +18,8 @@ from rich.table import Table
 from yaml import YAMLError
 
 from agnet_vision.data.datamodule import AGNetDataModule
+from agnet_vision.data.preprocessing import evaluation_transform
 from agnet_vision.data.sources.samples import SampleTable
-from agnet_vision.data.transforms import evaluation_transform
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.report import write_report

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from agnet_vision.data.transforms import PRESETS
+from agnet_vision.data.preprocessing import PRESETS
 from agnet_vision.errors import ConfigError
 from agnet_vision.models.variants import VARIANTS
 from agnet_vision.regions.proposer import RegionProposer

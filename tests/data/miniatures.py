@@ -14,7 +14,7 @@ from PIL import Image
 from agnet_vision.data.sources.card import datasets_folder
 
 
-def write_picture(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> Path:
+def write_image(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> Path:
     """Write a smooth random picture: unlike any of another seed, alike under recompression."""
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
@@ -22,10 +22,10 @@ def write_picture(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -
     return path
 
 
-def write_pictures(paths: Iterable[Path], first_seed: int = 0) -> None:
+def write_images(paths: Iterable[Path], first_seed: int = 0) -> None:
     """Write one different picture a path."""
     for seed, path in enumerate(paths, start=first_seed):
-        write_picture(path, seed)
+        write_image(path, seed)
 
 
 def classes_of(name: str) -> list[str]:
@@ -41,7 +41,7 @@ def aucd_v1(root: Path) -> None:
         for label, name in enumerate(classes_of("aucd_v1")):
             for _ in range(2):
                 number += 1
-                write_picture(top / name / f"{number}.jpg", number)
+                write_image(top / name / f"{number}.jpg", number)
                 rows.append((f"/distracted.driver/{name}/{number}.jpg", label))
         with (top / f"{split}_data_list.csv").open("w", newline="") as stream:
             csv.writer(stream).writerows([("Image", "Label"), *rows])
@@ -56,19 +56,15 @@ def aucd_v2(root: Path, folder: str = "v2_cam1_cam2_ split_by_driver") -> None:
             for label in range(10):
                 for _ in range(2):
                     number += 1
-                    write_picture(
-                        top / camera / split / f"c{label}" / f"{1000 + number}.jpg", number
-                    )
-    write_pictures(
-        (top / "Camera 1" / "test" / "c0" / f"{n}.jpg" for n in (321, 322, 415, 416)), 500
-    )
+                    write_image(top / camera / split / f"c{label}" / f"{1000 + number}.jpg", number)
+    write_images((top / "Camera 1" / "test" / "c0" / f"{n}.jpg" for n in (321, 322, 415, 416)), 500)
 
 
 def stanford40(root: Path) -> None:
     """One image a class and split; Windows line ends in one list; the unused train.txt, test.txt and actions.txt."""
     for label, name in enumerate(classes_of("stanford40")):
         for i, split in enumerate(("train", "test")):
-            write_picture(root / "JPEGImages" / f"{name}_{i + 1:03d}.jpg", 2 * label + i)
+            write_image(root / "JPEGImages" / f"{name}_{i + 1:03d}.jpg", 2 * label + i)
             (root / "ImageSplits").mkdir(exist_ok=True)
             end = "\r\n" if label == 0 else "\n"
             (root / "ImageSplits" / f"{name}_{split}.txt").write_bytes(
@@ -88,7 +84,7 @@ def ppmi(root: Path) -> None:
             folder = (
                 root / "norm_image" / f"{kind}_instrument" / instrument.replace("_", "") / split
             )
-            write_picture(folder / f"ppmi_{number}.jpg", number)
+            write_image(folder / f"ppmi_{number}.jpg", number)
     (root / "README").write_text("of the archive\n")
 
 
@@ -98,7 +94,7 @@ def food101(root: Path) -> None:
     (top / "meta").mkdir(parents=True)
     for number, split in enumerate(("train", "test")):
         lines = [f"{name}/{1000 * (number + 1) + label}" for label, name in enumerate(names)]
-        write_pictures((top / "images" / f"{line}.jpg" for line in lines), 200 * number)
+        write_images((top / "images" / f"{line}.jpg" for line in lines), 200 * number)
         (top / "meta" / f"{split}.txt").write_text("\n".join(lines) + "\n")
         (top / "meta" / f"{split}.json").write_text(json.dumps(lines))
     (top / "meta" / "classes.txt").write_text("\n".join(names) + "\n")
@@ -107,7 +103,7 @@ def food101(root: Path) -> None:
 def caltech256(root: Path) -> None:
     """All 29,780 images (links to a handful of files), some clutter, RENAME2 and the folder greg."""
     top = root / "256_ObjectCategories"
-    sources = [write_picture(root / "sources" / f"{i}.jpg", i) for i in range(4)]
+    sources = [write_image(root / "sources" / f"{i}.jpg", i) for i in range(4)]
     card = yaml.safe_load((datasets_folder() / "caltech256" / "card.yaml").read_text())
     counts = zip([*card["classes"], "257.clutter"], [*card["totals"], 8], strict=True)
     for label, (name, count) in enumerate(counts):
@@ -115,7 +111,7 @@ def caltech256(root: Path) -> None:
         for number in range(1, count + 1):
             (top / name / f"{name[:3]}_{number:04d}.jpg").hardlink_to(sources[label % 4])
     (top / "198.spider" / "RENAME2").write_text("a stray script\n")
-    write_picture(top / "056.dog" / "greg" / "vision309" / "056_0001.jpg")
+    write_image(top / "056.dog" / "greg" / "vision309" / "056_0001.jpg")
 
 
 def folder(root: Path, *, split: bool = True, per_class: int = 6) -> None:
@@ -125,7 +121,7 @@ def folder(root: Path, *, split: bool = True, per_class: int = 6) -> None:
         for name in ("ant", "bee", "шмель"):
             for _ in range(per_class):
                 number += 1
-                write_picture(root / part / name / f"{number:03d}.png", number)
+                write_image(root / part / name / f"{number:03d}.png", number)
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {
@@ -137,3 +133,6 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "caltech256": caltech256,
     "folder": folder,
 }
+
+write_picture = write_image
+write_pictures = write_images

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -9,20 +8,19 @@ import pytest
 import torch
 
 from agnet_vision.data.datamodule import AGNetDataModule
-from agnet_vision.data.sampler import Draw, EpochLoader, EpochSampler
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.sources.samples import SampleTable
-from agnet_vision.data.transforms import build_transform
+from agnet_vision.data.transforms import training_transform
 from agnet_vision.errors import DatasetError, ImageReadError
 from agnet_vision.regions.proposer import RegionProposer
 
 LABELS = [0] * 9 + [1] * 3
-TRANSFORM = build_transform(True, 32, "modern", mean=(0, 0, 0), std=(1, 1, 1))
+TRANSFORM = training_transform(32, "modern", mean=(0, 0, 0), std=(1, 1, 1))
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> SampleTable:
-    folder, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     samples = []
     for number, label in enumerate(LABELS):
         cv2.imwrite(
@@ -94,80 +92,3 @@ def test_workers_do_not_change_the_items(table: SampleTable) -> None:
 def test_bad_image_is_raised_in_the_main_process(table: SampleTable, tmp_path: Path) -> None:
     with pytest.raises(ImageReadError, match=r"x.png"):
         module(table).on_before_batch_transfer(ImageReadError(tmp_path / "x.png", "torn"), 0)
-
-
-@pytest.mark.parametrize("order", ["shuffle", "balanced", "sequential"])
-def test_sampler_is_a_function_of_seed_and_epoch(order: str) -> None:
-    first, second = EpochSampler(LABELS, order, seed=3), EpochSampler(LABELS, order, seed=3)
-    first.set_epoch(2)
-    second.set_epoch(2)
-    assert list(first) == list(second)
-    second.set_epoch(3)
-    assert (list(first) == list(second)) is False
-
-
-def test_shuffle_draws_each_sample_once() -> None:
-    assert sorted(draw.sample for draw in EpochSampler(LABELS)) == list(range(12))
-
-
-def test_balanced_draws_classes_equally_often() -> None:
-    sampler, counts = EpochSampler(LABELS, "balanced"), Counter()
-    for epoch in range(200):
-        sampler.set_epoch(epoch)
-        counts.update(LABELS[draw.sample] for draw in sampler)
-    assert counts[0] / counts.total() == pytest.approx(0.5, abs=0.03)
-
-
-@pytest.mark.parametrize("world_size", [2, 5])
-def test_evaluation_counts_each_sample_once_over_all_processes(world_size: int) -> None:
-    shares = [
-        list(EpochSampler(LABELS, "sequential", rank=r, world_size=world_size))
-        for r in range(world_size)
-    ]
-    assert len({len(share) for share in shares}) == 1
-    assert sorted(draw.sample for share in shares for draw in share if draw.counted) == list(
-        range(12)
-    )
-
-
-def test_training_shares_are_disjoint() -> None:
-    shares = [
-        {draw.sample for draw in EpochSampler(LABELS, rank=rank, world_size=5)} for rank in range(5)
-    ]
-    assert [len(share) for share in shares] == [2] * 5
-    assert len(set.union(*shares)) == 10
-
-
-def test_sampler_raises() -> None:
-    with pytest.raises(
-        ValueError, match="sampler must be one of shuffle, balanced, sequential, got 'sorted'"
-    ):
-        EpochSampler(LABELS, "sorted")
-
-
-def test_loader_goes_on_in_mid_epoch() -> None:
-    def loader() -> EpochLoader:
-        return EpochLoader(
-            Indices(), batch_size=4, sampler=EpochSampler(LABELS, seed=1), collate_fn=list
-        )
-
-    first, second = loader(), loader()
-    first.sampler.set_epoch(5)
-    batches = iter(first)
-    next(batches)
-    state, rest = first.state_dict(), list(batches)
-    assert state == {"epoch": 5, "batches": 1}
-    second.load_state_dict(state)
-    passing = iter(second)  # Lightning sets the epoch only after this
-    second.sampler.set_epoch(5)
-    assert list(passing) == rest
-    second.sampler.set_epoch(6)
-    assert len(list(second)) == 3
-
-
-class Indices(torch.utils.data.Dataset):
-    def __getitem__(self, draw: Draw) -> int:
-        return draw.sample
-
-    def __len__(self) -> int:
-        return len(LABELS)

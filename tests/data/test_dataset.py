@@ -10,22 +10,23 @@ import torch
 
 from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.dataset import RegionDataset, collate
+from agnet_vision.data.preprocessing import EvaluationTransform
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.sources.listing import Sample
-from agnet_vision.data.transforms import build_transform
+from agnet_vision.data.transforms import training_transform
 from agnet_vision.errors import ImageReadError
 from agnet_vision.regions.boxes import boxes_from_keypoints, grid_boxes
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import num_regions
 
 SIDE, KAPPA = 64, 3
-AUGMENTED = build_transform(True, SIDE, "modern", mean=(0, 0, 0), std=(1, 1, 1))
-PLAIN = build_transform(False, SIDE, "none", mean=(0, 0, 0), std=(1, 1, 1))
+AUGMENTED = training_transform(SIDE, "modern", mean=(0, 0, 0), std=(1, 1, 1))
+PLAIN = EvaluationTransform(SIDE, (0, 0, 0), (1, 1, 1), squash=True, crop_fraction=1.0)
 
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    folder, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for number in range(4):
         image = cv2.resize(generator.integers(0, 255, (20, 26, 3), dtype=np.uint8), (130, 100))
         cv2.imwrite(str(folder / f"{number}.png"), image)
@@ -47,7 +48,7 @@ def test_boxes_are_those_of_the_moved_points(samples: list[Sample]) -> None:
     points = proposer.keypoints(image)
     boxes, mask = boxes_from_keypoints(points.xy, points.group, (130, 100), KAPPA)
     item = dataset[0]
-    # Squeezing to a square changes no fraction; albumentations' resize is off by half a small pixel.
+    # Squeezing to a square changes no fraction.
     np.testing.assert_allclose(item["boxes"], boxes, atol=1 / SIDE)
     assert item["mask"].tolist() == mask.tolist()
 
@@ -99,6 +100,15 @@ def test_epoch_changes_the_augmentation_unless_frozen(samples: list[Sample]) -> 
     assert not torch.equal(moving[Draw(0, 0)]["image"], moving[Draw(1, 0)]["image"])
     assert torch.equal(moving[Draw(1, 0)]["image"], moving[Draw(1, 0)]["image"])
     assert torch.equal(frozen[Draw(0, 0)]["image"], frozen[Draw(1, 0)]["image"])
+
+
+def test_repeats_within_an_epoch_are_augmented_differently(samples: list[Sample]) -> None:
+    moving, frozen = (RegionDataset(samples, AUGMENTED, frozen=f) for f in (False, True))
+    draws = [Draw(3, 1, repeat=repeat) for repeat in range(3)]
+    images = [moving[draw]["image"] for draw in draws]
+    assert not torch.equal(images[0], images[1])
+    assert not torch.equal(images[1], images[2])
+    assert torch.equal(frozen[draws[0]]["image"], frozen[draws[1]]["image"])
 
 
 def test_controls(samples: list[Sample]) -> None:

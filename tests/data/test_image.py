@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 
@@ -7,22 +8,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agnet_vision.data.image import glance, glance_all, read_image
+from agnet_vision.data.image import (
+    FORMATS,
+    READ_SUFFIXES,
+    check_image,
+    check_images,
+    is_image_content,
+    is_image_name,
+    read_image,
+)
 from agnet_vision.errors import ImageReadError
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     """Left half red, right half blue, 8 rows and 12 columns."""
     image = np.zeros((8, 12, 3), np.uint8)
     image[:, :6, 0], image[:, 6:, 2] = 255, 255
     return image
 
 
-def test_value_png(tmp_path: Path, picture: np.ndarray) -> None:
-    Image.fromarray(picture).save(tmp_path / "a.png")
+def test_value_png(tmp_path: Path, image: np.ndarray) -> None:
+    Image.fromarray(image).save(tmp_path / "a.png")
     read = read_image(tmp_path / "a.png")
-    np.testing.assert_array_equal(read, picture)
+    np.testing.assert_array_equal(read, image)
     assert read.flags.c_contiguous
     assert read.flags.writeable
 
@@ -37,10 +46,8 @@ def test_value_jpeg_equals_pillow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(
-    tmp_path: Path, picture: np.ndarray, suffix: str, orientation: int
-) -> None:
-    """Whatever the stored orientation, a viewer shows the picture upright: undo it on save, get it back on reading."""
+def test_exif_orientation(tmp_path: Path, image: np.ndarray, suffix: str, orientation: int) -> None:
+    """Whatever the stored orientation, a viewer shows the image upright: undo it on save, get it back on reading."""
     undo = {
         2: 0,
         3: 3,
@@ -50,7 +57,7 @@ def test_exif_orientation(
         7: 6,
         8: 4,
     }  # orientation -> the inverse of Pillow's transposition
-    stored = Image.fromarray(picture)
+    stored = Image.fromarray(image)
     if orientation > 1:
         stored = stored.transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
@@ -59,18 +66,18 @@ def test_exif_orientation(
         suffix, {}
     )
     stored.save(tmp_path / f"a{suffix}", exif=exif, **options)
-    difference = read_image(tmp_path / f"a{suffix}").astype(int) - picture
+    difference = read_image(tmp_path / f"a{suffix}").astype(int) - image
     assert np.abs(difference).max() < 60
 
 
-def test_modes(tmp_path: Path, picture: np.ndarray) -> None:
+def test_modes(tmp_path: Path, image: np.ndarray) -> None:
     for mode in ("P", "CMYK", "L", "1", "RGBA", "LA"):
         name = tmp_path / f"{mode}.{'tif' if mode == 'CMYK' else 'png'}"
-        Image.fromarray(picture).convert(mode).save(name)
+        Image.fromarray(image).convert(mode).save(name)
         read = read_image(name)
         assert read.shape == (8, 12, 3), mode
         if mode in ("P", "RGBA", "CMYK"):
-            np.testing.assert_array_equal(read, picture)
+            np.testing.assert_array_equal(read, image)
 
 
 def test_value_cmyk_jpeg(tmp_path: Path) -> None:
@@ -134,41 +141,41 @@ def test_raises_truncated(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     Image.fromarray(noise).save(path)
     content = path.read_bytes()
-    glance(path)
+    check_image(path)
     path.write_bytes(content[: len(content) // 2])
-    for look in (read_image, glance):
+    for look in (read_image, check_image):
         with pytest.raises(ImageReadError):
             look(path)
 
 
-def test_glance_decodes_only_in_doubt(
-    tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+def test_check_decodes_only_in_doubt(
+    tmp_path: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [tmp_path / f"a.{suffix}" for suffix in ("jpg", "png", "bmp")]
     for path in paths:
-        Image.fromarray(picture).save(path)
+        Image.fromarray(image).save(path)
     paths[0].write_bytes(paths[0].read_bytes() + bytes(40))  # cameras pad with zeros
     read = []
     monkeypatch.setattr("agnet_vision.data.image.read_image", lambda path, **_: read.append(path))
-    glance_all(paths)
+    check_images(paths)
     assert read == paths[2:]
 
 
-def test_glance_all_names_every_bad_file(tmp_path: Path, picture: np.ndarray) -> None:
-    Image.fromarray(picture).save(tmp_path / "good.png")
+def test_check_images_names_every_bad_file(tmp_path: Path, image: np.ndarray) -> None:
+    Image.fromarray(image).save(tmp_path / "good.png")
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         (tmp_path / name).write_text("not an image")
     with pytest.raises(
         ImageReadError,
         match=r"a\.jpg as an image: it is not an image.*; and 2 more .*b\.jpg, .*c\.jpg",
     ):
-        glance_all(sorted(tmp_path.iterdir()))
+        check_images(sorted(tmp_path.iterdir()))
     with pytest.raises(ImageReadError, match="no such file"):
-        glance(tmp_path / "gone.jpg")
+        check_image(tmp_path / "gone.jpg")
 
 
-def test_raises_too_large(tmp_path: Path, picture: np.ndarray) -> None:
-    Image.fromarray(picture).save(tmp_path / "a.png")
+def test_raises_too_large(tmp_path: Path, image: np.ndarray) -> None:
+    Image.fromarray(image).save(tmp_path / "a.png")
     with pytest.raises(ImageReadError, match="12 x 8 is more than 95 pixels"):
         read_image(tmp_path / "a.png", max_pixels=95)
     Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
@@ -185,3 +192,92 @@ def test_raises_undefined_range(tmp_path: Path) -> None:
 def test_error_survives_a_worker(tmp_path: Path) -> None:
     error = pickle.loads(pickle.dumps(ImageReadError(tmp_path, "damaged")))
     assert (error.path, error.reason) == (tmp_path, "damaged")
+
+
+def test_value_bytes(tmp_path: Path, image: np.ndarray) -> None:
+    for suffix in ("png", "jpg"):
+        path = tmp_path / f"a.{suffix}"
+        Image.fromarray(image).save(path)
+        np.testing.assert_array_equal(read_image(path.read_bytes()), read_image(path))
+    with pytest.raises(ImageReadError, match="cannot read <4 bytes> as an image"):
+        read_image(b"text")
+
+
+def test_every_named_format_is_read(image: np.ndarray) -> None:
+    for name in FORMATS:
+        content = io.BytesIO()
+        Image.fromarray(image).save(content, name)
+        assert read_image(content.getvalue()).shape == image.shape, name
+
+
+@pytest.mark.parametrize("name", ["EPS", "ICO", "TGA", "PCX", "PDF"])
+def test_no_other_decoder_is_reached(
+    tmp_path: Path, image: np.ndarray, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostScript would start Ghostscript: the name of a file must not decide who reads it."""
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, name)
+    for suffix in READ_SUFFIXES:
+        (tmp_path / f"a{suffix}").write_bytes(content.getvalue())
+        with pytest.raises(ImageReadError, match="not an image in a known format"):
+            read_image(tmp_path / f"a{suffix}")
+
+
+def test_raises_a_side_too_long(tmp_path: Path) -> None:
+    Image.new("1", (1, 70_000)).save(tmp_path / "thin.png")
+    with pytest.raises(ImageReadError, match="a side of 70,000 pixels is more than 65,535"):
+        read_image(tmp_path / "thin.png")
+
+
+def test_an_error_of_any_decoder_names_the_file(
+    tmp_path: Path, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise NotImplementedError("an error no list foresaw")
+
+    Image.fromarray(image).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises(ImageReadError, match=r"a\.png as an image: an error no list foresaw"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".jpg"])
+def test_broken_metadata_is_as_if_there_were_none(
+    tmp_path: Path, image: np.ndarray, suffix: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(image).save(tmp_path / f"a{suffix}", exif=exif)
+    content = bytearray((tmp_path / f"a{suffix}").read_bytes())
+    start = max(content.find(b"II*\0"), content.find(b"MM\0*"))
+    content[start : start + 4] = b"junk"
+    assert read_image(bytes(content)).shape == image.shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
+def test_mutated_images_are_read_or_refused(name: str) -> None:
+    content = io.BytesIO()
+    coarse = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    exif = {"exif": Image.Exif()} if name in ("JPEG", "PNG", "WEBP", "TIFF") else {}
+    Image.fromarray(coarse).resize((60, 40)).save(content, name, **exif)
+    for seed in range(1500):
+        rng = np.random.default_rng(seed)
+        mutated = np.frombuffer(content.getvalue(), np.uint8).copy()
+        where = rng.integers(0, min(len(mutated), (60, len(mutated))[seed % 2]), rng.integers(1, 6))
+        mutated[where] = rng.integers(0, 256, len(where))
+        try:
+            read = read_image(mutated.tobytes(), max_pixels=1_000_000)
+        except ImageReadError:
+            continue
+        assert read.dtype == np.uint8
+        assert read.shape[2] == 3
+
+
+def test_names_and_content_of_images(tmp_path: Path, image: np.ndarray) -> None:
+    assert is_image_name("a.JPG")
+    assert not any(map(is_image_name, ("._a.jpg", "a.heic", "jpg", "a.jpg.txt")))
+    Image.fromarray(image).save(tmp_path / "a", "PNG")
+    (tmp_path / "b").write_text("text")
+    assert is_image_content(tmp_path / "a")
+    assert not is_image_content(tmp_path / "b")

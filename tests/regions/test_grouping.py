@@ -13,17 +13,17 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import adjusted_rand_score
 
 from agnet_vision.regions import grouping
-from agnet_vision.regions.grouping import count_components, group_points, reading_order, whiten
+from agnet_vision.regions.grouping import count_components, group_points, whiten
 
 FAST = {"max_examples": 25, "deadline": None}
 
 
-def clouds(seed: int, points: int = 160, centres: int = 8, spread: float = 9.0) -> np.ndarray:
-    """Scatter points about random centres in a 224 x 224 picture, each cloud stretched its own way."""
+def clouds(seed: int, points: int = 160, centers: int = 8, spread: float = 9.0) -> np.ndarray:
+    """Scatter points about random centers in a 224 x 224 image, each cloud stretched its own way."""
     rng = np.random.default_rng(seed)
-    centre = rng.uniform(20, 204, (centres, 2))
-    stretch = rng.normal(0, spread, (centres, 2, 2))
-    which = rng.integers(0, centres, points)
+    centre = rng.uniform(20, 204, (centers, 2))
+    stretch = rng.normal(0, spread, (centers, 2, 2))
+    which = rng.integers(0, centers, points)
     xy = centre[which] + np.einsum("nij,nj->ni", stretch[which], rng.normal(size=(points, 2)))
     return np.clip(xy, 0, 224).astype(np.float32)
 
@@ -58,11 +58,11 @@ def test_smoke_labels_without_gaps_in_reading_order():
 
 def test_value_separated_clouds_are_found():
     rng = np.random.default_rng(3)
-    centres = np.array(
+    centers = np.array(
         [(x, y) for y in (20, 120, 200) for x in (30, 110, 190)][:8], dtype=np.float64
     )
     truth = np.repeat(np.arange(8), 25)
-    xy = (centres[truth] + rng.normal(0, 3, (200, 2))).astype(np.float32)
+    xy = (centers[truth] + rng.normal(0, 3, (200, 2))).astype(np.float32)
     for method in ("em", "sklearn"):
         (labels,) = group_points([xy], method=method)
         assert same_partition(labels, truth), method
@@ -124,11 +124,6 @@ def test_value_component_count(points, clusters, expected):
     assert count_components(points, clusters) == expected
 
 
-def test_value_reading_order():
-    xy = np.array([[9, 5], [1, 5], [4, 1], [4, 1]], dtype=np.float32)
-    assert reading_order(xy, np.array([7, 3, 5, 5])).tolist() == [2, 1, 0, 0]
-
-
 def test_value_whitened_points_have_unit_covariance():
     white = whiten(clouds(5) * (30, 0.01))
     np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(2), atol=1e-6)
@@ -166,7 +161,7 @@ def test_property_ties_and_duplicates_do_not_depend_on_the_batch(cells, clusters
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_raises_not_finite(value):
-    with pytest.raises(ValueError, match="points must be finite, got NaN or infinity in picture 1"):
+    with pytest.raises(ValueError, match="points must be finite, got NaN or infinity in image 1"):
         group_points([np.zeros((3, 2), np.float32), np.array([[1, value]], np.float32)])
 
 

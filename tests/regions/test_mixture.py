@@ -22,8 +22,8 @@ def test_value_one_em_step_equals_plain_loops():
     statistics = torch.from_numpy(pad_statistics([points], 32))
     padded = torch.zeros(1, 3, 32, dtype=torch.float64)
     padded[0, :, :20] = torch.from_numpy(share.T)
-    responsibilities, density = mixture.expect(mixture.maximise(padded, statistics), statistics)
-    expected, expected_density = reference_regions.em_step(points, share, mixture.REGULARISATION)
+    responsibilities, density = mixture.expect(mixture.maximize(padded, statistics), statistics)
+    expected, expected_density = reference_regions.em_step(points, share, mixture.REGULARIZATION)
     np.testing.assert_allclose(responsibilities[0, :, :20].numpy().T, expected, atol=1e-9)
     np.testing.assert_allclose(density[0, :20].numpy(), expected_density, atol=1e-9)
 
@@ -42,15 +42,15 @@ def test_value_likelihood_never_falls_along_the_iterations(monkeypatch):
 
 def test_value_likelihood_as_good_as_scikit_learn():
     sets = [clouds(seed, 100 + 3 * seed) for seed in range(16)]
-    ours, theirs = [], []
+    ours, reference_scores = [], []
     for xy in sets:
         white = whiten(xy)
         fitted = fit_mixtures(torch.from_numpy(pad_statistics([white], 256)), 8)
         ours.append(float(fitted.log_likelihood[0]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # convergence is not the question here
-            reference = GaussianMixture(8, random_state=0, reg_covar=mixture.REGULARISATION).fit(
+            reference = GaussianMixture(8, random_state=0, reg_covar=mixture.REGULARIZATION).fit(
                 white
             )
-        theirs.append(reference.score(white))
-    assert np.mean(ours) > np.mean(theirs) - 0.02
+        reference_scores.append(reference.score(white))
+    assert np.mean(ours) > np.mean(reference_scores) - 0.02

@@ -1,4 +1,4 @@
-"""The proposer on every picture there is."""
+"""The proposer on images of every kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.regions.test_boxes import check_invariants
 from tests.regions.test_keypoints import blob, texture
 
 
-def pictures() -> dict[str, np.ndarray]:
+def images_of_all_kinds() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     dot = np.zeros((100, 130, 3), np.uint8)
     dot[50:53, 40:43] = 255
@@ -50,7 +50,7 @@ def pictures() -> dict[str, np.ndarray]:
     [{}, {"detector": "orb"}, {"detector": "dense"}, {"grouping": "sklearn"}, {"source": "random"}],
 )
 def test_unbreakable_and_independent_of_the_batch(options):
-    proposer, images = RegionProposer(**options), pictures()
+    proposer, images = RegionProposer(**options), images_of_all_kinds()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         together = proposer(list(images.values()))
@@ -111,10 +111,10 @@ def test_unbreakable_files(tmp_path, save):
 
 def test_value_settings_round_trip():
     proposer = RegionProposer(detector="orb", num_clusters=5, seed=3)
-    told = json.loads(json.dumps(proposer.settings()))
-    assert RegionProposer.from_settings(told).settings() == proposer.settings()
+    stored = json.loads(json.dumps(proposer.settings()))
+    assert RegionProposer.from_settings(stored).settings() == proposer.settings()
     assert pickle.loads(pickle.dumps(proposer)).settings() == proposer.settings()
-    assert "opencv" in told["versions"]
+    assert "opencv" in stored["versions"]
     with pytest.raises(ValueError, match="got clusters"):
         RegionProposer.from_settings({"clusters": 3})
 
@@ -124,7 +124,8 @@ def test_value_settings_round_trip():
     [
         ({"source": "saliency"}, "source must be one of keypoints, grid, random, got 'saliency'"),
         ({"detector": "surf"}, "detector must be one of"),
-        ({"num_clusters": 0}, "num_clusters must be"),
+        ({"num_clusters": 0}, r"num_clusters must be in \[1, 255\], got 0"),
+        ({"num_clusters": 256}, "num_clusters must be"),
         ({"grouping": "kmeans"}, "grouping must be one of"),
         ({"seed": -1}, "seed must not be negative"),
         ({"keep_fraction": 2}, "keep_fraction"),
@@ -143,3 +144,11 @@ def test_raises_wrong_images():
         proposer([np.zeros((9, 9, 3), np.float32)])
     with pytest.raises(TypeError, match="uint8, got Tensor"):
         proposer([torch.zeros(3, 9, 9)])
+
+
+def test_equal_settings_are_equal_proposers():
+    assert RegionProposer(seed=1) == RegionProposer(seed=1)
+    assert RegionProposer(seed=1) != RegionProposer()
+    with pytest.raises(AttributeError, match="cannot assign to field"):
+        RegionProposer().seed = 3
+    assert repr(RegionProposer("grid")).startswith("RegionProposer(source='grid', detector='sift'")

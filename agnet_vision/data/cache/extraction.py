@@ -25,7 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from agnet_vision.data.cache.shards import (
+from agnet_vision.data.cache.rows import (
     Signature,
     encode_row,
     hash_content,

@@ -2,7 +2,8 @@
 
 An entry belongs to an image's *content* and a proposer's settings. Each row also remembers what the file system said about
 the file (size and times), so that reading costs one ``stat``; if that differs the content is hashed, and an entry of other
-content is never used. Work is saved every few seconds: a killed run resumes where it was. The format is in region_shards.
+content is never used. Work is saved every few seconds: a killed run resumes where it was. The format is in
+``rows``.
 """
 
 from __future__ import annotations
@@ -17,18 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from agnet_vision.data.cache.extraction import extract_all
-from agnet_vision.data.cache.shards import (
-    Shard,
-    hash_content,
-    hash_path,
-    list_shards,
-    merge_shards,
-    signature_of,
-    write_atomically,
-    write_rows,
-)
-from agnet_vision.data.image import sum_up
+from agnet_vision.data.cache.rows import hash_content, hash_path, signature_of, write_rows
+from agnet_vision.data.cache.shards import Shard, list_shards, merge_shards
+from agnet_vision.data.image import combine_errors
 from agnet_vision.errors import CacheError, ImageReadError
+from agnet_vision.files import write_atomically
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints
 
@@ -55,7 +49,8 @@ class RegionCache:
     def __init__(self, folder: Path | str, proposer: RegionProposer) -> None:
         self.folder = settings_folder(folder, proposer)
         self._names: list[Path] = []
-        self._shards: list[Shard] | None = _open_all(self.folder)
+        self._num_clusters = proposer.num_clusters
+        self._shards: list[Shard] | None = _open_all(self.folder, self._num_clusters)
         if not self._shards:
             raise CacheError(
                 f"no regions are stored in {self.folder} for {proposer}; "
@@ -91,18 +86,16 @@ class RegionCache:
         store = settings_folder(folder, proposer)
         store.mkdir(parents=True, exist_ok=True)
         if not (store / "settings.json").exists():
-            write_atomically(
-                store / "settings.json", json.dumps(proposer.settings(), indent=2).encode()
-            )
+            write_atomically(store / "settings.json", json.dumps(proposer.settings(), indent=2))
         wanted = list(dict.fromkeys(os.path.abspath(path) for path in paths))
-        known = _open_healthy(store)
+        known = _open_healthy(store, proposer.num_clusters)
         missing = [path for path in wanted if _find_current(known, path) is None]
         if missing and known:
             missing = _adopt_known_content(missing, known, store)
         failures = extract_all(missing, proposer, store, workers, scheduler, progress)
-        merge_shards(store, _open_healthy(store))
+        merge_shards(store, _open_healthy(store, proposer.num_clusters))
         if failures:
-            raise sum_up(failures)
+            raise combine_errors(failures)
         return cls(folder, proposer)
 
     def __len__(self) -> int:
@@ -137,14 +130,18 @@ class RegionCache:
         """Map the files on first use in this process; they were verified when the cache was made."""
         if self._shards is None:
             try:
-                self._shards = [Shard(path, verify=False) for path in self._names]
+                self._shards = [
+                    Shard(path, num_clusters=self._num_clusters, verify=False)
+                    for path in self._names
+                ]
             except FileNotFoundError:  # merged by another process since
-                self._shards = _open_all(self.folder)
+                self._shards = _open_all(self.folder, self._num_clusters)
         return self._shards
 
     def __getstate__(self) -> dict[str, Any]:
         return {
             "folder": self.folder,
+            "_num_clusters": self._num_clusters,
             "_names": [shard.path for shard in self._open()],
             "_shards": None,
         }
@@ -182,22 +179,23 @@ def _find_current(shards: Sequence[Shard], path: str) -> tuple[Shard, int] | Non
     return None
 
 
-def _open_all(store: Path) -> list[Shard]:
+def _open_all(store: Path, num_clusters: int) -> list[Shard]:
     """Open the shards of a folder; where another process merges them meanwhile, look again."""
     try:
-        return [Shard(path) for path in list_shards(store)]
+        return [Shard(path, num_clusters=num_clusters) for path in list_shards(store)]
     except FileNotFoundError:  # every merge leaves fewer files, so this ends
-        return _open_all(store)
+        return _open_all(store, num_clusters)
 
 
-def _open_healthy(store: Path) -> list[Shard]:
-    """Open the shards of a folder, deleting damaged ones so that their images are computed again."""
-    return [shard for path in list_shards(store) if (shard := _open_or_delete(path)) is not None]
+def _open_healthy(store: Path, num_clusters: int) -> list[Shard]:
+    """Open the shards of a folder; damaged ones are deleted and their images computed again."""
+    shards = (_open_or_delete(path, num_clusters) for path in list_shards(store))
+    return [shard for shard in shards if shard is not None]
 
 
-def _open_or_delete(path: Path) -> Shard | None:
+def _open_or_delete(path: Path, num_clusters: int) -> Shard | None:
     try:
-        return Shard(path)
+        return Shard(path, num_clusters=num_clusters)
     except FileNotFoundError:  # merged by another process since
         return None
     except CacheError as error:

@@ -1,11 +1,13 @@
-"""Check a dataset on disk: counts against the card, every image decoded, no picture in two splits."""
+"""Check a dataset on disk: counts against the card, every image decoded, no image in two splits."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 from collections import Counter
-from itertools import combinations
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,57 +16,148 @@ from rich.console import Console
 from rich.progress import track
 
 from agnet_vision.data.image import read_image
-from agnet_vision.data.prepare.duplicates import Fingerprint, fingerprint, near_duplicates
+from agnet_vision.data.prepare.compare import (
+    DuplicatePair,
+    LookedAt,
+    find_alike,
+    group_alike,
+    report_alike,
+    report_copies,
+)
+from agnet_vision.data.prepare.duplicates import Fingerprint, fingerprint
 from agnet_vision.data.sources.card import Card, load_card
-from agnet_vision.data.sources.listing import Listing, Problem, ProblemKind
-from agnet_vision.data.sources.samples import read_listing
+from agnet_vision.data.sources.listing import Listing, Problem, ProblemKind, image_name
+from agnet_vision.data.sources.readers import read_listing
+from agnet_vision.data.sources.samples import (
+    OWN_DATA,
+    VAL_FRACTION,
+    check_fractions,
+    draw_splits,
+)
 from agnet_vision.errors import ImageReadError
+from agnet_vision.files import write_atomically
 
-# These contradict no card: file systems differ, and some benchmarks hold such pictures as published.
-HARMLESS: frozenset[ProblemKind] = frozenset({"near_duplicate", "case_duplicate"})
-
-
-class Twins(NamedTuple):
-    """Two files of two splits that show the same picture, and how alike they are (1: the same bytes)."""
-
-    first: Path
-    second: Path
-    correlation: float
+# File systems differ.
+HARMLESS: frozenset[ProblemKind] = frozenset({"case_duplicate"})
+# Benchmarks hold such images as published; in data of one's own they can be mended.
+HARMLESS_AS_PUBLISHED: frozenset[ProblemKind] = HARMLESS | {"near_duplicate", "contradiction"}
 
 
-class CheckResult(NamedTuple):
+@dataclass
+class CheckResult:
     """What a check found.
 
     Attributes:
-        splits: images per class in every official split.
+        splits: images per class in every split that is given.
         problems: everything that is wrong, named with its path.
-        twins: pictures in two splits, the most alike first.
+        pairs: images in two splits, the most alike first.
+        harmless: kinds of problem with which the dataset can still be used as it is.
+        listing: the files the check was about.
+        groups: for data of one's own: which images belong on one side of a split, by path.
     """
 
     splits: dict[str, dict[str, int]]
     problems: list[Problem]
-    twins: list[Twins]
+    pairs: list[DuplicatePair]
+    harmless: frozenset[ProblemKind]
+    listing: Listing
+    groups: dict[Path, str] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
-        """Tell whether nothing contradicts the card."""
-        return all(problem.kind in HARMLESS for problem in self.problems)
+        """Tell whether nothing contradicts the card, or forbids to use data of one's own."""
+        return all(problem.kind in self.harmless for problem in self.problems)
 
     def write(self, path: Path) -> None:
-        """Write ``{"splits": ..., "problems": [{"kind", "path", "detail"}]}``, at once or not at all."""
+        """Write ``{"splits": ..., "problems": [{"kind", "path", "detail"}]}`` as JSON."""
         content = {
             "splits": self.splits,
             "problems": [problem._asdict() for problem in self.problems],
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A name that is no Unicode is written with JSON's own escapes.
-        text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        unfinished = path.with_name(f"{path.name}.part")
-        unfinished.write_bytes(text)
-        unfinished.replace(path)
+        # A name that is not Unicode is written with JSON's own escapes.
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+    def write_groups(self, path: Path) -> None:
+        """Write ``path,label,split,group``: images that are nearly the same share a group.
+
+        ``dataset=folder`` reads the file as ``csv=`` with ``group_column="group"`` and then never
+        parts them. The split column is there only where the dataset has given splits.
+        """
+        given = len(self.listing.splits) > 1
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["path", "label", *(["split"] if given else []), "group"])
+        for split, samples in self.listing.splits.items():
+            for sample in samples:
+                if sample.path in self.groups:
+                    name = image_name(sample.path, self.listing.layout)
+                    row = [name, self.listing.classes[sample.label], *([split] if given else [])]
+                    writer.writerow([*row, self.groups[sample.path]])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.getvalue())
 
 
-class _Look(NamedTuple):
+def check_dataset(
+    name: str,
+    root: Path | str | None = None,
+    *,
+    val_fraction: float = VAL_FRACTION,
+    test_fraction: float | None = None,
+    seed: int = 0,
+    find_near_duplicates: bool = True,
+    workers: int | None = None,
+    show_progress: bool = True,
+    **options: Any,
+) -> CheckResult:
+    """Read every file of a dataset, and find whatever training would refuse or should know.
+
+    Data of one's own is checked as training would split it; of a benchmark, the official splits.
+
+    Args:
+        name: of the dataset.
+        root: where it lies; None: ``datasets/<name>/data``.
+        val_fraction: as for ``read_samples``.
+        test_fraction: as for ``read_samples``.
+        seed: as for ``read_samples``.
+        find_near_duplicates: look for images that are nearly the same.
+        workers: processes that read images; None: one a core.
+        show_progress: draw a bar on the terminal.
+        **options: of the dataset, as for ``read_samples``.
+
+    Raises:
+        DatasetNotFoundError: there is nothing to check.
+        ConfigError: an unknown option, or a value that cannot be.
+    """
+    check_fractions(name, val_fraction, test_fraction)
+    listing = read_listing(name, root, **options)
+    _check_class_counts(load_card(name), listing)
+    own = name in OWN_DATA
+    splits = listing.splits
+    if own and not listing.fatal():
+        splits = draw_splits(listing, val_fraction, test_fraction, seed)
+
+    samples = [(split, sample) for split, members in splits.items() for sample in members]
+    paths = list(dict.fromkeys(sample.path for _, sample in samples))
+    contents = _read_all(paths, f"reading {name}", workers, show_progress)
+    for path, content in contents.items():
+        if content.fingerprint is None:
+            listing.report("undecodable", path, content.reason)
+
+    looks = [
+        LookedAt(s.path, split, s.label, s.group, *contents[s.path][:2]) for split, s in samples
+    ]
+    pairs, groups = report_copies(listing, looks), {}
+    if find_near_duplicates:
+        alike = find_alike(looks)
+        pairs += report_alike(listing, alike)
+        groups = group_alike(looks, alike) if own else {}
+    harmless = HARMLESS if own else HARMLESS_AS_PUBLISHED
+    return CheckResult(listing.counts(), listing.problems, pairs, harmless, listing, groups)
+
+
+class _Content(NamedTuple):
     """What reading one file gave: its digest, and its fingerprint or why it has none."""
 
     digest: str
@@ -72,64 +165,28 @@ class _Look(NamedTuple):
     reason: str
 
 
-def check_dataset(
-    name: str,
-    root: Path | str | None = None,
-    *,
-    find_near_duplicates: bool = True,
-    workers: int | None = None,
-    show_progress: bool = True,
-    **options: Any,
-) -> CheckResult:
-    """Read every file of a dataset and compare what is there with its card.
-
-    Args:
-        name: of the dataset.
-        root: where it lies; None: ``datasets/<name>/data``.
-        find_near_duplicates: compare the pictures of every two splits.
-        workers: processes that read images; None: one a core.
-        show_progress: draw a bar on the terminal.
-        **options: of the dataset, as for ``read_samples``.
-
-    Raises:
-        DatasetNotFoundError: there is nothing to check.
-    """
-    listing = read_listing(name, root, **options)
-    _check_class_counts(load_card(name), listing)
-    paths = {
-        split: [sample.path for sample in samples] for split, samples in listing.splits.items()
-    }
-    every_path = list(dict.fromkeys(path for split in paths.values() for path in split))
+def _read_all(
+    paths: list[Path], title: str, workers: int | None, show_progress: bool
+) -> dict[Path, _Content]:
+    """Read files in parallel, with a bar."""
     jobs = Parallel(n_jobs=workers or -1, return_as="generator", batch_size=32)(
-        delayed(_look)(p) for p in every_path
+        delayed(_read)(path) for path in paths
     )
-    on_terminal = Console(stderr=True)
-    looked = track(
-        jobs,
-        f"reading {name}",
-        total=len(every_path),
-        console=on_terminal,
-        disable=not show_progress,
+    bar = track(
+        jobs, title, total=len(paths), console=Console(stderr=True), disable=not show_progress
     )
-    looks = dict(zip(every_path, looked, strict=True))
-    for path, look in looks.items():
-        if look.fingerprint is None:
-            listing.report("undecodable", path, look.reason)
-    twins = _same_bytes(listing, paths, looks)
-    if find_near_duplicates:
-        twins += _nearly_the_same(listing, paths, looks)
-    return CheckResult(listing.counts(), listing.problems, twins)
+    return dict(zip(paths, bar, strict=True))
 
 
-def _look(path: Path) -> _Look:
+def _read(path: Path) -> _Content:
     """Read one file."""
     try:
         digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        return _Look(digest, fingerprint(read_image(path)), "")
+        return _Content(digest, fingerprint(read_image(path)), "")
     except ImageReadError as error:
-        return _Look(digest, None, error.reason)
+        return _Content(digest, None, error.reason)
     except OSError as error:
-        return _Look("", None, error.strerror or str(error))
+        return _Content("", None, error.strerror or str(error))
 
 
 def _check_class_counts(card: Card, listing: Listing) -> None:
@@ -140,65 +197,11 @@ def _check_class_counts(card: Card, listing: Listing) -> None:
             _compare_count(listing, f"{split}/{name}", counts[split][name], number)
     left_out = Counter(listing.classes[sample.label] for sample in listing.left_out)
     for name, number in zip(card.classes, card.totals, strict=bool(card.totals)):
-        _compare_count(
-            listing, name, sum(split[name] for split in counts.values()) + left_out[name], number
-        )
+        found = sum(split[name] for split in counts.values()) + left_out[name]
+        _compare_count(listing, name, found, number)
 
 
 def _compare_count(listing: Listing, where: str, found: int, expected: int) -> None:
     """Record one count that differs."""
     if found != expected:
         listing.report("wrong_count", where, f"{found:,} images, the card says {expected:,}")
-
-
-def _same_bytes(
-    listing: Listing, paths: dict[str, list[Path]], looks: dict[Path, _Look]
-) -> list[Twins]:
-    """Record files that hold the same bytes as one of an earlier split; each once, however many copies there are.
-
-    Only pictures become twins: a damaged file cannot be drawn.
-    """
-    holder: dict[str, tuple[str, Path]] = {}
-    twins = []
-    for split, members in paths.items():
-        for path in members:
-            if not looks[path].digest:
-                continue
-            first_split, first = holder.setdefault(looks[path].digest, (split, path))
-            if first_split != split and first != path:
-                listing.report(
-                    "duplicate", path, f"{split}: the same bytes as {first} in {first_split}"
-                )
-                if looks[path].fingerprint is not None:
-                    twins.append(Twins(first, path, 1.0))
-    return twins
-
-
-def _nearly_the_same(
-    listing: Listing, paths: dict[str, list[Path]], looks: dict[Path, _Look]
-) -> list[Twins]:
-    """Record pictures of two splits that look nearly the same; the same bytes were recorded already."""
-    twins = []
-    different = {split: _different(members, looks) for split, members in paths.items()}
-    for split, other_split in combinations(paths, 2):
-        first, second = different[split], different[other_split]
-        for pair in near_duplicates(_prints(first, looks), _prints(second, looks)):
-            path, other = first[pair.first], second[pair.second]
-            if looks[path].digest != looks[other].digest:
-                detail = f"nearly the same picture as {path} in {split} (correlation {pair.correlation:.3f})"
-                listing.report("near_duplicate", other, f"{other_split}: {detail}")
-                twins.append(Twins(path, other, pair.correlation))
-    return sorted(twins, key=lambda pair: -pair.correlation)
-
-
-def _different(paths: list[Path], looks: dict[Path, _Look]) -> list[Path]:
-    """Keep one path of every content that could be decoded."""
-    first = {
-        looks[path].digest: path for path in reversed(paths) if looks[path].fingerprint is not None
-    }
-    return list(reversed(first.values()))
-
-
-def _prints(paths: list[Path], looks: dict[Path, _Look]) -> list[Fingerprint]:
-    """Collect fingerprints."""
-    return [print_ for path in paths if (print_ := looks[path].fingerprint) is not None]

@@ -1,4 +1,4 @@
-"""Draw pairs of pictures side by side, to judge by eye what a check found."""
+"""Draw pairs of images side by side, to judge by eye what a check found."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageOps
 
 from agnet_vision.data.image import read_image
-from agnet_vision.data.prepare.check import Twins
+from agnet_vision.data.prepare.compare import DuplicatePair
 
-_CELL = 200  # pixels: one picture
+_CELL = 200  # pixels: one image
 _MARGIN = 8
 _CAPTION = 30
 _COLUMNS = 3
 
 
-def draw_sheet(twins: list[Twins], path: Path, *, max_pairs: int = 24) -> None:
-    """Write a PNG with the first pairs: left the picture of the first split, right that of the second.
+def draw_sheet(pairs: list[DuplicatePair], path: Path, *, max_pairs: int = 24) -> None:
+    """Write a PNG with the first pairs: left the image of the first split, right of the second.
 
     Args:
-        twins: the most alike first.
+        pairs: the most alike first.
         path: the PNG.
         max_pairs: how many are drawn.
     """
-    shown = twins[:max_pairs]
+    shown = pairs[:max_pairs]
     rows = max(1, -(-len(shown) // _COLUMNS))
     width, height = 2 * _CELL + 3 * _MARGIN, _CELL + _CAPTION + 2 * _MARGIN
     sheet = Image.new("RGB", (_COLUMNS * width, rows * height), "white")
@@ -31,10 +31,10 @@ def draw_sheet(twins: list[Twins], path: Path, *, max_pairs: int = 24) -> None:
     for number, pair in enumerate(shown):
         x, y = number % _COLUMNS * width + _MARGIN, number // _COLUMNS * height + _MARGIN
         for i, file in enumerate((pair.first, pair.second)):
-            picture = ImageOps.contain(Image.fromarray(read_image(file)), (_CELL, _CELL))
-            sheet.paste(picture, (x + i * (_CELL + _MARGIN), y))
+            image = ImageOps.contain(Image.fromarray(read_image(file)), (_CELL, _CELL))
+            sheet.paste(image, (x + i * (_CELL + _MARGIN), y))
             draw.text((x + i * (_CELL + _MARGIN), y + _CELL + 2), _shorten(file.name), fill="black")
-        alike = "same bytes" if pair.correlation == 1.0 else f"correlation {pair.correlation:.3f}"
+        alike = "same bytes" if pair.similarity == 1.0 else f"{pair.similarity:.3f} alike"
         draw.text((x, y + _CELL + 15), alike, fill="firebrick")
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)

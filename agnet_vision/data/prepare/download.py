@@ -19,6 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from agnet_vision.data.prepare.unpack import is_archive
 from agnet_vision.data.sources.card import RemoteFile
 from agnet_vision.errors import DatasetError, DatasetNotFoundError
 
@@ -66,7 +67,8 @@ def download(
             for _ in range(ATTEMPTS):
                 try:
                     _fetch(url, part, timeout_s, progress, task)
-                except (OSError, http.client.HTTPException) as error:
+                # ValueError: a Content-Length or Location that makes no sense.
+                except (OSError, http.client.HTTPException, ValueError) as error:
                     if isinstance(error, OSError) and error.errno in _DISK:
                         raise
                     failures.append(f"{url}: {_reason(error)}")
@@ -125,7 +127,8 @@ def _mismatch(file: RemoteFile, path: Path) -> str | None:
     if file.bytes is not None and path.stat().st_size != file.bytes:
         return f"{path.stat().st_size:,} bytes instead of {file.bytes:,}"
     if file.md5 is None:
-        return None
+        # What a server sends instead of an archive is most often a page to log in at.
+        return None if is_archive(path) else "it is neither a zip nor a tar archive"
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):

@@ -1,4 +1,9 @@
-"""Find pictures that are the same, or nearly the same, in two splits."""
+"""Find images that are nearly the same: re-encoded, resized, brightened, turned or slightly cropped.
+
+A perceptual hash of 64 bits selects candidates, and the gradients of small thumbnails decide. The
+dataset's mean gradient is taken away first, so that frames, bars and white backgrounds that many
+images share do not make them alike. docs/benchmarks/duplicates.md has the figures behind the limits.
+"""
 
 from __future__ import annotations
 
@@ -6,84 +11,106 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 HASH_BITS = 64
-MAX_HASH_DISTANCE = 10  # ours: generous; the thumbnails decide
-MIN_CORRELATION = 0.96  # ours: on Stanford-40 all pairs above it are one photograph, the first below it (0.947) is not
+MAX_HASH_DISTANCE = 12  # ours: generous; the gradients decide
+MIN_SIMILARITY = 0.85  # ours
 THUMBNAIL_SIDE = 16
+MEAN_WEIGHT = (
+    100  # ours: the mean counts half in a set of so many images, and hardly in a small one
+)
+_BLOCK = 5_000_000  # products of signs at once: 20 MB
+_PART = 20_000  # candidates at once: 80 MB
 
 
 class Fingerprint(NamedTuple):
-    """What is kept of a picture to compare it: a few hundred bytes.
+    """What is kept of an image to compare it: a few hundred bytes.
 
     Attributes:
         bits: perceptual hash, one byte of 0 or 1 a bit.
-        thumbnail: small grey picture.
+        thumbnail: small gray image.
     """
 
     bits: UInt8[np.ndarray, " bits"]
-    thumbnail: UInt8[np.ndarray, " pixels"]
+    thumbnail: UInt8[np.ndarray, "side side"]
 
 
-class Pair(NamedTuple):
-    """Two pictures of two splits, by their row, and how alike they are (correlation of their thumbnails)."""
+class SimilarPairs(NamedTuple):
+    """Pairs of nearly equal images, by their index, and how alike they are (1: the same).
 
-    first: int
-    second: int
-    correlation: float
+    Attributes:
+        first: index of one image, smaller than ``second``.
+        second: index of the other.
+        similarity: correlation of their gradients.
+    """
+
+    first: Int[np.ndarray, " pairs"]
+    second: Int[np.ndarray, " pairs"]
+    similarity: Float[np.ndarray, " pairs"]
 
 
 def fingerprint(image: UInt8[np.ndarray, "height width 3"]) -> Fingerprint:
-    """Hash a picture by the signs of its lowest frequencies; scale, recompression and brightness hardly change it."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA)
+    """Hash an image by the signs of its lowest frequencies, and keep a thumbnail."""
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA)
     low = cv2.dct(small.astype(np.float32))[:8, :8].ravel()
     bits = (low > np.median(low[1:])).astype(np.uint8)  # the first coefficient is the brightness
-    thumbnail = cv2.resize(small, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
-    return Fingerprint(bits, thumbnail.ravel())
+    size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    return Fingerprint(bits, np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA)))
 
 
-def near_duplicates(
-    first: list[Fingerprint],
-    second: list[Fingerprint],
+def similar_pairs(
+    fingerprints: list[Fingerprint],
     *,
     max_hash_distance: int = MAX_HASH_DISTANCE,
-    min_correlation: float = MIN_CORRELATION,
-) -> list[Pair]:
-    """Pair every picture of the second split with the one of the first it nearly equals; the most alike come first.
+    min_similarity: float = MIN_SIMILARITY,
+) -> SimilarPairs:
+    """Pair the images that are nearly the same.
 
-    Hashes are compared as +-1 vectors by matrix products (75,000 x 25,000 in seconds); pairs within ``max_hash_distance``
-    bits count when their thumbnails correlate by at least ``min_correlation``.
+    Hashes are compared as +-1 vectors by matrix products: all pairs of 100,000 images take seconds.
+
+    Args:
+        fingerprints: of all images.
+        max_hash_distance: bits in which candidates may differ; 12 (ours).
+        min_similarity: least correlation of their gradients; 0.85 (ours).
     """
-    if not first or not second:
-        return []
-    signs_first, signs_second = _signs(first), _signs(second)
-    units_first, units_second = _units(first), _units(second)
-    least = (
-        HASH_BITS - 2 * max_hash_distance
-    )  # product of two sign vectors = bits alike - bits different
-    best: dict[int, Pair] = {}
-    step = max(1, 5_000_000 // len(second))  # a block of products stays under 20 MB
-    for start in range(0, len(first), step):
-        rows, columns = np.nonzero(signs_first[start : start + step] @ signs_second.T >= least)
-        for part in range(0, len(rows), 50_000):
-            row, column = rows[part : part + 50_000] + start, columns[part : part + 50_000]
-            alike = np.einsum("ij,ij->i", units_first[row], units_second[column])
-            for i in np.flatnonzero(alike >= min_correlation):
-                pair = Pair(int(row[i]), int(column[i]), float(alike[i]))
-                if pair.second not in best or pair.correlation > best[pair.second].correlation:
-                    best[pair.second] = pair
-    return sorted(best.values(), key=lambda pair: (-pair.correlation, pair.first, pair.second))
+    if len(fingerprints) < 2:
+        none = np.zeros(0, np.int64)
+        return SimilarPairs(none, none, np.zeros(0, np.float32))
+    signs = np.stack([print_.bits for print_ in fingerprints]).astype(np.float32) * 2 - 1
+    units = _gradients(np.stack([print_.thumbnail for print_ in fingerprints]))
+
+    # The product of two sign vectors counts bits alike minus bits different.
+    least = HASH_BITS - 2 * max_hash_distance
+    found = []
+    step = max(1, _BLOCK // len(signs))
+    for start in range(0, len(signs), step):
+        rows, columns = np.nonzero(signs[start : start + step] @ signs[start:].T >= least)
+        later = rows < columns
+        rows, columns = rows[later] + start, columns[later] + start
+        for part in range(0, len(rows), _PART):
+            first, second = rows[part : part + _PART], columns[part : part + _PART]
+            similarity = np.einsum("ij,ij->i", units[first], units[second])
+            alike = similarity >= min_similarity
+            found.append((first[alike], second[alike], similarity[alike]))
+    if not found:
+        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    return SimilarPairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def _signs(fingerprints: list[Fingerprint]) -> Float[np.ndarray, "pictures bits"]:
-    """Turn bits into +1 and -1."""
-    return np.stack([f.bits for f in fingerprints]).astype(np.float32) * 2 - 1
+def _gradients(
+    thumbnails: UInt8[np.ndarray, "images side side"],
+) -> Float[np.ndarray, "images steps"]:
+    """Take the steps between neighbors, less what all images share, as vectors of length 1.
 
-
-def _units(fingerprints: list[Fingerprint]) -> Float[np.ndarray, "pictures pixels"]:
-    """Centre thumbnails and scale them to length 1; a flat picture becomes zero and is like no other."""
-    pixels = np.stack([f.thumbnail for f in fingerprints]).astype(np.float32)
-    pixels -= pixels.mean(axis=1, keepdims=True)
-    return pixels / np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-3)
+    A flat image becomes zero and is like no other.
+    """
+    pixels = thumbnails.astype(np.float32)
+    across = np.diff(pixels, axis=2).reshape(len(pixels), -1)
+    down = np.diff(pixels, axis=1).reshape(len(pixels), -1)
+    steps = np.concatenate([across, down], axis=1)
+    flat = np.linalg.norm(steps, axis=1, keepdims=True) < 1
+    steps -= steps.mean(axis=0) * (len(steps) / (len(steps) + MEAN_WEIGHT))
+    steps[flat[:, 0]] = 0
+    return steps / np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1e-3)

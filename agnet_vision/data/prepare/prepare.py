@@ -11,8 +11,8 @@ from agnet_vision.data.prepare.check import CheckResult, check_dataset
 from agnet_vision.data.prepare.download import download
 from agnet_vision.data.prepare.unpack import unpack
 from agnet_vision.data.sources.card import Card, dataset_root, load_card
+from agnet_vision.data.sources.find import find_layout
 from agnet_vision.data.sources.listing import ProblemKind
-from agnet_vision.data.sources.samples import find_layout
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
 
 # What unpacking the archives again can cure.

@@ -1,37 +1,35 @@
-"""Unpack a tar or zip archive without trusting it: nothing outside the folder, no bomb, all or nothing."""
+"""Unpack an archive without trusting it: nothing outside the folder, no bomb, all or nothing."""
 
 from __future__ import annotations
 
 import errno
-import gzip
-import lzma
 import os
+import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
-import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
+
+from filelock import FileLock, Timeout
 
 from agnet_vision.errors import DatasetError
 
 MAX_RATIO = 20  # ours: photographs hardly compress; more than this is a bomb
 MIN_LIMIT_BYTES = 100_000_000  # ours: small archives may hold lists that compress well
 MAX_FILES = 1_000_000  # ours: ten times the largest of the six benchmarks
+_CHUNK = 1 << 20
 
-# The decompressors have no common error; RuntimeError is zipfile's word for a password.
-_DAMAGE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    RuntimeError,
-)
 # A name too long for this disk, or one that is a file and a folder.
 _BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+
+
+def is_archive(path: Path) -> bool:
+    """Tell by its content whether a file is a zip, or a tar with any of Python's compressions."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
 def unpack(
@@ -44,109 +42,157 @@ def unpack(
 ) -> None:
     """Unpack into ``folder``; files already there are replaced, others stay.
 
-    The archive is unpacked beside its destination first and moved when it is complete, so an interruption leaves nothing
-    half done.
+    The archive is unpacked into ``.unpacking`` inside its destination and moved when it is
+    complete. What a killed process left there goes away with the next call.
 
     Args:
         archive: a zip, or a tar with any of Python's compressions.
         folder: the destination, created if need be.
         strip: folders at the archive's top whose content goes straight into ``folder``.
         max_bytes: refuse more than this; None: 20 times the archive's size, at least 100 MB (ours).
-        max_files: refuse more files than this.
+        max_files: refuse more files than this; 1,000,000 (ours).
 
     Raises:
-        DatasetError: not an archive, damaged, or a member that is too large, a link or outside the folder.
+        DatasetError: not an archive, damaged, a member that is too large, a link or outside the
+            folder, or another process is unpacking here.
     """
-    limit = (
-        max_bytes
-        if max_bytes is not None
-        else max(MAX_RATIO * archive.stat().st_size, MIN_LIMIT_BYTES)
-    )
+    if max_bytes is None:
+        max_bytes = max(MAX_RATIO * archive.stat().st_size, MIN_LIMIT_BYTES)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as scratch:
+    with _scratch_folder(folder) as scratch:
+        writer = _Writer(archive, scratch, max_bytes, max_files)
         try:
             if zipfile.is_zipfile(archive):
-                _unpack_zip(archive, Path(scratch), limit, max_files)
+                _unpack_zip(writer)
             elif tarfile.is_tarfile(archive):
-                _unpack_tar(archive, Path(scratch), limit, max_files)
+                _unpack_tar(writer)
             else:
                 raise DatasetError(
-                    f"{archive} is neither a zip nor a tar archive; delete it and download it again"
+                    f"{archive} must be a zip or tar archive; delete it and download it again"
                 )
-        except _DAMAGE as error:
-            raise DatasetError(
-                f"{archive} is damaged ({error}); delete it and download it again"
-            ) from error
-        except OSError as error:
-            if error.errno is None:  # bzip2 has no error of its own
+        except DatasetError:
+            raise
+        except Exception as error:  # the decompressors have no common error
+            code = error.errno if isinstance(error, OSError) else None
+            if code in (None, errno.EINVAL):  # EINVAL: a position before the start of the file
                 raise DatasetError(
                     f"{archive} is damaged ({error}); delete it and download it again"
                 ) from error
-            if error.errno not in _BAD_NAMES:
+            if code not in _BAD_NAMES:
                 raise
             raise DatasetError(f"{archive} cannot be unpacked here: {error}") from error
         for entry in sorted(os.listdir(scratch)):
-            _move(Path(scratch, entry), folder if entry in strip else folder / entry)
+            _move(scratch / entry, folder if entry in strip else folder / entry)
 
 
-def _unpack_tar(archive: Path, scratch: Path, limit: int, max_files: int) -> None:
-    """Unpack member by member; Python's "data" filter refuses links out of the folder, devices and absolute paths."""
-    total = 0
-    with tarfile.open(archive) as tar:
-        for number, member in enumerate(tar, start=1):
-            total += member.size
-            _check_size(archive, member.name, total, number, limit, max_files)
+@contextmanager
+def _scratch_folder(folder: Path) -> Iterator[Path]:
+    """Make an empty folder for one process alone, and remove it in the end."""
+    place = folder / ".unpacking"
+    place.mkdir(exist_ok=True)
+    try:
+        with FileLock(place / "lock", timeout=0):
+            files = place / "files"
+            shutil.rmtree(files, ignore_errors=True)  # of a process that was killed
+            files.mkdir()
             try:
-                tar.extract(member, scratch, filter="data")
-            except tarfile.FilterError as error:
-                raise DatasetError(f"{archive} is not safe to unpack: {error}") from error
-        while tar.fileobj is not None and tar.fileobj.read(1 << 20):
+                yield files
+            finally:
+                shutil.rmtree(place, ignore_errors=True)
+    except Timeout as error:
+        raise DatasetError(
+            f"another process is unpacking into {folder}; wait until it has finished"
+        ) from error
+
+
+@dataclass
+class _Writer:
+    """Writes members below a folder, counting what really comes out.
+
+    Attributes:
+        archive: for the messages.
+        scratch: where members go.
+        max_bytes: of all members together.
+        max_files: of the archive.
+        written: bytes so far.
+        files: members so far.
+    """
+
+    archive: Path
+    scratch: Path
+    max_bytes: int
+    max_files: int
+    written: int = 0
+    files: int = 0
+
+    def place(self, name: str, announced: int) -> Path | None:
+        """Say where a member goes; None for the folder itself.
+
+        Args:
+            name: as the archive has it.
+            announced: size the archive claims, refused before anything is written.
+        """
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
+            raise self.unsafe(f"{name!r} lies outside the folder")
+        self.files += 1
+        if self.files > self.max_files:
+            raise self.unsafe(f"it holds more than {self.max_files:,} files")
+        self._count(name, announced)
+        return self.scratch.joinpath(*path.parts) if path.parts else None
+
+    def write(self, name: str, source: IO[bytes], target: Path) -> None:
+        """Copy a member's content."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as sink:
+            while chunk := source.read(_CHUNK):
+                self._count(name, len(chunk))
+                self.written += len(chunk)
+                sink.write(chunk)
+
+    def unsafe(self, reason: str) -> DatasetError:
+        """Make the error that refuses the archive."""
+        return DatasetError(f"{self.archive} is not safe to unpack: {reason}")
+
+    def _count(self, name: str, more: int) -> None:
+        """Stop a bomb before it is written."""
+        if self.written + more > self.max_bytes:
+            raise self.unsafe(f"with {name} it holds more than {self.max_bytes:,} bytes")
+
+
+def _unpack_tar(writer: _Writer) -> None:
+    """Unpack folders and plain files; a link or a device has no place in a dataset."""
+    with tarfile.open(writer.archive) as tar:
+        for member in tar:
+            if not member.isreg() and not member.isdir():
+                raise writer.unsafe(f"{member.name!r} is a link or a device")
+            target = writer.place(member.name, member.size)
+            if target is None:
+                continue
+            if member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            source = tar.extractfile(member)
+            assert source is not None  # it is a plain file
+            writer.write(member.name, source, target)
+        while tar.fileobj is not None and tar.fileobj.read(_CHUNK):
             pass  # the compressor's check sum comes after the last member
 
 
-def _unpack_zip(archive: Path, scratch: Path, limit: int, max_files: int) -> None:
-    """Unpack member by member, counting the bytes that really come out."""
-    total = 0
-    with zipfile.ZipFile(archive) as zipped:
-        for number, member in enumerate(zipped.infolist(), start=1):
-            name = PurePosixPath(member.filename.replace("\\", "/"))
-            if not name.parts:
-                continue  # "./", the folder itself
-            if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-                raise DatasetError(
-                    f"{archive} is not safe to unpack: {member.filename!r} lies outside the folder"
-                )
+def _unpack_zip(writer: _Writer) -> None:
+    """Unpack folders and plain files."""
+    with zipfile.ZipFile(writer.archive) as zipped:
+        for member in zipped.infolist():
             if stat.S_ISLNK(member.external_attr >> 16):
-                raise DatasetError(
-                    f"{archive} is not safe to unpack: {member.filename!r} is a link"
-                )
-            _check_size(
-                archive, member.filename, total + member.file_size, number, limit, max_files
-            )
-            target = scratch.joinpath(*name.parts)
+                raise writer.unsafe(f"{member.filename!r} is a link")
+            target = writer.place(member.filename, member.file_size)
+            if target is None:
+                continue
             if member.is_dir():
                 target.mkdir(parents=True, exist_ok=True)
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with zipped.open(member) as source, target.open("wb") as sink:
-                while chunk := source.read(1 << 20):
-                    total += len(chunk)
-                    _check_size(archive, member.filename, total, number, limit, max_files)
-                    sink.write(chunk)
-
-
-def _check_size(
-    archive: Path, name: str, total: int, number: int, limit: int, max_files: int
-) -> None:
-    """Stop a bomb before it is written."""
-    if total > limit:
-        raise DatasetError(
-            f"{archive} is not safe to unpack: with {name} it holds more than {limit:,} bytes"
-        )
-    if number > max_files:
-        raise DatasetError(
-            f"{archive} is not safe to unpack: it holds more than {max_files:,} files"
-        )
+            with zipped.open(member) as source:
+                writer.write(member.filename, source, target)
 
 
 def _move(source: Path, target: Path) -> None:
@@ -154,11 +200,13 @@ def _move(source: Path, target: Path) -> None:
     if not source.is_dir() or not target.is_dir():
         if target.is_dir():
             raise DatasetError(
-                f"{target} is a folder, but the archive holds a file of that name; move the folder away"
+                f"{target} is a folder, but the archive holds a file of that name; "
+                "move the folder away"
             )
         if source.is_dir() and os.path.lexists(target):
             raise DatasetError(
-                f"{target} is a file, but the archive holds a folder of that name; move the file away"
+                f"{target} is a file, but the archive holds a folder of that name; "
+                "move the file away"
             )
         os.replace(source, target)
         return

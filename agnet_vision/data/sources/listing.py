@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -9,22 +10,32 @@ from typing import Literal, NamedTuple
 ProblemKind = Literal[
     "missing_file",  # listed, not on disk
     "missing_folder",  # part of the official layout, not on disk
+    "no_images",  # nothing to train on
+    "one_class",  # nothing to tell apart
     "empty_class",  # a class without one training image
     "absent_class",  # a class without one image in another split
     "extra_class",  # a class the card does not know
     "unknown_class",  # a class in val or test that train does not know
     "wrong_count",  # the card says another number
     "wrong_list",  # a list contradicts itself or the layout
+    "listed_twice",  # a list names a file twice; it counts once
     "case_duplicate",  # two files whose names are one on a case-insensitive disk
     "class_duplicate",  # two class folders whose names are one on a case-insensitive disk
-    "bad_name",  # bytes that are no Unicode: no table or report could hold the name
+    "bad_name",  # bytes that are not Unicode: no table or report could hold the name
     "symlink_loop",  # a link back to a folder above it, or to nothing
+    "skipped",  # images in a format, or under a name, that is not read
     "undecodable",  # not an image, or damaged
     "group_overlap",  # the same driver or patient in two given splits
     "overlap",  # the same path in two splits
+    "contradiction",  # the same bytes in two classes
     "duplicate",  # the same bytes in two splits
-    "near_duplicate",  # nearly the same picture in two splits
+    "near_duplicate",  # nearly the same image in two splits
 ]
+
+# With these the labels would be wrong or a class could not be learned; all others are warnings.
+FATAL: frozenset[ProblemKind] = frozenset(
+    {"no_images", "one_class", "empty_class", "unknown_class", "class_duplicate", "wrong_list"}
+)
 
 
 class Sample(NamedTuple):
@@ -33,7 +44,7 @@ class Sample(NamedTuple):
     Attributes:
         path: the file.
         label: index into the classes.
-        group: who or what the picture is of (a driver, a patient); groups stay on one side of a split.
+        group: who or what the image shows (a driver, a patient); a group is never divided.
     """
 
     path: Path
@@ -61,8 +72,11 @@ class Listing:
         classes: names in label order.
         splits: labelled files per split, in a deterministic order.
         problems: what is wrong; no layout raises for a single bad file.
-        left_out: images of the official test split that an option takes away; they still count against the card.
-        folders: where the images of a (split, class) lie, in layouts that have one folder for them.
+        left_out: images of the official test split that an option takes away; they still count
+            against the card.
+        folders: where the images of a (split, class) lie, in layouts that have a folder for them.
+        skipped: files that look like images but are not read.
+        layout: the folder the layout begins in; images are named relative to it.
     """
 
     classes: tuple[str, ...]
@@ -70,10 +84,16 @@ class Listing:
     problems: list[Problem] = field(default_factory=list)
     left_out: list[Sample] = field(default_factory=list)
     folders: dict[tuple[str, str], Path] = field(default_factory=dict)
+    skipped: list[Path] = field(default_factory=list)
+    layout: Path = Path()
 
     def report(self, kind: ProblemKind, path: Path | str, detail: str) -> None:
         """Record a problem."""
         self.problems.append(Problem(kind, str(path), detail))
+
+    def fatal(self) -> list[Problem]:
+        """Select the problems that forbid training."""
+        return [problem for problem in self.problems if problem.kind in FATAL]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the samples of every class in every split."""
@@ -82,3 +102,8 @@ class Listing:
             for sample in samples:
                 counts[split][self.classes[sample.label]] += 1
         return counts
+
+
+def image_name(path: Path, layout: Path) -> str:
+    """Name an image by its path inside the layout's folder, with slashes on every system."""
+    return Path(os.path.relpath(path, layout)).as_posix()

@@ -30,10 +30,10 @@ PROPOSER = RegionProposer()
 
 @pytest.fixture
 def images(tmp_path) -> list[Path]:
-    """Write a dozen pictures of different sizes, one without any keypoint."""
+    """Write a dozen images of different sizes, one without any keypoint."""
     folder = tmp_path / "images"
     folder.mkdir()
-    paths = [folder / f"picture é {index}.png" for index in range(12)]
+    paths = [folder / f"image é {index}.png" for index in range(12)]
     for index, path in enumerate(paths):
         Image.fromarray(
             texture(60 + 7 * index, 50, seed=index) if index else np.zeros((20, 20, 3), np.uint8)
@@ -165,9 +165,9 @@ def _another(tmp_path: Path) -> Path:
 
 def test_value_two_writers_and_two_merges(images, tmp_path):
     cache = build(images[:5], tmp_path / "cache")
-    theirs = build(images[3:], tmp_path / "other")
-    shutil.copy(list_shards(theirs.folder)[0], cache.folder)
-    seen_by_both = [Shard(path) for path in list_shards(cache.folder)]
+    others = build(images[3:], tmp_path / "other")
+    shutil.copy(list_shards(others.folder)[0], cache.folder)
+    seen_by_both = [Shard(path, num_clusters=8) for path in list_shards(cache.folder)]
     assert len(seen_by_both) == 2
     merge_shards(cache.folder, seen_by_both)
     merge_shards(cache.folder, seen_by_both)
@@ -191,7 +191,7 @@ def test_value_left_overs_of_a_killed_writer(images, tmp_path):
 def test_raises_unreadable_images_after_storing_the_others(images, tmp_path):
     images[2].write_bytes(images[2].read_bytes()[:200])
     images[7].write_bytes(b"")
-    with pytest.raises(ImageReadError, match=r"picture é 2.*picture é 7"):
+    with pytest.raises(ImageReadError, match=r"image é 2.*image é 7"):
         build(images, tmp_path / "cache")
     check(RegionCache(tmp_path / "cache", PROPOSER), [images[1], images[11]])
     with pytest.raises(ImageReadError, match="no such file"):
@@ -270,12 +270,12 @@ def test_value_killed_at_any_moment_then_resumed(tmp_path):
         )
         while (
             process.poll() is None
-            and sum(len(Shard(path)) for path in list_shards(store)) < kept + 10
+            and sum(len(Shard(path, num_clusters=8)) for path in list_shards(store)) < kept + 10
         ):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        rows = sum(len(Shard(path)) for path in list_shards(store))
+        rows = sum(len(Shard(path, num_clusters=8)) for path in list_shards(store))
         assert rows >= kept, "nothing that was saved is lost"
         kept = min(rows, len(paths))
     check(build(paths, tmp_path / "cache"), paths)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,14 @@ from agnet_vision.errors import DatasetError, DatasetNotFoundError
 
 CONTENT = bytes(range(256)) * 2_000
 MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+BAD_HEADERS = {
+    "bad-length": ("Content-Length", "many"),
+    "bad-location": ("Location", "http://["),
+    "file-location": ("Location", "file:///etc/passwd"),
+    "login": ("Content-Type", "text/html"),
+}
 
 
 class Source(BaseHTTPRequestHandler):
@@ -31,6 +40,12 @@ class Source(BaseHTTPRequestHandler):
             return
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and mood != "norange" else 0
         content = CONTENT if mood != "wrong" else CONTENT[::-1]
+        if mood in BAD_HEADERS:
+            self.send_response(302 if "location" in mood else 200)
+            self.send_header(*BAD_HEADERS[mood])
+            self.end_headers()
+            self.wfile.write(b"<html>log in</html>")
+            return
         if asked and start >= len(content):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(content)}")
@@ -156,4 +171,18 @@ def test_file_already_there_needs_no_network(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"another")
     with pytest.raises(DatasetError, match="is not the published file"):
         get(remote("http://127.0.0.1:9/a.bin"), tmp_path)
+    with pytest.raises(DatasetError, match="neither a zip nor a tar archive"):
+        get(remote("http://127.0.0.1:9/a.bin", md5=None), tmp_path)
+    with zipfile.ZipFile(tmp_path / "a.bin", "w") as zipped:
+        zipped.writestr("a.txt", "x")
     assert get(remote("http://127.0.0.1:9/a.bin", md5=None), tmp_path).exists()
+
+
+@pytest.mark.parametrize("mood", BAD_HEADERS)
+def test_bad_answers_are_one_line_and_nothing_is_kept(
+    tmp_path: Path, source: str, mood: str
+) -> None:
+    with pytest.raises(DatasetNotFoundError) as raised:
+        get(remote(f"{source}/{mood}", md5=None), tmp_path)
+    assert len(str(raised.value).splitlines()) <= 3
+    assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ from agnet_vision.data.prepare import check as check_module
 from agnet_vision.data.prepare import prepare as prepare_module
 from agnet_vision.data.prepare.prepare import prepare_dataset
 from agnet_vision.data.sources import card as card_module
-from agnet_vision.data.sources import samples as samples_module
+from agnet_vision.data.sources import readers as readers_module
 from agnet_vision.data.sources.card import RemoteFile
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
 from tests.data import miniatures
@@ -45,7 +45,7 @@ def published(
     card = dataclasses.replace(
         card_module.load_card("ppmi"), files=(remote,), splits=splits, counts=one
     )
-    for module in (prepare_module, check_module, samples_module):
+    for module in (prepare_module, check_module, readers_module):
         monkeypatch.setattr(module, "load_card", lambda name: card)
     return archive.parent
 

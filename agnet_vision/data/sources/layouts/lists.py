@@ -11,15 +11,17 @@ from agnet_vision.errors import DatasetError
 
 
 class ListedFiles:
-    """Collect listed files into a listing; a file that is not there, or listed twice, becomes a problem.
+    """Collect listed files into a listing; what is wrong with one becomes a problem.
 
-    Existence is answered from one directory listing per folder: 100,000 questions cost seconds even on a network disk.
+    A file that is not there is left out. One listed twice for a split counts once; one listed for
+    two splits counts in both, as published. Existence is answered from one directory listing per
+    folder: 100,000 questions cost seconds even on a network disk.
     """
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
         self._names: dict[str, frozenset[str]] = {}
-        self._seen: dict[Path, tuple[str, str]] = {}
+        self._seen: dict[Path, dict[str, tuple[str, int]]] = {}
 
     def has(self, path: Path) -> bool:
         """Tell whether ``path`` exists, in exactly this spelling."""
@@ -27,10 +29,8 @@ class ListedFiles:
         if folder not in self._names:
             try:
                 self._names[folder] = frozenset(os.listdir(folder))
-            except (
-                OSError,
-                ValueError,
-            ):  # no such folder, or a name no file system can hold: nothing is there
+            # No such folder, or a name that no file system can hold: nothing is there.
+            except (OSError, ValueError):
                 self._names[folder] = frozenset()
         return path.name in self._names[folder]
 
@@ -38,33 +38,63 @@ class ListedFiles:
         self, split: str, path: Path, label: int, *, list_name: str, group: str | None = None
     ) -> None:
         """Add one listed file to a split."""
-        first = self._seen.setdefault(path, (split, list_name))
-        if first[0] != split:
-            detail = f"listed for {first[0]} in {first[1]} and for {split} in {list_name}"
+        before = self._seen.setdefault(path, {})
+        if split in before:
+            self._report_repeat(path, label, before[split], list_name)
+            return
+        for other, (other_list, other_label) in before.items():
+            detail = f"listed for {other} in {other_list} and for {split} in {list_name}"
             self.listing.report("overlap", path, detail)
-        elif first[1] != list_name:
-            self.listing.report("wrong_list", path, f"listed in {first[1]} and in {list_name}")
-        if not self.has(path):
-            self.listing.report("missing_file", path, f"listed in {list_name}, not on disk")
-        else:
+            if other_label != label:
+                self._report_two_classes(path, other_list, list_name)
+        before[split] = (list_name, label)
+
+        if self.has(path):
             self.listing.splits.setdefault(split, []).append(Sample(path, label, group))
+        else:
+            self.listing.report("missing_file", path, f"listed in {list_name}, not on disk")
+
+    def _report_repeat(
+        self, path: Path, label: int, first: tuple[str, int], list_name: str
+    ) -> None:
+        """Record a file that one split names twice."""
+        first_list, first_label = first
+        if first_label != label:
+            self._report_two_classes(path, first_list, list_name)
+        else:
+            where = (
+                f"in {list_name}"
+                if first_list == list_name
+                else f"in {first_list} and in {list_name}"
+            )
+            self.listing.report("listed_twice", path, f"listed twice {where}; it counts once")
+
+    def _report_two_classes(self, path: Path, first_list: str, list_name: str) -> None:
+        detail = f"listed in {first_list} and in {list_name}, as two classes"
+        self.listing.report("wrong_list", path, detail)
 
 
-def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+def read_rows(
+    path: Path, columns: tuple[str, ...], *, strip: bool = True
+) -> list[tuple[int, dict[str, str]]]:
     """Read a CSV with a header: every row with its line number.
 
+    Args:
+        path: the file, in UTF-8.
+        columns: must be there, and have a value in every row.
+        strip: drop the blanks around values: "ant" and "ant " are one class.
+
     Raises:
-        DatasetError: it is not a CSV in UTF-8, a column is missing, or a row has no value in one of ``columns``.
+        DatasetError: it is not a CSV in UTF-8, a column is missing, or a row has no value in one of
+            ``columns``.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             present = reader.fieldnames or ()
-            rows = [(reader.line_num, _stripped(row)) for row in reader]
+            rows = [(reader.line_num, _stripped(row) if strip else row) for row in reader]
     except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path} is not a UTF-8 text file (byte {error.start}); save it as UTF-8"
-        ) from error
+        raise _not_utf8(path, error) from error
     except csv.Error as error:
         raise DatasetError(
             f"{path}, line {reader.line_num + 1}: cannot be read as CSV ({error})"
@@ -82,16 +112,18 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str,
 
 
 def _stripped(row: dict[str, str]) -> dict[str, str]:
-    """Drop the blanks around the values of named columns: "ant" and "ant " are one class."""
+    """Drop the blanks around the values of named columns."""
     return {name: value.strip() if isinstance(value, str) else value for name, value in row.items()}
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read the non-empty lines of a text file; a byte-order mark and Windows line ends are dropped."""
+    """Read the non-empty lines of a text file, without byte-order mark or Windows line ends."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path} is not a UTF-8 text file (byte {error.start}); save it as UTF-8"
-        ) from error
+        raise _not_utf8(path, error) from error
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> DatasetError:
+    return DatasetError(f"{path} is not a UTF-8 text file (byte {error.start}); save it as UTF-8")

@@ -1,35 +1,37 @@
-"""PPMI, 24 classes: ``norm_image/{play_instrument,with_instrument}/<instrument>/{train,test}/``."""
+"""PPMI: ``norm_image/{play_instrument,with_instrument}/<instrument>/{train,test}/``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from agnet_vision.data.sources.layouts.scan import class_folders, image_files
+from agnet_vision.data.sources.layouts.scan import (
+    class_folders,
+    image_files,
+    report_extra_folders,
+)
 from agnet_vision.data.sources.listing import Listing, Sample
 
 
 def read_ppmi(root: Path, classes: tuple[str, ...]) -> Listing:
-    """Read the official split. Classes are ``play_<instrument>`` and ``with_<instrument>``.
+    """Read the official split of the 24 classes ``play_<instrument>`` and ``with_<instrument>``.
 
-    Instrument folders are matched without regard to case, blanks, hyphens and underscores (``french_horn``, ``frenchhorn``).
+    Instrument folders are matched without regard to case, blanks, hyphens and underscores
+    (``french_horn``, ``frenchhorn``).
     """
     listing = Listing(classes, {"train": [], "test": []})
-    known: set[Path] = set()
+    known: dict[Path, set[str]] = {
+        root / "norm_image" / f"{kind}_instrument": set() for kind in ("play", "with")
+    }
     for label, name in enumerate(classes):
         kind, _, instrument = name.partition("_")
         parent = root / "norm_image" / f"{kind}_instrument"
         folder = _find(parent, instrument) or parent / instrument
-        known.add(folder)
+        known[parent].add(folder.name)
         for split, samples in listing.splits.items():
             listing.folders[split, name] = folder / split
             samples += [Sample(path, label) for path in image_files(folder / split, listing)]
-    for parent in (
-        root / "norm_image" / "play_instrument",
-        root / "norm_image" / "with_instrument",
-    ):
-        for folder in class_folders(parent):
-            if folder not in known:
-                listing.report("extra_class", folder, "no such class in the card; it is left out")
+    for parent, names in known.items():
+        report_extra_folders(parent, names, listing)
     return listing
 
 

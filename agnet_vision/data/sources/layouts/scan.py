@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from agnet_vision.data.image import READ_SUFFIXES, is_image_content, is_image_name
 from agnet_vision.data.sources.listing import Listing
 from agnet_vision.errors import DatasetError
 
-IMAGE_SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".bmp",
-        ".gif",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".avif",
-    }
+# Images by their name, but in a format that is not read.
+OTHER_IMAGE_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".tga", ".psd", ".svg", ".eps"}
+    | {".ico", ".pcx", ".exr", ".hdr", ".dcm"}
+    | {".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"}
 )
 
 
-def is_image_name(name: str) -> bool:
-    """Tell images by their suffix, and leave out hidden files (``._a.jpg`` of macOS, ``.DS_Store``)."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-
-
 def is_unicode(name: str) -> bool:
-    """Tell whether the bytes of a file name were valid UTF-8; the others could not be written to any result."""
+    """Tell whether a file name is valid UTF-8; others could not be written to any result."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
@@ -52,8 +38,15 @@ def class_folders(folder: Path) -> list[Path]:
         raise DatasetError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
+def report_extra_folders(parent: Path, known: Collection[str], listing: Listing) -> None:
+    """Record the folders inside ``parent`` that are none of the ``known`` classes."""
+    for folder in class_folders(parent) if parent.is_dir() else []:
+        if folder.name not in known:
+            listing.report("extra_class", folder, "no such class in the card; it is left out")
+
+
 def leads_back(folder: Path) -> bool:
-    """Tell a link to a folder that holds the link: following it would count every picture again."""
+    """Tell a link to a folder that holds the link: following it would count every image again."""
     real, parent = os.path.realpath(folder), os.path.realpath(folder.parent)
     return os.path.commonpath([real, parent]) == real
 
@@ -74,16 +67,15 @@ def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> l
     for path in found:
         twin = lower.setdefault(str(path).lower(), path)
         if twin != path:
-            listing.report(
-                "case_duplicate", path, f"differs from {twin.name} only by upper and lower case"
-            )
+            detail = f"differs from {twin.name} only by upper and lower case"
+            listing.report("case_duplicate", path, detail)
     return found
 
 
 def _walk(
     folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...]
 ) -> Iterator[Path]:
-    """Yield images in the order of their names; ``above`` holds the real folders on the way down."""
+    """Yield images in the order of their names; ``above`` holds the real folders passed so far."""
     try:
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
@@ -99,20 +91,51 @@ def _walk(
             continue
         if is_folder and recursive and not entry.name.startswith("."):
             real = os.path.realpath(path)
-            if any(
-                os.path.commonpath([real, passed]) == real for passed in above
-            ):  # one of them, or a folder around one
+            # One of the folders passed, or a folder around one.
+            if any(os.path.commonpath([real, passed]) == real for passed in above):
                 listing.report("symlink_loop", path, f"a link back to {real}")
             else:
                 yield from _walk(path, listing, recursive, (*above, real))
         elif is_image_name(entry.name) and not is_folder:
-            if not is_unicode(entry.name):
-                listing.report("bad_name", path, "its name is no valid UTF-8; left out, rename it")
-            elif entry.is_symlink() and not path.exists():
-                listing.report("missing_file", path, "a link to a file that does not exist")
-            elif not entry.is_file():  # reading a pipe would wait for ever
-                listing.report(
-                    "undecodable", path, "no file but a pipe, a socket or a device; left out"
-                )
-            else:
+            if _is_usable(entry, path, listing):
                 yield path
+        elif not is_folder and _looks_like_an_image(path):
+            listing.skipped.append(path)
+
+
+def _is_usable(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
+    """Tell whether a file named like an image can be listed; record why not."""
+    if not is_unicode(entry.name):
+        listing.report("bad_name", path, "its name is not valid UTF-8; left out, rename it")
+    elif entry.is_symlink() and not path.exists():
+        listing.report("missing_file", path, "a link to a file that does not exist")
+    elif not entry.is_file():  # reading a pipe would wait for ever
+        detail = "not a file but a pipe, a socket or a device; left out"
+        listing.report("undecodable", path, detail)
+    else:
+        return True
+    return False
+
+
+def _looks_like_an_image(path: Path) -> bool:
+    """Tell files that a user takes for images though their name is not one that is read."""
+    if path.name.startswith(".") or not is_unicode(path.name):
+        return False
+    suffix = path.suffix.lower()
+    if suffix == "":
+        return path.is_file() and is_image_content(path)
+    return suffix in OTHER_IMAGE_SUFFIXES
+
+
+def report_skipped(listing: Listing) -> None:
+    """Record, once for the whole dataset, the files that look like images but are not read."""
+    if not listing.skipped:
+        return
+    suffixes = Counter(path.suffix.lower() or "no suffix" for path in listing.skipped)
+    kinds = ", ".join(f"{count:,} with {suffix}" for suffix, count in suffixes.most_common())
+    listing.report(
+        "skipped",
+        listing.skipped[0],
+        f"skipped, as are {len(listing.skipped):,} files in all ({kinds}): convert them to JPEG or "
+        f"PNG, or name them by one of {', '.join(sorted(READ_SUFFIXES))}",
+    )

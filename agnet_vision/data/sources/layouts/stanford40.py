@@ -23,7 +23,6 @@ def read_stanford40(root: Path, classes: tuple[str, ...]) -> Listing:
     for path in sorted((root / "ImageSplits").glob("*_*.txt")):
         name, _, split = path.stem.rpartition("_")
         if split in ("train", "test") and name not in classes:
-            listing.report(
-                "extra_class", path, f"there is no class {name} in the card; it is left out"
-            )
+            detail = f"there is no class {name} in the card; it is left out"
+            listing.report("extra_class", path, detail)
     return listing

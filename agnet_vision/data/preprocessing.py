@@ -1,0 +1,189 @@
+"""An image to the network's input, as in evaluation: resize, crop the middle, normalize.
+
+Needs NumPy, OpenCV and torch alone. Pixels are those of albumentations' Resize, SmallestMaxSize and
+CenterCrop, bit by bit. Points follow by a matrix, in the continuous coordinates of ``structures``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+Preset = Literal["modern", "paper", "none"]
+PRESETS: tuple[str, ...] = ("modern", "paper", "none")
+INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+}
+CROP_FRACTION = 0.875  # paper: 224 of 256
+# Ours: of a longer image only the middle is enlarged. One of 1 x 65,535 pixels would take 13 GB.
+MAX_ASPECT = 20
+
+RGBImage = UInt8[np.ndarray, "height width 3"]
+Matrix = Float[np.ndarray, "3 2"]
+
+
+class Normalization:
+    """8-bit pixels to a tensor of mean 0 and deviation 1.
+
+    Args:
+        mean: per channel, of values in [0, 1].
+        std: per channel, of values in [0, 1].
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.scale = (1 / (np.asarray(std) * 255)).astype(np.float32)
+        self.offset = (-np.asarray(mean) / np.asarray(std)).astype(np.float32)
+
+    def __call__(self, image: RGBImage) -> Float[Tensor, "3 height width"]:
+        """Scale and shift plane by plane: a tenth of the time it takes on interleaved pixels."""
+        planes = np.empty((3, *image.shape[:2]), dtype=np.float32)
+        channels = zip(planes, cv2.split(image), self.scale, self.offset, strict=True)
+        for plane, channel, scale, offset in channels:
+            np.multiply(channel, scale, out=plane)
+            plane += offset
+        return torch.from_numpy(planes)
+
+
+class EvaluationTransform:
+    """Resize and crop the middle, always the same way.
+
+    Args:
+        image_size: side of the network's square input in pixels.
+        mean: of the backbone's normalization, per channel, of values in [0, 1].
+        std: as ``mean``.
+        squash: True: squeeze to a square whatever the shape was; False: keep the shape, resize the
+            shorter side.
+        interpolation: ``nearest``, ``bilinear`` or ``bicubic``; shrinking always averages areas.
+        crop_fraction: side of the crop over side of the resized image; 0.875 (paper).
+
+    Raises:
+        ValueError: an option is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        squash: bool = False,
+        interpolation: str = "bilinear",
+        crop_fraction: float = CROP_FRACTION,
+    ) -> None:
+        check_options(image_size, interpolation, crop_fraction)
+        self.image_size = image_size
+        self.resized = round(image_size / crop_fraction)
+        self.squash = squash
+        self.interpolation = INTERPOLATIONS[interpolation]
+        self.normalize = Normalization(mean, std)
+
+    def __call__(
+        self, image: RGBImage, *, seed: int = 0
+    ) -> tuple[Float[Tensor, "3 out_height out_width"], Matrix]:
+        """Transform one image.
+
+        Args:
+            image: of any size.
+            seed: ignored; the augmentation has the same signature.
+
+        Returns:
+            The input, and the matrix that takes points ``(x, y, 1)`` to where they are in it.
+        """
+        image, start = _cut_excess(image)
+        height, width = image.shape[:2]
+        shorter = min(height, width)
+        if self.squash:
+            new_height = new_width = self.resized
+            scale = np.array([self.resized / width, self.resized / height])
+        else:
+            ratio = self.resized / shorter
+            new_height, new_width = round(height * ratio), round(width * ratio)
+            scale = np.array([ratio, ratio])
+
+        if (new_height, new_width) != (height, width):
+            shrinks = new_height < height or new_width < width
+            mode = cv2.INTER_AREA if shrinks else self.interpolation
+            image = np.asarray(cv2.resize(image, (new_width, new_height), interpolation=mode))
+        side = self.image_size
+        left, top = (new_width - side) // 2, (new_height - side) // 2
+        pixels = np.ascontiguousarray(image[top : top + side, left : left + side])
+        shift = -start * scale - (left, top)
+        return self.normalize(pixels), np.stack([[scale[0], 0.0], [0.0, scale[1]], shift])
+
+
+def _cut_excess(image: RGBImage) -> tuple[RGBImage, Float[np.ndarray, " 2"]]:
+    """Keep the middle of an image that is very long; return where it starts."""
+    height, width = image.shape[:2]
+    longest = MAX_ASPECT * min(height, width)
+    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+    kept = image[top : top + min(height, longest), left : left + min(width, longest)]
+    return kept, np.array([left, top], dtype=np.float64)
+
+
+def check_options(image_size: int, interpolation: str, crop_fraction: float) -> None:
+    """Refuse options that cannot work.
+
+    Raises:
+        ValueError: one is unknown or out of range.
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(
+            f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}"
+        )
+    if image_size < 1 or not 0 < crop_fraction <= 1:
+        raise ValueError(
+            f"image_size must be >= 1 and crop_fraction in (0, 1], "
+            f"got {image_size} and {crop_fraction}"
+        )
+
+
+def move_points(xy: Float[np.ndarray, "points 2"], matrix: Matrix) -> Float[np.ndarray, "points 2"]:
+    """Move points as a transform moved their image, by its matrix."""
+    return (xy @ matrix[:2] + matrix[2]).astype(np.float32)
+
+
+def data_config(
+    preset: Preset, image_size: int, crop_fraction: float = CROP_FRACTION
+) -> dict[str, Any]:
+    """Describe what images of a preset are evaluated with, in timm's words.
+
+    The description travels with the weights.
+
+    Args:
+        preset: of the augmentation; ``"modern"`` keeps shapes, the others squeeze to a square.
+        image_size: side of the network's square input in pixels.
+        crop_fraction: as for ``EvaluationTransform``; ``"none"`` never crops.
+    """
+    return {
+        "input_size": (3, image_size, image_size),
+        "crop_pct": crop_fraction if preset != "none" else 1.0,
+        "crop_mode": "center" if preset == "modern" else "squash",
+    }
+
+
+def evaluation_transform(config: Mapping[str, Any]) -> EvaluationTransform:
+    """Build the transform that a model's ``data_config`` describes: what it was validated with.
+
+    Args:
+        config: timm's words: ``input_size`` (channels, height, width; square), ``mean``, ``std``,
+            ``interpolation``, ``crop_pct``, and ``crop_mode``: ``"squash"`` or ``"center"``.
+
+    Raises:
+        ValueError: an option is unknown or out of range.
+    """
+    return EvaluationTransform(
+        config["input_size"][-1],
+        config["mean"],
+        config["std"],
+        squash=config.get("crop_mode") == "squash",
+        interpolation=config.get("interpolation", "bilinear"),
+        crop_fraction=config.get("crop_pct", CROP_FRACTION),
+    )

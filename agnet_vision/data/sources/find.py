@@ -1,0 +1,77 @@
+"""Find a dataset on disk, or say what was looked for, where to get it and how to check it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from agnet_vision.data.sources.card import Card
+from agnet_vision.data.sources.layouts.scan import class_folders
+from agnet_vision.errors import DatasetError, DatasetNotFoundError
+
+
+def find_layout(card: Card, root: Path) -> Path:
+    """Find the folder that holds the official layout.
+
+    It is the root itself, the folder an archive unpacks into, or either of them one folder deeper,
+    as some copies have it.
+
+    Raises:
+        DatasetNotFoundError: with what was looked for, where to get it and the command that checks.
+    """
+    folders = [root / inside for inside in card.inside]
+    for folder in folders:
+        if _is_layout(card, folder):
+            return folder
+    if card.needs and root.is_dir():
+        deeper = [inner / inside for inner in _subfolders(root) for inside in card.inside]
+        for folder in deeper:
+            if _is_layout(card, folder):
+                return folder
+    raise DatasetNotFoundError(
+        f"{card.title} is not there: {_what_lacks(card, root, folders)}.\n"
+        f"  {card.how_to_get}\n"
+        f"  If it lies elsewhere, say dataset.root=<folder>. "
+        f"To check it: {check_command(card.name, root, {})}"
+    )
+
+
+def _is_layout(card: Card, folder: Path) -> bool:
+    return folder.is_dir() and all((folder / need).exists() for need in card.needs)
+
+
+def _subfolders(root: Path) -> list[Path]:
+    """List the folders inside a root; one that cannot be read has none."""
+    try:
+        return class_folders(root)
+    except DatasetError:
+        return []
+
+
+def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
+    """Say what was looked for in vain; of a layout that is half there, only the other half."""
+    if not root.is_dir():
+        return f"{root} {'is not a folder' if root.exists() else 'does not exist'}"
+    for folder in folders:
+        missing = [str(folder / need) for need in card.needs if not (folder / need).exists()]
+        if len(missing) < len(card.needs):
+            return f"{' and '.join(missing)} missing, though part of the dataset lies beside it"
+    return " or ".join(str(folder / card.needs[0]) for folder in folders) + " does not exist"
+
+
+def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
+    """Write the command that checks a dataset, as it can be pasted into a shell."""
+    given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
+    words = " ".join(
+        shlex.quote(f"dataset.{key}={_quoted(str(value))}") for key, value in given.items()
+    )
+    return f"python tools/prepare_dataset.py dataset={name} {words}"
+
+
+def _quoted(value: str) -> str:
+    """Put a value in the quotes that the command line wants around special characters."""
+    if re.fullmatch(r"[\w ./:+-]*", value, re.ASCII):
+        return value
+    return '"' + value.replace('"', r"\"") + '"'
