@@ -110,6 +110,16 @@ class AGNetHead(nn.Module):
         )
         self.classifier = MixedPoolClassifier(in_channels, num_classes, dropout=dropout)
 
+    @property
+    def needs_regions(self) -> bool:
+        """Tell whether ``forward`` must be given regions."""
+        return self.variant != "backbone_only"
+
+    @property
+    def has_attention(self) -> bool:
+        """Tell whether regions are weighed by what they show."""
+        return self.variant == "full"
+
     def forward(
         self,
         feature_map: Float[Tensor, "batch channels height width"],
