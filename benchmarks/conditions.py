@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-PACKAGES = ("torch", "numpy", "opencv-python-headless", "scikit-learn", "pyarrow", "joblib")
+from agnet_vision.evaluation.environment import environment
 
 
 def measure_interleaved(
@@ -60,26 +57,8 @@ def ratio(slower: list[float], faster: list[float]) -> dict[str, float]:
 
 def conditions(seed: int) -> dict[str, Any]:
     """Describe where and with what the numbers were measured."""
-    return {
-        "seed": seed,
-        "commit": _git_commit(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "load": [round(value, 1) for value in os.getloadavg()],
-        "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
-    }
-
-
-def _git_commit() -> str:
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout.strip() or "unknown"
+    load = [round(value, 1) for value in os.getloadavg()]
+    return {"seed": seed, "cores": os.cpu_count(), "load": load, **environment()}
 
 
 def write_report(report: Mapping[str, Any], output: Path | None) -> None:

@@ -100,13 +100,13 @@ def calibration_batches(model: AGNet, images: str, count: int) -> list[tuple[Ten
     import torch
 
     from agnet_vision.data.image import read_image
-    from agnet_vision.explain.predict import find_images
-    from agnet_vision.explain.prepared import take_views
+    from agnet_vision.explain.files import find_images
+    from agnet_vision.explain.prepared import prepare_images
 
     paths = find_images(images)[:count]
     batches = []
     for start in range(0, len(paths), CALIBRATION_BATCH):
-        views = take_views(
+        views = prepare_images(
             model, [read_image(path) for path in paths[start : start + CALIBRATION_BATCH]]
         )
         inputs, boxes = [view.input for view in views], [view.regions.boxes for view in views]

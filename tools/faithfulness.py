@@ -33,7 +33,8 @@ def run(config: DictConfig) -> None:
 
     from agnet_vision.data.image import read_image
     from agnet_vision.evaluation.faithfulness import measure, summarize
-    from agnet_vision.explain.predict import choose_device, find_images
+    from agnet_vision.explain.files import find_images
+    from agnet_vision.explain.predict import choose_device
     from agnet_vision.models.agnet import load_model
 
     device = choose_device(config.device)
@@ -47,7 +48,7 @@ def run(config: DictConfig) -> None:
         images, "measuring", len(chosen), console=Console(stderr=True), disable=not config.progress
     )
     curves = measure(model, shown, seed=config.seed)
-    areas = summarize(curves, seed=config.seed)
+    areas = summarize(curves)
     table = Table(
         "map",
         "deletion (lower is better)",

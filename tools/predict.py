@@ -15,7 +15,8 @@ from options import check_options
 from agnet_vision.errors import ConfigError, friendly_errors
 
 if TYPE_CHECKING:
-    from agnet_vision.explain.predict import Format, Prediction
+    from agnet_vision.explain.predict import Prediction
+    from agnet_vision.explain.write import Format
 
 FORMATS = ("table", "csv", "jsonl")
 
@@ -35,7 +36,9 @@ def predict(config: DictConfig) -> None:
     form = row_format(config)
     from rich.progress import track
 
-    from agnet_vision.explain.predict import Predictor, choose_device, find_images, write_rows
+    from agnet_vision.explain.files import find_images, name_outputs
+    from agnet_vision.explain.predict import Predictor, choose_device
+    from agnet_vision.explain.write import write_rows
     from agnet_vision.models.agnet import load_model
 
     images = list(config.images) if isinstance(config.images, ListConfig) else str(config.images)
@@ -53,11 +56,12 @@ def predict(config: DictConfig) -> None:
             rows, "predicting", len(paths), console=error_console(), disable=not config.progress
         )
         kept = []
+        names = name_outputs(paths, f".{config.figure_format}")
         for row in rows:
             # Probabilities of every class of every image are needed by none of what follows.
             kept.append((row.path, row.top(config.top), row.error))
             if config.figures and row.error is None:
-                draw(config, model, row.path)
+                draw(config, model, row.path, Path(config.figures) / names[row.path])
     if form == "table":
         print_table(kept)
     failed = sum(error is not None for _, _, error in kept)
@@ -89,33 +93,30 @@ def error_console() -> Console:
     return Console(stderr=True)
 
 
-def draw(config: DictConfig, model: AGNet, path: Path) -> None:
-    """Explain one image and save the figure under its name."""
+def draw(config: DictConfig, model: AGNet, path: Path, place: Path) -> None:
+    """Explain one image and save the figure."""
     from agnet_vision.data.image import read_image
     from agnet_vision.explain.explanation import explain
     from agnet_vision.explain.figures import explanation_figure, save_figure
 
     figure = explanation_figure(explain(model, read_image(path)), theme=config.theme)
-    save_figure(
-        figure,
-        Path(config.figures) / f"{path.stem}{path.suffix.replace('.', '_')}.{config.figure_format}",
-    )
+    save_figure(figure, place)
 
 
 def print_table(rows: list[tuple[Path, list[tuple[str, float]], str | None]]) -> None:
     """Print paths and their best classes."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Column, Table
 
     table = Table(Column("image", overflow="fold"), "class", "probability", "then")
     for path, best, error in rows:
         if error is not None:
-            table.add_row(str(path), "[red]cannot be read[/red]", "", error)
+            table.add_row(escape(str(path)), "[red]cannot be read[/red]", "", escape(error))
             continue
         (name, probability), *others = best
-        table.add_row(
-            str(path), name, f"{probability:.1%}", ", ".join(f"{n} {p:.1%}" for n, p in others)
-        )
+        then = escape(", ".join(f"{n} {p:.1%}" for n, p in others))
+        table.add_row(escape(str(path)), escape(name), f"{probability:.1%}", then)
     Console().print(table)
 
 

@@ -1,8 +1,9 @@
-"""Does a heat map tell what matters? Deletion and insertion curves (Petsiuk et al., RISE, 2018) for several kinds of map.
+"""Does a heat map tell what matters? Deletion and insertion curves for several kinds of map.
 
-Deletion blurs the picture cell by cell, most important first: the better the map, the faster the class is lost, the lower the
-area under the curve. Insertion starts from the blurred picture: the faster the class appears, the higher the area. Regions stay
-those of the whole picture, so that only the content changes.
+Deletion (Petsiuk et al., RISE, 2018) blurs the image cell by cell, most important first: the better
+the map, the faster the class is lost, the lower the area under the curve. Insertion starts from the
+blurred image: the faster the class appears, the higher the area. Regions stay those of the whole
+image, so that only the content changes.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from agnet_vision.evaluation.statistics import Interval, interval, resample_counts
+from agnet_vision.evaluation.statistics import Interval, mean_interval
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.prepared import View, take_view
+from agnet_vision.explain.prepared import PreparedImage, prepare_image
 from agnet_vision.models.agnet import AGNet
 
 Map = Literal["evidence", "evidence cells", "attention", "Grad-CAM", "random regions"]
 GRID = 14  # cells a side that are blurred or shown at once (ours)
 STEPS = 14  # of a curve
-BLUR = 0.1  # standard deviation of the blur over the side of the picture (ours)
-# Okabe-Ito colours, each with its own dashes.
+BLUR = 0.1  # standard deviation of the blur over the side of the image (ours)
+# Okabe-Ito colors, each with its own dashes.
 LINES = (("#D55E00", "-"), ("#E69F00", "--"), ("#009E73", "-."), ("#0072B2", "-"), ("#777777", ":"))
 
 
@@ -37,8 +38,8 @@ def measure(
     """Measure the curves of every kind of map.
 
     Args:
-        model: in evaluation mode; each picture is explained for the class it predicts.
-        images: photographs.
+        model: in evaluation mode; each image is explained for the class it predicts.
+        images: 8-bit RGB.
         seed: of the random regions.
 
     Returns:
@@ -47,11 +48,11 @@ def measure(
     rng = np.random.default_rng(seed)
     curves: dict[str, dict[str, list[np.ndarray]]] = {}
     for image in images:
-        view = take_view(model, image)
-        told = explain(model, view)
-        for name, heat in _maps(model, view, told, rng).items():
+        prepared = prepare_image(model, image)
+        explanation = explain(model, prepared)
+        for name, heat in _maps(model, prepared, explanation, rng).items():
             rank = np.argsort(-heat.ravel(), kind="stable").argsort().reshape(GRID, GRID)
-            found = _curves(model, view, told.target, rank)
+            found = _curves(model, prepared, explanation.target, rank)
             for kind, curve in zip(("deletion", "insertion"), found, strict=True):
                 curves.setdefault(name, {}).setdefault(kind, []).append(curve)
     return {
@@ -60,12 +61,19 @@ def measure(
     }
 
 
-def grad_cam(model: AGNet, view: View, target: int) -> Float[np.ndarray, "map_height map_width"]:
-    """Compute Grad-CAM on the backbone's map: channels weighed by their mean gradient, negative sums cut off."""
+def grad_cam(
+    model: AGNet, prepared: PreparedImage, target: int
+) -> Float[np.ndarray, "map_height map_width"]:
+    """Compute Grad-CAM on the backbone's map.
+
+    Channels are weighed by their mean gradient, negative sums cut off.
+    """
     device = next(model.parameters()).device
     with torch.enable_grad():
-        feature_map = model.forward_features(view.input[None].to(device)).detach().requires_grad_()
-        model.head(feature_map, view.regions.to(device))[0, target].backward()
+        feature_map = (
+            model.forward_features(prepared.input[None].to(device)).detach().requires_grad_()
+        )
+        model.head(feature_map, prepared.regions.to(device))[0, target].backward()
         gradient = feature_map.grad
     assert gradient is not None  # the logit depends on the map
     weights = gradient.mean(dim=(2, 3), keepdim=True)
@@ -73,12 +81,12 @@ def grad_cam(model: AGNet, view: View, target: int) -> Float[np.ndarray, "map_he
 
 
 def _maps(
-    model: AGNet, view: View, told: Explanation, rng: np.random.Generator
+    model: AGNet, prepared: PreparedImage, explanation: Explanation, rng: np.random.Generator
 ) -> dict[str, Float[np.ndarray, "grid grid"]]:
     """Make every kind of map, on the common grid."""
     size = GRID * 8
     random = np.zeros((GRID, GRID))
-    for _ in range(int(told.mask.sum())):
+    for _ in range(int(explanation.mask.sum())):
         low = rng.uniform(0, 0.8, 2)
         high = low + rng.uniform(0.1, 0.5, 2)
         (x0, y0), (x1, y1) = (
@@ -87,13 +95,13 @@ def _maps(
         )
         random[y0:y1, x0:x1] += 1 / ((y1 - y0) * (x1 - x0))
     maps = {
-        "evidence": _on_grid(told.heat("evidence", size)),
-        "evidence cells": _on_grid(told.cells),
-        "attention": _on_grid(told.heat("attention", size)),
-        "Grad-CAM": _on_grid(grad_cam(model, view, told.target)),
+        "evidence": _on_grid(explanation.heat("evidence", size)),
+        "evidence cells": _on_grid(explanation.cells),
+        "attention": _on_grid(explanation.heat("attention", size)),
+        "Grad-CAM": _on_grid(grad_cam(model, prepared, explanation.target)),
         "random regions": random,
     }
-    # Ties, whole areas of zeros among them, are broken at random: row by row would be a map of its own.
+    # Ties, whole areas of zeros among them, are broken at random: row by row would be a map, too.
     return {
         name: heat + 1e-9 * np.abs(heat).max() * rng.random(heat.shape)
         for name, heat in maps.items()
@@ -109,21 +117,23 @@ def _on_grid(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "grid
 
 @torch.no_grad()
 def _curves(
-    model: AGNet, view: View, target: int, rank: np.ndarray
+    model: AGNet, prepared: PreparedImage, target: int, rank: np.ndarray
 ) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
-    """Return the probability of the class while the picture is blurred, and while it is uncovered, in order of rank."""
+    """Return the probability of the class while cells are blurred, and while they are uncovered."""
     device = next(model.parameters()).device
-    sharp = view.input.to(device)
+    sharp = prepared.input.to(device)
     blurred = _blur(sharp)
     thresholds = np.linspace(0, GRID * GRID, STEPS + 1)
     taken = torch.from_numpy(rank[None] < thresholds[:, None, None]).float()[:, None].to(device)
     masks = interpolate(taken, sharp.shape[-2:], mode="nearest")
-    pictures = torch.cat(
+    inputs = torch.cat(
         [blurred * masks + sharp * (1 - masks), sharp * masks + blurred * (1 - masks)]
     )
-    boxes, mask = (part.expand(len(pictures), *part.shape[1:]) for part in view.regions.to(device))
+    boxes, mask = (
+        part.expand(len(inputs), *part.shape[1:]) for part in prepared.regions.to(device)
+    )
     probability = (
-        model(pictures, view.regions._replace(boxes=boxes, mask=mask))
+        model(inputs, prepared.regions._replace(boxes=boxes, mask=mask))
         .softmax(dim=1)[:, target]
         .cpu()
         .numpy()
@@ -131,22 +141,20 @@ def _curves(
     return probability[: STEPS + 1], probability[STEPS + 1 :]
 
 
-def _blur(picture: Float[Tensor, "3 side side"]) -> Float[Tensor, "3 side side"]:
-    """Blur until nothing can be recognised, but the colours stay: a grey patch would be a signal of its own."""
-    array = picture.permute(1, 2, 0).cpu().numpy()
+def _blur(pixels: Float[Tensor, "3 side side"]) -> Float[Tensor, "3 side side"]:
+    """Blur until only the colors are left: a gray patch would be a signal of its own."""
+    array = pixels.permute(1, 2, 0).cpu().numpy()
     blurred = cv2.GaussianBlur(array, (0, 0), BLUR * array.shape[0])
-    return torch.from_numpy(blurred).permute(2, 0, 1).to(picture.device)
+    return torch.from_numpy(blurred).permute(2, 0, 1).to(pixels.device)
 
 
 def summarize(
-    curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]], *, seed: int = 0
+    curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]],
 ) -> dict[str, dict[str, Interval]]:
-    """Average the area under each picture's curve, with a bootstrap interval over the pictures."""
-    count = len(next(iter(curves.values()))["deletion"])
-    weights = resample_counts(count, seed=seed) / count
+    """Average the area under each image's curve, with a 95 % interval over the images."""
     return {
         name: {
-            kind: interval(weights @ ((rows[:, 1:] + rows[:, :-1]) / 2).mean(axis=1))
+            kind: mean_interval(((rows[:, 1:] + rows[:, :-1]) / 2).mean(axis=1))
             for kind, rows in kinds.items()
         }
         for name, kinds in curves.items()
@@ -158,12 +166,12 @@ def curves_figure(curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]
     figure = Figure(figsize=(9.5, 4.0), layout="constrained")
     share = np.linspace(0, 1, STEPS + 1)
     for axes, kind in zip(figure.subplots(1, 2), ("deletion", "insertion"), strict=True):
-        for (name, kinds), (colour, style) in zip(curves.items(), LINES, strict=True):
+        for (name, kinds), (color, style) in zip(curves.items(), LINES, strict=True):
             axes.plot(
-                share, kinds[kind].mean(axis=0), style, color=colour, label=name, linewidth=1.8
+                share, kinds[kind].mean(axis=0), style, color=color, label=name, linewidth=1.8
             )
         verb = "blurred" if kind == "deletion" else "uncovered"
-        axes.set(title=kind.capitalize(), xlabel=f"share of the picture {verb}", xlim=(0, 1))
+        axes.set(title=kind.capitalize(), xlabel=f"share of the image {verb}", xlim=(0, 1))
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("mean probability of the class")
     figure.legend(

@@ -1,7 +1,8 @@
-"""From predictions to scores: accuracy, average precision and confusion; torchmetrics sees every prediction at once."""
+"""From predictions to scores; torchmetrics sees every prediction of a split at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.classification import (
-    binary_average_precision,
+    multiclass_accuracy,
+    multiclass_average_precision,
     multiclass_confusion_matrix,
 )
 
@@ -29,7 +31,10 @@ class Predictions(NamedTuple):
 
 
 class PredictionStore(Metric):
-    """Collects predictions over batches and processes; each sample counts once, however a sampler filled up its batches."""
+    """Collects predictions over batches and processes.
+
+    Each sample counts once, however a sampler filled up its batches.
+    """
 
     full_state_update = False
     index: list[Tensor]
@@ -64,51 +69,52 @@ class PredictionStore(Metric):
         return Predictions(index[order].cpu(), label[order].cpu(), probability[order].cpu())
 
     def predictions(self) -> Predictions:
-        """Return ``compute()``; of a single sample torchmetrics drops the axis of samples, here it is there."""
+        """Return ``compute()``, with the axis of samples that torchmetrics drops of a single one."""
         index, label, probability = self.compute()
         return Predictions(index.reshape(-1), label.reshape(-1), probability)
 
 
-def score(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:
+def score(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
     """Score a split; every number is a fraction in [0, 1], ready for JSON.
 
-    AP is the area under the uninterpolated precision-recall curve of one class against the rest, as scikit-learn defines it.
-    Classes without a sample in the split have no AP and no accuracy (None) and take no part in the means.
+    AP is the area under the uninterpolated precision-recall curve of one class against the rest, as
+    scikit-learn defines it. Classes without an image in the split have no AP and no accuracy (None)
+    and take no part in the means.
+
+    Args:
+        predictions: of the split.
+        classes: names in label order.
 
     Returns:
-        ``acc``, ``mean_per_class_acc``, ``mAP``, ``top5``, ``loss`` (cross-entropy), ``num_images``, ``per_class``
-        (name -> ``acc``, ``ap``, ``num_images``) and ``confusion_matrix`` (rows: true, columns: predicted).
+        ``acc``, ``mean_per_class_acc``, ``mAP``, ``top5``, ``loss`` (cross-entropy), ``num_images``,
+        ``per_class`` (name -> ``acc``, ``ap``, ``num_images``) and ``confusion_matrix`` (rows: true,
+        columns: predicted).
     """
     _, label, probability = predictions
-    confusion = multiclass_confusion_matrix(probability, label, num_classes=len(classes))
+    count = len(classes)
+    confusion = multiclass_confusion_matrix(probability, label, num_classes=count)
     support = confusion.sum(dim=1)
-    per_class: dict[str, dict[str, float | int | None]] = {}
-    for number, name in enumerate(classes):
-        present = int(support[number]) > 0
-        per_class[name] = {
-            "acc": float(confusion[number, number] / support[number]) if present else None,
-            "ap": float(binary_average_precision(probability[:, number], (label == number).long()))
-            if present
-            else None,
-            "num_images": int(support[number]),
-        }
-    present_rows = [row for row in per_class.values() if row["num_images"]]
+    present = support > 0
+    recall = confusion.diagonal().double() / support
+    ap = multiclass_average_precision(probability, label, num_classes=count, average="none")
+    top5 = multiclass_accuracy(
+        probability, label, num_classes=count, top_k=min(5, count), average="micro"
+    )
+    true = probability.gather(1, label[:, None])
     return {
-        "acc": float(confusion.trace() / confusion.sum()),
-        "mean_per_class_acc": _mean(present_rows, "acc"),
-        "mAP": _mean(present_rows, "ap"),
-        "top5": float(
-            (probability.argsort(dim=1, stable=True)[:, -5:] == label[:, None])
-            .any(dim=1)
-            .float()
-            .mean()
-        ),
-        "loss": float(-probability.gather(1, label[:, None]).clamp_min(1e-12).log().mean()),
+        "acc": int(confusion.trace()) / len(label),
+        "mean_per_class_acc": float(recall[present].mean()),
+        "mAP": float(ap[present].mean()),
+        "top5": float(top5),
+        "loss": float(-true.clamp_min(1e-12).log().mean()),
         "num_images": len(label),
-        "per_class": per_class,
+        "per_class": {
+            name: {
+                "acc": float(recall[number]) if present[number] else None,
+                "ap": float(ap[number]) if present[number] else None,
+                "num_images": int(support[number]),
+            }
+            for number, name in enumerate(classes)
+        },
         "confusion_matrix": confusion.tolist(),
     }
-
-
-def _mean(rows: list[dict[str, Any]], key: str) -> float:
-    return sum(row[key] for row in rows) / len(rows)

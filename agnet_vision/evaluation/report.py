@@ -1,8 +1,9 @@
-"""``write_report``: everything measured about a run in one HTML file, without a single address in it."""
+"""``write_report``: everything measured about a run in one HTML file, without a single address."""
 
 from __future__ import annotations
 
-import html
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,23 +13,24 @@ from jinja2 import Environment, StrictUndefined
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation import charts
-from agnet_vision.evaluation.pictures import (
-    Card,
-    RegionStatistics,
-    confident_mistakes,
-    make_cards,
-    random_pictures,
-)
-from agnet_vision.evaluation.pictures import region_statistics as count_regions
-from agnet_vision.evaluation.run_folder import Run, read_run
+from agnet_vision.evaluation.run_folder import RunFolder, RunResults
 from agnet_vision.evaluation.statistics import (
     METRICS,
     Interval,
+    PairedTest,
+    estimates,
     interval,
     mcnemar,
-    metric_samples,
-    resample_counts,
+    paired_difference,
 )
+from agnet_vision.evaluation.thumbnails import (
+    Card,
+    confident_mistakes,
+    make_cards,
+    random_images,
+    region_statistics,
+)
+from agnet_vision.files import write_atomically
 from agnet_vision.models.agnet import load_model
 
 TITLES = {
@@ -37,6 +39,7 @@ TITLES = {
     "mAP": "mAP",
     "top5": "Top-5 accuracy",
 }
+SHOWN_CONFUSIONS = 15
 
 
 class Row(NamedTuple):
@@ -44,15 +47,15 @@ class Row(NamedTuple):
 
     name: str
     value: Interval
-    baseline: Interval | None
-    difference: Interval | None
+    baseline: Interval | None = None
+    difference: Interval | None = None
 
 
 class ClassRow(NamedTuple):
     """A class in the list of bars."""
 
     name: str
-    pictures: int
+    images: int
     ap: float
     acc: float
     baseline_ap: float | None
@@ -65,86 +68,87 @@ def write_report(
 
     Args:
         run_dir: of a training whose test is done, or of an evaluation.
-        baseline: another run on the same pictures, to be set side by side.
+        baseline: another run on the same images, to be set side by side.
         root: the dataset's root; by default where the run says it was.
 
     Returns:
         The file.
 
     Raises:
-        ConfigError: a folder holds no finished run, or the two runs saw different pictures.
+        ConfigError: a folder holds no finished run, its files contradict each other, or the two
+            runs saw different images.
         CheckpointError: the run's weights cannot be loaded.
-        ImageReadError: a picture is not where it was.
+        ImageReadError: an image is not where it was.
     """
-    run = read_run(run_dir)
-    other = _same_pictures(run, read_run(baseline)) if baseline is not None else None
+    run = RunFolder(run_dir).read_results()
+    other = None
+    if baseline is not None:
+        other = _same_images(run, RunFolder(baseline).read_results())
+    title = (
+        f"{run.folder.path.resolve().name}: {run.scores['dataset']}, {run.scores['split']} split"
+    )
     page = {
-        "title": f"{run.folder.resolve().name}: {run.scores['dataset']}, {run.scores['split']} split",
+        "title": title,
         "run": run,
         "baseline": other,
         "rows": _headline(run, other),
-        "paired": mcnemar(run.predicted == run.label, other.predicted == other.label)
-        if other
-        else None,
+        "paired": _paired(run, other) if other else None,
         "classes": _classes(run, other),
-        "curves": charts.learning_curves(run, other) if run.history else "",
-        "pr": charts.precision_recall(run, other),
-        "calibration": charts.reliability(run, other),
-        "confusion": charts.confusion_matrix(run),
         "confused": _confused(run),
-        **_photographs(run, Path(root) if root is not None else run.root()),
+        **_charts(run, other),
+        **_images(run, Path(root) if root is not None else run.root),
     }
-    path = run.folder / "report.html"
-    path.write_text(_render(page), encoding="utf-8")
-    return path
+    write_atomically(run.folder.report, _render(page))
+    return run.folder.report
 
 
-def _same_pictures(run: Run, other: Run) -> Run:
-    """Bring the baseline's pictures into the order of the run's."""
+def _same_images(run: RunResults, other: RunResults) -> RunResults:
+    """Bring the baseline's images into the order of the run's."""
     place = {path: number for number, path in enumerate(other.paths)}
     if set(place) != set(run.paths) or run.classes != other.classes:
         missing = len(set(run.paths) - set(place))
         raise ConfigError(
-            f"baseline={other.folder} must be of the same pictures and classes as {run.folder}; {missing} of "
-            f"{len(run.paths)} pictures are missing from it; evaluate both with the same dataset= and split="
+            f"baseline={other.folder.path} must be of the same images and classes as "
+            f"{run.folder.path}; {missing} of {len(run.paths)} images are missing from it; evaluate "
+            "both with the same dataset= and split="
         )
     order = np.array([place[path] for path in run.paths])
-    return Run(
-        **{
-            **vars(other),
-            "paths": run.paths,
-            "label": other.label[order],
-            "probability": other.probability[order],
-        }
-    )
+    label, probability = other.label[order], other.probability[order]
+    return replace(other, paths=run.paths, label=label, probability=probability)
 
 
-def _headline(run: Run, other: Run | None) -> list[Row]:
-    """Put intervals around the metrics; both runs are resampled with the same draws, so that differences are paired."""
-    counts = resample_counts(len(run.label))
-    own = metric_samples(run.label, run.probability, counts)
+def _headline(run: RunResults, other: RunResults | None) -> list[Row]:
+    """Put intervals around the metrics, and around the paired differences to the baseline."""
+    own = estimates(run.label, run.probability)
     # Of five classes the right one is always among the first five.
-    names = [name for name in METRICS if name != "top5" or run.probability.shape[1] > 5]
+    names = [name for name in METRICS if name != "top5" or len(run.classes) > 5]
+    rows = [Row(TITLES[name], interval(own[name], run.label)) for name in names]
     if other is None:
-        return [Row(TITLES[name], interval(own[name]), None, None) for name in names]
-    theirs = metric_samples(other.label, other.probability, counts)
+        return rows
+    base = estimates(other.label, other.probability)
     return [
-        Row(
-            TITLES[name],
-            interval(own[name]),
-            interval(theirs[name]),
-            interval(own[name] - theirs[name]),
+        row._replace(
+            baseline=interval(base[name], run.label),
+            difference=paired_difference([own[name]], [base[name]], run.label),
         )
-        for name in names
+        for row, name in zip(rows, names, strict=True)
     ]
 
 
-def _classes(run: Run, other: Run | None) -> list[ClassRow]:
+def _paired(run: RunResults, other: RunResults) -> PairedTest:
+    return mcnemar(run.predicted == run.label, other.predicted == other.label)
+
+
+def _classes(run: RunResults, other: RunResults | None) -> list[ClassRow]:
     """List the classes of the split, worst AP first."""
-    theirs = other.scores["per_class"] if other else {}
+    base = other.scores["per_class"] if other else {}
     rows = [
         ClassRow(
-            name, row["num_images"], row["ap"], row["acc"], theirs[name]["ap"] if other else None
+            name,
+            row["num_images"],
+            row["ap"],
+            row["acc"],
+            base[name]["ap"] if other else None,
         )
         for name, row in run.scores["per_class"].items()
         if row["num_images"]
@@ -152,13 +156,13 @@ def _classes(run: Run, other: Run | None) -> list[ClassRow]:
     return sorted(rows, key=lambda row: row.ap)
 
 
-def _confused(run: Run, shown: int = 15) -> list[tuple[str, str, int, int]]:
+def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
     """List the commonest confusions: true, predicted, how often, of how many."""
     wrong = run.predicted != run.label
     pairs, counts = np.unique(
         np.stack([run.label[wrong], run.predicted[wrong]]), axis=1, return_counts=True
     )
-    best = np.argsort(-counts, kind="stable")[:shown]
+    commonest = np.argsort(-counts, kind="stable")[:SHOWN_CONFUSIONS]
     return [
         (
             run.classes[pairs[0, k]],
@@ -166,27 +170,66 @@ def _confused(run: Run, shown: int = 15) -> list[tuple[str, str, int, int]]:
             int(counts[k]),
             int((run.label == pairs[0, k]).sum()),
         )
-        for k in best
+        for k in commonest
     ]
 
 
-def _photographs(run: Run, root: Path) -> dict[str, Any]:
-    """Explain pictures and count regions."""
+def _charts(run: RunResults, other: RunResults | None) -> dict[str, Any]:
+    """Draw the charts as SVG."""
+    confusion = charts.confusion_matrix(run.scores["confusion_matrix"], run.classes)
+    curves = ""
+    if run.history:
+        figure = charts.learning_curves(run.history, other.history if other else ())
+        curves = charts.to_svg(figure, "Learning curves")
+    return {
+        "curves": curves,
+        "pr": charts.to_svg(charts.precision_recall(run, other), "Precision-recall curves"),
+        "calibration": charts.to_svg(charts.reliability_diagram(run, other), "Calibration"),
+        "confusion": confusion,
+        "confusion_svg": charts.to_svg(confusion.figure, "Confusion matrix"),
+    }
+
+
+def _images(run: RunResults, root: Path) -> dict[str, Any]:
+    """Explain images and count regions."""
     model = load_model(run.checkpoint)
-    mistakes: list[Card] = make_cards(run, model, root, confident_mistakes(run))
-    regions: RegionStatistics | None = count_regions(run, model, root)
+    mistakes = make_cards(run, model, root, confident_mistakes(run))
+    random = make_cards(run, model, root, random_images(run))
+    regions = region_statistics(model, root, run.paths)
     drawn = {}
     if regions is not None:
-        drawn["points"] = charts.histogram(regions.points, "Keypoints a picture", "keypoints")
-        drawn["groups"] = charts.histogram(regions.groups, "Groups a picture", "groups")
+        for name, values in (("Keypoints", regions.points), ("Groups", regions.groups)):
+            title = f"{name} an image"
+            figure = charts.histogram(values, title, name.lower())
+            drawn[name.lower()] = charts.to_svg(figure, title)
     return {
         "mistakes": mistakes,
-        "random": make_cards(run, model, root, random_pictures(run)),
+        "random": random,
+        "attention": _attention_words(model.head.has_attention, [*mistakes, *random]),
         "regions": regions,
         "region_charts": drawn,
         "proposer": model.proposer.settings(),
         "variant": model.variant,
     }
+
+
+def _attention_words(has_attention: bool, cards: Sequence[Card]) -> str:
+    """Say what the outlined boxes of the cards mean, and where there are none, why."""
+    separated = sum(card.separated for card in cards)
+    if not has_attention:
+        return "This network has no attention: all regions count alike, so none is outlined."
+    if not separated:
+        return (
+            "The attention has not separated the regions: in every image shown their importances "
+            "lie within 1 % of the uniform, so none is outlined."
+        )
+    words = "Boxes: the three most important regions (dashed white: pairs of groups)."
+    if separated < len(cards):
+        words += (
+            f" In {len(cards) - separated} of {len(cards)} images shown the attention has not "
+            "separated the regions (importances within 1 % of the uniform): no box there."
+        )
+    return words
 
 
 def _render(page: dict[str, Any]) -> str:
@@ -195,8 +238,5 @@ def _render(page: dict[str, Any]) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["spaced"] = lambda name: name.replace("_", " ")
-    environment.filters["plain"] = lambda value: html.escape(str(value))
-    template = (
-        files("agnet_vision.evaluation").joinpath("template.html").read_text(encoding="utf-8")
-    )
-    return environment.from_string(template).render(**page)
+    place = files("agnet_vision.evaluation").joinpath("template.html")
+    return environment.from_string(place.read_text(encoding="utf-8")).render(**page)

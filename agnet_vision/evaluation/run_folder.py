@@ -1,108 +1,241 @@
-"""Read back what training or evaluation left in a run folder."""
+"""The folder of a run: its files named, written and read in one place."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
+import torch
 from jaxtyping import Float, Int
 
 from agnet_vision.data.sources.card import dataset_root
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.artifacts import read_history
+from agnet_vision.evaluation.metrics import Predictions, score
+from agnet_vision.explain.prediction_table import PredictionWriter, read_predictions
+from agnet_vision.files import open_atomically, write_atomically
 
-PREFIX = "probability_"
+TOLERANCE = 1e-4  # ours: scores are computed again from probabilities written with nine digits
+
+
+class RunFolder:
+    """The files of a run.
+
+    ``metrics.json`` is written last of all and taken away before anything it speaks of changes:
+    where it stands, the run was tested and ``predictions.csv`` is whole.
+
+    Attributes:
+        path: the folder.
+        config: the resolved options, YAML.
+        splits: the images of each split, CSV.
+        record: ``run.json``: versions, hardware, command, seed, wall time.
+        last: checkpoint to go on from.
+        best: checkpoint of the best epoch.
+        metrics: scores, JSON.
+        predictions: what the network says of each image, CSV.
+        report: one HTML file about all of it.
+        curves: plot of the learning curves.
+        confusion: plot of the confusion matrix.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.splits = self.path / "splits.csv"
+        self.record = self.path / "run.json"
+        self.last = self.path / "last.ckpt"
+        self.best = self.path / "best.ckpt"
+        self.metrics = self.path / "metrics.json"
+        self.predictions = self.path / "predictions.csv"
+        self.report = self.path / "report.html"
+        self.curves = self.path / "curves.png"
+        self.confusion = self.path / "confusion.png"
+
+    def is_tested(self) -> bool:
+        """Tell whether the scores and the predictions behind them are written."""
+        return self.metrics.is_file() and self.predictions.is_file()
+
+    def write_config(self, text: str) -> None:
+        """Write the resolved options."""
+        write_atomically(self.config, text)
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Write what the run ran on."""
+        write_atomically(self.record, _as_json(record))
+
+    def read_record(self) -> dict[str, Any]:
+        """Read what the run ran on; empty where nothing is recorded.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        return _read_json(self.record) if self.record.is_file() else {}
+
+    def write_results(
+        self,
+        scores: Mapping[str, Any],
+        predictions: Predictions,
+        paths: Sequence[Path],
+        classes: Sequence[str],
+        root: Path,
+    ) -> None:
+        """Write scores and predictions together: never the one of this test, the other of another.
+
+        Args:
+            scores: of ``score``, and whatever else ``metrics.json`` shall say.
+            predictions: of the split.
+            paths: of its images, by their number in ``predictions.sample``.
+            classes: names.
+            root: of the dataset; paths inside it are written relative to it.
+        """
+        table = io.StringIO(newline="")
+        writer = PredictionWriter(table, ("path", "label", "predicted"), classes)
+        numbers, labels, rows = (values.tolist() for values in predictions)
+        for number, label, probabilities in zip(numbers, labels, rows, strict=True):
+            path = paths[number]
+            shown = path.relative_to(root) if path.is_relative_to(root) else path
+            predicted = classes[max(range(len(classes)), key=probabilities.__getitem__)]
+            writer.write(shown.as_posix(), classes[label], predicted, probabilities=probabilities)
+        # The inner file takes its name first.
+        with open_atomically(self.metrics) as metrics, open_atomically(self.predictions) as content:
+            metrics.write(_as_json(scores).encode())
+            content.write(table.getvalue().encode())
+            self.metrics.unlink(missing_ok=True)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Read the scores.
+
+        Raises:
+            ConfigError: there are none, or the file is damaged.
+        """
+        if not self.metrics.is_file():
+            raise ConfigError(f"{self.path} has no {self.metrics.name}; {_UNFINISHED}")
+        return _read_json(self.metrics)
+
+    def read_results(self) -> RunResults:
+        """Read what the run found, and make sure that its files agree.
+
+        Raises:
+            ConfigError: the run is not finished, or its files are damaged or contradict each other.
+        """
+        scores = self.read_metrics()
+        if not self.predictions.is_file():
+            raise ConfigError(f"{self.path} has no {self.predictions.name}; {_UNFINISHED}")
+        classes, paths, label, probability = read_predictions(self.predictions)
+        self._check_agreement(scores, classes, label, probability)
+        return RunResults(
+            folder=self,
+            scores=scores,
+            record=self.read_record(),
+            config=self.config.read_text(encoding="utf-8") if self.config.is_file() else "",
+            history=self.read_history(),
+            classes=classes,
+            paths=paths,
+            label=label,
+            probability=probability,
+        )
+
+    def _check_agreement(
+        self,
+        scores: Mapping[str, Any],
+        classes: tuple[str, ...],
+        label: Int[np.ndarray, " images"],
+        probability: Float[np.ndarray, "images classes"],
+    ) -> None:
+        """Score the predictions again: scores of other predictions would be shown beside them."""
+        number = torch.arange(len(label))
+        found = score(
+            Predictions(number, torch.from_numpy(label), torch.from_numpy(probability)), classes
+        )
+        for name in ("num_images", "acc", "mAP"):
+            if name not in scores or abs(scores[name] - found[name]) > TOLERANCE:
+                raise ConfigError(
+                    f"{self.metrics} says {name} {scores.get(name)}, {self.predictions.name} beside"
+                    f" it gives {found[name]}: they are not of one test; {_UNFINISHED}"
+                )
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Read the CSV logs, one row an epoch, oldest first; after a resume the newer log counts.
+
+        Returns:
+            Rows with ``epoch`` and what was logged at its end: ``train/loss_epoch``, ``val/acc`` ...
+        """
+        epochs: dict[int, dict[str, float]] = {}
+        for log in sorted(self.path.glob("csv/version_*/metrics.csv"), key=_version_number):
+            with log.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    values = {key: float(value) for key, value in row.items() if value}
+                    ends = any(
+                        key == "train/loss_epoch" or key.startswith("val/") for key in values
+                    )
+                    if "epoch" in values and ends:
+                        epochs.setdefault(int(values["epoch"]), {}).update(values)
+        return [epochs[epoch] for epoch in sorted(epochs)]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run, as its files tell it.
+class RunResults:
+    """What a tested run found, as its files tell it.
 
     Attributes:
         folder: of the run.
         scores: ``metrics.json``.
-        record: ``run.json``: versions, hardware, command, seed, wall time.
+        record: ``run.json``.
         config: ``config.yaml`` as text; empty after a plain evaluation.
         history: one row an epoch; empty after a plain evaluation.
         classes: names.
-        paths: of the pictures, relative to the dataset's root where they lie in it.
+        paths: of the images, relative to the dataset's root where they lie in it.
         label: index of the true class.
         probability: of each class.
     """
 
-    folder: Path
+    folder: RunFolder
     scores: dict[str, Any]
     record: dict[str, Any]
     config: str
     history: list[dict[str, float]]
     classes: tuple[str, ...]
     paths: list[str]
-    label: Int[np.ndarray, " pictures"]
-    probability: Float[np.ndarray, "pictures classes"]
+    label: Int[np.ndarray, " images"]
+    probability: Float[np.ndarray, "images classes"]
 
     @property
-    def predicted(self) -> Int[np.ndarray, " pictures"]:
-        """Return the most probable class of each picture."""
+    def predicted(self) -> Int[np.ndarray, " images"]:
+        """Return the most probable class of each image."""
         return self.probability.argmax(axis=1)
 
     @property
     def checkpoint(self) -> Path:
-        """Return where the weights are: in the run's folder, or where the evaluation took them from."""
-        return Path(self.scores.get("checkpoint", self.folder / "best.ckpt"))
+        """Return where the weights are: in the folder, or where the evaluation took them from."""
+        return Path(self.scores.get("checkpoint", self.folder.best))
 
+    @property
     def root(self) -> Path:
-        """Find the dataset's root: as recorded, or its default home."""
+        """Return the dataset's root: as recorded, or its default home."""
         return dataset_root(self.scores["dataset"], self.scores.get("root"))
 
 
-def read_run(folder: Path | str) -> Run:
-    """Read a run folder.
-
-    Raises:
-        ConfigError: it is not the folder of a finished run.
-    """
-    folder = Path(folder)
-    for name in ("metrics.json", "predictions.csv"):
-        if not (folder / name).is_file():
-            raise ConfigError(
-                f"{folder} has no {name}; give the folder of a run whose test or evaluation finished"
-            )
-    classes, paths, label, probability = _read_predictions(folder / "predictions.csv")
-    record, config = folder / "run.json", folder / "config.yaml"
-    return Run(
-        folder=folder,
-        scores=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
-        record=json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {},
-        config=config.read_text(encoding="utf-8") if config.is_file() else "",
-        history=read_history(folder),
-        classes=classes,
-        paths=paths,
-        label=label,
-        probability=probability,
-    )
+_UNFINISHED = "give the folder of a run whose test or evaluation finished, or let it finish"
 
 
-def _read_predictions(
-    path: Path,
-) -> tuple[
-    tuple[str, ...], list[str], Int[np.ndarray, " pictures"], Float[np.ndarray, "pictures classes"]
-]:
-    """Read ``path,label,predicted`` and the probability columns."""
-    # Names of classes and files may look like numbers.
-    text = dict.fromkeys(("path", "label", "predicted"), pa.string())
-    table = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=text))
-    columns = [name for name in table.column_names if name.startswith(PREFIX)]
-    if not columns or not set(text) <= set(table.column_names) or not len(table):
-        raise ConfigError(
-            f"{path} must have rows and the columns path, label, predicted and {PREFIX}<class>"
-        )
-    classes = tuple(name[len(PREFIX) :] for name in columns)
-    number = {name: k for k, name in enumerate(classes)}
-    label = np.array([number[name] for name in table["label"].to_pylist()])
-    probability = np.stack([table[name].to_numpy().astype(np.float32) for name in columns], axis=1)
-    return classes, table["path"].to_pylist(), label, probability
+def _version_number(log: Path) -> int:
+    return int(log.parent.name.split("_")[1])
+
+
+def _as_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold names and values, got {type(content).__name__}")
+    return content

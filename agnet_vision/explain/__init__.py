@@ -1,6 +1,7 @@
 """One image, understood: what the network saw and why it answered so."""
 
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.predict import Prediction, Predictor, find_images
+from agnet_vision.explain.files import find_images, name_outputs
+from agnet_vision.explain.predict import Prediction, Predictor
 
-__all__ = ["Explanation", "Prediction", "Predictor", "explain", "find_images"]
+__all__ = ["Explanation", "Prediction", "Predictor", "explain", "find_images", "name_outputs"]

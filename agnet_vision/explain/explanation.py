@@ -1,4 +1,4 @@
-"""Where the network looked at a photograph, as data: its regions, their attention, and their exact share in the logits."""
+"""Where the network looked, as data: regions, their attention, their exact share in the logits."""
 
 from __future__ import annotations
 
@@ -12,26 +12,31 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
 from agnet_vision.explain.decomposition import decompose
-from agnet_vision.explain.prepared import View, take_view
+from agnet_vision.explain.predict import class_names, probabilities_of
+from agnet_vision.explain.prepared import Image, PreparedImage, prepare_image
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints
 
+NEARLY_UNIFORM = 0.01  # ours: importances this close to 1/R separate nothing
+
 
 @dataclass(frozen=True)
 class Explanation:
-    """One photograph, explained. Boxes are in pixels of the photograph; the whole image is the last region.
+    """One image, explained. Boxes are in its pixels; the whole image is the last region.
 
-    ``backbone_only`` has a single region: what the network sees of the image.
+    A network without regions has a single one: what it sees of the image.
 
     Attributes:
-        image: the photograph.
+        image: 8-bit RGB.
         keypoints: found on it, in its pixels.
         slot: primary region each keypoint belongs to, -1 outside the frame.
         frame: ``(x0, y0, x1, y1)`` of what the network sees.
         boxes: of the regions.
         mask: True where the slot holds a region.
-        num_primary: the first slots that may hold a primary region.
+        num_primary: the first slots that may hold a primary region; 0 without regions.
+        has_keypoints: whether the regions come from keypoints.
+        has_attention: whether the network weighs regions by what they show.
         classes: names.
         logits: of the classes.
         probabilities: of the classes.
@@ -43,8 +48,6 @@ class Explanation:
         evidence: exact share of each region in each logit; ``logits = bias + evidence.sum(0)``.
         bins: evidence for the target by bin of each region.
         cells: evidence for the target by cell of the feature map.
-        variant: of the head.
-        has_attention: whether the regions are weighed by what they show.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -54,6 +57,8 @@ class Explanation:
     boxes: Float[np.ndarray, "regions 4"]
     mask: Bool[np.ndarray, " regions"]
     num_primary: int
+    has_keypoints: bool
+    has_attention: bool
     classes: tuple[str, ...]
     logits: Float[np.ndarray, " classes"]
     probabilities: Float[np.ndarray, " classes"]
@@ -65,24 +70,38 @@ class Explanation:
     evidence: Float[np.ndarray, "regions classes"]
     bins: Float[np.ndarray, "regions rows columns"]
     cells: Float[np.ndarray, "map_height map_width"]
-    variant: str
-    has_attention: bool
+
+    def times_uniform(self) -> Float[np.ndarray, " valid"]:
+        """Return the importance of the valid regions as multiples of the uniform 1/R."""
+        return self.importance[self.mask] * int(self.mask.sum())
+
+    def separates_regions(self) -> bool:
+        """Tell whether the attention prefers any region: by more than 1 % of the uniform."""
+        return bool(np.abs(self.times_uniform() - 1).max() > NEARLY_UNIFORM)
+
+    def regions_by_importance(self) -> list[int]:
+        """List the regions but the whole image, most important first."""
+        order = np.argsort(-self.importance, kind="stable").tolist()
+        return [region for region in order if self.mask[region] and region < len(self.mask) - 1]
 
     def heat(
         self, of: Literal["evidence", "attention"] = "evidence", size: int = 112
     ) -> Float[np.ndarray, "size size"]:
-        """Paint the evidence for the target, or the importance, over the frame; the sum over the picture is kept.
+        """Spread the evidence for the target, or the importance, over the frame, keeping its sum.
 
         Each bin spreads its value evenly over the rectangle it was pooled from.
+
+        Args:
+            of: what is spread.
+            size: cells a side of the result.
         """
         values = self.bins
         if of == "attention":
-            values = np.broadcast_to(
-                (self.importance / self.bins[0].size)[:, None, None], self.bins.shape
-            )
+            a_bin = self.importance / self.bins[0].size
+            values = np.broadcast_to(a_bin[:, None, None], self.bins.shape)
         x0, y0, x1, y1 = self.frame
         boxes = (self.boxes - (x0, y0, x0, y0)) / (x1 - x0, y1 - y0, x1 - x0, y1 - y0)
-        return _paint(values[self.mask], boxes[self.mask], size)
+        return _spread(values[self.mask], boxes[self.mask], size)
 
     def region_name(self, region: int) -> str:
         """Name a slot: ``3`` for a primary region, ``1+4`` for a pair, ``whole``."""
@@ -96,50 +115,57 @@ class Explanation:
 
 def explain(
     model: AGNet,
-    image: UInt8[np.ndarray, "height width 3"] | View,
+    image: Image | PreparedImage,
     *,
     target: int | None = None,
     proposer: RegionProposer | None = None,
 ) -> Explanation:
-    """Explain one photograph.
+    """Explain one image.
 
     Args:
         model: any variant; evaluated in evaluation mode, and left in the mode it was in.
-        image: 8-bit RGB, or a view taken before.
+        image: 8-bit RGB, or prepared already.
         target: index of the class to explain; the most probable one by default.
         proposer: makes the regions instead of the model's own; at most its number of clusters.
+
+    Raises:
+        PredictionError: the network's output is not finite.
+        ValueError: the proposer has too many clusters.
     """
-    view = image if isinstance(image, View) else take_view(model, image, proposer)
+    prepared = image
+    if not isinstance(prepared, PreparedImage):
+        prepared = prepare_image(model, prepared, proposer)
     device = next(model.parameters()).device
+    needs_regions = model.head.needs_regions
     with _evaluation(model), torch.no_grad():
-        feature_map = model.forward_features(view.input[None].to(device))
-        regions = view.regions.to(device) if model.head.needs_regions else None
-        logits = model.head(feature_map, regions)[0]
-        target = int(logits.argmax()) if target is None else target
+        feature_map = model.forward_features(prepared.input[None].to(device))
+        regions = prepared.regions.to(device) if needs_regions else None
+        logits = model.head(feature_map, regions)
+        probabilities = probabilities_of(logits)[0]
+        target = int(probabilities.argmax()) if target is None else target
         parts = decompose(model.head, feature_map, regions, torch.tensor([target], device=device))
+
     boxes, mask = np.array([[0, 0, 1, 1]], np.float32), np.array([True])
-    if regions is not None:
-        boxes, mask = view.regions.boxes[0].numpy(), view.regions.mask[0].numpy()
-    x0, y0, x1, y1 = view.frame
-    size, corner = (
-        np.array([x1 - x0, y1 - y0] * 2, np.float32),
-        np.array([x0, y0, x0, y0], np.float32),
-    )
+    if needs_regions:
+        boxes, mask = prepared.regions.boxes[0].numpy(), prepared.regions.mask[0].numpy()
+    x0, y0, x1, y1 = prepared.frame
+    size = np.array([x1 - x0, y1 - y0] * 2, np.float32)
+    corner = np.array([x0, y0, x0, y0], np.float32)
     return Explanation(
-        image=view.image,
-        keypoints=view.keypoints,
-        slot=view.slot,
-        frame=view.frame,
+        image=prepared.image,
+        keypoints=prepared.keypoints,
+        slot=prepared.slot,
+        frame=prepared.frame,
         boxes=(boxes * size + corner) * mask[:, None],
         mask=mask,
-        num_primary=model.head.num_clusters if regions is not None else 0,
-        classes=model.classes or tuple(f"class {k}" for k in range(len(logits))),
-        logits=logits.cpu().numpy(),
-        probabilities=logits.softmax(0).cpu().numpy(),
+        num_primary=model.head.num_clusters if needs_regions else 0,
+        has_keypoints=prepared.has_keypoints,
+        has_attention=model.head.has_attention,
+        classes=class_names(model),
+        logits=logits[0].cpu().numpy(),
+        probabilities=probabilities.cpu().numpy(),
         target=target,
         bias=parts.bias.cpu().numpy(),
-        variant=model.variant,
-        has_attention=model.head.has_attention,
         **{name: getattr(parts, name)[0].cpu().numpy() for name in _OF_ONE_IMAGE},
     )
 
@@ -158,21 +184,20 @@ def _evaluation(model: AGNet) -> Iterator[None]:
         model.train(training)
 
 
-def _paint(
+def _spread(
     values: Float[np.ndarray, "regions rows columns"],
     boxes: Float[np.ndarray, "regions 4"],
     size: int,
 ) -> Float[np.ndarray, "size size"]:
-    """Spread each bin evenly over its rectangle of a ``size`` x ``size`` picture of the frame."""
+    """Spread each bin evenly over its rectangle of a ``size`` x ``size`` map of the frame."""
     edges = np.linspace(0, 1, size + 1)
 
     def overlap(
         low: Float[np.ndarray, " regions"], high: Float[np.ndarray, " regions"], bins: int
     ) -> np.ndarray:
-        """Return the share of each bin that lies in each row, or column, of the picture."""
-        ends = low[:, None] + (high - low)[:, None] * np.linspace(
-            0, 1, bins + 1
-        )  # (regions, bins + 1)
+        """Return the share of each bin that lies in each row, or column, of the map."""
+        steps = np.linspace(0, 1, bins + 1)
+        ends = low[:, None] + (high - low)[:, None] * steps  # (regions, bins + 1)
         start, stop = ends[:, :-1, None], ends[:, 1:, None]
         covered = np.clip(np.minimum(stop, edges[1:]) - np.maximum(start, edges[:-1]), 0, None)
         return covered / np.maximum(covered.sum(axis=2, keepdims=True), 1e-12)

@@ -1,4 +1,7 @@
-"""A photograph and what is painted over it: importance and evidence, each with its scale."""
+"""An image and what is painted over it: boxes, importance and evidence.
+
+Okabe and Ito's colors suit every kind of color vision.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,32 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from agnet_vision.explain.explanation import Explanation
 
-SATURATION = (
-    2  # times the uniform importance 1/R, or its half, where the colours of the attention end
+# Neighbors differ in lightness; black is replaced by white, which shows on images.
+GROUP_COLORS = (
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#CC79A7",
+    "#0072B2",
+    "#D55E00",
+    "#FFFFFF",
 )
-NEARLY_UNIFORM = 1.3  # largest over smallest importance below which the colours do not show it
-MAX_PHOTO_SIDE = 640  # pixels kept of a photograph inside a figure
+PAIR_COLOR = "#FFFFFF"
+SATURATION = 2  # times the uniform importance 1/R, or its half, where the attention's colors end
+MAX_SIDE = 640  # pixels kept of an image inside a figure
 
 
 class Theme(NamedTuple):
-    """Colours of a figure; ``supports`` and ``opposes`` differ for every kind of colour vision."""
+    """Colors of a figure; ``supports`` and ``opposes`` differ for every kind of color vision."""
 
     ink: str
     paper: str
@@ -42,16 +55,27 @@ THEMES = {
 }
 
 
-def draw_photograph(told: Explanation, axes: Axes, *, grey: bool = False) -> None:
-    """Show the photograph in its own pixels, what the network does not see darkened."""
-    image = _shrink(told.image)
-    if grey:
-        image = np.repeat(
-            cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 110, 3, axis=2
-        ).clip(0, 255)
-    height, width = told.image.shape[:2]
-    axes.imshow(image, extent=(0, width, height, 0), interpolation="bilinear")
-    x0, y0, x1, y1 = told.frame
+def region_color(explanation: Explanation, region: int) -> str:
+    """Choose the color of a region: that of its group, white for pairs of groups."""
+    primary = region < explanation.num_primary
+    return GROUP_COLORS[region % len(GROUP_COLORS)] if primary else PAIR_COLOR
+
+
+def draw_image(explanation: Explanation, axes: Axes, *, gray: bool = False) -> None:
+    """Show the image in its own pixels, what the network does not see darkened.
+
+    Args:
+        explanation: of the image.
+        axes: to draw on.
+        gray: without its colors, and pale, so that others show on it.
+    """
+    pixels = _shrink(explanation.image)
+    if gray:
+        pale = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) // 2 + 110
+        pixels = np.repeat(pale[..., None], 3, axis=2)
+    height, width = explanation.image.shape[:2]
+    axes.imshow(pixels, extent=(0, width, height, 0), interpolation="bilinear")
+    x0, y0, x1, y1 = explanation.frame
     for left, top, right, bottom in (
         (0, 0, x0, height),
         (x1, 0, width, height),
@@ -60,97 +84,81 @@ def draw_photograph(told: Explanation, axes: Axes, *, grey: bool = False) -> Non
     ):
         # A rounded resize leaves a sliver, which is no crop.
         if right - left > 0.005 * width and bottom - top > 0.005 * height:
-            axes.add_patch(
-                Rectangle(
-                    (left, top), right - left, bottom - top, color="black", alpha=0.55, linewidth=0
-                )
-            )
+            size = (right - left, bottom - top)
+            axes.add_patch(Rectangle((left, top), *size, color="black", alpha=0.55, linewidth=0))
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
 
 
-def _shrink(
-    image: UInt8[np.ndarray, "height width 3"],
-) -> UInt8[np.ndarray, "shown_height shown_width 3"]:
-    scale = MAX_PHOTO_SIDE / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def draw_attention(told: Explanation, axes: Axes, theme: Theme) -> None:
-    """Paint the importance over the photograph, as a multiple of the uniform."""
-    draw_photograph(told, axes, grey=True)
-    bar = _overlay(told, axes, np.log(times_uniform(told)) / np.log(SATURATION), theme)
-    bar.set_ticks(
-        [-1, 0, 1], labels=[f"1/{SATURATION} or less", "uniform", f"{SATURATION} times or more"]
+def outline_region(
+    explanation: Explanation, axes: Axes, region: int, *, linewidth: float = 1.8
+) -> None:
+    """Outline a region, a pair of groups dashed; the dark rim keeps it visible on any ground."""
+    x0, y0, x1, y1 = explanation.boxes[region]
+    box = Rectangle(
+        (x0, y0),
+        x1 - x0,
+        y1 - y0,
+        fill=False,
+        edgecolor=region_color(explanation, region),
+        linewidth=linewidth,
+        linestyle="-" if region < explanation.num_primary else (0, (4, 2)),
     )
-    if not told.has_attention:
-        axes.set_title(f"{told.variant}: regions all alike")
-        return
-    times = told.importance[told.mask] * told.mask.sum()
-    spread = (
-        f", {times.min():.2f} to {times.max():.2f} times"
-        if times.max() / times.min() < NEARLY_UNIFORM
-        else ""
-    )
-    axes.set_title(f"Importance over uniform 1/R{spread}")
+    rim = patheffects.withStroke(linewidth=1.9 * linewidth, foreground="black", alpha=0.7)
+    box.set_path_effects([rim])
+    axes.add_patch(box)
 
 
-def draw_heat(told: Explanation, axes: Axes, theme: Theme) -> None:
-    """Paint the evidence for the explained class over the photograph."""
-    draw_photograph(told, axes, grey=True)
-    heat = told.heat("evidence")
+def paint_attention(explanation: Explanation, axes: Axes, theme: Theme) -> AxesImage:
+    """Paint the importance over the frame; -1 and 1 of the scale are half and twice the uniform."""
+    heat = np.log(attention_map(explanation)) / np.log(SATURATION)
+    return _overlay(explanation, axes, heat, theme)
+
+
+def paint_evidence(explanation: Explanation, axes: Axes, theme: Theme) -> tuple[AxesImage, float]:
+    """Paint the evidence for the explained class over the frame.
+
+    Returns:
+        What was painted, and the evidence per 1 % of the frame where its scale ends.
+    """
+    heat = explanation.heat("evidence")
     top = float(np.quantile(np.abs(heat), 0.99)) or 1.0  # the strongest hundredth saturates
-    bar = _overlay(told, axes, heat / top, theme)
-    most = top * heat.size / 100
-    bar.set_ticks([-1, 0, 1], labels=[f"{-most:.2g}", "0, per 1 % of the frame", f"{most:+.2g}"])
-    axes.set_title(f"{title_of(told)}: for (warm), against (cold)")
+    return _overlay(explanation, axes, heat / top, theme), top * heat.size / 100
 
 
-def times_uniform(told: Explanation) -> Float[np.ndarray, "size size"]:
-    """Average the regions' importance over each place, as a multiple of the uniform 1/R; uniform importance gives ones."""
-    uniform = replace(told, importance=(told.mask / told.mask.sum()).astype(np.float32))
-    ratio = told.heat("attention") / np.maximum(uniform.heat("attention"), 1e-12)
+def attention_map(explanation: Explanation) -> Float[np.ndarray, "size size"]:
+    """Average the importance of the regions over each place, as a multiple of the uniform 1/R."""
+    mask = explanation.mask
+    uniform = replace(explanation, importance=(mask / mask.sum()).astype(np.float32))
+    ratio = explanation.heat("attention") / np.maximum(uniform.heat("attention"), 1e-12)
     return np.clip(ratio, 1 / SATURATION, SATURATION)
 
 
 def _overlay(
-    told: Explanation, axes: Axes, heat: Float[np.ndarray, "size size"], theme: Theme
-) -> Colorbar:
-    """Lay a map from -1 to 1 over the frame, with its scale below the photograph."""
-    x0, y0, x1, y1 = told.frame
+    explanation: Explanation, axes: Axes, heat: Float[np.ndarray, "size size"], theme: Theme
+) -> AxesImage:
+    """Lay a map from -1 to 1 over the frame: cold, transparent, warm."""
+    cold, warm = theme.opposes, theme.supports
+    colors = [f"{cold}e6", f"{cold}00", f"{warm}00", f"{warm}e6"]
+    x0, y0, x1, y1 = explanation.frame
     shown = axes.imshow(
         heat,
-        cmap=_two_sided(theme),
+        cmap=LinearSegmentedColormap.from_list("two_sided", colors),
         vmin=-1,
         vmax=1,
         extent=(x0, x1, y1, y0),
         interpolation="bilinear",
         zorder=2,
     )
-    height, width = told.image.shape[:2]
+    height, width = explanation.image.shape[:2]
     axes.set(xlim=(0, width), ylim=(height, 0))
-    place = axes.inset_axes((0.12, -0.07, 0.76, 0.03))
-    place.set_facecolor("#999999")
-    bar = axes.figure.colorbar(shown, cax=place, orientation="horizontal")
-    place.tick_params(colors=theme.ink, labelsize=8.5)
-    return bar
+    return shown
 
 
-def _two_sided(theme: Theme) -> LinearSegmentedColormap:
-    """Cold, transparent, warm."""
-    cold, warm = theme.opposes, theme.supports
-    return LinearSegmentedColormap.from_list(
-        "evidence", [f"{cold}e6", f"{cold}00", f"{warm}00", f"{warm}e6"]
-    )
-
-
-def title_of(told: Explanation) -> str:
-    """Name the explained class, short enough for a title."""
-    return clip(told.classes[told.target].replace("_", " "), 20)
-
-
-def clip(text: str, length: int) -> str:
-    """Shorten a text to ``length`` letters."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+def _shrink(
+    image: UInt8[np.ndarray, "height width 3"],
+) -> UInt8[np.ndarray, "shown_height shown_width 3"]:
+    scale = MAX_SIDE / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -1,28 +1,24 @@
-"""Photographs in, classes out: ``Predictor(load_model("outputs/my_run"))(find_images("photos"))``."""
+"""Images in, classes out: ``Predictor(load_model("outputs/my_run"))(find_images("photos"))``."""
 
 from __future__ import annotations
 
-import csv
-import glob
-import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
+from torch import Tensor
 
-from agnet_vision.data.image import is_image_name, read_image
-from agnet_vision.errors import ConfigError, ImageReadError
-from agnet_vision.explain.prepared import take_views
+from agnet_vision.data.image import read_image
+from agnet_vision.errors import ConfigError, ImageReadError, PredictionError
+from agnet_vision.explain.prepared import Image, batch_of
+from agnet_vision.explain.views import Augmentation, ViewMaker
 from agnet_vision.models.agnet import AGNet
-
-Format = Literal["table", "csv", "jsonl"]
 
 
 @dataclass(frozen=True)
@@ -33,20 +29,34 @@ class Prediction:
         path: of the file.
         classes: names.
         probabilities: of the classes; None where the file could not be read.
+        embedding: what the last linear layer sees; None likewise.
         error: why it could not be read.
     """
 
     path: Path
     classes: tuple[str, ...]
     probabilities: Float[np.ndarray, " classes"] | None
+    embedding: Float[np.ndarray, " channels"] | None = None
     error: str | None = None
 
     def top(self, count: int = 1) -> list[tuple[str, float]]:
-        """Return the most probable classes, best first; empty where the file could not be read."""
+        """Return the most probable classes, best first; none where the file could not be read."""
         if self.probabilities is None:
             return []
         best = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.classes[k], float(self.probabilities[k])) for k in best]
+
+
+class Outputs(NamedTuple):
+    """What the network says about images, averaged over their views.
+
+    Attributes:
+        probabilities: of each class.
+        embeddings: what the last linear layer sees.
+    """
+
+    probabilities: Float[np.ndarray, "images classes"]
+    embeddings: Float[np.ndarray, "images channels"]
 
 
 class Predictor:
@@ -54,28 +64,42 @@ class Predictor:
 
     Args:
         model: evaluated in evaluation mode, on the device it is on.
-        batch_size: photographs a step; 16 (ours).
-        workers: threads that decode photographs ahead; 4 (ours).
+        batch_size: views a step; 16 (ours).
+        workers: threads that decode images ahead; 4 (ours).
+        augmentation: views averaged, see ``ViewMaker``; ``"none"`` (ours).
+
+    Raises:
+        ValueError: an option is out of range or unknown.
     """
 
-    def __init__(self, model: AGNet, *, batch_size: int = 16, workers: int = 4) -> None:
+    def __init__(
+        self,
+        model: AGNet,
+        *,
+        batch_size: int = 16,
+        workers: int = 4,
+        augmentation: Augmentation = "none",
+    ) -> None:
         for name, value in (("batch_size", batch_size), ("workers", workers)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.model, self.batch_size, self.workers = model.eval(), batch_size, workers
-        self.classes = model.classes or tuple(f"class {k}" for k in range(model.head.num_classes))
+        self.views = ViewMaker(model, augmentation)
+        self.classes = class_names(model)
 
     def __call__(self, paths: Iterable[Path | str]) -> Iterator[Prediction]:
-        """Yield a prediction for each path, in their order; at most two batches of photographs are in memory."""
+        """Yield a prediction for each path, in their order; at most two batches are in memory.
+
+        Raises:
+            PredictionError: the network's output is not finite.
+        """
         remaining = (Path(path) for path in paths)
         with ThreadPoolExecutor(self.workers) as pool:
 
             def read_ahead() -> list[tuple[Path, Future]]:
                 """Begin to read the next batch."""
-                return [
-                    (path, pool.submit(read_image, path))
-                    for path in islice(remaining, self.batch_size)
-                ]
+                batch = islice(remaining, self.batch_size)
+                return [(path, pool.submit(read_image, path)) for path in batch]
 
             batch = read_ahead()
             while batch:
@@ -84,37 +108,56 @@ class Predictor:
                 batch = following
 
     @torch.no_grad()
-    def probabilities(
-        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]
-    ) -> Float[np.ndarray, "images classes"]:
-        """Classify photographs that are in memory already, as one batch."""
+    def outputs(self, images: Sequence[Image]) -> Outputs:
+        """Classify images that are in memory already.
+
+        Raises:
+            PredictionError: the network's output is not finite.
+        """
+        views = self.views(images)
         device = next(self.model.parameters()).device
-        views = take_views(self.model, list(images))
-        batch = torch.stack([view.input for view in views]).to(device)
-        parts = [view.regions for view in views]
-        boxes, mask = (
-            torch.cat([part.boxes for part in parts]),
-            torch.cat([part.mask for part in parts]),
-        )
-        regions = parts[0]._replace(boxes=boxes, mask=mask).to(device)
-        return self.model(batch, regions).float().softmax(dim=1).cpu().numpy()
+        prepared = [view for of_image in views for view in of_image]
+
+        probabilities, embeddings = [], []
+        for start in range(0, len(prepared), self.batch_size):
+            inputs, regions = batch_of(prepared[start : start + self.batch_size])
+            feature_map = self.model.forward_features(inputs.to(device))
+            embedding = self.model.head(feature_map, regions.to(device), pre_logits=True)
+            embeddings.append(embedding.float().cpu())
+            logits = self.model.head.classifier.linear(embedding)
+            probabilities.append(probabilities_of(logits).cpu())
+
+        counts = [len(of_image) for of_image in views]
+        return Outputs(_means(probabilities, counts), _means(embeddings, counts))
 
     def _predict(self, batch: list[tuple[Path, Future]]) -> Iterator[Prediction]:
         read = [_image_or_error(future) for _, future in batch]
         images = [image for image in read if not isinstance(image, ImageReadError)]
-        found = iter(self.probabilities(images) if images else ())
+        found = iter(zip(*self.outputs(images), strict=True)) if images else iter(())
         for (path, _), image in zip(batch, read, strict=True):
             if isinstance(image, ImageReadError):
-                yield Prediction(path, self.classes, None, image.reason)
+                yield Prediction(path, self.classes, None, error=image.reason)
             else:
-                yield Prediction(path, self.classes, next(found))
+                yield Prediction(path, self.classes, *next(found))
 
 
-def _image_or_error(future: Future) -> UInt8[np.ndarray, "height width 3"] | ImageReadError:
-    try:
-        return future.result()
-    except ImageReadError as error:
-        return error
+def class_names(model: AGNet) -> tuple[str, ...]:
+    """Name the classes of a network, by number where it knows no names."""
+    return model.classes or tuple(f"class {k}" for k in range(model.head.num_classes))
+
+
+def probabilities_of(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
+    """Turn logits into probabilities.
+
+    Raises:
+        PredictionError: a logit is not finite; a class drawn from that would be made up.
+    """
+    if not logits.isfinite().all():
+        raise PredictionError(
+            "the network answers with NaN or infinity: its training diverged, or its weights are "
+            "damaged; take another checkpoint"
+        )
+    return logits.float().softmax(dim=1)
 
 
 def choose_device(name: str) -> torch.device:
@@ -128,70 +171,30 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    # A torch without CUDA raises AssertionError; the other two are an unknown name and a missing device.
+    # An unknown name, no CUDA in this torch, a missing device.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        found = (
-            f"{torch.cuda.device_count()} CUDA devices"
-            if torch.cuda.is_available()
-            else "no CUDA device"
-        )
+        number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        found = f"{number} CUDA devices" if number else "no CUDA device"
         raise ConfigError(
-            f"device must be auto, cpu, or one that torch finds here (cuda, cuda:1, mps), got {name!r}; torch finds {found}; "
-            "choose device=cpu"
+            f"device must be auto, cpu, or one that torch finds here (cuda, cuda:1, mps), got "
+            f"{name!r}; torch finds {found}; choose device=cpu"
         ) from error
     return device
 
 
-def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
-    """List the files that are meant: a file, a folder (searched to the bottom), a glob, ``-`` (a list on stdin), or several.
-
-    A file named outright is taken whatever its suffix; folders and globs give images by suffix.
-
-    Raises:
-        ConfigError: nothing is there.
-    """
-    if not isinstance(where, str | Path):
-        return [path for part in where for path in find_images(part)]
-    if str(where) == "-":
-        found = [Path(line.strip()) for line in sys.stdin if line.strip()]
-    elif Path(where).is_dir():
-        found = sorted(path for path in Path(where).rglob("*") if is_image_name(path.name))
-    elif Path(where).exists() or not glob.has_magic(str(where)):
-        found = [Path(where)]
-    else:
-        matches = sorted(Path(name) for name in glob.glob(str(where), recursive=True))
-        found = [path for path in matches if path.is_file() and is_image_name(path.name)]
-    if not found:
-        raise ConfigError(
-            f"no images at {where}; give a file, a folder, a glob such as 'photos/*.jpg', or - for a list"
-        )
-    return found
+def embedding_size(model: AGNet) -> int:
+    """Return the number of channels that the last linear layer sees."""
+    return model.head.classifier.norm.num_features
 
 
-def write_rows(
-    predictions: Iterable[Prediction], file: IO[str], form: Literal["csv", "jsonl"]
-) -> Iterator[Prediction]:
-    """Write each prediction as it comes, and pass it on."""
-    writer = None
-    for row in predictions:
-        best = row.top()[0][0] if row.error is None else None
-        if form == "jsonl":
-            content: dict[str, Any] = {"path": str(row.path), "predicted": best, "error": row.error}
-            if row.probabilities is not None:
-                content["probabilities"] = dict(
-                    zip(row.classes, row.probabilities.tolist(), strict=True)
-                )
-            file.write(json.dumps(content, ensure_ascii=False) + "\n")
-        else:
-            if writer is None:
-                writer = csv.writer(file)
-                writer.writerow(
-                    ["path", "predicted", "error", *(f"probability_{name}" for name in row.classes)]
-                )
-            values = (
-                [""] * len(row.classes)
-                if row.probabilities is None
-                else [f"{p:.9g}" for p in row.probabilities]
-            )
-            writer.writerow([row.path, best or "", row.error or "", *values])
-        yield row
+def _image_or_error(future: Future) -> Image | ImageReadError:
+    try:
+        return future.result()
+    except ImageReadError as error:
+        return error
+
+
+def _means(batches: list[Tensor], counts: list[int]) -> Float[np.ndarray, "images values"]:
+    """Average rows in groups: the views of each image."""
+    groups = torch.cat(batches).split(counts)
+    return torch.stack([group.mean(dim=0) for group in groups]).numpy()

@@ -1,8 +1,9 @@
-"""One photograph as a trained network sees it: the input tensor, the regions, and where both lie on the photograph."""
+"""Images as a trained network sees them: its input, the regions, and where both lie on the image."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,91 +22,112 @@ from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, Regions
 
 OUTSIDE = -1  # slot of a keypoint that the network's frame cuts off
+Image = UInt8[np.ndarray, "height width 3"]
 
 
-class View(NamedTuple):
-    """A photograph and what the network gets to see of it.
+class PreparedImage(NamedTuple):
+    """An image and what the network gets to see of it.
 
     Attributes:
-        image: the photograph.
-        keypoints: on the photograph, in its pixels.
+        image: 8-bit RGB.
+        keypoints: on the image, in its pixels; none where the regions do not come from keypoints.
         slot: primary region slot each keypoint belongs to; ``OUTSIDE`` where the frame cuts it off.
-        frame: ``(x0, y0, x1, y1)`` of the network's square input, in pixels of the photograph.
-        input: the normalised input.
+        frame: ``(x0, y0, x1, y1)`` of the network's square input, in pixels of the image.
+        input: the normalized input.
         regions: of a batch of one, as fractions of the frame.
-        num_clusters: kappa of the proposer, at most the head's.
+        has_keypoints: whether the regions come from keypoints.
     """
 
-    image: UInt8[np.ndarray, "height width 3"]
+    image: Image
     keypoints: Keypoints
     slot: Int[np.ndarray, " points"]
     frame: tuple[float, float, float, float]
     input: Float[Tensor, "3 side side"]
     regions: Regions
-    num_clusters: int
+    has_keypoints: bool
 
 
-def take_view(
-    model: AGNet, image: UInt8[np.ndarray, "height width 3"], proposer: RegionProposer | None = None
-) -> View:
-    """See a photograph as ``model`` does in evaluation: points are found on the photograph and move with it into the frame.
+class Preparation:
+    """Prepares images for a network as its evaluation does; its settings are read once.
 
     Args:
         model: its ``data_config`` describes the frame.
-        image: the photograph.
-        proposer: instead of the model's own; it may have fewer clusters than the head has slots for, and the rest stay empty.
+        proposer: makes the regions instead of the model's own. It may have fewer clusters than the
+            head has slots for; the rest stay empty.
 
     Raises:
         ValueError: the proposer has more clusters than the head.
     """
-    return take_views(model, [image], proposer)[0]
+
+    def __init__(self, model: AGNet, proposer: RegionProposer | None = None) -> None:
+        self.proposer = proposer or model.proposer
+        self.num_clusters = model.head.num_clusters
+        if self.proposer.num_clusters > self.num_clusters:
+            raise ValueError(
+                f"num_clusters must be at most the {self.num_clusters} the head was built for, "
+                f"got {self.proposer.num_clusters}"
+            )
+        self.data_config: dict[str, Any] = dict(model.data_config)
+        self.transform = evaluation_transform(self.data_config)
+
+    def __call__(self, images: Sequence[Image]) -> list[PreparedImage]:
+        """Prepare images; keypoints are found on them, and move with them into the frame."""
+        found = self.proposer.keypoints_many(images)
+        return [self.place(image, points) for image, points in zip(images, found, strict=True)]
+
+    def place(
+        self, image: Image, keypoints: Keypoints, transform: EvaluationTransform | None = None
+    ) -> PreparedImage:
+        """Move an image and its keypoints into the frame, and draw the boxes there.
+
+        Args:
+            image: 8-bit RGB.
+            keypoints: found on it.
+            transform: instead of the network's own.
+        """
+        pixels, matrix = (transform or self.transform)(image)
+        xy, side = move_points(keypoints.xy, matrix), pixels.shape[-1]
+
+        # Frame pixels per image pixel, and where the image's corner lies in the frame.
+        scale, shift = matrix[:2].diagonal(), matrix[2]
+        x0, y0 = (-shift / scale).tolist()
+        x1, y1 = ((side - shift) / scale).tolist()
+
+        slot = np.full(len(xy), OUTSIDE, dtype=np.int64)
+        has_keypoints = self.proposer.needs_keypoints
+        if has_keypoints:
+            size = (side, side)
+            boxes, mask = boxes_from_keypoints(xy, keypoints.group, size, self.num_clusters)
+            inside = ((xy >= 0) & (xy <= side)).all(axis=1)
+            slot[inside] = number_by_position(xy[inside], keypoints.group[inside])
+        else:  # the controls live in the frame, drawn from its pixels, whatever they show
+            content = pixels.permute(1, 2, 0).mul(255).to(torch.uint8).numpy()
+            primary = self.proposer([content]).boxes[0, : self.proposer.num_clusters].numpy()
+            boxes, mask = union_boxes(primary, self.num_clusters)
+        regions = Regions(torch.from_numpy(boxes)[None], torch.from_numpy(mask)[None])
+        frame = (x0, y0, x1, y1)
+        return PreparedImage(image, keypoints, slot, frame, pixels, regions, has_keypoints)
 
 
-def take_views(
-    model: AGNet,
-    images: list[UInt8[np.ndarray, "height width 3"]],
-    proposer: RegionProposer | None = None,
-) -> list[View]:
-    """See many photographs; their keypoints are grouped in one go. See ``take_view``."""
-    proposer = proposer or model.proposer
-    slots = model.head.num_clusters
-    if proposer.num_clusters > slots:
-        raise ValueError(
-            f"num_clusters must be at most the {slots} the head was built for, got {proposer.num_clusters}"
-        )
-    transform = evaluation_transform(model.data_config)
-    found = proposer.keypoints_many(images)
-    return [
-        _place(image, points, transform, proposer, slots)
-        for image, points in zip(images, found, strict=True)
-    ]
+def prepare_image(
+    model: AGNet, image: Image, proposer: RegionProposer | None = None
+) -> PreparedImage:
+    """Prepare one image; see ``Preparation``."""
+    return Preparation(model, proposer)([image])[0]
 
 
-def _place(
-    image: UInt8[np.ndarray, "height width 3"],
-    keypoints: Keypoints,
-    transform: EvaluationTransform,
-    proposer: RegionProposer,
-    slots: int,
-) -> View:
-    """Move the photograph and its points into the frame, and draw the boxes there."""
-    pixels, matrix = transform(image)
-    xy, side = move_points(keypoints.xy, matrix), pixels.shape[-1]
-    scale, shift = (
-        matrix[:2].diagonal(),
-        matrix[2],
-    )  # frame pixels per photograph pixel, and where its corner lies
-    x0, y0 = -shift / scale
-    x1, y1 = (side - shift) / scale
-    inside = ((xy >= 0) & (xy <= side)).all(axis=1)
-    slot = np.full(len(xy), OUTSIDE, dtype=np.int64)
-    if proposer.needs_keypoints:
-        boxes, mask = boxes_from_keypoints(xy, keypoints.group, (side, side), slots)
-        slot[inside] = number_by_position(xy[inside], keypoints.group[inside])
-    else:  # the controls live in the frame; they are drawn from its pixels, whatever they show
-        content = pixels.permute(1, 2, 0).mul(255).to(torch.uint8).numpy()
-        primary = proposer([content]).boxes[0, : proposer.num_clusters].numpy()
-        boxes, mask = union_boxes(primary, slots)
-    regions = Regions(torch.from_numpy(boxes)[None], torch.from_numpy(mask)[None])
-    frame = (float(x0), float(y0), float(x1), float(y1))
-    return View(image, keypoints, slot, frame, pixels, regions, proposer.num_clusters)
+def prepare_images(
+    model: AGNet, images: Sequence[Image], proposer: RegionProposer | None = None
+) -> list[PreparedImage]:
+    """Prepare many images, their keypoints grouped in one go; see ``Preparation``."""
+    return Preparation(model, proposer)(images)
+
+
+def batch_of(
+    prepared: Sequence[PreparedImage],
+) -> tuple[Float[Tensor, "batch 3 side side"], Regions]:
+    """Stack prepared images to the input of a network."""
+    inputs = torch.stack([each.input for each in prepared])
+    boxes = torch.cat([each.regions.boxes for each in prepared])
+    mask = torch.cat([each.regions.mask for each in prepared])
+    return inputs, Regions(boxes, mask)

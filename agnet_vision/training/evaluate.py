@@ -14,6 +14,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from yaml import YAMLError
 
@@ -21,15 +22,12 @@ from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.preprocessing import evaluation_transform
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.errors import CheckpointError, ConfigError
+from agnet_vision.evaluation.charts import confusion_matrix, save_png
+from agnet_vision.evaluation.environment import environment
 from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.report import write_report
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet, load_model
-from agnet_vision.training.artifacts import (
-    environment,
-    plot_confusion,
-    write_json,
-    write_predictions,
-)
 from agnet_vision.training.build import build_table, build_trainer, require_samples
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.options import DRAWN, check_evaluation
@@ -87,7 +85,7 @@ def evaluate(config: DictConfig) -> dict[str, Any] | None:
     )
     if trainer.is_global_zero:
         record["wall_time_seconds"] = time.time() - started
-        write_json(run_dir / "run.json", {**record, **environment(module.device)})
+        RunFolder(run_dir).write_record({**record, **environment(module.device)})
         if config.report:
             write_report(run_dir)
     return scores
@@ -205,15 +203,11 @@ def test_and_write(
         **score(module.predictions, table.classes),
         **record,
     }
-    write_json(run_dir / "metrics.json", scores)
-    write_predictions(
-        run_dir / "predictions.csv",
-        module.predictions,
-        table.splits["test"],
-        table.classes,
-        table.root,
-    )
-    plot_confusion(run_dir / "confusion.png", scores["confusion_matrix"], table.classes)
+    folder = RunFolder(run_dir)
+    paths = [sample.path for sample in table.splits["test"]]
+    folder.write_results(scores, module.predictions, paths, table.classes, table.root)
+    confusion = confusion_matrix(scores["confusion_matrix"], table.classes)
+    save_png(confusion.figure, folder.confusion)
     print_scores(scores, run_dir)
     return scores
 
@@ -245,6 +239,6 @@ def print_scores(scores: dict[str, Any], run_dir: Path, worst: int = 10) -> None
     for name in ("class", "AP", "accuracy", "images"):
         per_class.add_column(name, justify="left" if name == "class" else "right")
     for name, row in rows:
-        per_class.add_row(name, f"{row['ap']:.4f}", f"{row['acc']:.4f}", str(row["num_images"]))
+        per_class.add_row(escape(name), f"{row['ap']:.4f}", f"{row['acc']:.4f}", str(row["num_images"]))
     console.print(per_class)
-    console.print(f"written to {run_dir}", soft_wrap=True)
+    console.print(f"written to {run_dir}", soft_wrap=True, markup=False)

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from agnet_vision.errors import CheckpointError, ConfigError
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.training.options import DRAWN
 
@@ -41,7 +42,7 @@ def check_resumable(checkpoint: Any, config: DictConfig, run_dir: Path) -> dict[
         _refuse_change(name, OmegaConf.select(stored, name), OmegaConf.select(config, name))
     if (stored.ema_decay is None) != (config.ema_decay is None):
         _refuse_change("ema_decay", stored.ema_decay, config.ema_decay)
-    if (run_dir / "metrics.json").is_file() and (end := _end(checkpoint, config, done)):
+    if RunFolder(run_dir).is_tested() and (end := _end(checkpoint, config, done)):
         raise ConfigError(
             f"the run in {run_dir} has finished {end} to train longer, or test it again with "
             f"tools/evaluate.py checkpoint={run_dir}"

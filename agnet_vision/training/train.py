@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -17,17 +16,12 @@ from rich.console import Console
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.errors import FULL, ConfigError, DiskFullError
+from agnet_vision.evaluation.charts import learning_curves, save_png
+from agnet_vision.evaluation.environment import environment, this_command
 from agnet_vision.evaluation.report import write_report
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import read_checkpoint
-from agnet_vision.training.artifacts import (
-    environment,
-    plot_curves,
-    read_history,
-    this_command,
-    write_json,
-    write_text,
-)
 from agnet_vision.training.build import (
     build_callbacks,
     build_data,
@@ -88,7 +82,7 @@ def train(config: DictConfig) -> dict[str, Any] | None:
     with stops_explained(run_dir):
         if trainer.is_global_zero:
             run_dir.mkdir(parents=True, exist_ok=True)
-            write_text(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+            RunFolder(run_dir).write_config(OmegaConf.to_yaml(config, resolve=True))
             # Before other processes start and wait: a large set takes longer than they would.
             data.prepare_data()
         try:
@@ -112,8 +106,8 @@ def begin_record(config: DictConfig, run_dir: Path, model: AGNet) -> dict[str, A
         "wall_time_seconds": 0.0,
         "parameters": trainable,
     }
-    if config.resume and (run_dir / "run.json").is_file():
-        before = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    before = RunFolder(run_dir).read_record() if config.resume else {}
+    if before:
         record |= {
             name: before[name] for name in ("command", "wall_time_seconds") if name in before
         }
@@ -128,7 +122,7 @@ def end_record(
     record["wall_time_seconds"] += time.time() - started
     record["epochs"] = trainer.current_epoch
     if trainer.is_global_zero:
-        write_json(run_dir / "run.json", {**environment(module.device), **record})
+        RunFolder(run_dir).write_record({**environment(module.device), **record})
 
 
 def finish(
@@ -142,7 +136,8 @@ def finish(
 ) -> dict[str, Any] | None:
     """Test the best weights, and write what belongs in the run folder."""
     if trainer.is_global_zero:
-        plot_curves(run_dir / "curves.png", read_history(run_dir))
+        folder = RunFolder(run_dir)
+        save_png(learning_curves(folder.read_history()), folder.curves)
     scores = None
     if not config.test or not table.splits["test"]:
         if trainer.is_global_zero:

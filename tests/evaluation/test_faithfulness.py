@@ -18,9 +18,9 @@ from agnet_vision.evaluation.faithfulness import (
     summarize,
 )
 from agnet_vision.explain.explanation import explain
-from agnet_vision.explain.prepared import take_view
+from agnet_vision.explain.prepared import prepare_image
 from agnet_vision.models.agnet import AGNet
-from tests.explain.test_explanation import photograph
+from tests.explain.conftest import photograph
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def model() -> AGNet:
 
 
 def test_value_grad_cam_equals_the_grad_cam_package(model: AGNet) -> None:
-    view = take_view(model, photograph())
+    prepared = prepare_image(model, photograph())
 
     class WithRegions(torch.nn.Module):
         """The package calls a model with images alone."""
@@ -40,23 +40,23 @@ def test_value_grad_cam_equals_the_grad_cam_package(model: AGNet) -> None:
             self.network = model
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.network(images, view.regions)
+            return self.network(images, prepared.regions)
 
     whole = WithRegions()
     with GradCAM(whole, [model.backbone]) as package:
-        expected = package(view.input[None], [ClassifierOutputTarget(2)])[0]
-    heat = grad_cam(model, view, 2)
+        expected = package(prepared.input[None], [ClassifierOutputTarget(2)])[0]
+    heat = grad_cam(model, prepared, 2)
 
     heat = cv2.resize(heat, expected.shape[::-1])
     np.testing.assert_allclose((heat - heat.min()) / (heat.max() - heat.min()), expected, atol=1e-3)
 
 
 def test_value_curves_begin_and_end_where_they_must(model: AGNet) -> None:
-    view = take_view(model, photograph())
-    told = explain(model, view)
+    prepared = prepare_image(model, photograph())
+    explanation = explain(model, prepared)
     rank = np.random.default_rng(0).permutation(196).reshape(14, 14)
-    deletion, insertion = _curves(model, view, told.target, rank)
-    assert deletion[0] == pytest.approx(told.probabilities[told.target], abs=1e-5)
+    deletion, insertion = _curves(model, prepared, explanation.target, rank)
+    assert deletion[0] == pytest.approx(explanation.probabilities[explanation.target], abs=1e-5)
     assert insertion[-1] == pytest.approx(deletion[0], abs=1e-5)
     assert deletion[-1] == pytest.approx(insertion[0], abs=1e-5)
 

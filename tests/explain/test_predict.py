@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +13,12 @@ import torch
 from PIL import Image
 
 from agnet_vision.data.image import read_image
-from agnet_vision.errors import CheckpointError, ConfigError
+from agnet_vision.errors import CheckpointError, ConfigError, PredictionError
 from agnet_vision.explain.explanation import explain
-from agnet_vision.explain.predict import Predictor, choose_device, find_images, write_rows
-from agnet_vision.models.agnet import AGNet, load_model
-from agnet_vision.models.checkpoint import describe
+from agnet_vision.explain.files import find_images
+from agnet_vision.explain.predict import Predictor, choose_device
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.models.checkpoint import describe, load_model
 
 TOOL = Path(__file__).parents[2] / "tools" / "predict.py"
 
@@ -58,39 +57,35 @@ def test_value_rows_come_in_order_and_equal_single_images(folder: Path, model: A
     assert [row.error is None for row in rows] == [True] * 4 + [False, True]
     assert rows[4].top() == []
     for row in rows[:4]:
-        told = explain(model, read_image(row.path))
-        np.testing.assert_allclose(row.probabilities, told.probabilities, atol=1e-5)
+        explanation = explain(model, read_image(row.path))
+        np.testing.assert_allclose(row.probabilities, explanation.probabilities, atol=1e-5)
         assert row.top(2)[0] == (
-            model.classes[told.target],
-            pytest.approx(told.probabilities.max(), abs=1e-5),
+            model.classes[explanation.target],
+            pytest.approx(explanation.probabilities.max(), abs=1e-5),
         )
 
 
-def test_value_formats_read_back(folder: Path, model: AGNet) -> None:
-    predictor = Predictor(model)
-    table, lines = io.StringIO(), io.StringIO()
-    rows = list(write_rows(predictor(find_images(folder)), table, "csv"))
-    list(write_rows(rows, lines, "jsonl"))
-    read = list(csv.DictReader(io.StringIO(table.getvalue())))
-    assert read[0]["predicted"] == rows[0].top()[0][0]
-    assert float(read[0]["probability_bee, wild"]) == pytest.approx(rows[0].probabilities[1])
-    assert "not an image" in read[4]["error"]
-    objects = [json.loads(line) for line in lines.getvalue().splitlines()]
-    assert objects[4]["predicted"] is None
-    assert objects[0]["probabilities"]["cat"] == pytest.approx(float(rows[0].probabilities[2]))
+def test_value_a_single_step_gives_the_same(folder: Path, model: AGNet) -> None:
+    one, many = (
+        [row.probabilities for row in Predictor(model, batch_size=size)(find_images(folder))]
+        for size in (1, 5)
+    )
+    for first, second in zip(one, many, strict=True):
+        if first is not None:
+            np.testing.assert_allclose(first, second, atol=1e-5)
 
 
-def test_value_find_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [p.name for p in find_images(folder / "notes.txt")] == ["notes.txt"]
-    assert [p.name for p in find_images(str(folder / "[01].*"))] == ["0.png", "1.png"]
-    assert len(find_images([folder / "0.png", str(folder)])) == 7
-    monkeypatch.setattr(sys, "stdin", io.StringIO("a.jpg\n\nb c.jpg\n"))
-    assert find_images("-") == [Path("a.jpg"), Path("b c.jpg")]
-    with pytest.raises(ConfigError, match="no images at"):
-        find_images(str(folder / "*.bmp"))
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_raises_on_weights_that_answer_nothing(folder: Path, value: float) -> None:
+    torch.manual_seed(0)
+    model = AGNet("test_resnet", 3, num_clusters=2)
+    with torch.no_grad():
+        model.head.classifier.linear.bias[0] = value
+    with pytest.raises(PredictionError, match="NaN or infinity"):
+        next(Predictor(model)([folder / "0.png"]))
 
 
-def test_value_load_model_takes_every_kind(tmp_path: Path, model: AGNet) -> None:
+def test_value_open_model_takes_every_kind(tmp_path: Path, model: AGNet) -> None:
     model.save_pretrained(tmp_path / "saved")
     (tmp_path / "run").mkdir()
     weights = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -115,6 +110,29 @@ def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:
     assert "1 of 2 images could not be read" in done.stderr
     assert len(out.read_text().splitlines()) == 3
     assert [p.name for p in sorted((tmp_path / "figures").iterdir())] == ["3_png.png"]
+
+
+def test_value_tool_prints_names_that_look_like_markup(tmp_path: Path, folder: Path) -> None:
+    torch.manual_seed(0)
+    AGNet("test_resnet", 2, num_clusters=2, classes=("[bold]", "[/red]")).save_pretrained(
+        tmp_path / "saved"
+    )
+    image = tmp_path / "x[/red].png"
+    image.write_bytes((folder / "0.png").read_bytes())
+    (tmp_path / "list.txt").write_text(f"{image}\n{tmp_path}/[red]missing.png\n")
+    command = [sys.executable, TOOL, f"checkpoint={tmp_path / 'saved'}", "device=cpu", "images=-"]
+    with (tmp_path / "list.txt").open() as names:
+        done = subprocess.run(
+            [*command, "progress=false"],
+            stdin=names,
+            env=os.environ | {"COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    for words in ("[bold]", "[/red]", "x[/red].png", "[red]missing.png", "cannot be read"):
+        assert words in done.stdout
 
 
 @pytest.mark.parametrize("name", ["gpu", "foo", "cuda:99"])

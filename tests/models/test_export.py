@@ -15,8 +15,9 @@ from sklearn.datasets import load_sample_images
 
 from agnet_vision import AGNet, Regions
 from agnet_vision.errors import ConfigError
-from agnet_vision.explain.predict import Predictor, find_images
-from agnet_vision.explain.prepared import take_views
+from agnet_vision.explain.files import find_images
+from agnet_vision.explain.predict import Predictor
+from agnet_vision.explain.prepared import prepare_images
 from agnet_vision.models.export import BoxesIn, GridIn, export_onnx, export_program, quantize_onnx
 from benchmarks import onnx as benchmark
 from tests.conftest import random_regions
@@ -35,7 +36,7 @@ def model() -> AGNet:
 @pytest.fixture(scope="module")
 def photographs(model: AGNet) -> tuple[torch.Tensor, Regions]:
     """Two photographs that come with scikit-learn (a temple, a flower), as the network sees them."""
-    views = take_views(model, load_sample_images().images)
+    views = prepare_images(model, load_sample_images().images)
     regions = Regions(
         torch.cat([v.regions.boxes for v in views]), torch.cat([v.regions.mask for v in views])
     )

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from omegaconf import DictConfig
 from torch import Tensor
 
-from agnet_vision.training.artifacts import read_history
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training.build import build_data, build_model, build_table
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train
@@ -131,7 +131,7 @@ def test_loss_by_hand(
     )
     by_hand = [F.cross_entropy(*given, weight, label_smoothing=0.3).item() for given in logits]
     assert len(by_hand) == 3
-    (row,) = read_history(tmp_path / "run")
+    (row,) = RunFolder(tmp_path / "run").read_history()
     assert row["train/loss_epoch"] == pytest.approx(sum(by_hand) / 3, rel=1e-5)
 
 
@@ -210,9 +210,9 @@ def test_best_checkpoint_and_early_stopping(
         )
     )
     assert json.loads((tmp_path / "run" / "run.json").read_text())["epochs"] == epochs
-    assert [row[f"val/{monitor}"] for row in read_history(tmp_path / "run")] == pytest.approx(
-        told[monitor][:epochs]
-    )
+    assert [
+        row[f"val/{monitor}"] for row in RunFolder(tmp_path / "run").read_history()
+    ] == pytest.approx(told[monitor][:epochs])
     stored = checkpoint(tmp_path / "run", "best.ckpt")
     assert stored["epoch"] == best
     for weights in (stored["state_dict"], recorder.tested):

@@ -16,8 +16,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from agnet_vision.errors import CheckpointError, ConfigError, DiskFullError, ImageReadError
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import train as run_file
-from agnet_vision.training.artifacts import read_history
 from agnet_vision.training.build import build_trainer
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
@@ -145,7 +145,8 @@ def test_interrupted_epoch_has_its_whole_loss(
             train(configure("test=false", f"run_dir={parts}"))
     train(configure("test=false", f"run_dir={parts}", "resume=true"))
     losses = [
-        [row["train/loss_epoch"] for row in read_history(folder)] for folder in (whole, parts)
+        [row["train/loss_epoch"] for row in RunFolder(folder).read_history()]
+        for folder in (whole, parts)
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 

@@ -18,7 +18,8 @@ from agnet_vision.errors import (
     ImageReadError,
     PredictionError,
 )
-from agnet_vision.training.artifacts import environment, read_history
+from agnet_vision.evaluation.environment import environment
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.train import train
 
@@ -343,7 +344,7 @@ def test_fp16(
         torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["MixedPrecision"]
     ) == set(scaler.state_dict())
     losses = [
-        [float(row["train/loss_epoch"]) for row in read_history(folder)]
+        [float(row["train/loss_epoch"]) for row in RunFolder(folder).read_history()]
         for folder in (finished, tmp_path / "run")
     ]
     assert losses[0] != losses[1]

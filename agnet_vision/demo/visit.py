@@ -1,0 +1,103 @@
+"""What the page does with an image: everything but the page itself. Nothing of a visit is kept."""
+
+from __future__ import annotations
+
+import io
+from typing import get_args
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from agnet_vision.data.image import read_image
+from agnet_vision.errors import ConfigError
+from agnet_vision.explain.explanation import Explanation, explain
+from agnet_vision.explain.figures import ThemeName, explanation_figure, panel_figure
+from agnet_vision.explain.panels import Panel
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.regions.keypoints import Detector, detect
+from agnet_vision.regions.proposer import RegionProposer
+
+MAX_PIXELS = 40_000_000
+FIGURE_DPI, PANEL_DPI = 130, 150
+
+
+def region_sources() -> dict[str, dict[str, str]]:
+    """Name the settings of a proposer that can be chosen; detectors OpenCV lacks are left out."""
+    sources = {}
+    for name in get_args(Detector):
+        try:
+            detect(np.zeros((8, 8, 3), np.uint8), name)
+        except ConfigError:
+            continue
+        sources[f"keypoints: {name}"] = {"source": "keypoints", "detector": name}
+    return sources | {"control: grid": {"source": "grid"}, "control: random": {"source": "random"}}
+
+
+def own_source(model: AGNet) -> str:
+    """Name the choice that the network was trained with."""
+    own = model.proposer
+    if own.source == "keypoints":
+        return f"keypoints: {own.detector}"
+    return f"control: {own.source}"
+
+
+def explain_file(model: AGNet, path: str, source: str, num_clusters: int) -> Explanation:
+    """Explain an uploaded image with the chosen regions.
+
+    Args:
+        model: the chosen network.
+        path: of the upload.
+        source: a name of ``region_sources``.
+        num_clusters: kappa.
+
+    Raises:
+        ImageReadError: the file is no image, or too large.
+        PredictionError: the network's output is not finite.
+    """
+    image = read_image(path, max_pixels=MAX_PIXELS)
+    chosen = region_sources()[source] | {"num_clusters": num_clusters}
+    proposer = RegionProposer.from_settings({**model.proposer.settings(), **chosen})
+    return explain(model, image, proposer=proposer)
+
+
+def ranking(explanation: Explanation) -> dict[str, float]:
+    """Give the probability of each class by its name."""
+    names = [name.replace("_", " ") for name in explanation.classes]
+    return dict(zip(names, explanation.probabilities.tolist(), strict=True))
+
+
+def remark(model: AGNet, explanation: Explanation, source: str, num_clusters: int) -> str:
+    """Say what is shown, and when it is not what the network was trained with."""
+    if not explanation.num_primary:
+        return "This network sees the whole image only; regions change nothing."
+    words = f"{int(explanation.mask.sum())} regions of {len(explanation.mask)} slots, "
+    words += f"κ = {num_clusters}, {source}."
+    if explanation.has_attention and not explanation.separates_regions():
+        words += " The attention has not separated them: importances lie within 1 % of uniform."
+    trained = (own_source(model), model.proposer.num_clusters)
+    if trained != (source, num_clusters):
+        words += f" The network was trained with κ = {trained[1]}, {trained[0]}; "
+        words += "others are new to it."
+    return words
+
+
+def draw(
+    explanation: Explanation, panel: Panel, theme: ThemeName
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Render a panel to pixels."""
+    canvas = FigureCanvasAgg(panel_figure(explanation, panel, theme=theme))
+    canvas.figure.set_dpi(PANEL_DPI)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def figure_files(explanation: Explanation, theme: ThemeName) -> dict[str, bytes]:
+    """Render the whole figure as PNG and as SVG, by suffix."""
+    figure = explanation_figure(explanation, theme=theme)
+    files = {}
+    for suffix in ("png", "svg"):
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix, dpi=FIGURE_DPI, facecolor=figure.get_facecolor())
+        files[suffix] = content.getvalue()
+    return files

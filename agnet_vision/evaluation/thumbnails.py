@@ -1,0 +1,160 @@
+"""The report's images: explained thumbnails, and what the regions of a sample look like."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+from matplotlib.figure import Figure
+
+from agnet_vision.data.image import read_image
+from agnet_vision.evaluation.run_folder import RunResults
+from agnet_vision.explain.explanation import Explanation, explain
+from agnet_vision.explain.overlays import THEMES, draw_image, outline_region, paint_evidence
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.structures import Keypoints
+
+SIDE = 220  # pixels of a thumbnail's longer side
+DPI = 100
+GAP = 4  # pixels between its two halves
+BOXES = 3  # regions outlined
+SHOWN = 12  # mistakes, and random images
+SAMPLE = 192  # images whose regions are counted
+BATCH = 32
+FEW_POINTS = 9  # below it a mixture of eight groups is not fitted in full (method, step 2)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A thumbnail and its caption.
+
+    Attributes:
+        jpeg: the thumbnail as a data address.
+        path: of the image.
+        true: name of its class.
+        predicted: name of the class it was given.
+        confidence: probability of that class.
+        separated: whether the attention prefers any of its regions.
+    """
+
+    jpeg: str
+    path: str
+    true: str
+    predicted: str
+    confidence: float
+    separated: bool
+
+
+@dataclass(frozen=True)
+class RegionStatistics:
+    """What the proposer found in a sample of the images.
+
+    Attributes:
+        points: keypoints of each image.
+        groups: groups of each image.
+    """
+
+    points: list[int]
+    groups: list[int]
+
+    @property
+    def few(self) -> int:
+        """Count the images with fewer points than a full mixture takes."""
+        return sum(count < FEW_POINTS for count in self.points)
+
+    @property
+    def none(self) -> int:
+        """Count the images without any point: only their whole image is a region."""
+        return sum(count == 0 for count in self.points)
+
+
+def confident_mistakes(run: RunResults) -> Int[np.ndarray, " images"]:
+    """List the images that are wrong with the highest confidence."""
+    wrong = np.flatnonzero(run.predicted != run.label)
+    return wrong[np.argsort(-run.probability[wrong].max(axis=1), kind="stable")][:SHOWN]
+
+
+def random_images(run: RunResults, *, seed: int = 0) -> Int[np.ndarray, " images"]:
+    """Draw images, right or wrong, so that the mistakes do not stand alone."""
+    return np.sort(np.random.default_rng(seed).permutation(len(run.label))[:SHOWN])
+
+
+def make_cards(
+    run: RunResults, model: AGNet, root: Path, chosen: Int[np.ndarray, " images"]
+) -> list[Card]:
+    """Explain the chosen images for the class they were given.
+
+    Raises:
+        ImageReadError: one cannot be read any more.
+    """
+    cards = []
+    for number in chosen:
+        predicted = int(run.predicted[number])
+        explanation = explain(model, read_image(root / run.paths[number]), target=predicted)
+        cards.append(
+            Card(
+                jpeg=thumbnail(explanation),
+                path=run.paths[number],
+                true=run.classes[run.label[number]],
+                predicted=run.classes[predicted],
+                confidence=float(run.probability[number].max()),
+                separated=explanation.separates_regions(),
+            )
+        )
+    return cards
+
+
+def region_statistics(
+    model: AGNet, root: Path, paths: Sequence[str], *, seed: int = 0
+) -> RegionStatistics | None:
+    """Count points and groups on a sample; None where the regions come from no points.
+
+    Raises:
+        ImageReadError: an image cannot be read any more.
+    """
+    if not model.proposer.needs_keypoints or not model.head.needs_regions:
+        return None
+    chosen = np.random.default_rng(seed).permutation(len(paths))[:SAMPLE]
+    found: list[Keypoints] = []
+    for start in range(0, len(chosen), BATCH):  # grouped together, far faster than one by one
+        images = [read_image(root / paths[number]) for number in chosen[start : start + BATCH]]
+        found += model.proposer.keypoints_many(images)
+    return RegionStatistics(
+        [len(points.xy) for points in found], [len(np.unique(points.group)) for points in found]
+    )
+
+
+def thumbnail(explanation: Explanation) -> str:
+    """Draw the most important regions beside the evidence, as a JPEG data address.
+
+    Where the attention prefers no region, none is outlined.
+    """
+    height, width = explanation.image.shape[:2]
+    scale = SIDE / max(height, width)
+    side = (max(1, round(width * scale)), max(1, round(height * scale)))
+    beside = height >= width  # beside a tall image, under a wide one
+    total = np.array(side)
+    total[0 if beside else 1] += side[0 if beside else 1] + GAP
+    figure = Figure(figsize=(total[0] / DPI, total[1] / DPI), dpi=DPI, facecolor="#808080")
+
+    share = np.array(side) / total
+    corner = (1 - share[0], 0) if beside else (0, 0)
+    first = figure.add_axes((0, 1 - share[1], *share))
+    second = figure.add_axes((*corner, *share))
+    draw_image(explanation, first)
+    if explanation.separates_regions():
+        for region in explanation.regions_by_importance()[:BOXES]:
+            outline_region(explanation, first, region, linewidth=1.0)
+    draw_image(explanation, second, gray=True)
+    paint_evidence(explanation, second, THEMES["light"])
+    for axes in (first, second):
+        axes.set_axis_off()
+
+    file = io.BytesIO()
+    figure.savefig(file, format="jpeg", dpi=DPI, pil_kwargs={"quality": 82})
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,68 @@
+"""The page answers its own machine's names only; read with plain requests, no browser."""
+
+from __future__ import annotations
+
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio", reason="the demo page needs agnet_vision[demo]")
+
+from agnet_vision.demo.guard import POLICY, StayLocal
+
+
+def ask(address: str, host: str) -> tuple[int, str | None]:
+    """Ask for the page under a name; return status and content policy."""
+    request = urllib.request.Request(address, headers={"Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.headers["content-security-policy"]
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code, None
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "localhost:7860", "[::1]:7860"])
+def test_value_own_names_are_answered(address: str, host: str) -> None:
+    assert ask(address, host) == (200, POLICY)
+    assert ask(address, socket.gethostname())[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil", "[x"])
+def test_value_foreign_names_are_refused(address: str, host: str) -> None:
+    assert ask(address, host) == (421, None)
+
+
+def test_value_the_name_it_is_served_under_is_its_own() -> None:
+    guard = StayLocal(None, "photos.lan")
+    assert guard._is_own("Photos.lan:80")
+    assert not guard._is_own("photos.lan.evil")
+
+
+def test_value_forged_paths_are_refused_without_a_traceback(
+    address: str, uploads: Path, capfd: pytest.CaptureFixture
+) -> None:
+    """Whoever may talk to the page may ask it for any file: it opens those it was given only."""
+    import json
+
+    page = json.loads(urllib.request.urlopen(f"{address}config", timeout=30).read())
+    look = next(d for d in page["dependencies"] if len(d["inputs"]) == 5)
+    forged = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    data = [forged, "full", "keypoints: sift", 4, "light"]
+    body = json.dumps({"data": data, "fn_index": look["id"], "session_hash": "forged"}).encode()
+    prefix = page.get("api_prefix", "")
+    request = urllib.request.Request(
+        f"{address.rstrip('/')}{prefix}/queue/join",
+        data=body,
+        headers={"Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=30).read()
+    stream = f"{address.rstrip('/')}{prefix}/queue/data?session_hash=forged"
+    with urllib.request.urlopen(stream, timeout=60) as answer:
+        said = answer.read().decode()
+    assert "not in the cache folder" in said
+    assert "root:" not in said
+    assert "Traceback" not in capfd.readouterr().err

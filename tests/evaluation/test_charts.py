@@ -1,0 +1,74 @@
+"""Charts for any names, any number of classes, a run without history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+
+from agnet_vision.evaluation import charts
+from agnet_vision.evaluation.run_folder import RunFolder
+
+NAMES = ("$", "$$", "a_$x", "<b>", "[bold]", "_")
+
+
+def texts(svg: str) -> set[str]:
+    """Return what an SVG says."""
+    root = ElementTree.fromstring(svg)
+    return {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
+
+
+def test_value_names_stand_as_they_are() -> None:
+    """A class folder named "$" used to end a finished training with a traceback."""
+    drawn = charts.confusion_matrix(np.eye(6, dtype=int) * 3, NAMES)
+    said = texts(charts.to_svg(drawn.figure, "Confusion"))
+    assert {"$", "$$", "a $x", "<b>", "[bold]"} <= said
+
+
+@pytest.mark.parametrize("classes", [2, 13, 41])
+def test_value_confusion_matrix_has_the_counts_in_its_order(classes: int) -> None:
+    counts = np.random.default_rng(0).integers(0, 3, (classes, classes))
+    found = charts.confusion_matrix(counts.tolist(), [f"class {k}" for k in range(classes)])
+    assert sorted(found.order) == list(range(classes))
+    rebuilt = np.zeros_like(counts)
+    for row, column, count in found.cells:
+        rebuilt[row, column] = count
+    np.testing.assert_array_equal(rebuilt, counts)
+    left, top, width, height = found.place
+    assert 0 < left < left + width < 1
+    assert 0 < top < top + height < 1
+
+
+def test_value_confused_classes_stand_together() -> None:
+    counts = np.diag([10] * 20)
+    counts[2, 17] = counts[17, 2] = 9
+    order = charts.confusion_matrix(counts, [str(k) for k in range(20)]).order
+    assert abs(order.index(2) - order.index(17)) == 1
+
+
+def test_value_curves_of_a_run_and_of_none(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    history = RunFolder(runs[0]).read_history()
+    svg = charts.to_svg(charts.learning_curves(history, history), "Curves")
+    assert {"training loss", "validation acc", "validation mAP, baseline"} <= texts(svg)
+    empty = charts.learning_curves([])
+    charts.save_png(empty, tmp_path / "curves.png")
+    assert cv2.imread(str(tmp_path / "curves.png"))[0, 0].tolist() == [255] * 3
+
+
+def test_value_svg_takes_the_pages_ink_and_is_the_same_again(runs: tuple[Path, Path]) -> None:
+    run = RunFolder(runs[0]).read_results()
+    first, second = (charts.to_svg(charts.precision_recall(run), "PR") for _ in range(2))
+    assert first == second
+    assert "var(--ink)" in first
+    assert charts.INK not in first
+    assert charts.FAINT not in first
+
+
+def test_value_precision_recall_of_a_perfect_run_is_one(runs: tuple[Path, Path]) -> None:
+    run = RunFolder(runs[0]).read_results()
+    run.probability[:] = np.eye(4, dtype=np.float32)[run.label]
+    for curve in charts._class_curves(run).values():
+        np.testing.assert_array_equal(curve, 1)

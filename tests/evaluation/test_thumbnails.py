@@ -1,0 +1,117 @@
+"""Cards show what they say, and statistics count what is there."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from agnet_vision.errors import ImageReadError
+from agnet_vision.evaluation.run_folder import RunFolder, RunResults
+from agnet_vision.evaluation.thumbnails import (
+    GAP,
+    SHOWN,
+    SIDE,
+    confident_mistakes,
+    make_cards,
+    random_images,
+    region_statistics,
+    thumbnail,
+)
+from agnet_vision.explain.explanation import Explanation, explain
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.regions.proposer import RegionProposer
+from tests.explain.conftest import photograph
+
+
+@pytest.fixture(scope="module")
+def model() -> AGNet:
+    torch.manual_seed(0)
+    return AGNet("test_resnet", 4, num_clusters=3).eval()
+
+
+@pytest.fixture
+def run(runs: tuple[Path, Path]) -> RunResults:
+    return RunFolder(runs[1]).read_results()
+
+
+def pixels_of(address: str) -> np.ndarray:
+    data = base64.b64decode(address.removeprefix("data:image/jpeg;base64,"))
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def with_importance(explanation: Explanation, first: float) -> Explanation:
+    """Make the first region ``first`` times as important as the uniform, the others alike."""
+    count = int(explanation.mask.sum())
+    importance = explanation.mask * np.float32((count - first) / (count - 1) / count)
+    importance[0] = first / count
+    return replace(explanation, importance=importance)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "shape"),
+    [(90, 150, (2 * 132 + GAP, SIDE)), (150, 90, (SIDE, 2 * 132 + GAP))],
+)
+def test_shape_of_a_thumbnail(
+    model: AGNet, height: int, width: int, shape: tuple[int, int]
+) -> None:
+    pixels = pixels_of(thumbnail(explain(model, photograph(height=height, width=width))))
+    assert pixels.shape[:2] == shape
+
+
+def test_value_the_left_half_is_the_image_and_the_right_one_the_evidence(model: AGNet) -> None:
+    image = photograph(height=150, width=150)
+    explanation = with_importance(explain(model, image), 1.0)  # nothing outlined
+    pixels = pixels_of(thumbnail(explanation)).astype(int)
+    expected = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(int)
+    inner = slice(40, -40)  # the frame of the network; what it crops is darkened
+    left, right = pixels[:, :SIDE], pixels[:, -SIDE:]
+    assert np.abs(left - expected)[inner, inner].mean() < 25
+    spread = right.max(axis=2) - right.min(axis=2)
+    assert spread[inner, inner].mean() > 10  # gray, with color laid over it
+
+
+def test_value_regions_are_outlined_only_where_they_are_separated(model: AGNet) -> None:
+    explanation = explain(model, photograph())
+    alike, ranked = (thumbnail(with_importance(explanation, times)) for times in (1.005, 3.0))
+    other = thumbnail(with_importance(explanation, 1.0))
+    assert alike == other
+    assert ranked != alike
+
+
+def test_value_mistakes_come_most_confident_first(run: RunResults) -> None:
+    chosen = confident_mistakes(run)
+    assert (run.predicted[chosen] != run.label[chosen]).all()
+    assert (np.diff(run.probability[chosen].max(axis=1)) <= 0).all()
+    assert len(random_images(run)) == SHOWN
+
+
+def test_value_cards_say_what_was_predicted(run: RunResults, model: AGNet) -> None:
+    chosen = random_images(run)[:2]
+    for number, card in zip(chosen, make_cards(run, model, run.root, chosen), strict=True):
+        assert card.path == run.paths[number]
+        assert card.predicted == run.classes[run.predicted[number]]
+        assert card.confidence == pytest.approx(float(run.probability[number].max()))
+
+
+def test_raises_where_the_images_are_gone(run: RunResults, model: AGNet, tmp_path: Path) -> None:
+    with pytest.raises(ImageReadError, match="no such file"):
+        make_cards(run, model, tmp_path, random_images(run))
+
+
+def test_value_region_statistics_count_points_and_groups(run: RunResults, model: AGNet) -> None:
+    found = region_statistics(model, run.root, run.paths)
+    assert found is not None
+    assert len(found.points) == len(found.groups) == 24
+    assert found.few == sum(count < 9 for count in found.points)
+    assert max(found.groups) <= 3
+
+
+def test_value_controls_have_no_statistics(run: RunResults) -> None:
+    model = AGNet("test_resnet", 4, num_clusters=3, proposer=RegionProposer("grid", num_clusters=3))
+    assert region_statistics(model, run.root, run.paths) is None
