@@ -1,5 +1,7 @@
 """AG-Net: keypoint-guided region attention for fine-grained image recognition."""
 
+from typing import TYPE_CHECKING, Any
+
 from agnet_vision.models import timm as timm  # registers agnet_* with timm
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.head import AGNetHead
@@ -7,4 +9,26 @@ from agnet_vision.models.hub import load_model
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, Regions
 
-__all__ = ["AGNet", "AGNetHead", "Keypoints", "RegionProposer", "Regions", "load_model"]
+__all__ = [
+    "AGNet",
+    "AGNetHead",
+    "Keypoints",
+    "RegionProposer",
+    "Regions",
+    "evaluate",
+    "load_model",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from agnet_vision.training.run import evaluate as evaluate
+    from agnet_vision.training.run import train as train
+
+
+def __getattr__(name: str) -> Any:
+    """Import training when it is asked for: it needs more packages than the network does."""
+    if name not in ("train", "evaluate"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from agnet_vision.training import run
+
+    return getattr(run, name)

@@ -45,6 +45,7 @@ class SampleTable:
         classes: names in label order.
         splits: "train", "val" and "test"; val is held out of train where the layout has none. A split may be empty.
         problems: what is wrong with the files, none of it fatal.
+        drawn: the splits that were held out of train here; the others are the dataset's own.
     """
 
     name: str
@@ -52,6 +53,7 @@ class SampleTable:
     classes: tuple[str, ...]
     splits: dict[str, list[Sample]]
     problems: list[Problem] = field(default_factory=list)
+    drawn: tuple[str, ...] = ()
 
 
 def read_samples(
@@ -90,12 +92,13 @@ def read_samples(
     root = dataset_root(name, root)
     _refuse_or_warn(name, root, listing, options)
     splits = dict(listing.splits)
+    drawn = tuple(split for split in ("val", "test") if split not in splits)
     if "test" not in splits:
         splits["train"], splits["test"] = hold_out(splits["train"], test_fraction, seed=seed)
     if "val" not in splits:
         splits["train"], splits["val"] = hold_out(splits["train"], val_fraction, seed=seed)
     ordered = {split: splits[split] for split in ("train", "val", "test")}
-    return SampleTable(name, root, listing.classes, ordered, listing.problems)
+    return SampleTable(name, root, listing.classes, ordered, listing.problems, drawn)
 
 
 def read_listing(name: str, root: Path | str | None = None, **options: Any) -> Listing:
