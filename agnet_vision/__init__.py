@@ -1,11 +1,35 @@
 """AG-Net: keypoint-guided region attention for fine-grained image recognition."""
 
+from typing import TYPE_CHECKING, Any
+
 from agnet_vision.models.agnet import AGNet, load_model
 from agnet_vision.models.head import AGNetHead
 from agnet_vision.models.timm import register_timm_models
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, Regions
 
-__all__ = ["AGNet", "AGNetHead", "Keypoints", "RegionProposer", "Regions", "load_model"]
+__all__ = [
+    "AGNet",
+    "AGNetHead",
+    "Keypoints",
+    "RegionProposer",
+    "Regions",
+    "evaluate",
+    "load_model",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from agnet_vision.training.run import evaluate as evaluate
+    from agnet_vision.training.run import train as train
 
 register_timm_models()  # timm.create_model("agnet_resnet50"), as docs/head.md says
+
+
+def __getattr__(name: str) -> Any:
+    """Import training when it is asked for: it needs more packages than the network does."""
+    if name not in ("train", "evaluate"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from agnet_vision.training import run
+
+    return getattr(run, name)

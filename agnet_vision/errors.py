@@ -1,13 +1,12 @@
-"""Errors a user can cause, and the one place where a tool turns them into a message.
+"""Errors a user can cause.
 
-The library raises these (or ``ValueError``/``TypeError`` for a wrong argument); only the programs in ``tools/`` print them.
-Each message says what was expected, what was found, and the cure.
+The library raises these, or ``ValueError``/``TypeError`` for a wrong argument; only the command line prints them. Each message
+says what was expected, what was found, and the cure, in the words of Python.
 """
 
 from __future__ import annotations
 
 import errno
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,23 +59,17 @@ class ConfigError(AGNetError):
 
 
 @contextmanager
-def friendly_errors() -> Iterator[None]:
-    """Turn a user's mistake into one message on stderr and exit code 1 (130 after Ctrl-C), without a traceback."""
+def extra_needed(extra: str) -> Iterator[None]:
+    """Name the extra of this package that has what cannot be imported inside.
+
+    Raises:
+        ConfigError: a package is missing.
+    """
     try:
         yield
-    except AGNetError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt as stop:
-        print(
-            f"interrupted; what was saved stays saved{f'; {stop}' if str(stop) else ''}",
-            file=sys.stderr,
-        )
-        sys.exit(130)
-    except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
-        sys.exit(f"error: {error}; name another place")
-    except OSError as error:
-        if error.errno not in FULL:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("agnet_vision"):
             raise
-        sys.exit(
-            f"error: the disk is full ({error.filename or 'while writing'}); free some space and start again"
-        )
+        raise ConfigError(
+            f"{error.name} is not installed; pip install 'agnet_vision[{extra}]'"
+        ) from error

@@ -66,9 +66,7 @@ def count_pairs(prints: list[Fingerprint]) -> list[int]:
     return [int((similarity >= limit).sum()) for limit in LIMITS]
 
 
-def recall(
-    prints: list[Fingerprint], changed: list[int], copies: list[Fingerprint]
-) -> list[float]:
+def recall(prints: list[Fingerprint], changed: list[int], copies: list[Fingerprint]) -> list[float]:
     """Give the share of changed copies that are paired with their original, at each limit."""
     pairs = similar_pairs([*prints, *copies], min_similarity=min(LIMITS))
     original = {len(prints) + k: i for k, i in enumerate(changed)}

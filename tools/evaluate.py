@@ -1,24 +1,6 @@
-"""Evaluate a checkpoint: ``python tools/evaluate.py checkpoint=outputs/.../best.ckpt dataset=stanford40``."""
+"""Test a network: ``python tools/evaluate.py --help``, or ``agnet evaluate``."""
 
-from __future__ import annotations
-
-import hydra
-from omegaconf import DictConfig
-from options import check_options
-
-from agnet_vision.errors import friendly_errors
-
-
-@hydra.main(version_base=None, config_path="../conf", config_name="evaluate")
-def main(config: DictConfig) -> None:
-    """Evaluate one checkpoint; the heavy imports stay in here, since loader workers import this file, too."""
-    with friendly_errors():
-        from agnet_vision.training.evaluate import evaluate
-
-        evaluate(config)
-
+from agnet_vision.cli.main import run
 
 if __name__ == "__main__":
-    with friendly_errors():
-        check_options("evaluate")
-        main()
+    run("evaluate")

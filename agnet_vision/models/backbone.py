@@ -20,6 +20,7 @@ import timm
 import torch
 from jaxtyping import Float
 from timm.data import resolve_model_data_config
+from timm.models import group_parameters
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -82,6 +83,7 @@ class TimmBackbone(nn.Module):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self._frozen: list[str] = []  # modules that freeze_stages keeps in evaluation mode
         self.taps = tuple(taps) if taps is not None else None
         with torch.device("meta"):
             sketch, options = _sketch(name, options or {})
@@ -129,6 +131,45 @@ class TimmBackbone(nn.Module):
         if size != tuple(images.shape[-2:]):
             images = interpolate(images, size, mode="bilinear", align_corners=False)
         return read_map(self.model, images, self.layout, self.taps)
+
+    def freeze_stages(self, count: int) -> None:
+        """Keep the stem and the first stages as they are, in training, too.
+
+        Their parameters get no gradient, so that the backward pass ends before them, and they stay in evaluation mode.
+
+        Args:
+            count: of stages, as timm groups the model; 0: nothing is frozen, not even the stem.
+
+        Raises:
+            ValueError: timm knows no stages of this model, or not so many.
+        """
+        if count == 0:
+            return
+        name = self.architecture
+        if not hasattr(self.model, "group_matcher"):
+            raise ValueError(f"freeze_at must be 0: timm knows no stages of {name}")
+        stages = group_parameters(self.model, self.model.group_matcher(coarse=True), reverse=True)
+        last = max(stages.values())
+        if count > last:
+            raise ValueError(f"freeze_at must be at most {last}, the stages of {name}, got {count}")
+        frozen = {parameter for parameter, stage in stages.items() if stage <= count}
+        for parameter_name, parameter in self.model.named_parameters():
+            if parameter_name in frozen:
+                parameter.requires_grad_(False)
+        self._frozen = [
+            module_name
+            for module_name, module in self.model.named_modules()
+            if (inside := [f"{module_name}.{p}" for p, _ in module.named_parameters()])
+            and frozen.issuperset(inside)
+        ]
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> TimmBackbone:
+        """Change to training mode, but for frozen stages."""
+        super().train(mode)
+        for name in self._frozen:
+            self.model.get_submodule(name).eval()
+        return self
 
     def _split_unused(self, sketch: Any, images: Tensor) -> tuple[list[str], list[str]]:
         """Sort the modules the map does not use.

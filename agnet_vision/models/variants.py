@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from agnet_vision.models.head import AGNetHead
 
+Variant = Literal["full", "no_attention", "backbone_only"]
 VARIANTS: dict[str, Callable[..., AGNetHead]] = {
     "full": AGNetHead,  # the paper's network
     "no_attention": partial(AGNetHead, variant="no_attention"),  # its first ablation

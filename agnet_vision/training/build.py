@@ -1,18 +1,19 @@
-"""Configuration -> dataset, network, data module, Lightning module and trainer; checks first, slow work last."""
+"""From options to dataset, network, loaders, Lightning module and trainer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.preprocessing import data_config, evaluation_transform
@@ -30,21 +31,33 @@ from agnet_vision.training.callbacks import (
     RandomState,
 )
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
+from agnet_vision.training.config import EvaluateConfig, TrainConfig
+from agnet_vision.training.dataset_config import Dataset
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.options import MONITORS, check_network_options, options_checked
-from agnet_vision.training.pretrained import load_backbone
-from agnet_vision.training.progress import ProgressBar
+from agnet_vision.training.pretrained import check_network_options, load_backbone
+from agnet_vision.training.progress import progress_callbacks
 
 
-def build_table(config: DictConfig) -> SampleTable:
-    """Read the dataset that ``config.dataset`` names."""
-    options = dict(OmegaConf.to_container(config.dataset, resolve=True))  # type: ignore[arg-type]
-    options.setdefault("seed", config.seed)
+@contextmanager
+def options_checked() -> Iterator[None]:
+    """Turn a wrong value of an option, found where objects are made, into an error of the user's."""
+    try:
+        yield
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        message = " ".join(str(error).split())
+        if "accelerator" in message or "backend found" in message:
+            message += " Choose trainer=auto, which takes what this machine has, or trainer=cpu"
+        raise ConfigError(message) from error
+
+
+def build_table(dataset: Dataset, seed: int) -> SampleTable:
+    """Read a dataset's lists; ``seed`` draws what is held out."""
+    options = dataset.model_dump()
     with options_checked():
-        return read_samples(options.pop("name"), options.pop("root"), **options)
+        return read_samples(options.pop("name"), options.pop("root"), seed=seed, **options)
 
 
-def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
+def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
     """Make the network, with the backbone's weights where asked for, and the input it expects."""
     backbone = config.backbone
     # A run that goes on has its own weights.
@@ -54,20 +67,20 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
     options = dict(backbone.kwargs)
     if backbone.output_stride is not None:
         options["output_stride"] = backbone.output_stride
-    check_network_options(backbone.name, options)
+    check_network_options(str(backbone.name), options)
     # Initial weights come from the global generator; the run's own state comes after it, in RandomState.
     torch.manual_seed(int(np.random.SeedSequence(config.seed).generate_state(1)[0]))
     with options_checked():
-        proposer = RegionProposer(**config.regions)
+        proposer = RegionProposer(**dict(config.regions))
         model = AGNet(
-            backbone.name,
+            str(backbone.name),
             len(classes),
             num_clusters=proposer.num_clusters,
             variant=config.model.variant,
             pretrained=pretrained and checkpoint is None,
             taps=backbone.taps,
             backbone_kwargs=options,
-            head_kwargs=dict(config.model.head),
+            head_kwargs=config.model.head,
             classes=classes,
             proposer=proposer,
             image_size=config.image_size,
@@ -81,14 +94,16 @@ def build_model(config: DictConfig, classes: tuple[str, ...]) -> AGNet:
         raise ConfigError(
             f"image_size={config.image_size} gives a map of {side} x {side} cells, the head pools regions to "
             f"{model.head.pool_size} x {model.head.pool_size}; use a larger image_size, backbone.output_stride=16, or "
-            f"+model.head.pool_size={side}"
+            f"model.head.pool_size={side}"
         )
     if checkpoint is not None:
         load_backbone(model.backbone.model, checkpoint)
+    with options_checked():
+        model.backbone.freeze_stages(backbone.freeze_at)
     return model
 
 
-def build_data(config: DictConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
+def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
     """Make the loaders; ``backbone_only`` gets no regions, so none are computed."""
     input_config, augmentation = model.data_config, config.augmentation
     with options_checked():
@@ -116,7 +131,7 @@ def build_data(config: DictConfig, table: SampleTable, model: AGNet) -> AGNetDat
         )
 
 
-def build_module(config: DictConfig, model: AGNet, class_counts: list[int]) -> AGNetModule:
+def build_module(config: TrainConfig, model: AGNet, class_counts: list[int]) -> AGNetModule:
     """Make the Lightning module."""
     weights = None
     if config.loss.class_weights == "balanced":
@@ -126,8 +141,8 @@ def build_module(config: DictConfig, model: AGNet, class_counts: list[int]) -> A
     with options_checked():
         return AGNetModule(
             model,
-            optimizer=dict(config.optimizer),
-            schedule=dict(config.schedule),
+            optimizer=config.optimizer.model_dump(),
+            schedule=config.schedule.model_dump(),
             label_smoothing=config.loss.label_smoothing,
             class_weights=weights,
             compile_model=config.compile,
@@ -135,11 +150,21 @@ def build_module(config: DictConfig, model: AGNet, class_counts: list[int]) -> A
 
 
 def build_trainer(
-    config: DictConfig, run_dir: Path, callbacks: Sequence[Callback], loggers: list[Logger]
+    config: TrainConfig | EvaluateConfig,
+    run_dir: Path,
+    callbacks: Sequence[Callback],
+    loggers: list[Logger],
 ) -> pl.Trainer:
-    """Make Lightning's trainer from ``config.trainer``."""
-    options: dict[str, Any] = dict(config.trainer)
-    progress_bar = options.pop("progress_bar")
+    """Make Lightning's trainer; an evaluation needs less of it."""
+    options: dict[str, Any] = config.trainer.model_dump(exclude={"progress_bar"})
+    frozen = False
+    if isinstance(config, TrainConfig):
+        frozen = config.freeze_backbone_epochs > 0
+        options |= {
+            "max_epochs": config.epochs,
+            "accumulate_grad_batches": config.accumulate_batches,
+            "gradient_clip_val": config.gradient_clip,
+        }
 
     def make(**options: Any) -> pl.Trainer:
         """Make the trainer with these options of Lightning's."""
@@ -149,10 +174,9 @@ def build_trainer(
             callbacks=list(callbacks),
             logger=loggers,
             plugins=[AtomicCheckpointIO()],
-            max_epochs=config.get("epochs", 1),
-            accumulate_grad_batches=config.get("accumulate_batches", 1),
-            gradient_clip_val=config.get("gradient_clip"),
-            enable_progress_bar=progress_bar,
+            enable_progress_bar=any(
+                isinstance(each, pl.callbacks.ProgressBar) for each in callbacks
+            ),
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=10,
@@ -162,18 +186,18 @@ def build_trainer(
 
     with options_checked():
         trainer = make(**options)
-        if config.get("freeze_backbone_epochs") and isinstance(trainer.strategy, DDPStrategy):
+        if frozen and isinstance(trainer.strategy, DDPStrategy):
             # DDP waits for a gradient of every parameter unless it is told that some may have none.
             trainer = make(**{**options, "strategy": "ddp_find_unused_parameters_true"})
     return trainer
 
 
-def build_callbacks(config: DictConfig, run_dir: Path, has_validation: bool) -> list[Callback]:
+def build_callbacks(config: TrainConfig, run_dir: Path, has_validation: bool) -> list[Callback]:
     """Choose the callbacks that the options ask for; their order matters to nobody but the checkpoints, which come last."""
-    monitor, mode = f"val/{config.monitor}", MONITORS[config.monitor]
+    monitor, mode = f"val/{config.monitor}", "min" if config.monitor == "loss" else "max"
     callbacks: list[Callback] = [RandomState(config.seed), LearningRateMonitor("step")]
     if config.trainer.progress_bar:
-        callbacks.append(ProgressBar(config.batch_size))
+        callbacks += progress_callbacks(config.batch_size)
     if config.freeze_backbone_epochs:
         callbacks.append(FreezeBackbone(config.freeze_backbone_epochs))
     if config.ema_decay is not None:
@@ -194,21 +218,6 @@ def build_callbacks(config: DictConfig, run_dir: Path, has_validation: bool) -> 
         enable_version_counter=False,
     )
     return [*callbacks, best, LastCheckpoint(run_dir)]
-
-
-def build_loggers(config: DictConfig, run_dir: Path) -> list[Logger]:
-    """Log to CSV and TensorBoard files, and to W&B when a project is named."""
-    loggers: list[Logger] = [
-        CSVLogger(run_dir, name="csv"),
-        TensorBoardLogger(run_dir, name="tensorboard"),
-    ]
-    if config.wandb.project is not None:
-        from pytorch_lightning.loggers import WandbLogger
-
-        loggers.append(
-            WandbLogger(project=config.wandb.project, name=config.wandb.name, save_dir=run_dir)
-        )
-    return loggers
 
 
 def require_samples(table: SampleTable, split: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,15 @@ from agnet_vision.models.checkpoint import first_line
 def how_to_go_on(run_dir: Path) -> str:
     """Say how a run that was cut off goes on."""
     if not (run_dir / "last.ckpt").is_file():
-        return "start again with the same command; no checkpoint was saved yet"
-    return f"go on with: python tools/train.py resume=true run_dir={shlex.quote(str(run_dir))}"
+        return "start again with the same options; no checkpoint was saved yet"
+    return f"go on with agnet_vision.train(resume=True, run_dir={str(run_dir)!r})"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the old file, then renames: when the disk is full or the power fails, the old checkpoint is still whole."""
+    """Writes beside the old file, then renames.
+
+    When the disk is full or the power fails, the old checkpoint is still whole.
+    """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None

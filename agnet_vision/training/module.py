@@ -45,8 +45,6 @@ class AGNetModule(pl.LightningModule):
         compile_model: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"loss.label_smoothing must be in [0, 1), got {label_smoothing}")
         # Channels last: up to twice the speed of the default layout on the CPU, and what a GPU's tensor cores read.
         self.model = model.to(memory_format=torch.channels_last)
         if compile_model:
@@ -81,7 +79,7 @@ class AGNetModule(pl.LightningModule):
         """Return the loss of a batch."""
         loss = self.loss(self(batch), batch["label"])
         size = len(batch["label"])
-        self.log("train/loss", loss, batch_size=size)
+        self.log("train/loss", loss, batch_size=size, prog_bar=True)
         self.epoch_loss.update(loss.detach())  # all batches of an epoch are of one size
         self.log("train/loss_epoch", self.epoch_loss, on_step=False, on_epoch=True)
         return loss
@@ -125,7 +123,7 @@ class AGNetModule(pl.LightningModule):
         if lost:  # an argmax over NaN would still give an accuracy
             raise PredictionError(
                 f"the network's output is not finite for {lost:,} of {len(self.predictions.label):,} {split} images: "
-                "the training has diverged; start again with a lower optimizer.lr, gradient_clip=1 or trainer.precision=32-true"
+                "the training has diverged; start again with a lower optimizer.lr, gradient_clip=1 or precision 32-true"
             )
         scores = score(self.predictions, self.model.classes or ())
         for name in ("acc", "mean_per_class_acc", "mAP", "top5", "loss"):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+from timm.optim import param_groups_layer_decay
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.optim import SGD, AdamW, Optimizer
@@ -15,18 +16,32 @@ from agnet_vision.models.agnet import AGNet
 
 OptimizerName = Literal["adamw", "sgd"]
 ScheduleName = Literal["cosine", "step", "constant"]
-OPTIMIZERS: tuple[str, ...] = ("adamw", "sgd")
-SCHEDULES: tuple[str, ...] = ("cosine", "step", "constant")
 
 
 def parameter_groups(
-    model: AGNet, *, lr: float, backbone_lr: float, weight_decay: float
+    model: AGNet,
+    *,
+    lr: float,
+    backbone_lr: float,
+    weight_decay: float,
+    layer_decay: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Split the learnable parameters by learning rate (head, backbone) and by weight decay.
+    """Split the learnable parameters by learning rate and weight decay.
 
     Norms, biases and other vectors, and what the backbone itself exempts (position embeddings), are not decayed: pulling
     them to zero regularises nothing. A vector has one axis longer than 1 at most, as ``(1, 1, channels)`` has; the weight of
     a convolution or linear layer is none, though that of a single input or output has its shape.
+
+    Args:
+        model: the network.
+        lr: learning rate of the head.
+        backbone_lr: learning rate of the backbone.
+        weight_decay: of what is decayed.
+        layer_decay: factor on the learning rate for each layer further from the backbone's last, layers as timm counts
+            them; None: all alike.
+
+    Returns:
+        Groups as torch's optimizers take them, with a ``name`` and ``lr_scale``, the factor that is in ``lr``.
     """
     exempt = {
         f"backbone.model.{name}" for name in getattr(model.backbone.model, "no_weight_decay", set)()
@@ -36,21 +51,36 @@ def parameter_groups(
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear | _ConvNd)
     }
-    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    scales = _layer_scales(model.backbone.model, layer_decay) if layer_decay is not None else {}
+
+    groups: dict[tuple[str, bool, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             part = "backbone" if name.startswith("backbone.") else "head"
             matrix = name in kernels or parameter.squeeze().ndim > 1
-            groups.setdefault((part, matrix and name not in exempt), []).append(parameter)
+            key = (part, matrix and name not in exempt, scales.get(id(parameter), 1.0))
+            groups.setdefault(key, []).append(parameter)
     return [
         {
-            "name": f"{part}_{'decay' if decayed else 'no_decay'}",
+            "name": _group_name(part, decayed, scale if layer_decay is not None else None),
             "params": parameters,
-            "lr": backbone_lr if part == "backbone" else lr,
+            "lr": (backbone_lr if part == "backbone" else lr) * scale,
+            "lr_scale": scale,
             "weight_decay": weight_decay if decayed else 0.0,
         }
-        for (part, decayed), parameters in groups.items()
+        for (part, decayed, scale), parameters in groups.items()
     ]
+
+
+def _layer_scales(backbone: nn.Module, layer_decay: float) -> dict[int, float]:
+    """Return the factor on the learning rate of each parameter, by its identity."""
+    groups = param_groups_layer_decay(backbone, layer_decay=layer_decay)
+    return {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
+
+
+def _group_name(part: str, decayed: bool, scale: float | None) -> str:
+    name = f"{part}_{'decay' if decayed else 'no_decay'}"
+    return name if scale is None or part == "head" else f"{name}_x{scale:.3g}"
 
 
 def build_optimizer(
@@ -61,24 +91,17 @@ def build_optimizer(
     backbone_lr: float,
     weight_decay: float,
     momentum: float = 0.9,
-    betas: tuple[float, float] = (0.9, 0.999),
+    layer_decay: float | None = None,
 ) -> Optimizer:
-    """Make AdamW, or SGD with momentum.
-
-    Raises:
-        ValueError: an unknown name, or a negative number.
-    """
-    if min(lr, backbone_lr, weight_decay, momentum) < 0:
-        raise ValueError(
-            "optimizer.lr, backbone_lr, weight_decay and momentum must not be negative"
-        )
-    groups = parameter_groups(model, lr=lr, backbone_lr=backbone_lr, weight_decay=weight_decay)
+    """Make AdamW, or SGD with momentum."""
+    groups = parameter_groups(
+        model, lr=lr, backbone_lr=backbone_lr, weight_decay=weight_decay, layer_decay=layer_decay
+    )
     match name:
         case "adamw":
-            return AdamW(groups, lr=lr, betas=betas)
+            return AdamW(groups, lr=lr)
         case "sgd":
             return SGD(groups, lr=lr, momentum=momentum)
-    raise ValueError(f"optimizer.name must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
 
 
 def renew_options(
@@ -90,12 +113,14 @@ def renew_options(
     backbone_lr: float,
     weight_decay: float,
     momentum: float = 0.9,
+    layer_decay: float | None = None,
 ) -> None:
     """Set an optimizer of ``build_optimizer``, and its schedule, to these options; its momenta stay."""
     for group, factor in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
-        group["initial_lr"] = backbone_lr if group["name"].startswith("backbone") else lr
+        own = backbone_lr if group["name"].startswith("backbone") else lr
+        group["initial_lr"] = own * group["lr_scale"]
         group["lr"] = group["initial_lr"] * factor(scheduler.last_epoch)
-        group["weight_decay"] = 0.0 if group["name"].endswith("no_decay") else weight_decay
+        group["weight_decay"] = 0.0 if "no_decay" in group["name"] else weight_decay
         if name == "sgd":
             group["momentum"] = momentum
     scheduler.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
@@ -111,21 +136,15 @@ def schedule_factor(
     step_epochs: int = 50,
     step_factor: float = 0.1,
 ) -> Callable[[int], float]:
-    """Return the factor on every learning rate as a function of the number of optimizer steps already taken.
+    """Return the factor on every learning rate as a function of the optimizer steps taken.
 
-    The warm-up rises linearly from 1 / warm-up steps to 1, for half of the run at most. After it
-    ``cosine`` falls to ``final_fraction`` at the last step;
-    ``step`` multiplies by ``step_factor`` every ``step_epochs`` epochs, counted from the start of the run.
+    The warm-up rises linearly from 1 / warm-up steps to 1, for half of the run at most. After it ``cosine`` falls to
+    ``final_fraction`` at the last step; ``step`` multiplies by ``step_factor`` every ``step_epochs`` epochs, counted from
+    the start of the run.
 
-    Raises:
-        ValueError: an unknown name, or a number out of range.
+    A factor, not torch's schedulers in a row: those store their length and one final rate for all groups, so that a run
+    which goes on for longer, with other rates, or with a rate a layer, would follow the old course.
     """
-    if name not in SCHEDULES:
-        raise ValueError(f"schedule.name must be one of {', '.join(SCHEDULES)}, got {name!r}")
-    if warmup_epochs < 0:
-        raise ValueError(f"schedule.warmup_epochs must not be negative, got {warmup_epochs}")
-    if step_epochs < 1:
-        raise ValueError(f"schedule.step_epochs must be at least 1, got {step_epochs}")
     warmup = round(min(warmup_epochs, epochs / 2) * steps_per_epoch)
     total = max(round(epochs * steps_per_epoch), warmup + 1)
 
@@ -136,12 +155,11 @@ def schedule_factor(
         match name:
             case "cosine":
                 progress = min((step - warmup) / (total - warmup), 1.0)
-                return (
-                    final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * progress)) / 2
-                )
+                cosine = (1 + math.cos(math.pi * progress)) / 2
+                return final_fraction + (1 - final_fraction) * cosine
             case "step":
                 return step_factor ** int(step / (steps_per_epoch * step_epochs))
-            case _:
+            case "constant":
                 return 1.0
 
     return factor

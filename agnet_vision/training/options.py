@@ -1,288 +1,190 @@
-"""What the options of ``tools/train.py`` and ``tools/evaluate.py`` may be; checked before anything is read or made."""
+"""What a schema of options is made of: one typed field an option, from which everything else is read.
+
+A schema is a subclass of ``Options``; its groups are fields that are ``Options`` themselves. Types, bounds and defaults
+stand here once: ``validation`` refuses what they do not allow, and help and reference page list them.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import timm
-import torch
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
-from agnet_vision.data.preprocessing import PRESETS
-from agnet_vision.errors import ConfigError
-from agnet_vision.models.variants import VARIANTS
-from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.training.optim import OPTIMIZERS, SCHEDULES
+KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
 
 
-class Number(NamedTuple):
-    """The numbers an option may be: from ``low`` to ``high``, less the ends that are ``excluded``; ``nullable``: or null."""
+class Options(BaseModel):
+    """A group of options: nothing unknown, nothing converted, nothing changed afterwards."""
 
-    low: float = 0
-    high: float = math.inf
-    excluded: tuple[float, ...] = ()
-    whole: bool = False
-    nullable: bool = False
-
-    def holds(self, value: Any) -> bool:
-        """Tell whether a value is one of them; infinity and NaN are not."""
-        if value is None:
-            return self.nullable
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
-            return False
-        return (
-            math.isfinite(value) and self.low <= value <= self.high and value not in self.excluded
-        )
-
-    def __str__(self) -> str:
-        kind = "a whole number" if self.whole else "a number"
-        left, right = (
-            "(" if self.low in self.excluded else "[",
-            ")" if self.high in self.excluded else "]",
-        )
-        bounds = (
-            f"of at least {self.low}"
-            if self.high == math.inf
-            else f"in {left}{self.low}, {self.high}{right}"
-        )
-        return f"{kind} {bounds}{', or null' if self.nullable else ''}"
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-COUNT = Number(1, whole=True)
-FRACTION = Number(0, 1)
-SHARE = Number(0, 1, excluded=(0,))
-SEED = Number(0, 2**32 - 1, whole=True)  # what every generator in here takes
+def option(default: Any, description: str, *, rule: str | None = None, **bounds: Any) -> Any:
+    """Declare an option of a schema.
 
-MONITORS = {"acc": "max", "mAP": "max", "mean_per_class_acc": "max", "loss": "min"}
-SHARED: dict[str, Sequence[str] | Number] = {
-    "seed": SEED,
-    "workers": Number(0, whole=True, nullable=True),
-    "trainer.precision": (
-        "32-true",
-        "bf16-mixed",
-        "16-mixed",
-    ),  # the true halves would round the boxes, too
-    "trainer.num_nodes": COUNT,
-}
-TRAINING: dict[str, Sequence[str] | Number] = {
-    **SHARED,
-    "epochs": COUNT,
-    "batch_size": Number(2, whole=True),  # batch norm learns nothing from a single image
-    "accumulate_batches": COUNT,
-    "image_size": COUNT,
-    "sampler": ("shuffle", "balanced"),
-    "monitor": tuple(MONITORS),
-    "model.variant": tuple(VARIANTS),
-    "augmentation.preset": PRESETS,
-    "augmentation.crop_fraction": SHARE,
-    "augmentation.rotation_degrees": Number(0, 180),
-    "augmentation.min_crop_area": SHARE,
-    "loss.class_weights": ("none", "balanced"),
-    "loss.label_smoothing": Number(0, 1, excluded=(1,)),
-    "optimizer.name": OPTIMIZERS,
-    "optimizer.lr": Number(),
-    "optimizer.backbone_lr": Number(),
-    "optimizer.weight_decay": Number(),
-    "optimizer.momentum": Number(0, 1, excluded=(1,)),
-    "schedule.name": SCHEDULES,
-    "schedule.warmup_epochs": Number(),
-    "schedule.final_fraction": FRACTION,
-    "schedule.step_epochs": COUNT,
-    "schedule.step_factor": FRACTION,
-    "gradient_clip": Number(nullable=True),
-    "ema_decay": Number(0, 1, excluded=(0, 1), nullable=True),
-    "freeze_backbone_epochs": Number(whole=True),
-    "early_stopping_patience": Number(whole=True, nullable=True),
-}
-EVALUATION: dict[str, Sequence[str] | Number] = {
-    **SHARED,
-    "seed": SEED._replace(nullable=True),
-    "batch_size": COUNT,
-    "split": ("train", "val", "test"),
-}
-# Options that decide which images are held out.
-DRAWN = (
-    "seed",
-    "dataset.split_seed",
-    "dataset.drivers",
-    "dataset.val_fraction",
-    "dataset.test_fraction",
-    "dataset.csv",
-    "dataset.group_column",
-    "dataset.group_regex",
-)
-# Options that are text; True: or null.
-TEXTS = {
-    "run_dir": False,
-    "cache_dir": True,
-    **dict.fromkeys(
-        (f"dataset.{key}" for key in ("root", "csv", "group_column", "group_regex", "drivers")),
-        True,
-    ),
-}
-TRAINING_TEXTS = {
-    **TEXTS,
-    **dict.fromkeys(("backbone.name", "backbone.checkpoint", "wandb.project", "wandb.name"), True),
-}
-# Arguments of timm.create_model that are not the user's to give, and why.
-TAKEN = {
-    "in_chans": "the photographs are RGB",
-    "features_only": "the features are taken by this library, from the stages that backbone.taps names",
-    "num_classes": "the classes are the dataset's",
-    "pretrained": "it is backbone.pretrained",
-    "checkpoint_path": "it is backbone.checkpoint",
-    "output_stride": "it is backbone.output_stride",
-}
-
-
-def check_options(config: DictConfig) -> None:
-    """Find what cannot work in a training before anything is read or made.
-
-    Raises:
-        ConfigError: says which option, and what it may be.
+    Args:
+        default: its value where none is given; ``...``: one must be given.
+        description: what it does, in a line.
+        rule: what it must be, in words, where its type and bounds do not say it well.
+        **bounds: ``ge``, ``gt``, ``le``, ``lt`` or ``min_length``.
     """
-    _check_values(config, TRAINING, TRAINING_TEXTS)
-    check_backbone_options(config.backbone)
-    if not isinstance(config.model.head, DictConfig):
-        raise ConfigError(
-            f"model.head must be options of AGNetHead such as {{dropout: 0.2}}, got {config.model.head!r}"
-        )
-    with options_checked():
-        RegionProposer(**config.regions)
-    if config.wandb.project is not None and importlib.util.find_spec("wandb") is None:
-        raise ConfigError("wandb.project is given, but W&B is not installed; pip install wandb")
+    extra: dict[str, JsonValue] | None = {"rule": rule} if rule else None
+    return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 
-def check_evaluation(config: DictConfig) -> None:
-    """Find what cannot work in an evaluation before anything is read or made.
+def _as_text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
-    Raises:
-        ConfigError: says which option, and what it may be.
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+Text = Annotated[str, Field(min_length=1)]
+# A file or folder: ``~`` is the user's home, and what is stored is right from any other folder.
+LocalPath = Annotated[Text, BeforeValidator(_as_text), AfterValidator(_absolute)]
+# A file or folder, or something that is none: owner/name on the Hub, a pattern of files.
+Place = Annotated[Text, BeforeValidator(_as_text), AfterValidator(os.path.expanduser)]
+# What every random generator in here takes.
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a schema, as help, reference page and command line need it.
+
+    Attributes:
+        name: in full, such as ``optimizer.lr``.
+        default: None where it has none, see ``required``.
+        description: a line of text.
+        rule: what it must be, in words.
+        choices: the values it may have; empty where they are not a list.
+        is_text: any text is a value, as of a path.
+        is_list: several values may be given.
+        is_free: a mapping whose entries are handed on as they are.
+        required: it has no default.
+        only: which choices of its group have this option; empty: all.
     """
-    _check_values(config, EVALUATION, {**TEXTS, "checkpoint": False})
+
+    name: str
+    default: Any
+    description: str
+    rule: str
+    choices: tuple[Any, ...]
+    is_text: bool
+    is_list: bool
+    is_free: bool
+    required: bool
+    only: tuple[str, ...] = ()
 
 
-def _check_values(
-    config: DictConfig, rules: Mapping[str, Sequence[str] | Number], texts: Mapping[str, bool]
-) -> None:
-    """Hold the options against their rules, one by one."""
-    for name, rule in rules.items():
-        value = OmegaConf.select(config, name)
-        if isinstance(rule, Number):
-            if not rule.holds(value):
-                raise ConfigError(f"{name} must be {rule}, got {_shown(value)}")
-        elif value not in rule:
-            raise ConfigError(f"{name} must be one of {', '.join(rule)}, got {value!r}")
-    for name, nullable in texts.items():
-        value = OmegaConf.select(config, name)
-        if not (isinstance(value, str) and value) and not (value is None and nullable):
-            raise ConfigError(
-                f"{name} must be text{' or null' if nullable else ''}, got {_shown(value)}"
-                + (
-                    f"; in quotes a number is text: {name}='\"{value}\"'"
-                    if isinstance(value, int | float)
-                    else ""
-                )
-            )
+def list_options(schema: type[Options], prefix: str = "") -> Iterator[Option]:
+    """List the options of a schema in order, those of its groups by their full names."""
+    for name, field in schema.model_fields.items():
+        groups = groups_of(field)
+        if not groups:
+            yield option_of(prefix + name, field)
+        elif len(groups) == 1:
+            yield from list_options(groups[0], f"{prefix}{name}.")
+        else:
+            yield from _list_variants(groups, f"{prefix}{name}.")
 
 
-def _shown(value: Any) -> str:
-    return "null" if value is None else repr(value)
+def _list_variants(groups: Sequence[type[Options]], prefix: str) -> Iterator[Option]:
+    """List the options of groups of which one is chosen by its name."""
+    found: dict[str, Option] = {}
+    having: dict[str, list[str]] = {}
+    for group in groups:
+        for each in list_options(group, prefix):
+            found.setdefault(each.name, each)
+            having.setdefault(each.name, []).append(tag_of(group))
+
+    for name, each in found.items():
+        tags = tuple(having[name])
+        if name == f"{prefix}name":
+            yield replace(each, choices=tags, rule=f"one of {', '.join(tags)}")
+        else:
+            yield replace(each, only=tags if len(tags) < len(groups) else ())
 
 
-def check_backbone_options(backbone: DictConfig) -> None:
-    """Refuse options of the backbone that contradict each other, or what the library does with it.
-
-    Raises:
-        ConfigError: says which, and what to give instead.
-    """
-    if not isinstance(backbone.kwargs, DictConfig):
-        raise ConfigError(
-            f"backbone.kwargs must be options of timm.create_model such as {{drop_path_rate: 0.1}}, got {backbone.kwargs!r}"
-        )
-    for name, reason in TAKEN.items():
-        if name in backbone.kwargs:
-            raise ConfigError(
-                f"backbone.kwargs must not have {name}: {reason}; leave +backbone.kwargs.{name}= out"
-            )
-    if backbone.output_stride not in (None, 8, 16, 32):
-        raise ConfigError(
-            f"backbone.output_stride must be 8, 16 or 32, got {backbone.output_stride}"
-        )
-    taps = backbone.taps
-    if taps is not None and not (
-        isinstance(taps, Sequence) and len(taps) and all(type(tap) is int for tap in taps)
-    ):
-        raise ConfigError(
-            f"backbone.taps must be null or a list such as [-2] or [-2,-1], got {taps!r}"
-        )
-
-
-def check_network_options(name: str, options: Mapping[str, Any]) -> None:
-    """Make a backbone without weights, to find options that it does not take.
-
-    Raises:
-        ConfigError: says which.
-    """
-    if not options or (reason := _refusal(name, options)) is None:
-        return
-    alone = {
-        key: why
-        for key, value in options.items()
-        if (why := _refusal(name, {key: value})) is not None
-    }
-    key = next(iter(alone), None)
-    if key is None:
-        given = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        raise ConfigError(
-            f"the backbone {name} does not take {given} together ({reason}); change backbone.kwargs"
-        )
-    cure = (
-        "give backbone.output_stride=null"
-        if key == "output_stride"
-        else f"leave +backbone.kwargs.{key}= out"
-    )
-    raise ConfigError(
-        f"the backbone {name} does not take {key}={options[key]!r} ({alone[key]}); {cure}"
+def option_of(name: str, field: FieldInfo) -> Option:
+    """Read an option off its field."""
+    parts = members(field.annotation)
+    lists = [part for part in parts if get_origin(part) in (tuple, list)]
+    items = [item for part in lists for item in members(get_args(part)[0])]
+    kinds = {part for part in [*parts, *items] if part is not NoneType and part not in lists}
+    literals = [part for part in [*parts, *items] if get_origin(part) is Literal]
+    return Option(
+        name=name,
+        default=None if field.is_required() else field.get_default(call_default_factory=True),
+        description=field.description or "",
+        rule=rule_of(field),
+        choices=tuple(choice for part in literals for choice in get_args(part)),
+        is_text=kinds == {str},
+        is_list=bool(lists),
+        is_free=any(get_origin(part) is dict for part in parts),
+        required=field.is_required(),
     )
 
 
-def _refusal(name: str, options: Mapping[str, Any]) -> str | None:
-    """Return why a timm model cannot be made with these options; None: it can."""
-    try:
-        with torch.device("meta"):
-            timm.create_model(name, num_classes=0, **options)
-    except (
-        AssertionError,
-        AttributeError,
-        LookupError,
-        NotImplementedError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        text = " ".join(str(error).split())
-        return (
-            "it has no such option"
-            if "unexpected keyword argument" in text
-            else text or "it has one value only"
-        )
-    return None
+def groups_of(field: FieldInfo) -> list[type[Options]]:
+    """Return the schemas that a field may be of; none where it is a single option."""
+    parts = members(field.annotation)
+    return [part for part in parts if isinstance(part, type) and issubclass(part, Options)]
 
 
-@contextmanager
-def options_checked() -> Iterator[None]:
-    """Turn a wrong value of an option, found where objects are made, into an error of the user's."""
-    try:
-        yield
-    except (ValueError, TypeError, MisconfigurationException) as error:
-        if "accelerator" in str(error) or "backend found" in str(error):
-            raise ConfigError(
-                f"{' '.join(str(error).split())} Choose trainer=auto, which takes what this machine has, or trainer=cpu"
-            ) from error
-        raise ConfigError(" ".join(str(error).split())) from error
+def tag_of(group: type[Options]) -> str:
+    """Return the name by which a group is chosen among several."""
+    return str(group.model_fields["name"].default)
+
+
+def members(annotation: Any) -> list[Any]:
+    """Take a union apart into its members, without what they are annotated with."""
+    if get_origin(annotation) is Annotated:
+        return members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [part for member in get_args(annotation) for part in members(member)]
+    return [annotation]
+
+
+def rule_of(field: FieldInfo) -> str:
+    """Say in words what an option must be."""
+    parts = members(field.annotation)
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and "rule" in extra:
+        words = str(extra["rule"])
+    elif get_origin(parts[0]) is Literal:
+        words = "one of " + ", ".join(str(choice) for choice in get_args(parts[0]))
+    else:
+        words = KINDS.get(parts[0], "a value") + _bounds(field)
+    return f"{words}, or None" if NoneType in parts else words
+
+
+def _bounds(field: FieldInfo) -> str:
+    """Say between which numbers an option must be."""
+    bounds = [bound for bound in _metadata(field) if isinstance(bound, Ge | Gt | Le | Lt)]
+    values = {type(bound): getattr(bound, type(bound).__name__.lower()) for bound in bounds}
+    low, high = values.get(Ge, values.get(Gt)), values.get(Le, values.get(Lt))
+    if low is None:
+        return "" if high is None else f" of at most {high}"
+    if high is None:
+        return f" of at least {low}" if Ge in values else f" above {low}"
+    return f" in {'[' if Ge in values else '('}{low}, {high}{']' if Le in values else ')'}"
+
+
+def _metadata(field: FieldInfo) -> list[Any]:
+    """Collect the bounds of a field, those inside ``Annotated[...] | None`` included."""
+    inner = [
+        part
+        for member in get_args(field.annotation)
+        if get_origin(member) is Annotated
+        for part in get_args(member)[1:]
+    ]
+    nested = [bound for part in inner if isinstance(part, FieldInfo) for bound in part.metadata]
+    return [*field.metadata, *nested]

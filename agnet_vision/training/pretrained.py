@@ -1,11 +1,12 @@
-"""Weights for the backbone: from a file, or from the net with an answer at once when it cannot be reached."""
+"""Weights for the backbone: from a file, or from the net, and at once an answer if that cannot be reached."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import huggingface_hub
@@ -20,40 +21,85 @@ CONNECT_SECONDS = 4.0
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def check_backbone(name: str | None, *, pretrained: bool, checkpoint: str | None) -> None:
-    """Fail before anything slow when the backbone or its weights cannot be had.
+def check_weights(name: str, *, pretrained: bool, checkpoint: str | None) -> None:
+    """Fail before anything slow when the backbone's weights cannot be had.
 
     Raises:
-        ConfigError: timm does not know the name or has no weights for it, or they cannot be fetched now.
+        ConfigError: timm has no weights for it, or they cannot be fetched now.
         CheckpointError: there is no such file.
     """
-    if name is None:
-        raise ConfigError("backbone=timm needs backbone.name=, any name of timm.list_models()")
-    if not timm.is_model(name):
-        near = (
-            difflib.get_close_matches(name, timm.list_models(), n=5)
-            or timm.list_models(f"*{name}*")[:5]
-        )
-        raise ConfigError(
-            f"timm has no model {name!r}; near to it: {', '.join(near) or 'see timm.list_models()'}"
-        )
     if checkpoint is not None:
-        if not Path(checkpoint).is_file():
-            raise CheckpointError(f"backbone.checkpoint: there is no file {checkpoint}")
+        _weights_file(checkpoint)
     elif pretrained:
         _check_source(name)
 
 
+def check_network_options(name: str, options: Mapping[str, Any]) -> None:
+    """Make a backbone without weights, to find options that it does not take.
+
+    Raises:
+        ConfigError: says which.
+    """
+    if not options or (reason := _refusal(name, options)) is None:
+        return
+    alone = {
+        key: why
+        for key, value in options.items()
+        if (why := _refusal(name, {key: value})) is not None
+    }
+    key = next(iter(alone), None)
+    if key is None:
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        raise ConfigError(
+            f"the backbone {name} does not take {given} together ({reason}); change backbone.kwargs"
+        )
+    cure = (
+        "leave backbone.output_stride out"
+        if key == "output_stride"
+        else f"leave backbone.kwargs.{key} out"
+    )
+    raise ConfigError(
+        f"the backbone {name} does not take {key}={options[key]!r} ({alone[key]}); {cure}"
+    )
+
+
+def _refusal(name: str, options: Mapping[str, Any]) -> str | None:
+    """Return why a timm model cannot be made with these options; None: it can."""
+    try:
+        with torch.device("meta"):
+            timm.create_model(name, num_classes=0, **options)
+    except (
+        AssertionError,
+        AttributeError,
+        LookupError,
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        text = " ".join(str(error).split())
+        return (
+            "it has no such option"
+            if "unexpected keyword argument" in text
+            else text or "it has one value only"
+        )
+    return None
+
+
 def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
-    """Load weights into a timm model; its classifier, which AGNet does not use, may be in the file.
+    """Load weights into a timm model.
+
+    Its classifier, which AGNet does not use, may be among them.
 
     Args:
         backbone: the timm model.
-        checkpoint: a state dict of that model (``.pth``, ``.safetensors``), or a checkpoint of this library.
+        checkpoint: a state dict of that model (``.pth``, ``.safetensors``), a checkpoint of this library, or a folder
+            with one: of a run, or of ``save_pretrained``.
 
     Raises:
         CheckpointError: damaged or unsafe, or of another network.
     """
+    checkpoint = str(_weights_file(checkpoint))
     try:
         state: dict[str, Tensor] = timm.models.load_state_dict(checkpoint, weights_only=True)
     except PermissionError as error:
@@ -85,11 +131,27 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
     backbone.load_state_dict({key: state[key] for key in expected})
 
 
+def _weights_file(checkpoint: str) -> Path:
+    """Find the weights: the file itself, or in a folder the best checkpoint or what was saved there."""
+    place = Path(checkpoint)
+    if not place.is_dir():
+        if not place.is_file():
+            raise CheckpointError(f"backbone.checkpoint: there is no file {place}")
+        return place
+    for name in ("best.ckpt", "model.safetensors"):
+        if (place / name).is_file():
+            return place / name
+    raise CheckpointError(
+        f"backbone.checkpoint: {place} holds neither best.ckpt nor model.safetensors; give a file, a run folder or a folder "
+        "of save_pretrained"
+    )
+
+
 def _check_source(name: str) -> None:
     """Make sure that the weights are on this machine or can be fetched."""
     cure = (
-        "give the weights as a file with backbone.checkpoint=FILE, or start from random weights with "
-        "backbone.pretrained=false"
+        "give the weights as a file with backbone.checkpoint, or start from random weights with "
+        "backbone.pretrained=False"
     )
     config = timm.models.get_pretrained_cfg(name)
     if config is None or not config.has_weights:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.training.options import DRAWN
+from agnet_vision.training.config import TrainConfig
+from agnet_vision.training.resolve import DRAWN, look_up, read_stored
 
 # Parts of the description of a network that its weights depend on.
 NETWORK = ("backbone", "backbone_kwargs", "taps", "head_kwargs", "num_clusters", "variant")
 
+# Options that the stored state of optimizer and callbacks depends on.
+KEPT = ("optimizer.name", "optimizer.layer_decay", "backbone.freeze_at", "monitor")
 
-def check_resumable(checkpoint: Any, config: DictConfig, run_dir: Path) -> dict[str, Any]:
+
+def check_resumable(checkpoint: Any, config: TrainConfig, run_dir: Path) -> dict[str, Any]:
     """Refuse to go on where nothing is left to do, or where the state of training would not fit.
 
     Returns:
@@ -33,19 +35,16 @@ def check_resumable(checkpoint: Any, config: DictConfig, run_dir: Path) -> dict[
         raise ConfigError(
             f"epochs must be at least {done}, which the run has reached, got {config.epochs}"
         )
-    stored = OmegaConf.load(run_dir / "config.yaml")
-    for name in (
-        "optimizer.name",
-        "monitor",
-        *DRAWN,
-    ):  # with other images held out, it would train on those it is tested on
-        _refuse_change(name, OmegaConf.select(stored, name), OmegaConf.select(config, name))
-    if (stored.ema_decay is None) != (config.ema_decay is None):
-        _refuse_change("ema_decay", stored.ema_decay, config.ema_decay)
+    stored, now = read_stored(run_dir), config.model_dump()
+    # With other images held out, it would train on those it is tested on.
+    for name in (*KEPT, *DRAWN):
+        _refuse_change(name, look_up(stored, name), look_up(now, name))
+    if (stored["ema_decay"] is None) != (config.ema_decay is None):
+        _refuse_change("ema_decay", stored["ema_decay"], config.ema_decay)
     if RunFolder(run_dir).is_tested() and (end := _end(checkpoint, config, done)):
         raise ConfigError(
             f"the run in {run_dir} has finished {end} to train longer, or test it again with "
-            f"tools/evaluate.py checkpoint={run_dir}"
+            f"agnet_vision.evaluate(checkpoint={str(run_dir)!r})"
         )
     description: dict[str, Any] = checkpoint["agnet"]["model"]
     return description
@@ -54,14 +53,14 @@ def check_resumable(checkpoint: Any, config: DictConfig, run_dir: Path) -> dict[
 def _refuse_change(name: str, before: Any, now: Any) -> None:
     if before != now:
         raise ConfigError(
-            f"with resume=true the run goes on with its own {name}={before}, got {now}; leave {name}= out"
+            f"a run goes on with its own {name}={before}, got {now}; with resume leave {name} out"
         )
 
 
-def _end(checkpoint: dict[str, Any], config: DictConfig, done: int) -> str:
+def _end(checkpoint: dict[str, Any], config: TrainConfig, done: int) -> str:
     """Say how a run ended, and which option takes it further; nothing where it has not."""
     if done >= config.epochs:
-        return f"its {config.epochs} epochs; raise epochs="
+        return f"its {config.epochs} epochs; raise epochs"
     patience = config.early_stopping_patience
     waited = [
         state["wait_count"]
@@ -69,7 +68,7 @@ def _end(checkpoint: dict[str, Any], config: DictConfig, done: int) -> str:
         if key.startswith("EarlyEnd")
     ]
     if patience is not None and waited and waited[0] >= max(patience, 1):
-        return f"after {done} epochs, {waited[0]} of them without improvement; raise early_stopping_patience="
+        return f"after {done} epochs, {waited[0]} of them without improvement; raise early_stopping_patience"
     return ""
 
 

@@ -1,8 +1,7 @@
-"""``train``: configuration -> run folder; everything of a run that is not training itself."""
+"""``train``: options -> run folder; everything of a run that is not training itself."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.sources.samples import SampleTable
-from agnet_vision.errors import FULL, ConfigError, DiskFullError
+from agnet_vision.errors import FULL, DiskFullError
 from agnet_vision.evaluation.charts import learning_curves, save_png
 from agnet_vision.evaluation.environment import environment, this_command
 from agnet_vision.evaluation.report import write_report
@@ -25,7 +22,6 @@ from agnet_vision.models.checkpoint import read_checkpoint
 from agnet_vision.training.build import (
     build_callbacks,
     build_data,
-    build_loggers,
     build_model,
     build_module,
     build_table,
@@ -33,71 +29,74 @@ from agnet_vision.training.build import (
     require_samples,
 )
 from agnet_vision.training.checkpoint_io import how_to_go_on
-from agnet_vision.training.evaluate import (
-    interruptible,
-    quieten_lightning,
-    share_run_dir,
-    test_and_write,
-)
+from agnet_vision.training.claim import claimed_run_dir
+from agnet_vision.training.config import TrainConfig
+from agnet_vision.training.evaluate import interruptible, quiet_lightning, test_and_write
+from agnet_vision.training.loggers import build_loggers, check_loggers
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.options import check_options
-from agnet_vision.training.pretrained import check_backbone
+from agnet_vision.training.pretrained import check_weights
+from agnet_vision.training.resolve import stored_text
 from agnet_vision.training.resume import check_network, check_resumable
+from agnet_vision.training.run import Run
+from agnet_vision.training.tell import tell_start, tell_where
 
 
-def train(config: DictConfig) -> dict[str, Any] | None:
+def train(config: TrainConfig) -> Run:
     """Train, test and write the run folder.
 
     Args:
-        config: what ``conf/train.yaml`` composes to, resolved; with ``resume`` true, the run's own stored configuration.
-
-    Returns:
-        The scores on the test split; None without a test, and on all processes but the first.
+        config: all options; with ``resume``, those of the run that goes on.
 
     Raises:
         AGNetError: an option, the dataset, or a file is not right.
         KeyboardInterrupt: after Ctrl-C; ``last.ckpt`` is saved.
     """
     started = time.time()
-    quieten_lightning()
-    check_options(config)
-    run_dir = claim_run_dir(config)
-    last = run_dir / "last.ckpt" if config.resume else None
-    before = check_resumable(read_checkpoint(last), config, run_dir) if last is not None else None
-    backbone = config.backbone
-    if before is None:  # a run that goes on has its own weights
-        check_backbone(
-            backbone.name, pretrained=backbone.pretrained, checkpoint=backbone.checkpoint
-        )
-    table = build_table(config)
-    require_samples(table, "train")
-    model = build_model(config, table.classes)
-    if before is not None:
-        check_network(before, model, run_dir)
-    data = build_data(config, table, model)
-    module = build_module(config, model, data.class_counts())
-    callbacks = build_callbacks(config, run_dir, has_validation=bool(table.splits["val"]))
-    trainer = build_trainer(config, run_dir, callbacks, build_loggers(config, run_dir))
-    record = begin_record(config, run_dir, model)
-    with stops_explained(run_dir):
-        if trainer.is_global_zero:
-            run_dir.mkdir(parents=True, exist_ok=True)
-            RunFolder(run_dir).write_config(OmegaConf.to_yaml(config, resolve=True))
-            # Before other processes start and wait: a large set takes longer than they would.
-            data.prepare_data()
-        try:
-            with interruptible(trainer):
-                trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-        except BaseException:
-            with suppress(OSError):  # the disk may be full, and the first error is the one to tell
-                end_record(record, run_dir, trainer, module, started)
-            raise
-        end_record(record, run_dir, trainer, module, started)
-        return finish(config, run_dir, table, trainer, module, data, record)
+    check_loggers(config.logger)
+    with quiet_lightning(), claimed_run_dir(config) as run_dir:
+        config = config.model_copy(update={"run_dir": str(run_dir)})
+        last = run_dir / "last.ckpt" if config.resume else None
+        before = check_resumable(read_checkpoint(last), config, run_dir) if last else None
+        if before is None:  # a run that goes on has its own weights
+            backbone = config.backbone
+            check_weights(
+                str(backbone.name), pretrained=backbone.pretrained, checkpoint=backbone.checkpoint
+            )
+        table = build_table(config.dataset, config.seed)
+        require_samples(table, "train")
+        model = build_model(config, table.classes)
+        if before is not None:
+            check_network(before, model, run_dir)
+
+        data = build_data(config, table, model)
+        module = build_module(config, model, data.class_counts())
+        callbacks = build_callbacks(config, run_dir, has_validation=bool(table.splits["val"]))
+        trainer = build_trainer(config, run_dir, callbacks, build_loggers(config.logger, run_dir))
+        record = begin_record(config, run_dir, model)
+        with stops_explained(run_dir):
+            if trainer.is_global_zero:
+                tell_start(config, table, model, trainer)
+                run_dir.mkdir(parents=True, exist_ok=True)
+                RunFolder(run_dir).write_config(stored_text(config))
+                # Before other processes start and wait: a large set takes longer than they would.
+                data.prepare_data()
+            try:
+                with interruptible(trainer):
+                    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+            except BaseException:
+                with suppress(OSError):  # the disk may be full, and the first error is to be told
+                    end_record(record, run_dir, trainer, module, started)
+                raise
+            end_record(record, run_dir, trainer, module, started)
+            scores = finish(config, run_dir, table, trainer, module, data, record)
+            return Run(run_dir, run_dir / "best.ckpt", scores)
 
 
-def begin_record(config: DictConfig, run_dir: Path, model: AGNet) -> dict[str, Any]:
-    """Start what ``run.json`` says of a run; of a resumed one, go on with its first command and the time it has taken."""
+def begin_record(config: TrainConfig, run_dir: Path, model: AGNet) -> dict[str, Any]:
+    """Start what ``run.json`` says of a run.
+
+    That of a resumed run goes on with its first command and the time it has taken.
+    """
     trainable = sum(
         parameter.numel() for parameter in model.parameters() if parameter.requires_grad
     )
@@ -126,7 +125,7 @@ def end_record(
 
 
 def finish(
-    config: DictConfig,
+    config: TrainConfig,
     run_dir: Path,
     table: SampleTable,
     trainer: pl.Trainer,
@@ -139,38 +138,17 @@ def finish(
         folder = RunFolder(run_dir)
         save_png(learning_curves(folder.read_history()), folder.curves)
     scores = None
-    if not config.test or not table.splits["test"]:
-        if trainer.is_global_zero:
-            why = "the dataset has no test split" if config.test else "test=false"
-            Console().print(f"not tested ({why}); written to {run_dir}", soft_wrap=True)
-    else:
+    if config.test and table.splits["test"]:
         best = read_checkpoint(run_dir / "best.ckpt")
         module.load_state_dict(best["state_dict"])
         record["best_epoch"] = best["epoch"] + 1
         scores = test_and_write(trainer, module, data, table, run_dir, split="test", record=record)
         if scores is not None and config.report:
             write_report(run_dir)
+    if trainer.is_global_zero:
+        why = "the dataset has no test split" if config.test else "test=False"
+        tell_where(run_dir, "" if scores is not None else f"not tested: {why}")
     return scores
-
-
-def claim_run_dir(config: DictConfig) -> Path:
-    """Return the run's folder; a folder that already holds a run is only touched by ``resume=true``.
-
-    Raises:
-        ConfigError: it holds a run, or has none to go on with.
-    """
-    run_dir = share_run_dir(config.run_dir)
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        return run_dir
-    last = run_dir / "last.ckpt"
-    if config.resume and not last.is_file():
-        raise ConfigError(
-            f"resume=true, but there is no {last}; run_dir= must name the folder of an interrupted run"
-        )
-    if not config.resume and (last.exists() or (run_dir / "metrics.json").exists()):
-        advice = "add resume=true to go on with it, or " if last.exists() else ""
-        raise ConfigError(f"run_dir={run_dir} holds a run already; {advice}name another folder")
-    return run_dir
 
 
 @contextmanager

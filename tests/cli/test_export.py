@@ -1,24 +1,20 @@
-"""tools/export.py: a run's own checkpoint becomes a folder, a program and an ONNX file that answer as the network does."""
+"""A run's own checkpoint becomes a folder, a program and an ONNX file that answer as the network does."""
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
 from agnet_vision import AGNet, load_model
+from agnet_vision.cli import export as export_command
 from agnet_vision.models.export import BoxesIn
 from agnet_vision.training.train import train
-from tests.cli.test_train import ENVIRONMENT, ROOT
+from agnet_vision.training.validation import validate
 from tests.conftest import random_regions
-from tests.training.conftest import TINY, write_pictures
+from tests.training.conftest import TINY, training, write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -26,32 +22,18 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The last.ckpt that Lightning wrote in a run of one epoch."""
     folder = tmp_path_factory.mktemp("export")
     pictures = write_pictures(folder / "pictures", {"train": 4, "val": 2, "test": 2})
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        given = [
-            *TINY,
-            f"dataset.root={pictures}",
-            f"run_dir={folder / 'run'}",
-            "epochs=1",
-            "schedule.warmup_epochs=0",
-        ]
-        train(compose("train", given))
+    places = (f"dataset.root={pictures}", f"run_dir={folder / 'run'}")
+    train(training(*TINY, *places, "epochs=1", "schedule.warmup_epochs=0"))
     return folder / "run" / "last.ckpt"
 
 
 @pytest.fixture
-def export(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """What ``python tools/export.py`` calls once its options are known to be right."""
-    monkeypatch.syspath_prepend(ROOT / "tools")
-    spec = importlib.util.spec_from_file_location("export_tool", ROOT / "tools" / "export.py")
-    assert spec is not None
-    assert spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def export() -> Callable[..., Path]:
+    """What ``agnet export`` does with its options."""
 
-    def run(*options: str) -> Path:
-        with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-            config: DictConfig = compose("export", list(options))
-        return tool.export(config)
+    def run(checkpoint: Path, form: str) -> Path:
+        config = validate(export_command.ExportConfig, {"checkpoint": checkpoint, "format": form})
+        return export_command.export(config)
 
     return run
 
@@ -61,7 +43,7 @@ def expected(
     checkpoint: Path, export: Callable[..., Path]
 ) -> tuple[AGNet, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The network from its folder, an input, and its logits."""
-    model = load_model(export(f"checkpoint={checkpoint}", "format=pretrained"))
+    model = load_model(export(checkpoint, "pretrained"))
     images, boxes = torch.randn(2, 3, 48, 48), random_regions(2, 2, masked=1).boxes
     with torch.no_grad():
         return model, images, boxes, BoxesIn(model)(images, boxes)
@@ -84,7 +66,7 @@ def test_value_program(
     expected: tuple[AGNet, torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> None:
     _, images, boxes, logits = expected
-    path = export(f"checkpoint={checkpoint}", "format=program")
+    path = export(checkpoint, "program")
     assert path == checkpoint.with_suffix(".pt2")
     torch.testing.assert_close(
         torch.export.load(path).module()(images, boxes), logits, atol=1e-5, rtol=1e-5
@@ -99,16 +81,8 @@ def test_value_onnx(
     """From the folder, not the checkpoint."""
     onnxruntime = pytest.importorskip("onnxruntime")
     _, images, boxes, logits = expected
-    path = export(f"checkpoint={checkpoint.with_name('last_pretrained')}", "format=onnx")
+    path = export(checkpoint.with_name("last_pretrained"), "onnx")
     (answer,) = onnxruntime.InferenceSession(path).run(
         None, {"images": images.numpy(), "boxes": boxes.numpy()}
     )
     torch.testing.assert_close(torch.from_numpy(answer), logits, atol=1e-4, rtol=1e-4)
-
-
-def test_raises_on_format() -> None:
-    command = [sys.executable, str(ROOT / "tools" / "export.py"), "checkpoint=x", "format=onxx"]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "format must be one of onnx, int8, program, pretrained, got 'onxx'" in done.stderr
-    assert "Traceback" not in done.stderr

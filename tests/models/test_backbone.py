@@ -130,3 +130,55 @@ def test_raises_on_pixels() -> None:
 def test_raises_on_taps() -> None:
     with pytest.raises(ValueError, match="choose other taps"):
         TimmBackbone("test_resnet", taps=(17,))
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "still"),
+    [
+        ("test_resnet", 2, ("conv1.", "bn1.", "layer1.", "layer2.")),
+        ("mobilenetv2_100", 1, ("conv_stem.", "bn1.", "blocks.0.")),
+        ("test_vit", 1, ("cls_token", "pos_embed", "patch_embed.", "blocks.0.")),
+    ],
+)
+def test_frozen_stages_stay_as_they_are(name: str, count: int, still: tuple[str, ...]) -> None:
+    """Neither a step nor a forward pass in training mode changes them; everything after them learns."""
+    torch.manual_seed(0)
+    backbone = TimmBackbone(name)
+    backbone.freeze_stages(count)
+    backbone.train()
+    before = {key: value.clone() for key, value in backbone.model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in backbone.parameters() if p.requires_grad], lr=0.1)
+    backbone(torch.randn(2, 3, 160, 160)).square().mean().backward()
+    optimizer.step()
+    moved = {
+        key for key, value in backbone.model.state_dict().items() if not value.equal(before[key])
+    }
+    assert not [key for key in moved if key.startswith(still)]
+    learning = {key for key, p in backbone.model.named_parameters() if p.requires_grad}
+    assert learning
+    assert learning == {
+        key for key, _ in backbone.model.named_parameters() if not key.startswith(still)
+    }
+    modules = [m for key, m in backbone.model.named_modules() if f"{key}.".startswith(still)]
+    assert not any(module.training for module in modules)
+    assert backbone.training
+
+
+def test_no_stage_is_frozen_by_default() -> None:
+    backbone = TimmBackbone("test_resnet")
+    backbone.freeze_stages(0)
+    assert all(p.requires_grad for p in backbone.parameters())
+    assert all(module.training for module in backbone.model.modules())
+
+
+def test_raises_on_stages_there_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = TimmBackbone("test_resnet")
+    with pytest.raises(
+        ValueError, match="freeze_at must be at most 4, the stages of test_resnet, got 5"
+    ):
+        backbone.freeze_stages(5)
+    monkeypatch.delattr(type(backbone.model), "group_matcher")
+    with pytest.raises(
+        ValueError, match="freeze_at must be 0: timm knows no stages of test_resnet"
+    ):
+        backbone.freeze_stages(1)

@@ -18,7 +18,8 @@ from agnet_vision.errors import ConfigError
 from agnet_vision.explain.files import find_images
 from agnet_vision.explain.predict import Predictor
 from agnet_vision.explain.prepared import prepare_images
-from agnet_vision.models.export import BoxesIn, GridIn, export_onnx, export_program, quantize_onnx
+from agnet_vision.models.export import BoxesIn, GridIn, export_onnx, export_program
+from agnet_vision.models.quantize import quantize_onnx
 from benchmarks import onnx as benchmark
 from tests.conftest import random_regions
 from tests.training.conftest import write_pictures

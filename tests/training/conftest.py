@@ -9,15 +9,16 @@ import cv2
 import numpy as np
 import pytest
 import pytorch_lightning as pl
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 import agnet_vision.training.train
+from agnet_vision.cli.command import load_command
+from agnet_vision.cli.parse import parse
 from agnet_vision.training.build import build_callbacks
+from agnet_vision.training.config import EvaluateConfig, TrainConfig
+from agnet_vision.training.resolve import evaluation_options, training_options
 
-CONF = Path(__file__).parents[2] / "conf"
 # Three classes, 160 thousand weights, an epoch in a tenth of a second.
 TINY = (
     "dataset=folder",
@@ -25,8 +26,8 @@ TINY = (
     "backbone.name=test_resnet.r160_in1k",
     "backbone.pretrained=false",
     "regions.num_clusters=2",
-    "+model.head.pool_size=2",
-    "+model.head.dropout=0.2",
+    "model.head.pool_size=2",
+    "model.head.dropout=0.2",
     "image_size=48",
     "epochs=2",
     "batch_size=4",
@@ -34,6 +35,13 @@ TINY = (
     "workers=0",
     "trainer=cpu",
     "trainer.progress_bar=false",
+    "report=false",
+)
+TINY_EVALUATION = (
+    "dataset=folder",
+    "trainer=cpu",
+    "trainer.progress_bar=false",
+    "workers=0",
     "report=false",
 )
 
@@ -66,16 +74,28 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pictures(tmp_path_factory.mktemp("pictures"), {"train": 7, "val": 3, "test": 3})
 
 
+def training(*words: str) -> TrainConfig:
+    """Read the options of a training as the command line does."""
+    return training_options(parse(words, load_command("train")))
+
+
+def evaluation(*words: str) -> EvaluateConfig:
+    """Read the options of an evaluation as the command line does."""
+    return evaluation_options(parse(words, load_command("evaluate")))
+
+
 @pytest.fixture
-def configure(pictures: Path, tmp_path: Path) -> Callable[..., DictConfig]:
-    """Compose a tiny run; ``run_dir`` is a folder of the test unless given."""
+def configure(pictures: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
+    """Read the options of a tiny run; ``run_dir`` is a folder of the test unless given."""
+    places = (f"dataset.root={pictures}", f"run_dir={tmp_path / 'run'}")
+    return lambda *words: training(*TINY, *places, *words)
 
-    def make(*overrides: str, name: str = "train", base: tuple[str, ...] = TINY) -> DictConfig:
-        given = [*base, f"dataset.root={pictures}", f"run_dir={tmp_path / 'run'}", *overrides]
-        with initialize_config_dir(str(CONF), version_base=None):
-            return compose(name, given)
 
-    return make
+@pytest.fixture
+def configure_evaluation(pictures: Path, tmp_path: Path) -> Callable[..., EvaluateConfig]:
+    """Read the options of an evaluation of a tiny run."""
+    places = (f"dataset.root={pictures}", f"run_dir={tmp_path / 'run'}")
+    return lambda *words: evaluation(*TINY_EVALUATION, *places, *words)
 
 
 class Recorder(Callback):

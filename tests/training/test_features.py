@@ -12,17 +12,17 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from omegaconf import DictConfig
 from torch import Tensor
 
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training.build import build_data, build_model, build_table
+from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train
 
 from .conftest import Recorder, write_unbalanced
 
-Configure = Callable[..., DictConfig]
+Configure = Callable[..., TrainConfig]
 Weights = Mapping[str, Tensor]
 # No regions to compute; plain gradient descent, so that a step is the learning rate times the gradient.
 PLAIN = (
@@ -139,7 +139,7 @@ def test_balanced_sampler(configure: Configure, tmp_path: Path) -> None:
     config = configure(
         *PLAIN, f"dataset.root={write_unbalanced(tmp_path / 'data')}", "sampler=balanced"
     )
-    table = build_table(config)
+    table = build_table(config.dataset, config.seed)
     sampler = (
         build_data(config, table, build_model(config, table.classes)).train_dataloader().sampler
     )
@@ -225,6 +225,16 @@ def test_frozen_epochs(configure: Configure, recorder: Recorder) -> None:
     assert not differ(recorder.weights_at_start, recorder.validated[0], "model.backbone.")
     assert differ(recorder.weights_at_start, recorder.validated[0], "model.head.")
     assert differ(recorder.weights_at_start, recorder.validated[1], "model.backbone.")
+
+
+def test_frozen_stages(configure: Configure, recorder: Recorder) -> None:
+    """Through all epochs, statistics included, though Lightning puts the network into training mode."""
+    train(configure(*PLAIN, "epochs=2", "backbone.freeze_at=2"))
+    after, prefix = recorder.weights[-1], "model.backbone.model."
+    for part in ("conv1.", "layer1.", "layer2."):
+        assert not differ(recorder.weights_at_start, after, prefix + part), part
+    for part in ("layer3.", "layer4."):
+        assert differ(recorder.weights_at_start, after, prefix + part), part
 
 
 def test_learning_rates_of_warmup_and_cosine(configure: Configure, recorder: Recorder) -> None:

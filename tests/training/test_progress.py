@@ -6,10 +6,10 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-from omegaconf import DictConfig
 from rich.console import Console
 
-from agnet_vision.training.progress import ImagesPerSecond
+from agnet_vision.training.config import TrainConfig
+from agnet_vision.training.progress import ImagesPerSecond, TimeLeft, clock
 from agnet_vision.training.train import train
 
 
@@ -24,7 +24,7 @@ def test_value_images_per_second() -> None:
 
 
 def test_progress_bar_of_a_run(
-    configure: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
+    configure: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=200, color_system=None)
@@ -40,3 +40,38 @@ def test_progress_bar_of_a_run(
     )
     assert re.search(r"val/acc: [01]\.\d{3} val/mAP: [01]\.\d{3}", last)
     assert "v_num" not in last
+    assert re.search(r"train/loss: \d+\.\d{3} ", last)
+    assert "run left: 0:00:0" in last
+
+
+def test_a_line_an_epoch_where_nobody_looks(
+    configure: Callable[..., TrainConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(configure("model=backbone_only", "test=false", "trainer.progress_bar=true"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    number = r"\d+\.\d{3}"
+    pattern = rf"epoch {{}}/2  loss {number}  val loss {number}  acc {number}  mAP {number}  \d+ s  0:00:\d\d left"
+    assert len(lines) == 2
+    for epoch, line in enumerate(lines, start=1):
+        assert re.fullmatch(pattern.format(epoch), line), line
+    assert lines[-1].endswith("0:00:00 left")
+
+
+def test_value_clock() -> None:
+    assert [clock(seconds) for seconds in (0, 59.6, 3601, -1)] == [
+        "0:00:00",
+        "0:01:00",
+        "1:00:01",
+        "0:00:00",
+    ]
+
+
+def test_time_left_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that goes on counts from where it went on."""
+    now = [100.0]
+    monkeypatch.setattr("agnet_vision.training.progress.time.monotonic", lambda: now[0])
+    trainer = SimpleNamespace(global_step=10, estimated_stepping_batches=40)
+    left = TimeLeft(trainer)
+    assert str(left) == "-:--:--"
+    now[0], trainer.global_step = 120.0, 20
+    assert str(left) == "0:00:40"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -13,44 +14,29 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from agnet_vision.errors import CheckpointError, ConfigError, DiskFullError, ImageReadError
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import train as run_file
 from agnet_vision.training.build import build_trainer
+from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train
 
-from .conftest import TINY, write_pictures
+from .conftest import TINY, training, write_pictures
 from .test_train import interrupt_after
 
-Configure = Callable[..., DictConfig]
-EVALUATE = (
-    "dataset=folder",
-    "trainer=cpu",
-    "trainer.progress_bar=false",
-    "workers=0",
-    "report=false",
-)
+Configure = Callable[..., TrainConfig]
+Evaluate = Callable[..., EvaluateConfig]
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """A run of one epoch, to be copied by the tests that go on with it."""
-    from hydra import compose, initialize_config_dir
-
-    from .conftest import CONF
-
     run_dir = tmp_path_factory.mktemp("ended") / "run"
-    with initialize_config_dir(str(CONF), version_base=None):
-        train(
-            compose(
-                "train",
-                [*TINY, "epochs=1", "test=false", f"dataset.root={pictures}", f"run_dir={run_dir}"],
-            )
-        )
+    places = (f"dataset.root={pictures}", f"run_dir={run_dir}")
+    train(training(*TINY, *places, "epochs=1", "test=false"))
     return run_dir
 
 
@@ -69,7 +55,10 @@ def checkpoint(run_dir: Path, name: str = "last.ckpt") -> dict:
         ("backbone.name=test_vit.r160_in1k", "has backbone 'test_resnet"),
         ("regions.num_clusters=3", "has num_clusters 2, the options say 3"),
         ("model=no_attention", "has variant 'full', the options say 'no_attention'"),
-        ("optimizer.name=sgd", "its own optimizer.name=adamw, got sgd; leave optimizer.name= out"),
+        (
+            "optimizer.name=sgd",
+            "its own optimizer.name=adamw, got sgd; with resume leave optimizer.name out",
+        ),
         ("monitor=loss", "its own monitor=acc, got loss"),
         ("ema_decay=0.9", "its own ema_decay=None, got 0.9"),
         ("seed=1", "its own seed=0, got 1"),
@@ -140,7 +129,7 @@ def test_interrupted_epoch_has_its_whole_loss(
         interrupt_after(3, patch)
         with pytest.raises(
             KeyboardInterrupt,
-            match=f"go on with: python tools/train.py resume=true run_dir={parts}",
+            match=re.escape(f"go on with agnet_vision.train(resume=True, run_dir={str(parts)!r})"),
         ):
             train(configure("test=false", f"run_dir={parts}"))
     train(configure("test=false", f"run_dir={parts}", "resume=true"))
@@ -152,7 +141,10 @@ def test_interrupted_epoch_has_its_whole_loss(
 
 
 def test_ctrl_c_while_testing(
-    configure: Configure, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    configure: Configure,
+    configure_evaluation: Evaluate,
+    copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def step(self: AGNetModule, batch: dict, batch_idx: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -161,7 +153,7 @@ def test_ctrl_c_while_testing(
     with pytest.raises(KeyboardInterrupt, match="go on with"):
         train(configure("resume=true", "epochs=1", f"run_dir={copy}"))
     with pytest.raises(KeyboardInterrupt):
-        evaluate(configure(f"checkpoint={copy}", name="evaluate", base=EVALUATE))
+        evaluate(configure_evaluation(f"checkpoint={copy}"))
     assert not (copy / "metrics.json").exists()
 
 
@@ -174,7 +166,7 @@ def test_full_disk(configure: Configure, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(run_file, "write_json", full)
     with pytest.raises(
         DiskFullError,
-        match=r"run.json\); free some space, then go on with: .* resume=true run_dir=",
+        match=r"run.json\); free some space, then go on with .*resume=True, run_dir=",
     ):
         train(configure("epochs=1", "test=false"))
     monkeypatch.setattr(
@@ -192,7 +184,7 @@ def test_failed_start_can_be_repeated(configure: Configure, tmp_path: Path) -> N
     with pytest.raises(ImageReadError):
         train(configure("epochs=1", f"dataset.root={root}"))
     broken.write_bytes(sound)
-    assert train(configure("epochs=1", f"dataset.root={root}")) is not None
+    assert train(configure("epochs=1", f"dataset.root={root}")).metrics is not None
 
 
 def test_early_end_is_an_end(configure: Configure, tmp_path: Path) -> None:
@@ -207,7 +199,7 @@ def test_early_end_is_an_end(configure: Configure, tmp_path: Path) -> None:
     metrics = (tmp_path / "run" / "metrics.json").read_bytes()
     with pytest.raises(
         ConfigError,
-        match=r"has finished after .* without improvement; raise early_stopping_patience=",
+        match=r"has finished after .* without improvement; raise early_stopping_patience",
     ):
         train(configure(*still, "resume=true"))
     assert (tmp_path / "run" / "metrics.json").read_bytes() == metrics
@@ -228,25 +220,27 @@ def test_raises_on_fewer_epochs(configure: Configure, copy: Path) -> None:
         train(configure("resume=true", "test=false", "epochs=1", f"run_dir={copy}"))
 
 
-def test_evaluate_raises_on_damaged_options(configure: Configure, copy: Path) -> None:
+def test_evaluate_raises_on_damaged_options(configure_evaluation: Evaluate, copy: Path) -> None:
     (copy / "config.yaml").write_text("seed: [")
     with pytest.raises(
-        ConfigError, match=r"config.yaml must be the options of the run, and is damaged"
+        ConfigError, match=r"config.yaml must be options in YAML, and is damaged; without the file"
     ):
-        evaluate(configure(f"checkpoint={copy}", name="evaluate", base=EVALUATE))
+        evaluate(configure_evaluation(f"checkpoint={copy}"))
 
 
-def test_evaluate_leaves_a_run_alone(configure: Configure, copy: Path) -> None:
+def test_evaluate_leaves_a_run_alone(configure_evaluation: Evaluate, copy: Path) -> None:
     with pytest.raises(ConfigError, match="holds a training run"):
-        evaluate(configure(f"checkpoint={copy}", f"run_dir={copy}", name="evaluate", base=EVALUATE))
+        evaluate(configure_evaluation(f"checkpoint={copy}", f"run_dir={copy}"))
 
 
-def test_evaluate_splits_as_the_run_did(configure: Configure, tmp_path: Path) -> None:
+def test_evaluate_splits_as_the_run_did(
+    configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
     root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
     data, run_dir = f"dataset.root={root}", tmp_path / "seeded"
     train(configure("epochs=1", "seed=3", data, f"run_dir={run_dir}"))
     given = (f"checkpoint={run_dir}", data, f"run_dir={tmp_path / 'again'}")
-    evaluate(configure(*given, name="evaluate", base=EVALUATE))
+    evaluate(configure_evaluation(*given))
     tested = [(folder / "predictions.csv").read_text() for folder in (run_dir, tmp_path / "again")]
     assert [line.split(",")[0] for line in tested[0].splitlines()] == [
         line.split(",")[0] for line in tested[1].splitlines()
@@ -259,7 +253,7 @@ def test_evaluate_splits_as_the_run_did(configure: Configure, tmp_path: Path) ->
         with pytest.raises(
             ConfigError, match=f"may draw another split than the run did, .*; {message}"
         ):
-            evaluate(configure(*given, option, name="evaluate", base=EVALUATE))
+            evaluate(configure_evaluation(*given, option))
 
 
 @pytest.mark.parametrize("strategy", ["auto", "ddp"])
@@ -267,7 +261,10 @@ def test_frozen_epochs_on_several_devices(
     configure: Configure, tmp_path: Path, strategy: str
 ) -> None:
     config = configure(
-        "trainer.devices=2", f"trainer.strategy={strategy}", "freeze_backbone_epochs=1"
+        "trainer.devices=2",
+        f"trainer.strategy={strategy}",
+        "freeze_backbone_epochs=1",
+        "gradient_clip=null",
     )
-    trainer = build_trainer(OmegaConf.merge(config, {"gradient_clip": None}), tmp_path, [], [])
+    trainer = build_trainer(config, tmp_path, [], [])
     assert trainer.strategy._ddp_kwargs["find_unused_parameters"]

@@ -41,6 +41,7 @@ class SampleTable:
         splits: "train", "val" and "test". A split may be empty.
         problems: what is wrong with the files, none of it fatal.
         layout: the folder that images are named relative to in split lists; None: the root.
+        drawn: the splits that were held out of train here; the others are the dataset's own.
     """
 
     name: str
@@ -48,6 +49,7 @@ class SampleTable:
     classes: tuple[str, ...]
     splits: dict[str, list[Sample]]
     problems: list[Problem] = field(default_factory=list)
+    drawn: tuple[str, ...] = ()
     layout: Path | None = None
 
     def write_splits(self, path: Path) -> None:
@@ -147,7 +149,9 @@ def read_samples(
     root = dataset_root(name, root)
     _refuse_or_warn(name, root, listing, options)
     splits = draw_splits(listing, val_fraction, test_fraction, seed)
-    return SampleTable(name, root, listing.classes, splits, listing.problems, listing.layout)
+    drawn = tuple(split for split in ("val", "test") if split not in listing.splits)
+    problems, layout = listing.problems, listing.layout
+    return SampleTable(name, root, listing.classes, splits, problems, drawn, layout)
 
 
 def check_fractions(name: str, val_fraction: float, test_fraction: float | None) -> None:

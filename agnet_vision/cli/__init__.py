@@ -1,0 +1,1 @@
+"""The commands behind ``agnet`` and ``tools/``: the only room that knows Hydra."""

@@ -1,0 +1,50 @@
+"""What a command is: its options, what it calls, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from agnet_vision.training.options import Options
+
+# Name -> what it does; the module of that name in this room has the command itself.
+COMMANDS = {
+    "train": "train a network, test it, and write a report",
+    "evaluate": "test a network on a dataset",
+    "predict": "classify images, and draw where the network looked",
+    "export": "write a network for other programs: ONNX, int8, torch.export, a folder to share",
+    "report": "write the report of a run again, or beside a baseline",
+    "demo": "open a local web page: drop an image, see the class and why",
+    "prepare": "get a dataset, check it, mend it",
+    "extract": "find and store the keypoints of a dataset, ahead of training",
+    "faithfulness": "measure how well heat maps tell what matters",
+    "summarize": "mean and deviation over repeated runs",
+    "benchmark": "measure a part of the library",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command with typed options.
+
+    Attributes:
+        schema: its options.
+        call: does the work, with the options that were given, by name.
+        examples: of what follows its name on the command line.
+        layers: short names it takes beside the options of its schema -> what they are.
+        sweeps: ``--multirun`` makes several runs of it.
+    """
+
+    schema: type[Options]
+    call: Callable[[Mapping[str, Any]], None]
+    examples: tuple[str, ...]
+    layers: Mapping[str, str] = field(default_factory=dict)
+    sweeps: bool = False
+
+
+def load_command(name: str) -> Command:
+    """Import a command; no other is."""
+    command: Command = import_module(f"agnet_vision.cli.{name}").COMMAND
+    return command

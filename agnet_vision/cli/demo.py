@@ -1,0 +1,86 @@
+"""``agnet demo``: the local page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from agnet_vision.cli.command import Command
+from agnet_vision.training.options import Options, Place, Text, option
+from agnet_vision.training.validation import validate
+
+if TYPE_CHECKING:
+    from agnet_vision.models.agnet import AGNet
+
+
+class DemoConfig(Options):
+    """Which networks, and who may see the page."""
+
+    checkpoint: Place | list[Place] | None = option(
+        None,
+        "run folder, best.ckpt, saved folder, owner/name on the Hub, or [several,of,these]; null: ours",
+    )
+    host: Text = option("127.0.0.1", "this computer only; 0.0.0.0 lets everybody on the network in")
+    port: int | None = option(None, "null: the first free one from 7860 on", ge=1, le=65535)
+    device: Text = option("auto", "auto | cpu | cuda | any other of torch's")
+
+
+def call(given: Mapping[str, Any]) -> None:
+    """Load the networks and serve the page until Ctrl-C."""
+    config = validate(DemoConfig, given)
+    from agnet_vision.demo.page import build_page, launch
+    from agnet_vision.explain.predict import choose_device
+
+    device = choose_device(config.device)
+    models = {name: model.to(device) for name, model in load_models(config.checkpoint).items()}
+    with TemporaryDirectory(prefix="agnet_demo_") as folder:
+        # Beetles are what the demo networks know; others know other images.
+        examples = paint_examples(Path(folder)) if config.checkpoint is None else []
+        page = build_page(models, examples)
+        # Gradio calls its own server to see that it is up.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        address = launch(page, host=config.host, port=config.port)
+        print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
+        page.block_thread()
+
+
+def load_models(checkpoint: str | list[str] | None) -> dict[str, AGNet]:
+    """Open the checkpoints; each is named by its variant, backbone and place."""
+    from agnet_vision.demo.networks import demo_models
+    from agnet_vision.models.agnet import load_model
+
+    if checkpoint is None:
+        return demo_models()
+    places = [checkpoint] if isinstance(checkpoint, str) else checkpoint
+    opened = [(place, load_model(place)) for place in places]
+    return {f"{model.variant}, {model.backbone_name} ({place})": model for place, model in opened}
+
+
+def paint_examples(folder: Path) -> list[Path]:
+    """Paint one image of each class of the demo set."""
+    import cv2
+    import numpy as np
+
+    from agnet_vision.data.demo.marks import MARKS
+    from agnet_vision.data.demo.scene import paint_scene
+
+    paths = []
+    for number, mark in enumerate(MARKS):
+        image = paint_scene(np.random.default_rng((7, number)), mark, image_size=128)
+        paths.append(folder / f"{mark}.png")
+        cv2.imwrite(str(paths[-1]), image[..., ::-1])
+    return paths
+
+
+COMMAND = Command(
+    schema=DemoConfig,
+    call=call,
+    examples=(
+        "",
+        "checkpoint=outputs/demo/my_run",
+        "checkpoint=[outputs/full,outputs/backbone_only]",
+    ),
+)

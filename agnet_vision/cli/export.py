@@ -1,0 +1,136 @@
+"""``agnet export``: a trained network for other programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import model_validator
+
+from agnet_vision.cli.command import Command
+from agnet_vision.training.options import LocalPath, Options, Place, option
+from agnet_vision.training.validation import validate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agnet_vision.models.agnet import AGNet
+
+SUFFIXES = {"onnx": ".onnx", "int8": ".int8.onnx", "program": ".pt2", "pretrained": "_pretrained"}
+CALIBRATION_BATCH = 8
+
+
+class ExportConfig(Options):
+    """Which network becomes what."""
+
+    checkpoint: Place = option(
+        ..., "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
+    )
+    format: Literal["onnx", "int8", "program", "pretrained"] = option(
+        "onnx", "int8: ONNX in 8-bit integers; program: torch.export; pretrained: a folder to share"
+    )
+    output: LocalPath | None = option(
+        None, "file, or folder for pretrained; null: beside the checkpoint"
+    )
+    image_size: int | None = option(
+        None, "side of the images in pixels; null: the network's own", ge=1
+    )
+    grid: bool = option(False, "one input, images alone, with regions from a fixed grid")
+    images: Place | list[Place] | None = option(
+        None, "int8 only: images to calibrate on, a file, folder or pattern"
+    )
+    calibration: int = option(64, "int8 only: how many of them at most", ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> ExportConfig:
+        if self.format == "int8" and (self.images is None or self.grid):
+            raise ValueError("format=int8 needs images to calibrate on, and grid=False")
+        if self.format != "int8" and self.images is not None:
+            raise ValueError(f"images are for format=int8, to calibrate on; got {self.format}")
+        return self
+
+
+def call(given: Mapping[str, Any]) -> None:
+    """Export, and say where the result lies."""
+    print(export(validate(ExportConfig, given)))
+
+
+def export(config: ExportConfig) -> Path:
+    """Write the file or folder, and return where it is."""
+    import torch
+
+    logging.getLogger().setLevel(logging.WARNING)  # the exporter tells of every constant it merges
+    from agnet_vision.models.agnet import load_model
+    from agnet_vision.models.export import export_onnx, export_program
+    from agnet_vision.models.quantize import quantize_onnx
+
+    model = load_model(config.checkpoint)
+    if config.image_size is not None:
+        size = (model.backbone.in_channels, config.image_size, config.image_size)
+        model.data_config["input_size"] = size
+    path = Path(config.output) if config.output else default_output(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    match config.format:
+        case "pretrained":
+            scores = {"metrics": measured(config.checkpoint)}
+            model.save_pretrained(path, model_card_kwargs=scores)
+            return path
+        case "program":
+            torch.export.save(export_program(model, grid=config.grid), path)
+            return path
+        case "onnx":
+            return export_onnx(model, path, grid=config.grid)
+        case "int8":
+            source = export_onnx(model, path.with_suffix(".float.onnx"))
+            try:
+                return quantize_onnx(source, path, calibration_batches(model, config))
+            finally:
+                source.unlink()
+
+
+def measured(checkpoint: str) -> dict[str, float]:
+    """Read the scores on the test split, if the checkpoint lies in a run folder that has them."""
+    source = Path(checkpoint)
+    file = (source if source.is_dir() else source.parent) / "metrics.json"
+    if not file.is_file():
+        return {}
+    scores = json.loads(file.read_text(encoding="utf-8"))
+    names = ("acc", "mean_per_class_acc", "mAP")
+    return {f"{scores['split']} {name}": scores[name] for name in names}
+
+
+def default_output(config: ExportConfig) -> Path:
+    """Name the output after the checkpoint, beside it; of one from the Hub, in this folder."""
+    source = Path(config.checkpoint)
+    folder = source if source.is_dir() else source.parent if source.is_file() else Path()
+    return folder / f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format]}"
+
+
+def calibration_batches(model: AGNet, config: ExportConfig) -> list[tuple[Tensor, Tensor]]:
+    """Prepare images as the network sees them."""
+    from agnet_vision.data.image import read_image
+    from agnet_vision.explain.files import find_images
+    from agnet_vision.explain.prepared import batch_of, prepare_images
+
+    assert config.images is not None
+    paths = find_images(config.images)[: config.calibration]
+    batches = []
+    for start in range(0, len(paths), CALIBRATION_BATCH):
+        images = [read_image(path) for path in paths[start : start + CALIBRATION_BATCH]]
+        inputs, regions = batch_of(prepare_images(model, images))
+        batches.append((inputs, regions.boxes))
+    return batches
+
+
+COMMAND = Command(
+    schema=ExportConfig,
+    call=call,
+    examples=(
+        "checkpoint=outputs/demo/my_run format=onnx",
+        "checkpoint=outputs/demo/my_run format=int8 images=photos",
+        "checkpoint=outputs/demo/my_run format=pretrained output=to_share",
+    ),
+)

@@ -1,0 +1,73 @@
+"""``agnet extract``: the keypoints of a dataset, found and stored once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agnet_vision.cli.command import Command
+from agnet_vision.errors import ConfigError
+from agnet_vision.training.compose import nest
+from agnet_vision.training.config import RegionsConfig
+from agnet_vision.training.dataset_config import DatasetConfig, Demo
+from agnet_vision.training.options import LocalPath, Options, Text, option
+from agnet_vision.training.validation import validate
+
+
+class ExtractConfig(Options):
+    """Whose keypoints, and who finds them."""
+
+    dataset: DatasetConfig = Demo()
+    regions: RegionsConfig = RegionsConfig()
+    cache_dir: LocalPath | None = option(
+        None, "where keypoints are kept; null: .agnet_cache in the dataset's folder, as in training"
+    )
+    workers: int | None = option(None, "processes on this machine; null: one a core", ge=1)
+    scheduler: Text | None = option(
+        None, "tcp://host:port of a Dask scheduler, instead of processes on this machine"
+    )
+    progress: bool = option(True, "draw a bar with a time estimate")
+
+
+def call(given: Mapping[str, Any]) -> None:
+    """Extract the keypoints of all splits, and print size and time."""
+    config = validate(ExtractConfig, nest(given))
+    if config.regions.source != "keypoints":
+        raise ConfigError(
+            f"regions={config.regions.source} needs no keypoints, so there is nothing to extract; use regions=keypoints"
+        )
+    from agnet_vision.data.cache.store import RegionCache, default_cache_folder
+    from agnet_vision.regions.proposer import RegionProposer
+    from agnet_vision.training.build import build_table
+
+    table = build_table(config.dataset, seed=0)  # all splits are extracted, however drawn
+    paths = [sample.path for samples in table.splits.values() for sample in samples]
+    started = time.perf_counter()
+    cache = RegionCache.build(
+        paths,
+        RegionProposer(**dict(config.regions)),
+        Path(config.cache_dir) if config.cache_dir else default_cache_folder(table.root),
+        workers=config.workers,
+        scheduler=config.scheduler,
+        progress=config.progress,
+    )
+    seconds = time.perf_counter() - started
+    stored = sum(file.stat().st_size for file in cache.folder.iterdir())
+    each = stored / max(1, len(cache))
+    print(
+        f"{len(paths)} images in {seconds:.1f} s; {stored / 1e6:.1f} MB, {each:.0f} bytes an image"
+    )
+    print(f"stored in {cache.folder}")
+
+
+COMMAND = Command(
+    schema=ExtractConfig,
+    call=call,
+    examples=("dataset=food101 dataset.root=/data/food101",),
+    layers={
+        "dataset": "dataset.name, and that dataset's options",
+        "regions": "regions.source: keypoints; the controls store nothing",
+    },
+)

@@ -1,0 +1,138 @@
+"""``agnet predict``: images in, a table or file of classes out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import model_validator
+
+from agnet_vision.cli.command import Command
+from agnet_vision.training.options import LocalPath, Options, Place, Text, option
+from agnet_vision.training.validation import validate
+
+if TYPE_CHECKING:
+    from agnet_vision.explain.predict import Prediction
+    from agnet_vision.models.agnet import AGNet
+
+Format = Literal["table", "csv", "jsonl"]
+SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
+
+
+class PredictConfig(Options):
+    """What is classified, by which network, and where the answer goes."""
+
+    checkpoint: Place = option(
+        ..., "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
+    )
+    images: Place | list[Place] = option(
+        ...,
+        "file, folder, pattern such as 'photos/*.jpg', - for a list on stdin, or [several,of,these]",
+    )
+    output: LocalPath | None = option(None, ".csv or .jsonl file; null: to the terminal")
+    format: Format | None = option(None, "null: as the suffix of output says, table without one")
+    figures: LocalPath | None = option(
+        None, "folder for one figure an image: keypoints, regions, attention, evidence"
+    )
+    figure_format: Literal["png", "svg"] = option("png", "of the figures")
+    theme: Literal["light", "dark"] = option("light", "of the figures")
+    top: int = option(3, "classes an image in the table", ge=1)
+    batch_size: int = option(16, "images a step", ge=1)
+    device: Text = option("auto", "auto | cpu | cuda | any other of torch's")
+    progress: bool = option(True, "draw a bar")
+
+    @model_validator(mode="after")
+    def _check(self) -> PredictConfig:
+        if self.output and self.row_format() == "table":
+            raise ValueError(
+                f"output must end in .csv or .jsonl, or format must say which, got {self.output}"
+            )
+        return self
+
+    def row_format(self) -> Format:
+        """Choose the format from ``format`` and the suffix of ``output``."""
+        suffix = Path(self.output or "").suffix.lower()
+        return self.format or SUFFIXES.get(suffix, "table")
+
+
+def call(given: Mapping[str, Any]) -> None:
+    """Predict all images, and write or print the rows; exit with 1 where none could be read."""
+    config = validate(PredictConfig, given)
+    from rich.progress import track
+
+    from agnet_vision.explain.files import find_images, name_outputs
+    from agnet_vision.explain.predict import Predictor, choose_device
+    from agnet_vision.explain.write import write_rows
+    from agnet_vision.models.agnet import load_model
+    from agnet_vision.training.tell import console
+
+    paths = find_images(config.images)
+    model = load_model(config.checkpoint).to(choose_device(config.device))
+    rows: Iterable[Prediction] = Predictor(model, batch_size=config.batch_size)(paths)
+    form = config.row_format()
+    kept = []
+    with ExitStack() as stack:
+        file = sys.stdout
+        if config.output:
+            Path(config.output).parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(Path(config.output).open("w", newline="", encoding="utf-8"))
+        if form != "table":
+            rows = write_rows(rows, file, form)
+        bar = console(stderr=True)
+        names = name_outputs(paths, f".{config.figure_format}")
+        for row in track(rows, "predicting", len(paths), console=bar, disable=not config.progress):
+            # Probabilities of every class of every image are needed by none of what follows.
+            kept.append((row.path, row.top(config.top), row.error))
+            if config.figures and row.error is None:
+                _draw(config, model, row.path, Path(config.figures) / names[row.path])
+
+    if form == "table":
+        _print_table(kept)
+    failed = sum(error is not None for _, _, error in kept)
+    for place in filter(None, (config.output, config.figures)):
+        print(f"written to {place}", file=sys.stderr)
+    if failed:
+        print(f"{failed} of {len(kept)} images could not be read", file=sys.stderr)
+    if failed == len(kept):
+        sys.exit(1)
+
+
+def _draw(config: PredictConfig, model: AGNet, path: Path, place: Path) -> None:
+    """Explain one image and save the figure."""
+    from agnet_vision.data.image import read_image
+    from agnet_vision.explain.explanation import explain
+    from agnet_vision.explain.figures import explanation_figure, save_figure
+
+    figure = explanation_figure(explain(model, read_image(path)), theme=config.theme)
+    save_figure(figure, place)
+
+
+def _print_table(rows: list[tuple[Path, list[tuple[str, float]], str | None]]) -> None:
+    """Print paths and their best classes."""
+    from rich.table import Column, Table
+
+    from agnet_vision.training.tell import console
+
+    table = Table(Column("image", overflow="fold"), "class", "probability", "then")
+    for path, best, error in rows:
+        if error is not None:
+            table.add_row(str(path), "cannot be read", "", error, style="red")
+            continue
+        (name, probability), *others = best
+        then = ", ".join(f"{other} {p:.1%}" for other, p in others)
+        table.add_row(str(path), name, f"{probability:.1%}", then)
+    console(soft_wrap=False).print(table)
+
+
+COMMAND = Command(
+    schema=PredictConfig,
+    call=call,
+    examples=(
+        "checkpoint=outputs/demo/my_run images=photo.jpg",
+        "checkpoint=outputs/demo/my_run images='photos/*.jpg' output=predictions.csv figures=explained",
+        "checkpoint=outputs/demo/my_run images=- format=jsonl",
+    ),
+)

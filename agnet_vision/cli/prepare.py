@@ -1,0 +1,119 @@
+"""``agnet prepare``: a dataset fetched, checked and mended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agnet_vision.cli.command import Command
+from agnet_vision.errors import ConfigError
+from agnet_vision.training.compose import nest
+from agnet_vision.training.dataset_config import DatasetConfig, Demo
+from agnet_vision.training.options import LocalPath, Options, option
+from agnet_vision.training.validation import validate
+
+if TYPE_CHECKING:
+    from agnet_vision.data.prepare.check import CheckResult
+
+
+class PrepareConfig(Options):
+    """Which dataset, and how far to go."""
+
+    dataset: DatasetConfig = Demo()
+    download: bool = option(True, "get what is missing, where the licence allows it")
+    mend: bool = option(
+        False,
+        "unpack the archives again when files are missing or damaged; AUC, folder and demo have none and refuse it",
+    )
+    near_duplicates: bool = option(True, "look for nearly identical images across splits")
+    report: LocalPath | None = option(None, "write what was found to this JSON file")
+    groups: LocalPath | None = option(
+        None, "of a folder: write a CSV in which nearly identical images share a group"
+    )
+    sheet: LocalPath | None = option(
+        None, "draw the most alike pairs into this PNG file; null: beside the report"
+    )
+    workers: int | None = option(None, "processes that read images; null: one a core", ge=1)
+
+
+def call(given: Mapping[str, Any]) -> None:
+    """Prepare, report, and exit with 0 only when nothing contradicts the card."""
+    config = validate(PrepareConfig, nest(given))
+    from agnet_vision.data.prepare.contact_sheet import draw_sheet
+    from agnet_vision.data.prepare.prepare import prepare_dataset
+
+    _require_writable(config.report, config.sheet, config.groups)
+    options = config.dataset.model_dump(exclude={"val_fraction", "test_fraction"})
+    result = prepare_dataset(
+        options.pop("name"),
+        allow_download=config.download,
+        mend=config.mend,
+        find_near_duplicates=config.near_duplicates,
+        workers=config.workers,
+        show_progress=sys.stderr.isatty(),
+        **options,
+    )
+    if config.report is not None:
+        result.write(Path(config.report))
+    if config.groups is not None and result.groups:
+        result.write_groups(Path(config.groups))
+    sheet = config.sheet or (config.report and Path(config.report).with_suffix(".png"))
+    if sheet and result.pairs:
+        draw_sheet(result.pairs, Path(sheet))
+        print(f"the {min(24, len(result.pairs))} most alike pairs: {sheet}")
+    _print_summary(config.dataset.name, result)
+    if not result.agrees:
+        sys.exit(1)
+
+
+def _require_writable(*paths: str | None) -> None:
+    """Refuse results that could not be written, before hours of reading."""
+    for path in (Path(path) for path in paths if path is not None):
+        parent = next(folder for folder in path.parents if folder.exists())
+        if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise ConfigError(f"{path} cannot be written; name a file, in a folder that is yours")
+
+
+def _print_summary(name: str, result: CheckResult) -> None:
+    """Print counts, the card's note and the first problems of every kind."""
+    from agnet_vision.data.prepare.prepare import can_be_mended
+    from agnet_vision.data.sources.card import load_card
+
+    card = load_card(name)
+    counts = ", ".join(
+        f"{split} {sum(classes.values()):,}" for split, classes in result.splits.items()
+    )
+    print(f"{card.title}: {counts}")
+    if card.note:
+        print(f"note: {card.note}")
+    for kind, number in Counter(problem.kind for problem in result.problems).items():
+        print(f"{kind}: {number:,}")
+        for problem in [problem for problem in result.problems if problem.kind == kind][:3]:
+            print(f"  {problem}")
+    if can_be_mended(card, result):
+        print(
+            "with mend=true its archives are unpacked again, which may cure missing, damaged and miscounted files"
+        )
+    if result.groups and result.pairs:
+        print(
+            "to keep such images on one side of the split: run this with groups=groups.csv, "
+            "then train with dataset.csv=groups.csv dataset.group_column=group"
+        )
+    what = "can be used as it is" if name == "folder" else "agrees with its card"
+    bad = "it is NOT as it should be: mend or delete what is listed above"
+    print(f"it {what}" if result.agrees else bad)
+
+
+COMMAND = Command(
+    schema=PrepareConfig,
+    call=call,
+    examples=(
+        "dataset=food101",
+        "dataset=folder dataset.root=my_photos report=problems.json",
+    ),
+    layers={"dataset": "dataset.name, and that dataset's options"},
+)

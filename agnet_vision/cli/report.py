@@ -1,0 +1,33 @@
+"""``agnet report``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agnet_vision.cli.command import Command
+from agnet_vision.training.options import LocalPath, Options, option
+from agnet_vision.training.validation import validate
+
+
+class ReportConfig(Options):
+    """Which run, beside which."""
+
+    run_dir: LocalPath = option(..., "folder of a training whose test is done, or of an evaluation")
+    baseline: LocalPath | None = option(None, "another run on the same images, side by side")
+    root: LocalPath | None = option(None, "of the dataset; null: where the run says it was")
+
+
+def call(given: Mapping[str, Any]) -> None:
+    """Write the report and say where it is."""
+    config = validate(ReportConfig, given)
+    from agnet_vision.evaluation.report import write_report
+
+    print(write_report(config.run_dir, baseline=config.baseline, root=config.root))
+
+
+COMMAND = Command(
+    schema=ReportConfig,
+    call=call,
+    examples=("run_dir=outputs/demo/my_run baseline=outputs/demo/another",),
+)

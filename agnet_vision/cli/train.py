@@ -1,0 +1,39 @@
+"""``agnet train``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agnet_vision.cli.command import Command
+from agnet_vision.training.config import TrainConfig
+from agnet_vision.training.run import train_with
+
+
+def call(given: Mapping[str, Any]) -> None:
+    """Run one training."""
+    train_with(given)
+
+
+COMMAND = Command(
+    schema=TrainConfig,
+    call=call,
+    examples=(
+        "",
+        "dataset=stanford40 backbone=resnet50 epochs=30 optimizer.lr=0.001",
+        "dataset=folder dataset.root=my_photos backbone=convnext_tiny",
+        "dataset=stanford40 experiment=paper",
+        "resume=true run_dir=outputs/demo/my_run",
+        "--multirun seed=0,1,2 run_dir='outputs/seeds/${seed}'",
+    ),
+    layers={
+        "dataset": "dataset.name, and that dataset's options",
+        "backbone": "backbone.name: any name of timm.list_models()",
+        "model": "model.variant: full | no_attention | backbone_only",
+        "regions": "regions.source: keypoints | grid | random",
+        "trainer": "auto | cpu | gpu | ddp: accelerator, devices and strategy together",
+        "logger": "logger.name: tensorboard | csv | wandb | mlflow | comet | none, or a list",
+        "experiment": "none | paper | a YAML file: values that other options have from the start",
+    },
+    sweeps=True,
+)

@@ -1,0 +1,269 @@
+"""The options of a training and of an evaluation: types, bounds, defaults and what each does, once."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import timm
+from pydantic import FiniteFloat, field_validator, model_validator
+
+from agnet_vision.data.preprocessing import Preset
+from agnet_vision.models.variants import Variant
+from agnet_vision.regions.grouping import Grouping
+from agnet_vision.regions.keypoints import Detector
+from agnet_vision.regions.proposer import RegionProposer, Source
+from agnet_vision.training.dataset_config import DatasetConfig, Demo
+from agnet_vision.training.optim import OptimizerName, ScheduleName
+from agnet_vision.training.options import LocalPath, Options, Place, Seed, Text, option
+
+Monitor = Literal["acc", "mAP", "mean_per_class_acc", "loss"]
+LoggerName = Literal["tensorboard", "csv", "wandb", "mlflow", "comet"]
+
+# Arguments of timm.create_model that are not the user's to give, and why.
+TAKEN = {
+    "in_chans": "the images are RGB",
+    "features_only": "the features are taken by this library, from the stages that taps names",
+    "num_classes": "the classes are the dataset's",
+    "pretrained": "it is backbone.pretrained",
+    "checkpoint_path": "it is backbone.checkpoint",
+    "output_stride": "it is backbone.output_stride",
+}
+
+
+class BackboneConfig(Options):
+    """The network that makes the map."""
+
+    name: Text | None = option("mobilenetv2_100", "any name of timm.list_models()")
+    pretrained: bool = option(True, "start from ImageNet weights, fetched on first use")
+    checkpoint: LocalPath | None = option(
+        None, "weights instead: .pth, .safetensors, or a run folder or checkpoint of this library"
+    )
+    output_stride: Literal[8, 16, 32] | None = option(
+        None, "pixels of the input to a cell of the map; 16 instead of 32 doubles its sides"
+    )
+    taps: list[int] | None = option(
+        None,
+        "null: the last map; [-2]: the last but one, twice as fine; [-2,-1]: both",
+        rule="a list such as [-2] or [-2,-1]",
+        min_length=1,
+    )
+    freeze_at: int = option(
+        0, "the stem and this many stages stay as they are for the whole run; 0: none (ours)", ge=0
+    )
+    kwargs: dict[str, Any] = option(
+        {},
+        "anything else timm.create_model takes: backbone.kwargs.drop_path_rate=0.1",
+        rule="options of timm.create_model such as {drop_path_rate: 0.1}",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> BackboneConfig:
+        if self.name is None:
+            raise ValueError("backbone=timm needs backbone.name, any name of timm.list_models()")
+        if not timm.is_model(self.name):
+            near = get_close_matches(self.name, timm.list_models(), n=5)
+            near = near or timm.list_models(f"*{self.name}*")[:5] or ["see timm.list_models()"]
+            raise ValueError(f"timm has no model {self.name!r}; near to it: {', '.join(near)}")
+        if taken := next((key for key in self.kwargs if key in TAKEN), None):
+            raise ValueError(
+                f"backbone.kwargs must not have {taken}: {TAKEN[taken]}; leave backbone.kwargs.{taken} out"
+            )
+        return self
+
+
+class ModelConfig(Options):
+    """The head on it."""
+
+    variant: Variant = option("full", "the whole method, or one of the paper's ablations")
+    head: dict[str, Any] = option(
+        {},
+        "more options of AGNetHead: model.head.dropout=0.2",
+        rule="options of AGNetHead such as {dropout: 0.2}",
+    )
+
+
+class RegionsConfig(Options):
+    """Where regions come from: the options of ``agnet_vision.RegionProposer``."""
+
+    source: Source = option("keypoints", "the paper's keypoints, or a control without them")
+    detector: Detector = option("sift", "finds the keypoints; dense: a regular grid of points")
+    num_clusters: int = option(8, "kappa: 8 gives 8 + 28 + 1 regions", ge=1)
+    keep_fraction: FiniteFloat = option(
+        0.5, "of the detected locations, strongest first", gt=0, le=1
+    )
+    max_side: int = option(320, "pixels of the longer side at which keypoints are sought", ge=1)
+    grouping: Grouping = option("em", "sklearn: the textbook path, some ten times slower")
+    seed: Seed = option(0, "of the groups")
+
+    @model_validator(mode="after")
+    def _check(self) -> RegionsConfig:
+        RegionProposer(**dict(self))  # its ValueErrors say what these bounds do not
+        return self
+
+
+class TrainerConfig(Options):
+    """Lightning's trainer."""
+
+    accelerator: Text = option("auto", "auto | cpu | gpu | any other of Lightning's")
+    devices: int | list[int] | Text = option(
+        1, "how many, which, or auto: all of this machine", rule="a number, a list of them, or auto"
+    )
+    num_nodes: int = option(1, "machines", ge=1)
+    strategy: Text = option("auto", "ddp: a process a device; with frozen epochs it adapts itself")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = option(
+        "32-true", "of the arithmetic; the true halves would round the boxes, too"
+    )
+    deterministic: bool = option(False, "only algorithms that repeat bit by bit on a GPU")
+    progress_bar: bool = option(True, "draw a bar; where output is no terminal, a line an epoch")
+
+
+# What ``trainer=NAME`` stands for.
+TRAINERS: dict[str, dict[str, Any]] = {
+    "auto": {"accelerator": "auto", "devices": 1, "strategy": "auto"},
+    "cpu": {"accelerator": "cpu", "devices": 1, "strategy": "auto"},
+    "gpu": {"accelerator": "gpu", "devices": 1, "strategy": "auto"},
+    "ddp": {"accelerator": "auto", "devices": "auto", "strategy": "ddp"},
+}
+
+
+class AugmentationConfig(Options):
+    """What happens to training images, and how images are cut for evaluation."""
+
+    preset: Preset = option("modern", "modern: random crops, colors; paper: rotation, scale, flip")
+    crop_fraction: FiniteFloat = option(
+        0.875, "of the resized image that is shown to the network when evaluating", gt=0, le=1
+    )
+    horizontal_flip: bool = option(True, "off where left and right tell classes apart")
+    rotation_degrees: FiniteFloat = option(
+        15.0, "either way; 180 where nothing has an upside", ge=0, le=180
+    )
+    min_crop_area: FiniteFloat = option(
+        0.35, "modern only: least part of an image that a random crop shows", gt=0, le=1
+    )
+
+
+class LossConfig(Options):
+    """Cross-entropy."""
+
+    label_smoothing: FiniteFloat = option(0.1, "probability spread over all classes", ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] = option(
+        "none", "balanced: inverse to the number of training images"
+    )
+
+
+class OptimizerConfig(Options):
+    """What is learnt how fast."""
+
+    name: OptimizerName = option("adamw", "the optimizer")
+    lr: FiniteFloat = option(0.001, "learning rate of the head", ge=0)
+    backbone_lr: FiniteFloat = option(0.0003, "learning rate of the backbone", ge=0)
+    layer_decay: FiniteFloat | None = option(
+        None,
+        "times this for each layer further from the backbone's last; null: all alike",
+        gt=0,
+        le=1,
+    )
+    weight_decay: FiniteFloat = option(0.05, "norms, biases and other vectors have none", ge=0)
+    momentum: FiniteFloat = option(0.9, "sgd only", ge=0, lt=1)
+
+
+class ScheduleConfig(Options):
+    """The learning rate's course."""
+
+    name: ScheduleName = option("cosine", "after the warm-up")
+    warmup_epochs: FiniteFloat = option(2.0, "linear, half of the run at most; 0: none", ge=0)
+    final_fraction: FiniteFloat = option(
+        0.01, "of the learning rate that is left at the end; cosine only", ge=0, le=1
+    )
+    step_epochs: int = option(50, "step only: every so many epochs ...", ge=1)
+    step_factor: FiniteFloat = option(0.1, "... times this", ge=0, le=1)
+
+
+class LoggerConfig(Options):
+    """Where losses and scores go, beside the CSV file that the report reads."""
+
+    name: list[LoggerName] = option(
+        ["tensorboard"],
+        "tensorboard | csv | wandb | mlflow | comet | none, or several",
+        rule="one of tensorboard, csv, wandb, mlflow, comet, none, or a list of them",
+    )
+    project: Text | None = option(None, "of W&B or Comet, or MLflow's experiment")
+    run_name: Text | None = option(None, "of the run there")
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [] if value == "none" else [value] if isinstance(value, str) else value
+
+
+class TrainConfig(Options):
+    """A training."""
+
+    run_dir: LocalPath | None = option(
+        None, "the run's folder, ${seed} or any option filled in; null: outputs/<dataset>/<time>"
+    )
+    resume: bool = option(
+        False, "go on with the run in run_dir, with its own options but for those given now"
+    )
+    seed: Seed = option(0, "of weights, order, augmentation and held-out split")
+    dataset: DatasetConfig = Demo()
+    image_size: int = option(
+        224, "side of the network's square input, pixels; larger shows smaller parts", ge=1
+    )
+    epochs: int = option(40, "times through the training images", ge=1)
+    batch_size: int = option(
+        32, "images a step on each device; what is left at the end of an epoch waits", ge=2
+    )
+    accumulate_batches: int = option(1, "batches an optimizer step", ge=1)
+    workers: int | None = option(
+        None, "loader processes; null: one a core, at most 8; 0: none", ge=0
+    )
+    sampler: Literal["shuffle", "balanced"] = option("shuffle", "balanced: classes equally often")
+    cache_dir: LocalPath | None = option(
+        None, "where keypoints are kept; null: .agnet_cache in the dataset's folder"
+    )
+    backbone: BackboneConfig = BackboneConfig()
+    model: ModelConfig = ModelConfig()
+    regions: RegionsConfig = RegionsConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    gradient_clip: FiniteFloat | None = option(1.0, "norm; null: none", ge=0)
+    ema_decay: FiniteFloat | None = option(
+        None, "0.999, say: validate, test and keep an average of the weights", gt=0, lt=1
+    )
+    freeze_backbone_epochs: int = option(0, "first epochs in which only the head learns", ge=0)
+    early_stopping_patience: int | None = option(
+        None, "epochs without a better monitor before the run ends; null: never", ge=0
+    )
+    monitor: Monitor = option("acc", "of the validation split: chooses best.ckpt")
+    compile: bool = option(False, "torch.compile the network")
+    test: bool = option(True, "evaluate best.ckpt on the test split at the end")
+    report: bool = option(True, "write report.html")
+    trainer: TrainerConfig = TrainerConfig()
+    logger: LoggerConfig = LoggerConfig()
+
+
+class EvaluateConfig(Options):
+    """An evaluation; network, classes, input size and regions come from the checkpoint."""
+
+    checkpoint: Place = option(
+        ..., "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
+    )
+    split: Literal["train", "val", "test"] = option("test", "which images")
+    dataset: DatasetConfig | None = None
+    run_dir: LocalPath | None = option(
+        None, "where the results go; null: outputs/evaluate/<dataset>/<time>"
+    )
+    seed: Seed | None = option(None, "of a split that is drawn; null: as the run drew it")
+    batch_size: int = option(32, "images a step on each device", ge=1)
+    workers: int | None = option(
+        None, "loader processes; null: one a core, at most 8; 0: none", ge=0
+    )
+    cache_dir: LocalPath | None = option(
+        None, "where keypoints are kept; null: .agnet_cache in the dataset's folder"
+    )
+    report: bool = option(True, "write report.html")
+    trainer: TrainerConfig = TrainerConfig()

@@ -1,0 +1,122 @@
+"""``agnet_vision.train`` and ``agnet_vision.evaluate``: a run from Python, by the names of the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agnet_vision.errors import extra_needed
+
+if TYPE_CHECKING:
+    from agnet_vision.models.agnet import AGNet
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training or evaluation.
+
+    Attributes:
+        folder: where its files lie.
+        checkpoint: the weights that were tested; of a training, those of its best epoch.
+        metrics: ``acc``, ``mAP``, ``per_class`` and more; None without a test, and on all processes but the first.
+    """
+
+    folder: Path
+    checkpoint: Path | str
+    metrics: dict[str, Any] | None
+
+    def load_model(self) -> AGNet:
+        """Open the network, on the CPU and in evaluation mode."""
+        from agnet_vision.models.agnet import load_model
+
+        return load_model(self.checkpoint)
+
+
+def train(
+    dataset: str | dict[str, Any] | None = None, root: str | Path | None = None, **options: Any
+) -> Run:
+    """Train a network, test it and write its run folder.
+
+    ``train("folder", "my_photos", backbone="resnet18", epochs=3, optimizer={"lr": 1e-3})``; a name with a dot needs a
+    mapping: ``train("folder", "my_photos", **{"optimizer.lr": 1e-3})``. All options: docs/options.md.
+
+    Args:
+        dataset: its name, or its options with ``name``; the demo set by default.
+        root: where it lies, short for ``dataset.root``.
+        **options: as of ``agnet train``. ``backbone``, ``model``, ``regions``, ``trainer`` and ``logger`` may be a name, or a
+            mapping of options; ``experiment`` names a recipe or a YAML file; with ``resume=True`` the run in ``run_dir`` goes
+            on.
+
+    Raises:
+        AGNetError: an option, the dataset, or a file is not right.
+        KeyboardInterrupt: after Ctrl-C; ``last.ckpt`` is saved.
+    """
+    return train_with(_given(dataset, root, options))
+
+
+def evaluate(
+    checkpoint: str | Path,
+    dataset: str | dict[str, Any] | None = None,
+    root: str | Path | None = None,
+    **options: Any,
+) -> Run:
+    """Test a network on a dataset and write scores, predictions and a report.
+
+    Args:
+        checkpoint: a run folder, a ``.ckpt``, a folder of ``save_pretrained``, or ``owner/name`` on the Hub.
+        dataset: its name, or its options with ``name``; by default that of the run, with the run's split.
+        root: where it lies, short for ``dataset.root``.
+        **options: as of ``agnet evaluate``, ``split`` and ``run_dir`` among them.
+
+    Raises:
+        AGNetError: an option, the dataset, or the checkpoint is not right.
+    """
+    return evaluate_with({"checkpoint": checkpoint, **_given(dataset, root, options)})
+
+
+def train_with(given: Mapping[str, Any]) -> Run:
+    """Do what ``train`` does, all options in one mapping."""
+    with extra_needed("train"):
+        from agnet_vision.training.resolve import training_options
+        from agnet_vision.training.train import train as train_run
+
+    with _script_run_once():
+        return train_run(training_options(given))
+
+
+def evaluate_with(given: Mapping[str, Any]) -> Run:
+    """Do what ``evaluate`` does, all options in one mapping."""
+    with extra_needed("train"):
+        from agnet_vision.training.evaluate import evaluate as evaluate_run
+        from agnet_vision.training.resolve import evaluation_options
+
+    with _script_run_once():
+        return evaluate_run(evaluation_options(given))
+
+
+def _given(
+    dataset: str | dict[str, Any] | None, root: str | Path | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Put the arguments that have a name of their own among the options."""
+    named = {"dataset": dataset, "dataset.root": root}
+    return {name: value for name, value in named.items() if value is not None} | options
+
+
+@contextmanager
+def _script_run_once() -> Iterator[None]:
+    """Keep loader workers from running the caller's script again, ``if __name__ ...`` or not.
+
+    Python's start methods without fork run it in every worker, for what it may define; here options are plain values and
+    nothing of it is needed.
+    """
+    script = sys.modules["__main__"]
+    path = script.__dict__.pop("__file__", None)
+    try:
+        yield
+    finally:
+        if path is not None:
+            script.__dict__["__file__"] = path

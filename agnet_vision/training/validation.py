@@ -1,0 +1,156 @@
+"""Nested values to typed options, or one error in words: rule, value, cure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from agnet_vision.errors import ConfigError
+from agnet_vision.training.options import (
+    Options,
+    groups_of,
+    list_options,
+    option_of,
+    rule_of,
+    tag_of,
+)
+
+T = TypeVar("T", bound=Options)
+
+# What other libraries call an option of ours, for the hints.
+SYNONYMS = {
+    "data": "root",
+    "gradient_clip_val": "gradient_clip",
+    "img_size": "image_size",
+    "learning_rate": "lr",
+    "max_epochs": "epochs",
+    "num_epochs": "epochs",
+    "num_workers": "workers",
+    "path": "root",
+    "resolution": "image_size",
+    "wd": "weight_decay",
+}
+
+
+class UnknownOption(ConfigError):
+    """There is no option of that name."""
+
+
+class OptionError(ConfigError):
+    """An option has a value that its rule does not allow."""
+
+    def __init__(self, name: str, rule: str, value: Any, hint: str = "") -> None:
+        super().__init__(f"{name} must be {rule}, got {value!r}{hint}")
+        self.name, self.rule, self.value, self.hint = name, rule, value, hint
+
+
+def validate(schema: type[T], values: Mapping[str, Any]) -> T:
+    """Make the options of a schema from nested values.
+
+    Raises:
+        ConfigError: a name is unknown, an option is missing, or a value is not allowed.
+    """
+    try:
+        return schema.model_validate(dict(values))
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+    # A misspelt name explains more than what it leaves missing.
+    order = {"extra_forbidden": 0, "missing": 1}
+    first = min(found, key=lambda each: order.get(each["type"], 2))
+    raise _explain(schema, dict(first), values)
+
+
+def unknown_option(schema: type[Options], name: str) -> UnknownOption:
+    """Return the error about an option that a schema does not have."""
+    names = [each.name for each in list_options(schema)]
+    return UnknownOption(f"there is no option {name}{did_you_mean(name, names)}")
+
+
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """Suggest the most similar name; its last part counts alone, too: ``lr`` is ``optimizer.lr``."""
+    last = name.rsplit(".", 1)[-1]
+    last = SYNONYMS.get(last, last)
+    by_last = {full.rsplit(".", 1)[-1]: full for full in reversed(names)}
+    of_that_last = [full for full in names if full.rsplit(".", 1)[-1] == last]
+    found = (
+        _closest(name, {full: full for full in of_that_last}, cutoff=0.0)
+        or _closest(name, {full: full for full in names}, cutoff=0.6)
+        or _closest(last, by_last, cutoff=0.75)
+    )
+    return f"; did you mean {found}?" if found else ""
+
+
+def _closest(word: str, candidates: Mapping[str, str], cutoff: float) -> str | None:
+    """Return what belongs to the candidate most like a word, capitals aside."""
+    lowered = {candidate.lower(): value for candidate, value in candidates.items()}
+    found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=cutoff)
+    return lowered[found[0]] if found else None
+
+
+def _explain(
+    schema: type[Options], error: dict[str, Any], values: Mapping[str, Any]
+) -> ConfigError:
+    """Say in our own words what pydantic found."""
+    if error["type"] == "value_error":  # from a validator of a schema, which has said it all
+        return ConfigError(str(error["ctx"]["error"]))
+    names, field, groups = _locate(schema, error["loc"])
+    name = ".".join(names)
+    if field is None:
+        return unknown_option(schema, _first_leaf(name, error["input"]))
+    if error["type"] == "missing":
+        return ConfigError(f"{name} must be given: {field.description}")
+    if len(groups) > 1 and isinstance(error["input"], Mapping):
+        tags = [tag_of(group) for group in groups]
+        chosen = error["input"].get("name")
+        hint = did_you_mean(str(chosen), tags)
+        return OptionError(name, f"one of {', '.join(tags)}", chosen, hint)
+    value = _value_at(values, names)
+    if groups:
+        first = next(each.name for each in list_options(groups[0], f"{name}."))
+        return ConfigError(
+            f"{name} is a group of options; give one of them, {first} for one, not {value!r}"
+        )
+    choices = [str(choice) for choice in option_of(name, field).choices]
+    return OptionError(name, rule_of(field), value, did_you_mean(str(value), choices))
+
+
+def _locate(
+    schema: type[Options], location: Sequence[Any]
+) -> tuple[list[str], FieldInfo | None, list[type[Options]]]:
+    """Follow the place of an error through the schema.
+
+    Returns:
+        The names on the way, the last field (None: there is no such option), and the groups it may be of.
+    """
+    names: list[str] = []
+    field: FieldInfo | None = None
+    groups = [schema]
+    for part in location:
+        if len(groups) > 1:  # pydantic names the chosen one, too
+            groups = [group for group in groups if tag_of(group) == part]
+            continue
+        if not groups:  # inside a list or mapping, which is one option
+            break
+        field = groups[0].model_fields.get(str(part))
+        names.append(str(part))
+        groups = groups_of(field) if field is not None else []
+    return names, field, groups
+
+
+def _first_leaf(name: str, value: Any) -> str:
+    """Name the option that was given, where its group is unknown already."""
+    while isinstance(value, Mapping) and value:
+        inner, value = next(iter(value.items()))
+        name = f"{name}.{inner}"
+    return name
+
+
+def _value_at(values: Mapping[str, Any], names: Sequence[str]) -> Any:
+    found: Any = values
+    for name in names:
+        found = found[name]
+    return found

@@ -1,0 +1,108 @@
+"""``agnet`` itself: its words, its flags, and that it stays light."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from agnet_vision.cli import main as program
+from agnet_vision.cli.command import COMMANDS, load_command
+
+ROOT = Path(__file__).parents[2]
+
+
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["agnet", *words])
+    program.main()
+    return capsys.readouterr().out
+
+
+def test_help_lists_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ((), ("--help",)):
+        text = said(monkeypatch, capsys, *words)
+        assert all(f"\n  {name} " in text for name in COMMANDS)
+
+
+def test_help_of_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = said(monkeypatch, capsys, "predict", "--help")
+    assert "usage: agnet predict [name=value ...]" in text
+    assert "images=..." in text
+    assert "optimizer" not in text
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(monkeypatch, capsys, "--version") == f"agnet_vision {version('agnet_vision')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "there is no command trian; did you mean train?"),
+        (["xyzzy"], "there is no command xyzzy; agnet --help lists all"),
+        (["train", "--cfg"], "--cfg is not known; agnet train --help lists all"),
+        (["predict", "--multirun"], "--multirun is not known"),
+        (["predict", "backbone=resnet50"], "there is no option backbone"),
+        (["predict", "checkpoint=x"], "images must be given: file, folder"),
+        (
+            ["predict", "checkpoint=x", "images=x", "output=a.txt"],
+            "output must end in .csv or .jsonl",
+        ),
+        (["export", "checkpoint=x", "format=onxx"], "got 'onxx'; did you mean onnx?"),
+        (
+            ["export", "checkpoint=x", "format=int8"],
+            "format=int8 needs images to calibrate on, and grid=false",
+        ),
+        (["export", "checkpoint=x", "images=x"], "images are for format=int8"),
+        (["extract", "regions=grid"], "regions=grid needs no keypoints"),
+        (["evaluate"], "checkpoint must be given: run folder"),
+    ],
+)
+def test_mistakes_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["agnet", *words])
+    with pytest.raises(SystemExit) as stopped:
+        program.main()
+    assert str(stopped.value.code).startswith("error: ")
+    assert message in str(stopped.value.code)
+    assert "\n" not in str(stopped.value.code)
+
+
+def test_benchmarks_outside_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["agnet", "benchmark", "regions"])
+    monkeypatch.setattr("agnet_vision.cli.benchmark.CHECKOUT", tmp_path)
+    with pytest.raises(SystemExit, match="the benchmarks are not installed with the package"):
+        program.main()
+
+
+def test_every_command_has_a_door() -> None:
+    doors = {path.stem: path.read_text() for path in (ROOT / "tools").glob("*.py")}
+    called = {text.split('run("')[1].split('"')[0] for text in doors.values()}
+    assert called == set(COMMANDS)
+    for text in doors.values():
+        assert len(text.splitlines()) <= 6
+
+
+def test_commands_are_complete() -> None:
+    for name in set(COMMANDS) - {"benchmark"}:
+        command = load_command(name)
+        assert command.examples
+        assert not set(command.layers) & set(command.schema.model_fields) - {
+            "dataset", "backbone", "model", "regions", "trainer", "logger",
+        }  # fmt: skip
+
+
+def test_only_this_room_knows_hydra() -> None:
+    for path in (ROOT / "agnet_vision").rglob("*.py"):
+        if path.parent.name != "cli":
+            text = path.read_text(encoding="utf-8")
+            assert "import hydra" not in text, path
+            assert "from hydra" not in text, path
+            assert "omegaconf" not in text.lower(), path

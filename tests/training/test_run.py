@@ -1,0 +1,90 @@
+"""``agnet_vision.train`` and ``evaluate``, as a script calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import agnet_vision
+from agnet_vision.errors import ConfigError, extra_needed
+
+SCRIPT = """
+import agnet_vision
+
+run = agnet_vision.train(
+    "folder",
+    {root!r},
+    backbone={{"name": "test_resnet.r160_in1k", "pretrained": False}},
+    regions={{"num_clusters": 2}},
+    optimizer={{"lr": 1e-3}},
+    image_size=48,
+    epochs=1,
+    batch_size=4,
+    workers=1,
+    trainer="cpu",
+    logger="none",
+    report=False,
+    **{{"schedule.warmup_epochs": 0, "trainer.progress_bar": False}},
+)
+again = agnet_vision.evaluate(run.folder, trainer="cpu", workers=0, report=False)
+assert again.metrics["acc"] == run.metrics["acc"]
+assert again.metrics["num_images"] == run.metrics["num_images"] == 9
+assert run.load_model().classes == ("cat", "dog", "owl")
+print(run.folder)
+"""
+
+
+def test_a_script_trains_and_evaluates(pictures: Path, tmp_path: Path) -> None:
+    """Without ``if __name__ == "__main__"``, with a loader worker, and with another folder to lie in each."""
+    (tmp_path / "script.py").write_text(SCRIPT.format(root=str(pictures)))
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.splitlines()[-1])
+    assert folder.parent == tmp_path / "outputs" / "folder"
+    assert json.loads((folder / "metrics.json").read_text())["root"] == str(pictures)
+    (evaluated,) = (tmp_path / "outputs" / "evaluate" / "folder").iterdir()
+    assert (evaluated / "metrics.json").is_file()
+
+
+def test_errors_speak_python(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"there is no option learning_rate; did you mean optimizer.lr"
+    ):
+        agnet_vision.train("folder", tmp_path, learning_rate=1)
+    with pytest.raises(ConfigError, match="epochs must be a whole number of at least 1, got None"):
+        agnet_vision.train(epochs=None)
+    with pytest.raises(ConfigError, match="dataset must be given"):
+        agnet_vision.evaluate(tmp_path)
+
+
+def test_a_missing_extra_is_one_line() -> None:
+    with (
+        pytest.raises(
+            ConfigError,
+            match=r"nowhere_at_all is not installed; pip install 'agnet_vision\[train\]'",
+        ),
+        extra_needed("train"),
+    ):
+        import nowhere_at_all  # noqa: F401
+    with pytest.raises(ModuleNotFoundError), extra_needed("train"):
+        import agnet_vision.nowhere  # noqa: F401
+
+
+def test_importing_the_package_imports_no_training() -> None:
+    heavy = ("pytorch_lightning", "pydantic", "hydra", "albumentations")
+    code = f"import sys, agnet_vision; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
