@@ -63,12 +63,6 @@ def differ(first: Weights, second: Weights, part: str) -> bool:
     )
 
 
-@pytest.fixture(autouse=True)
-def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes as long as training here."""
-    monkeypatch.setattr("agnet_vision.training.train.plot_curves", lambda *_: None)
-
-
 def test_gradient_clipping(configure: Configure, recorder: Recorder) -> None:
     train(configure(*DESCENT, "gradient_clip=0.001"))
     path = [recorder.weights_at_start, *recorder.weights]
