@@ -218,7 +218,7 @@ class TrainConfig(Options):
         False,
         "go on with the run in run_dir, with its own options but for those given now; "
         "auto: start it where there is none",
-        rule="True, False or auto",
+        rule="True or False, or auto",
     )
     seed: Seed = option(0, "of weights, order, augmentation and held-out split")
     dataset: DatasetConfig = Demo()
