@@ -143,6 +143,17 @@ class AugmentationConfig(Options):
     )
 
 
+class GuideConfig(Options):
+    """Training views cut around regions, which ``regions`` makes (ours)."""
+
+    crop: FiniteFloat = option(
+        0.0,
+        "share of the training views that are cut around a region; 0.4 pays, 0: none",
+        ge=0,
+        le=1,
+    )
+
+
 class LossConfig(Options):
     """Cross-entropy."""
 
@@ -203,8 +214,11 @@ class TrainConfig(Options):
     run_dir: LocalPath | None = option(
         None, "the run's folder, ${seed} or any option filled in; null: outputs/<dataset>/<time>"
     )
-    resume: bool = option(
-        False, "go on with the run in run_dir, with its own options but for those given now"
+    resume: bool | Literal["auto"] = option(
+        False,
+        "go on with the run in run_dir, with its own options but for those given now; "
+        "auto: start it where there is none",
+        rule="True or False, or auto",
     )
     seed: Seed = option(0, "of weights, order, augmentation and held-out split")
     dataset: DatasetConfig = Demo()
@@ -227,6 +241,7 @@ class TrainConfig(Options):
     model: ModelConfig = ModelConfig()
     regions: RegionsConfig = RegionsConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    guide: GuideConfig = GuideConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
