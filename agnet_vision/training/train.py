@@ -122,7 +122,8 @@ def end_record(
     record["wall_time_seconds"] += time.time() - started
     record["epochs"] = trainer.current_epoch
     record["finished"] = trainer.state.status == "finished"
-    meter = next(each for each in trainer.callbacks if isinstance(each, Meter))
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    meter = next(each for each in callbacks if isinstance(each, Meter))
     record |= {"training_seconds": meter.seconds, "images_seen": meter.images}
     if trainer.is_global_zero:
         RunFolder(run_dir).write_record({**environment(module.device), **record})
