@@ -35,6 +35,7 @@ ADDED = {
     "predict": ("progress=false", 0),
     "export": ("", 0),
     "report": ("", 0),
+    "study": ("", 0),
     "prepare": ("dataset.root=food101", 1),
     "extract": ("dataset.root=food101 workers=1 progress=false", 0),
     "benchmark regions": ("--count 4 --repeats 1", 0),
@@ -60,6 +61,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     miniatures.food101(folder / "food101")
     first = run(f"train run_dir=outputs/demo/my_run {TRAIN} {DEMO}", folder)
     assert first.returncode == 0, first.stderr
+    for seed in ("0", "1"):
+        repeated = shutil.copytree(
+            folder / "outputs" / "demo" / "my_run", folder / "outputs" / "seeds" / seed
+        )
+        config = repeated / "config.yaml"
+        config.write_text(
+            re.sub(r"^seed: 0$", f"seed: {seed}", config.read_text(), flags=re.MULTILINE)
+        )
     return folder
 
 
