@@ -23,6 +23,7 @@ except ImportError as error:
 
     raise ConfigError("the demo page needs Gradio; pip install 'agnet_vision[demo]'") from error
 
+from gradio.exceptions import InvalidPathError
 from gradio.processing_utils import save_bytes_to_cache
 from starlette.middleware import Middleware
 
@@ -56,6 +57,8 @@ class Page(gr.Blocks):
         """Prepare the inputs of an event."""
         try:
             return await super().preprocess_data(*args, **kwargs)
+        except InvalidPathError as error:
+            raise gr.Error(str(error), print_exception=False) from None
         except gr.Error as error:
             error.print_exception = False
             raise

@@ -17,6 +17,7 @@ from agnet_vision.evaluation.charts import learning_curves, save_png
 from agnet_vision.evaluation.environment import environment, this_command
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.evaluation.training_views import save_views
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import read_checkpoint
 from agnet_vision.training.build import (
@@ -80,6 +81,7 @@ def train(config: TrainConfig) -> Run:
                 RunFolder(run_dir).write_config(stored_text(config))
                 # Before other processes start and wait: a large set takes longer than they would.
                 data.prepare_data()
+                save_views(data, RunFolder(run_dir).views)
             try:
                 with interruptible(trainer):
                     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
