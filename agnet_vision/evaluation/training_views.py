@@ -49,9 +49,8 @@ def first_views(data: AGNetDataModule, count: int = VIEWS) -> list[TrainingView]
         count: at most so many.
     """
     loader, normalize = data.train_dataloader(), data.transforms["train"].normalize
-    draws = list(islice(loader.sampler, count))
     views = []
-    for item in loader.dataset.__getitems__(draws):
+    for item in (loader.dataset[draw] for draw in islice(loader.sampler, count)):
         if isinstance(item, AGNetError):
             raise item
         boxes = np.zeros((0, 4), np.float32)
