@@ -33,7 +33,7 @@ ADDED = {
     "tools/predict.py": ("progress=false", 0),
     "tools/export.py": ("", 0),
     "tools/report.py": ("", 0),
-    "tools/summarize_runs.py": ("", 0),
+    "tools/study.py": ("", 0),
     "tools/prepare_dataset.py": ("dataset.root=food101", 1),
     "tools/extract_regions.py": ("dataset.root=food101 workers=1 progress=false", 0),
     "tools/benchmark.py regions": ("--count 4 --repeats 1", 0),

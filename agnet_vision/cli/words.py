@@ -89,7 +89,7 @@ def program(command: str) -> str:
 
 
 # Commands whose file in tools/ has another name.
-DOORS = {"prepare": "prepare_dataset", "extract": "extract_regions", "summarize": "summarize_runs"}
+DOORS = {"prepare": "prepare_dataset", "extract": "extract_regions"}
 
 
 def shell_value(value: Any, quote: str = "'") -> str:
