@@ -131,7 +131,7 @@ def keypoint_proposer(
     proposer: RegionProposer | None, guide: Guide | None
 ) -> RegionProposer | None:
     """Tell who finds the keypoints of a dataset; None: nothing needs any."""
-    users = (proposer, guide and guide.proposer)
+    users = (proposer, guide.proposer if guide is not None else None)
     return next((one for one in users if one is not None and one.needs_keypoints), None)
 
 

@@ -34,6 +34,7 @@ from agnet_vision.training.claim import claimed_run_dir
 from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.evaluate import quiet_lightning, test_and_write
 from agnet_vision.training.loggers import build_loggers, check_loggers
+from agnet_vision.training.meter import Meter
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.pretrained import check_weights
 from agnet_vision.training.resolve import stored_text
@@ -126,6 +127,10 @@ def end_record(
     """Write ``run.json``: what the run ran on, how long, and how far it came."""
     record["wall_time_seconds"] += time.time() - started
     record["epochs"] = trainer.current_epoch
+    record["finished"] = trainer.state.status == "finished"
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    meter = next(each for each in callbacks if isinstance(each, Meter))
+    record |= {"training_seconds": meter.seconds, "images_seen": meter.images}
     if trainer.is_global_zero:
         RunFolder(run_dir).write_record({**environment(module.device), **record})
 
