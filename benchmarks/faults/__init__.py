@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.conditions import conditions, write_report
 from benchmarks.faults import endurance, files, images, kills, ranks
 
@@ -46,6 +48,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "long training": lambda folder: endurance.train_long(folder, arguments.epochs),
         "many predictions": lambda folder: endurance.predict_many(folder, arguments.predictions),
     }
+    torch.set_num_threads(1)  # a process with threads of its own cannot be forked safely
     output = arguments.output
     before = json.loads(output.read_text()) if output and output.is_file() else {}
     report: dict[str, Any] = {**conditions(seed), "faults": before.get("faults", {})}

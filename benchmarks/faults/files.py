@@ -34,7 +34,7 @@ def fill_disk(folder: Path) -> dict[str, Any]:
                 continue  # it had room
             outcome["disks"] += 1
             outcome["one_line"] += ended.error.startswith(("DiskFullError", "CheckpointError"))
-            outcome["errors"].append(ended.error[:60])
+            outcome["errors"].append(ended.error.partition(":")[0])
             subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
             again = in_child(train_once, given)
             same = again.code == 0 and same_weights(whole / "last.ckpt", disk / "run" / "last.ckpt")
