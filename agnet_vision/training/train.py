@@ -18,6 +18,7 @@ from agnet_vision.evaluation.charts import learning_curves, save_png
 from agnet_vision.evaluation.environment import environment, this_command
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.evaluation.training_views import save_views
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import read_checkpoint
 from agnet_vision.training.build import (
@@ -86,6 +87,8 @@ def train(config: TrainConfig) -> Run:
                 table.write_splits(folder.splits)
                 # Before other processes start and wait: a large set takes longer than they would.
                 data.prepare_data()
+                if before is None:
+                    save_views(data, folder.views)
             try:
                 with interruptible(trainer):
                     last = folder.last if config.resume else None
