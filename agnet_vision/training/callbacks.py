@@ -72,7 +72,7 @@ class AveragedWeights(WeightAveraging):
 
 
 class RandomState(Callback):
-    """Make dropout and its like repeatable: seeded each epoch on each process, stored in checkpoints."""
+    """Make dropout and its like repeatable, on each process."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
