@@ -19,7 +19,6 @@ from agnet_vision.explain.files import find_images
 from agnet_vision.explain.predict import Predictor
 from agnet_vision.explain.prepared import prepare_images
 from agnet_vision.models.export import BoxesIn, GridIn, export_onnx, export_program
-from agnet_vision.models.quantize import quantize_onnx
 from benchmarks import onnx as benchmark
 from tests.conftest import random_regions
 from tests.training.conftest import write_pictures
@@ -102,18 +101,6 @@ def test_value_program(model: AGNet, tmp_path: Path) -> None:
     program = torch.export.load(tmp_path / "model.pt2").module()
     images = torch.randn(4, 3, 160, 160)
     torch.testing.assert_close(program(images), GridIn(model)(images), atol=1e-5, rtol=1e-5)
-
-
-def test_value_int8(
-    model: AGNet, onnx_file: Path, photographs: tuple[torch.Tensor, Regions], tmp_path: Path
-) -> None:
-    """The integers answer close to the floats: within a tenth of the spread of the logits."""
-    images, regions = photographs
-    quantized = quantize_onnx(onnx_file, tmp_path / "int8.onnx", [(images, regions.boxes)])
-    floats = answer(onnx_file, images=images, boxes=regions.boxes)
-    integers = answer(quantized, images=images, boxes=regions.boxes)
-    assert (integers - floats).abs().max() < 0.1 * floats.std()
-    assert quantized.stat().st_size < onnx_file.stat().st_size
 
 
 def test_the_example_runs_without_torch(onnx_file: Path, tmp_path: Path) -> None:
