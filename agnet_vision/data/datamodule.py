@@ -12,7 +12,8 @@ from joblib import cpu_count
 from torch import Tensor
 
 from agnet_vision.data.cache.store import RegionCache, default_cache_folder
-from agnet_vision.data.dataset import ImageTransform, RegionDataset, collate
+from agnet_vision.data.dataset import ImageTransform, RegionDataset, collate, keypoint_proposer
+from agnet_vision.data.guide import Guide
 from agnet_vision.data.image import check_images
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.sources.samples import SampleTable
@@ -33,6 +34,7 @@ class AGNetDataModule(pl.LightningDataModule):
         train_transform: with augmentation.
         eval_transform: without.
         proposer: decides where regions come from; None: batches have no regions.
+        guide: cuts some of the training views around regions; None: none.
         cache_folder: where labeled keypoints are kept; None: ``.agnet_cache`` beside the data, or
             where that cannot be written, in the user's cache folder.
         batch_size: per process.
@@ -48,6 +50,7 @@ class AGNetDataModule(pl.LightningDataModule):
         eval_transform: ImageTransform,
         proposer: RegionProposer | None,
         *,
+        guide: Guide | None = None,
         cache_folder: Path | None = None,
         batch_size: int = 32,
         workers: int | None = None,
@@ -57,6 +60,7 @@ class AGNetDataModule(pl.LightningDataModule):
         super().__init__()
         self.table = table
         self.proposer = proposer
+        self.guide = guide
         self.transforms = {"train": train_transform, "val": eval_transform, "test": eval_transform}
         self.cache_folder = cache_folder
         self.batch_size = batch_size
@@ -110,12 +114,13 @@ class AGNetDataModule(pl.LightningDataModule):
 
     def _open_cache(self) -> None:
         """Read the stored keypoints of all splits in use, computing what is missing."""
-        if self.proposer is None or not self.proposer.needs_keypoints:
+        proposer = keypoint_proposer(self.proposer, self.guide)
+        if proposer is None:
             return
         folder = self.cache_folder or default_cache_folder(self.table.root)
         workers = max(1, self.workers)
         try:
-            self._cache = RegionCache.build(self._paths(), self.proposer, folder, workers=workers)
+            self._cache = RegionCache.build(self._paths(), proposer, folder, workers=workers)
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise CacheError(
                 f"cannot keep regions in {folder}: {error}; choose another folder with cache_dir="
@@ -131,6 +136,7 @@ class AGNetDataModule(pl.LightningDataModule):
             samples,
             self.transforms[split],
             self.proposer,
+            guide=self.guide if train else None,
             cache=self._cache,
             seed=self.seed,
             frozen=not train,

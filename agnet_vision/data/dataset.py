@@ -12,12 +12,14 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from agnet_vision.data.cache.store import RegionCache
+from agnet_vision.data.guide import Guide
 from agnet_vision.data.image import read_image
 from agnet_vision.data.preprocessing import move_points
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.errors import AGNetError
 from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.regions.sources import LabeledPoints, no_keypoints
 
 
 class ImageTransform(Protocol):
@@ -40,6 +42,7 @@ class RegionDataset(Dataset):
         transform: of images; see ``training_transform`` and ``evaluation_transform``.
         proposer: decides where regions come from; None: items have no boxes (``backbone_only``
             needs none).
+        guide: cuts some of the views around regions; None: none.
         cache: holds the labeled points of every sample; without it they are detected at every
             access, which is slow.
         seed: of the augmentation, together with the draw.
@@ -52,6 +55,7 @@ class RegionDataset(Dataset):
         transform: ImageTransform,
         proposer: RegionProposer | None = None,
         *,
+        guide: Guide | None = None,
         cache: RegionCache | None = None,
         seed: int = 0,
         frozen: bool = False,
@@ -59,6 +63,7 @@ class RegionDataset(Dataset):
         self.samples = list(samples)
         self.transform = transform
         self.proposer = proposer
+        self.guide = guide
         self.cache = cache
         self.seed = seed
         self.frozen = frozen
@@ -101,29 +106,33 @@ class RegionDataset(Dataset):
         sample = self.samples[draw.sample]
         try:
             image = read_image(sample.path)
-            xy, group = self._points(sample, image)
+            points = self._points(sample, image)
         except AGNetError as error:
             return error
         # In evaluation an image is the same in every epoch, however often it comes.
         turn = (0, 0) if self.frozen else (draw.epoch, draw.repeat)
         seeds = np.random.SeedSequence([self.seed, turn[0], draw.sample, turn[1]])
-        augmentation_seed, box_seed = seeds.generate_state(2).tolist()
-        pixels, matrix = self.transform(image, seed=augmentation_seed)
+        augmentation_seed, box_seed, guide_seed = seeds.generate_state(3).tolist()
+        view = self.guide(image, points, seed=guide_seed) if self.guide is not None else None
+        pixels, matrix = view or self.transform(image, seed=augmentation_seed)
         index = draw.sample if draw.counted else -1
         item = {"image": pixels, "label": sample.label, "index": index}
-        return _Loaded(item, move_points(xy, matrix), group, box_seed)
+        return _Loaded(item, move_points(points.xy, matrix), points.group, box_seed)
 
-    def _points(
-        self, sample: Sample, image: UInt8[np.ndarray, "height width 3"]
-    ) -> tuple[Float[np.ndarray, "points 2"], Int[np.ndarray, " points"]]:
+    def _points(self, sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> LabeledPoints:
         """Look the labeled points up, or detect them; none where no region needs them."""
-        if self.proposer is None or not self.proposer.needs_keypoints:
-            return np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-        if self.cache is not None:
-            points = self.cache[sample.path]
-        else:
-            points = self.proposer.keypoints(image)
-        return points.xy, points.group
+        proposer = keypoint_proposer(self.proposer, self.guide)
+        if proposer is None:
+            return no_keypoints()
+        return proposer.keypoints(image) if self.cache is None else self.cache[sample.path]
+
+
+def keypoint_proposer(
+    proposer: RegionProposer | None, guide: Guide | None
+) -> RegionProposer | None:
+    """Tell who finds the keypoints of a dataset; None: nothing needs any."""
+    users = (proposer, guide and guide.proposer)
+    return next((one for one in users if one is not None and one.needs_keypoints), None)
 
 
 class _Loaded(NamedTuple):

@@ -100,13 +100,12 @@ class EvaluationTransform:
         image, start = _cut_excess(image)
         height, width = image.shape[:2]
         shorter = min(height, width)
-        if self.squash:
-            new_height = new_width = self.resized
-            scale = np.array([self.resized / width, self.resized / height])
-        else:
+        new_height = new_width = self.resized
+        if not self.squash:
             ratio = self.resized / shorter
             new_height, new_width = round(height * ratio), round(width * ratio)
-            scale = np.array([ratio, ratio])
+        # Of whole pixels, not the ratio asked for: that is off by up to half a pixel.
+        scale = np.array([new_width / width, new_height / height])
 
         if (new_height, new_width) != (height, width):
             shrinks = new_height < height or new_width < width

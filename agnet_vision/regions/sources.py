@@ -101,7 +101,7 @@ class GridSource:
 
     def find_keypoints(self, images: Sequence[Image]) -> list[Keypoints]:
         """Find none."""
-        return [_no_keypoints() for _ in images]
+        return [no_keypoints() for _ in images]
 
     def draw_boxes(
         self,
@@ -124,7 +124,7 @@ class RandomSource:
 
     def find_keypoints(self, images: Sequence[Image]) -> list[Keypoints]:
         """Find none."""
-        return [_no_keypoints() for _ in images]
+        return [no_keypoints() for _ in images]
 
     def draw_boxes(
         self,
@@ -138,7 +138,8 @@ class RandomSource:
         return _complete([boxes[: self.num_clusters] for boxes, _ in thrown], num_clusters)
 
 
-def _no_keypoints() -> Keypoints:
+def no_keypoints() -> Keypoints:
+    """Return what there is where nothing was sought."""
     return Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.datamodule import AGNetDataModule
+from agnet_vision.data.guide import Guide
 from agnet_vision.data.preprocessing import data_config, evaluation_transform
 from agnet_vision.data.sources.samples import SampleTable, read_samples
 from agnet_vision.data.transforms import training_transform
@@ -106,23 +108,24 @@ def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
 def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
     """Make the loaders; ``backbone_only`` gets no regions, so none are computed."""
     input_config, augmentation = model.data_config, config.augmentation
+    transform = partial(
+        training_transform,
+        config.image_size,
+        mean=input_config["mean"],
+        std=input_config["std"],
+        interpolation=input_config["interpolation"],
+        **augmentation.model_dump(),
+    )
     with options_checked():
-        train_transform = training_transform(
-            config.image_size,
-            augmentation.preset,
-            mean=input_config["mean"],
-            std=input_config["std"],
-            interpolation=input_config["interpolation"],
-            crop_fraction=augmentation.crop_fraction,
-            horizontal_flip=augmentation.horizontal_flip,
-            rotation_degrees=augmentation.rotation_degrees,
-            min_crop_area=augmentation.min_crop_area,
-        )
+        guide = None
+        if config.guide.crop > 0:
+            guide = Guide(model.proposer, config.guide.crop, transform(cropped=True))
         return AGNetDataModule(
             table,
-            train_transform,
+            transform(),
             evaluation_transform(input_config),
             model.proposer if model.head.needs_regions else None,
+            guide=guide,
             cache_folder=Path(config.cache_dir) if config.cache_dir else None,
             batch_size=config.batch_size,
             workers=config.workers,

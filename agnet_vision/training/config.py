@@ -144,6 +144,17 @@ class AugmentationConfig(Options):
     )
 
 
+class GuideConfig(Options):
+    """Training views cut around regions, which ``regions`` makes (ours)."""
+
+    crop: FiniteFloat = option(
+        0.0,
+        "share of the training views that are cut around a region; 0.4 pays, 0: none",
+        ge=0,
+        le=1,
+    )
+
+
 class LossConfig(Options):
     """Cross-entropy."""
 
@@ -228,6 +239,7 @@ class TrainConfig(Options):
     model: ModelConfig = ModelConfig()
     regions: RegionsConfig = RegionsConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    guide: GuideConfig = GuideConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

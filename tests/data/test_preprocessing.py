@@ -59,7 +59,8 @@ def test_value_equals_albumentations_bit_by_bit(squash: bool, crop_fraction: flo
 def test_value_points_follow_as_albumentations_moves_them(squash: bool) -> None:
     import albumentations as A
 
-    image, xy = textured(130, 170), np.array([[10.5, 20.25], [160, 3], [85, 65]], np.float32)
+    # Of this shape both sides become whole: where they are rounded, albumentations is off by that.
+    image, xy = textured(120, 180), np.array([[10.5, 20.25], [170, 3], [85, 65]], np.float32)
     first = A.Resize(110, 110) if squash else A.SmallestMaxSize(110)
     steps = A.Compose(
         [first, A.CenterCrop(SIDE, SIDE)],

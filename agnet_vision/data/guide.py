@@ -1,0 +1,104 @@
+"""Training views cut around the regions of an image (ours): regions that guide what is learned.
+
+A random crop shows any part of an image, and often none of what tells its class. Here some of the
+crops of training are cut around one of the image's own regions instead. Regions are known before
+the forward pass, so this costs nothing, and the network needs no regions when it is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet_vision.data.preprocessing import Matrix, RGBImage
+from agnet_vision.data.transforms import TrainingTransform
+from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.regions.sources import LabeledPoints
+
+Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels; x1 and y1 lie outside
+
+PADDING = (0.05, 0.3)  # around a region on each side, as a share of its own side
+ASPECT = (3 / 4, 4 / 3)  # width to height, as usual for random crops
+MIN_AREA = 0.2  # of the image; smaller regions get more of what surrounds them
+
+
+@dataclass(frozen=True)
+class Guide:
+    """Cuts guided views out of training images.
+
+    Args:
+        proposer: makes the regions; its source may be a control.
+        crop: probability that a view is cut around a region.
+        transform: of what is cut out; see ``training_transform(..., cropped=True)``.
+
+    Raises:
+        ValueError: the probability is none.
+    """
+
+    proposer: RegionProposer
+    crop: float
+    transform: TrainingTransform
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"crop must be in (0, 1], got {self.crop}")
+
+    def __call__(
+        self, image: RGBImage, points: LabeledPoints, *, seed: int
+    ) -> tuple[Float[Tensor, "3 side side"], Matrix] | None:
+        """Make a guided view, or none, by chance or for want of a region.
+
+        Args:
+            image: of any size.
+            points: its labeled keypoints, in its pixels; the controls ignore them.
+            seed: of all random choices.
+
+        Returns:
+            The input, and the matrix that takes points ``(x, y, 1)`` of the image to where they
+            are in it.
+        """
+        window = self.choose_window(points, (image.shape[1], image.shape[0]), seed=seed)
+        if window is None:
+            return None
+        x0, y0, x1, y1 = window
+        pixels, matrix = self.transform(np.ascontiguousarray(image[y0:y1, x0:x1]), seed=seed)
+        return pixels, np.stack([*matrix[:2], matrix[2] - np.array([x0, y0]) @ matrix[:2]])
+
+    def choose_window(
+        self, points: LabeledPoints, image_size: tuple[int, int], *, seed: int
+    ) -> Window | None:
+        """Choose what a view shows: any region but the whole image is as likely as any other."""
+        generator = np.random.default_rng(seed)
+        if generator.random() >= self.crop:
+            return None
+        boxes, mask = self.proposer.draw_boxes([points], image_size, seeds=[seed])
+        found = boxes[0, :-1][mask[0, :-1]]
+        if not len(found):
+            return None
+        box = found[generator.integers(len(found))] * np.array([*image_size, *image_size])
+        return around(box, image_size, padding=generator.uniform(*PADDING))
+
+
+def around(box: np.ndarray, image_size: tuple[int, int], *, padding: float) -> Window:
+    """Pad a box, bring it to a usual shape and least area, and keep it inside the image.
+
+    Args:
+        box: ``(x0, y0, x1, y1)`` in pixels.
+        image_size: (width, height) of the image in pixels.
+        padding: on each side, as a share of that side.
+    """
+    size = np.array(image_size, dtype=float)
+    center = (box[:2] + box[2:]) / 2
+    width, height = np.maximum((box[2:] - box[:2]) * (1 + 2 * padding), 1)
+
+    # The shorter side grows: a window may show more than its region, never less.
+    width, height = max(width, height * ASPECT[0]), max(height, width / ASPECT[1])
+    grown = max(1.0, np.sqrt(MIN_AREA * size.prod() / (width * height)))
+    extent = np.minimum(np.array([width, height]) * grown, size)
+
+    low = np.clip(center - extent / 2, 0, size - extent)
+    (x0, y0), (x1, y1) = np.floor(low).astype(int), np.ceil(low + extent).astype(int)
+    return int(x0), int(y0), int(min(x1, image_size[0])), int(min(y1, image_size[1]))
