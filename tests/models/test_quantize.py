@@ -42,7 +42,7 @@ def test_value(onnx_file: Path, tmp_path: Path) -> None:
     assert made.path.stat().st_size < onnx_file.stat().st_size
     assert list(tmp_path.iterdir()) == [made.path]
     floats, integers = run(onnx_file, batches), run(made.path, batches)
-    assert np.abs(integers - floats).max() < 0.2 * floats.std()
+    assert np.abs(integers - floats).max() < 0.5 * floats.std()
     assert made.agreement == (integers.argmax(1) == floats.argmax(1)).mean() >= 0.97
     assert made.images == 32
     assert made.kept_float == ()
