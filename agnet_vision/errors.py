@@ -58,6 +58,18 @@ class ConfigError(AGNetError):
     """An option is unknown or has a value that cannot work."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal ended a run; what was saved stays saved.
+
+    Attributes:
+        number: of the signal: 2 after Ctrl-C, 15 after SIGTERM.
+    """
+
+    def __init__(self, number: int, advice: str = "") -> None:
+        super().__init__(*filter(None, [advice]))
+        self.number = int(number)
+
+
 @contextmanager
 def extra_needed(extra: str) -> Iterator[None]:
     """Name the extra of this package that has what cannot be imported inside.

@@ -6,12 +6,13 @@ import ast
 import os
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from agnet_vision.errors import FULL, AGNetError
+from agnet_vision.errors import FULL, AGNetError, Stopped
 
 CALL = re.compile(
     r"agnet_vision\.(train|evaluate)\(((?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^'\")])*)\)"
@@ -24,7 +25,7 @@ SHELL_WORDS = {"True": "true", "False": "false", "None": "null"}
 def one_line_errors() -> Iterator[None]:
     """Turn a user's mistake into a message on stderr and exit code 1, without a traceback.
 
-    After Ctrl-C the exit code is 130.
+    After Ctrl-C the exit code is 130, after another signal 128 and its number, as in a shell.
     """
     try:
         yield
@@ -33,7 +34,7 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt as stop:
         advice = f"; {translate(str(stop))}" if str(stop) else ""
         print(f"interrupted; what was saved stays saved{advice}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT))
     except BrokenPipeError:  # whoever reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

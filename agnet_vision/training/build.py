@@ -38,6 +38,7 @@ from agnet_vision.training.dataset_config import Dataset
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.pretrained import check_network_options, load_backbone
 from agnet_vision.training.progress import progress_callbacks
+from agnet_vision.training.stop import StopRequest
 
 
 @contextmanager
@@ -195,8 +196,10 @@ def build_trainer(
     return trainer
 
 
-def build_callbacks(config: TrainConfig, run_dir: Path, has_validation: bool) -> list[Callback]:
-    """Choose the callbacks that the options ask for; their order matters to nobody but the checkpoints, which come last."""
+def build_callbacks(
+    config: TrainConfig, run_dir: Path, request: StopRequest, *, has_validation: bool
+) -> list[Callback]:
+    """Choose the callbacks that the options ask for; checkpoints come last."""
     monitor, mode = f"val/{config.monitor}", "min" if config.monitor == "loss" else "max"
     callbacks: list[Callback] = [RandomState(config.seed), LearningRateMonitor("step")]
     if config.trainer.progress_bar:
@@ -220,7 +223,7 @@ def build_callbacks(config: TrainConfig, run_dir: Path, has_validation: bool) ->
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    return [*callbacks, best, LastCheckpoint(run_dir)]
+    return [*callbacks, best, LastCheckpoint(run_dir, request)]
 
 
 def require_samples(table: SampleTable, split: str) -> None:

@@ -1,11 +1,8 @@
-"""What happens beside the steps: frozen backbone, averaged weights, random state, checkpoints, early end, Ctrl-C."""
+"""What happens beside the steps: frozen backbone, averaged weights, checkpoints, early end."""
 
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -21,9 +18,12 @@ from pytorch_lightning.callbacks import (
 )
 from torch import Tensor
 
+from agnet_vision.errors import Stopped
+from agnet_vision.training.stop import StopRequest
+
 
 class FreezeBackbone(Callback):
-    """Keep the backbone as it is during the first epochs: no gradient, and its batch norms keep their statistics, too."""
+    """Keep the backbone as it is during the first epochs, its batch norms' statistics included."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
@@ -50,9 +50,10 @@ class FreezeBackbone(Callback):
 
 
 class AveragedWeights(WeightAveraging):
-    """Exponential moving average of weights and statistics: validated, tested and saved in place of the trained ones.
+    """Average weights and statistics exponentially over the steps.
 
-    The decay rises with the number of updates t as ``min(decay, (1 + t) / (10 + t))``, so that the random start is
+    The average is validated, tested and saved in place of the trained weights. The decay rises with
+    the number of updates t as ``min(decay, (1 + t) / (10 + t))``, so that the random start is
     forgotten in short runs, too.
     """
 
@@ -92,7 +93,7 @@ class RandomState(Callback):
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return torch's state of every process, on the CPU and on its GPU; all processes call this together."""
+        """Return torch's state of every process; all processes call this together."""
         state = {"torch": torch.get_rng_state()}
         if torch.cuda.is_initialized():
             state["cuda"] = torch.cuda.get_rng_state()
@@ -110,13 +111,17 @@ class RandomState(Callback):
 class EarlyEnd(EarlyStopping):
     """Early stopping whose patience is the option's, also after a resume with another."""
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train no more where the run had ended: it goes on with its test."""
+        trainer.should_stop = self.wait_count >= max(self.patience, 1)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over how long the run has waited, not how long it may."""
         super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best epoch's checkpoint, and knows its score again when the run's folder was moved or copied."""
+    """Keep the best epoch's checkpoint, also in a folder that was moved or copied."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Look for the files in the folder of now."""
@@ -136,17 +141,17 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(Checkpoint):
-    """Save ``last.ckpt`` after every epoch, and on Ctrl-C after the current optimizer step; a second Ctrl-C stops at once."""
+    """Save ``last.ckpt`` after every epoch, and when a signal asks to stop after the current step.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of the run.
+        request: notes the signals.
+    """
+
+    def __init__(self, folder: Path, request: StopRequest) -> None:
         self.path = folder / "last.ckpt"
-        self._interrupted = False
-        self._handler: Any = None
+        self.request = request
         self._position: dict[str, int] | None = None
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over Ctrl-C."""
-        self._handler = signal.signal(signal.SIGINT, self._note)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -162,25 +167,23 @@ class LastCheckpoint(Checkpoint):
         self._position = checkpoint["loader_position"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Move the loader there; Lightning does so only for loaders it has not asked for their length before."""
-        if self._position is not None and trainer.train_dataloader is not None:
-            trainer.train_dataloader.load_state_dict(self._position)
+        """Wait with signals for the end of a step, and move the loader to its place.
+
+        Lightning moves only loaders it has not asked for their length before.
+        """
+        self.request.listen()
+        self.request.patient = True
+        loader = trainer.train_dataloader
+        if self._position is not None and loader is not None:
+            loader.load_state_dict(self._position)
             self._position = None
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
-        self._give_back()
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        """Give Ctrl-C back; no teardown follows."""
-        self._give_back()
-
-    def _give_back(self) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            self._handler = None
+            # Lightning counts batches; of another size now, others are left to the epoch's end.
+            loop = trainer.fit_loop.epoch_loop
+            if loop.restarted_on_train_batch_end:
+                done = loader.batches_done(trainer.current_epoch)
+                progress = loop.batch_progress.current
+                progress.ready = progress.started = progress.processed = done
+                progress.completed = done - 1  # Lightning adds the one it was saved after
 
     def on_train_batch_end(
         self,
@@ -193,26 +196,29 @@ class LastCheckpoint(Checkpoint):
         """Stop here when asked to: between two steps nothing is half done."""
         last_of_epoch = batch_idx + 1 >= trainer.num_training_batches
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if whole and not last_of_epoch and self._asked_to_stop(trainer):
+        if whole and not last_of_epoch and (number := self._asked_to_stop(trainer)):
             trainer.save_checkpoint(self.path)
-            raise KeyboardInterrupt
+            raise Stopped(number)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save; validation is over by now."""
         trainer.save_checkpoint(self.path)
-        if self._asked_to_stop(trainer):
-            raise KeyboardInterrupt
+        if number := self._asked_to_stop(trainer):
+            raise Stopped(number)
 
-    def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Wait no longer: nothing is lost from here on."""
+        self.request.patient = False
+        if self.request.number:
+            raise Stopped(self.request.number)
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals from Lightning again."""
+        self.request.listen()
+
+    def _asked_to_stop(self, trainer: pl.Trainer) -> int:
         """Agree over all processes, or one would wait for the others for ever."""
         if trainer.world_size == 1:
-            return self._interrupted
-        return trainer.strategy.reduce_boolean_decision(self._interrupted, all=False)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
-        self._interrupted = True
-        sys.stderr.write(
-            "\nstopping after this step; Ctrl-C again stops at once, without saving it\n"
-        )
+            return self.request.number
+        number = torch.tensor(self.request.number, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(number, reduce_op="max"))

@@ -20,6 +20,10 @@ def how_to_go_on(run_dir: Path) -> str:
     return f"go on with agnet_vision.train(resume=True, run_dir={str(run_dir)!r})"
 
 
+# What best.ckpt holds: the network. What a run needs to go on is in last.ckpt alone.
+NETWORK = ("agnet", "epoch", "global_step", "pytorch-lightning_version", "state_dict")
+
+
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the old file, then renames.
 
@@ -35,6 +39,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             CheckpointError: it could not be written.
         """
         path = Path(path)
+        if path.name == "best.ckpt":
+            checkpoint = {key: checkpoint[key] for key in NETWORK}
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.unfinished")
         try:
@@ -48,5 +54,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             reason = error.__context__ if isinstance(error.__context__, OSError) else error
             kept = "the one before is untouched; " if path.exists() else ""
             raise CheckpointError(
-                f"could not write {path}: {first_line(reason)}; {kept}free some space, then {how_to_go_on(path.parent)}"
+                f"could not write {path}: {first_line(reason)}; {kept}free some space, "
+                f"then {how_to_go_on(path.parent)}"
             ) from error

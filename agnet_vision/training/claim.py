@@ -9,58 +9,118 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from torch.distributed import PrefixStore, TCPStore
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
 
 # Lightning starts the other processes of a run on this machine with this process's environment.
 RUN_DIR_VARIABLE = "AGNET_RUN_DIR"
+# Where the launchers of several processes say which one this is.
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
 @contextmanager
 def claimed_run_dir(config: TrainConfig | EvaluateConfig) -> Iterator[Path]:
-    """Name the run's folder, and take it away again where a mistake leaves it empty.
+    """Name the run's folder and lock it; a mistake that leaves it empty takes it away again.
+
+    The system gives the lock back when the process ends, however it does.
 
     Raises:
-        ConfigError: it holds another run, has none to go on with, or must be given.
+        ConfigError: the folder is in use, holds another run, or has none to go on with.
     """
-    if not _is_first() and RUN_DIR_VARIABLE in os.environ:
-        yield Path(os.environ[RUN_DIR_VARIABLE])
+    if not _is_first():
+        yield _folder_of_first(config)
         return
+
     run_dir = Path(config.run_dir) if config.run_dir is not None else _new_folder(config)
-    if _is_first():
-        _check(config, run_dir)
-        os.environ[RUN_DIR_VARIABLE] = str(run_dir)
-    try:
-        yield run_dir
-    except BaseException:
-        if config.run_dir is None:
-            with suppress(OSError):  # something was written
+    is_new = config.run_dir is None or not run_dir.exists()
+    with _locked(run_dir):
+        try:
+            _check(config, run_dir)
+            os.environ[RUN_DIR_VARIABLE] = str(run_dir)
+            yield run_dir
+        except BaseException:
+            if is_new and [path.name for path in run_dir.iterdir()] == [".lock"]:
+                (run_dir / ".lock").unlink()
                 run_dir.rmdir()
-        raise
+            raise
+        finally:
+            os.environ.pop(RUN_DIR_VARIABLE, None)
 
 
 def _is_first() -> bool:
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
+
+
+def _folder_of_first(config: TrainConfig | EvaluateConfig) -> Path:
+    """Ask for the folder that the first process has named."""
+    if RUN_DIR_VARIABLE in os.environ:
+        return Path(os.environ[RUN_DIR_VARIABLE])
+    if config.run_dir is not None:
+        return Path(config.run_dir)
+    store = _store()
+    if store is None:
+        raise ConfigError("run_dir must be given to a process that is not the first of its run")
+    return _outputs(config) / store.get(RUN_DIR_VARIABLE).decode()
+
+
+@contextmanager
+def _locked(run_dir: Path) -> Iterator[None]:
+    """Keep every other run out of the folder."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run_dir / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(
+            f"run_dir={run_dir} is in use by a run that is going on; name another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _outputs(config: TrainConfig | EvaluateConfig) -> Path:
+    """Return the folder that runs without a name of their own go to."""
+    assert config.dataset is not None
+    kind = Path("outputs") if isinstance(config, TrainConfig) else Path("outputs", "evaluate")
+    return (kind / config.dataset.name).absolute()
 
 
 def _new_folder(config: TrainConfig | EvaluateConfig) -> Path:
     """Make a folder that no other run has, even one begun in the same second."""
-    for environment in (TorchElasticEnvironment, SLURMEnvironment):
-        if environment.detect() and environment().world_size() > 1:
-            raise ConfigError(
-                "run_dir must be given where several processes are started from outside: each would name a folder of its own"
-            )
-    assert config.dataset is not None
-    kind = Path("outputs") if isinstance(config, TrainConfig) else Path("outputs", "evaluate")
-    stem = str((kind / config.dataset.name / time.strftime("%Y-%m-%d_%H-%M-%S")).absolute())
+    store = _store()
+    name = time.strftime("%Y-%m-%d_%H-%M-%S")
     for number in count(1):
-        folder = Path(stem if number == 1 else f"{stem}_{number}")
+        folder = _outputs(config) / (name if number == 1 else f"{name}_{number}")
         with suppress(FileExistsError):
             folder.mkdir(parents=True)
-            return folder
-    raise AssertionError
+            break
+    if store is not None:
+        store.set(RUN_DIR_VARIABLE, folder.name)
+    return folder
+
+
+def _store() -> PrefixStore | None:
+    """Reach the other processes of this run, if there are any on other machines.
+
+    Raises:
+        ConfigError: the launcher gives them no way to talk before training.
+    """
+    elastic = TorchElasticEnvironment.detect() and TorchElasticEnvironment().world_size() > 1
+    if elastic and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+        return PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    if elastic or (SLURMEnvironment.detect() and SLURMEnvironment().world_size() > 1):
+        raise ConfigError(
+            "run_dir must be given where several processes are started from outside: "
+            "each would name a folder of its own"
+        )
+    return None
 
 
 def _check(config: TrainConfig | EvaluateConfig, run_dir: Path) -> None:
@@ -69,7 +129,8 @@ def _check(config: TrainConfig | EvaluateConfig, run_dir: Path) -> None:
     if isinstance(config, EvaluateConfig):
         if (run_dir / "config.yaml").exists():
             raise ConfigError(
-                f"run_dir={run_dir} holds a training run, whose own scores would be lost; name another folder"
+                f"run_dir={run_dir} holds a training run, whose own scores would be lost; "
+                "name another folder"
             )
     elif config.resume and not last.is_file():
         raise ConfigError(

@@ -215,8 +215,11 @@ class TrainConfig(Options):
     run_dir: LocalPath | None = option(
         None, "the run's folder, ${seed} or any option filled in; null: outputs/<dataset>/<time>"
     )
-    resume: bool = option(
-        False, "go on with the run in run_dir, with its own options but for those given now"
+    resume: bool | Literal["auto"] = option(
+        False,
+        "go on with the run in run_dir, with its own options but for those given now; "
+        "auto: start it where there is none",
+        rule="True or False, or auto",
     )
     seed: Seed = option(0, "of weights, order, augmentation and held-out split")
     dataset: DatasetConfig = Demo()

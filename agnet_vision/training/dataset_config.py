@@ -24,6 +24,11 @@ class HeldOut(Dataset):
     val_fraction: FiniteFloat = option(
         0.1, "held out of train where there is no val, by class (ours; the papers: 0)", ge=0, lt=1
     )
+    group_regex: Text | None = option(
+        None,
+        "finds in a path whom or what the image shows, by its first parenthesis or all it matches; "
+        "what is held out takes whole groups",
+    )
 
 
 class Demo(Dataset):
@@ -44,9 +49,6 @@ class Folder(HeldOut):
     )
     group_column: Text | None = option(
         None, "column of that CSV naming who an image is of; a group stays on one side of a split"
-    )
-    group_regex: Text | None = option(
-        None, "the same from the path: the expression's first group, or all it matches"
     )
 
 

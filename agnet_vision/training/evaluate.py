@@ -15,7 +15,9 @@ from pytorch_lightning.callbacks import Callback
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.preprocessing import evaluation_transform
-from agnet_vision.data.sources.samples import SampleTable
+from agnet_vision.data.sources.listing import image_name
+from agnet_vision.data.sources.samples import DatasetWarning, SampleTable
+from agnet_vision.data.sources.split_list import read_split_list
 from agnet_vision.errors import CheckpointError
 from agnet_vision.evaluation.charts import confusion_matrix, save_png
 from agnet_vision.evaluation.environment import environment
@@ -28,7 +30,9 @@ from agnet_vision.training.claim import claimed_run_dir
 from agnet_vision.training.config import EvaluateConfig
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.progress import progress_callbacks
+from agnet_vision.training.resolve import is_same, look_up, run_folder_of, run_options
 from agnet_vision.training.run import Run
+from agnet_vision.training.stop import interruptible, stoppable
 from agnet_vision.training.tell import tell_scores, tell_where
 
 REMARKS = (
@@ -52,14 +56,14 @@ def evaluate(config: EvaluateConfig) -> Run:
     """
     assert config.dataset is not None
     started = time.time()
-    with quiet_lightning(), claimed_run_dir(config) as run_dir:
+    with quiet_lightning(), stoppable(), claimed_run_dir(config) as run_dir:
         model = load_model(config.checkpoint)
         place = Path(config.checkpoint)
         checkpoint = place.absolute() if place.exists() else config.checkpoint
         table = build_table(config.dataset, config.seed or 0)
         check_classes(model, table, config.checkpoint)
+        table = split_as_its_run_did(table, config)
         require_samples(table, config.split)
-        run_dir.mkdir(parents=True, exist_ok=True)
         # The split to be scored takes the place of the test split; no other is touched.
         table.splits = {"train": [], "val": [], "test": table.splits[config.split]}
 
@@ -81,6 +85,39 @@ def evaluate(config: EvaluateConfig) -> Run:
         return Run(run_dir, checkpoint, scores)
 
 
+def split_as_its_run_did(table: SampleTable, config: EvaluateConfig) -> SampleTable:
+    """Take the split list of the run that a checkpoint is of, if these are its images.
+
+    Images elsewhere of which the list does not speak keep the split that was drawn for them; a
+    ``DatasetWarning`` says so where some of those to be scored have the names of others that the
+    run was trained on.
+
+    Raises:
+        DatasetError: images of the run are missing, or are in another class now.
+    """
+    stored = run_options(config.checkpoint)
+    path = RunFolder(run_folder_of(config.checkpoint)).splits
+    if not path.is_file() or look_up(stored, "dataset.name") != table.name:
+        return table
+    assert config.dataset is not None
+    difference = table.compare_splits(path)
+    is_whole = not difference.missing and not difference.relabeled
+    if is_whole or is_same(config.dataset.root, look_up(stored, "dataset.root")):
+        return table.read_splits(path)
+    layout = table.layout or table.root
+    trained = {row.path for row in read_split_list(path) if row.split == "train"}
+    scored = {image_name(sample.path, layout) for sample in table.splits[config.split]}
+    if config.split != "train" and (known := trained & scored):
+        warnings.warn(
+            f"{len(known):,} of the {len(scored):,} images in the {config.split} split of "
+            f"{table.root} have names of images the network was trained on, {min(known)} for one; "
+            "if they are the same, the scores are too good",
+            DatasetWarning,
+            stacklevel=2,
+        )
+    return table
+
+
 def _data(config: EvaluateConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
     """Make the loaders; ``backbone_only`` gets no regions, so none are computed."""
     transform = evaluation_transform(model.data_config)
@@ -94,17 +131,6 @@ def _data(config: EvaluateConfig, table: SampleTable, model: AGNet) -> AGNetData
         workers=config.workers,
         seed=config.seed or 0,
     )
-
-
-@contextmanager
-def interruptible(trainer: pl.Trainer) -> Iterator[None]:
-    """Turn Lightning's exit after Ctrl-C back into KeyboardInterrupt."""
-    try:
-        yield
-    except SystemExit as exit_request:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from exit_request
-        raise
 
 
 @contextmanager
@@ -139,9 +165,13 @@ def check_classes(model: AGNet, table: SampleTable, checkpoint: str) -> None:
             for i, pair in enumerate(zip(stored, table.classes, strict=True))
             if pair[0] != pair[1]
         )
-        difference = f"has {stored[number]!r} as class {number}, dataset={table.name} has {table.classes[number]!r}"
+        difference = (
+            f"has {stored[number]!r} as class {number}, "
+            f"dataset={table.name} has {table.classes[number]!r}"
+        )
     raise CheckpointError(
-        f"{checkpoint} {difference}; evaluate it on the dataset it was trained on, or train on this one"
+        f"{checkpoint} {difference}; "
+        "evaluate it on the dataset it was trained on, or train on this one"
     )
 
 

@@ -32,15 +32,24 @@ def training_options(given: Mapping[str, Any]) -> TrainConfig:
     """Make the options of a training.
 
     Args:
-        given: by full name (``{"optimizer.lr": 0.01}``) or nested, choices in short (``{"dataset": "folder"}``). With
-            ``resume`` the run in ``run_dir`` goes on with its own options, but for those given.
+        given: by full name (``{"optimizer.lr": 0.01}``) or nested, choices in short
+            (``{"dataset": "folder"}``). With ``resume`` the run in ``run_dir`` goes on with its own
+            options, but for those given.
 
     Raises:
         ConfigError: an option is unknown, missing, or has a value that is not allowed.
     """
     if given.get("resume") is not True:
         config = validate(TrainConfig, compose(given))
-        return config.model_copy(update={"run_dir": _filled(config, config.run_dir)})
+        run_dir = _filled(config, config.run_dir)
+        if config.resume != "auto":
+            return config.model_copy(update={"run_dir": run_dir})
+        if run_dir is None:
+            raise ConfigError("resume='auto' needs run_dir, the folder that is looked into")
+        if not (Path(run_dir) / "last.ckpt").is_file():
+            return config.model_copy(update={"run_dir": run_dir, "resume": False})
+        own = {name: value for name, value in given.items() if name != "experiment"}
+        return training_options({**own, "resume": True, "run_dir": run_dir})
     if "experiment" in given:
         raise ConfigError("a run goes on with its own options; with resume leave experiment out")
     own = nest(given)
@@ -57,14 +66,14 @@ def training_options(given: Mapping[str, Any]) -> TrainConfig:
 
 
 def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
-    """Make the options of an evaluation; a run's own dataset is the default, its split the only one.
+    """Make the options of an evaluation; a run's own dataset is the default.
 
     Raises:
-        ConfigError: as ``training_options``; or an option draws another split of the run's own images, so that images it was
-            trained on would be scored.
+        ConfigError: as ``training_options``; or an option draws another split of the run's own
+            images, so that images it was trained on would be scored.
     """
     own = nest(given)
-    stored = _run_of(own.get("checkpoint"))
+    stored = run_options(own.get("checkpoint"))
     if stored and own.get("dataset", {}).get("name") in (None, stored["dataset"]["name"]):
         _refuse_other_split(stored, own)
         own["dataset"] = merge(stored["dataset"], own.get("dataset", {}))
@@ -73,7 +82,8 @@ def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
     config = validate(EvaluateConfig, own)
     if look_up(own, "dataset.name") is None:
         raise ConfigError(
-            f"dataset must be given: at {config.checkpoint} there is no run whose own could be taken"
+            f"dataset must be given: at {config.checkpoint} there is no run "
+            "whose own could be taken"
         )
     return config.model_copy(
         update={"seed": config.seed or 0, "run_dir": _filled(config, config.run_dir)}
@@ -96,7 +106,8 @@ def read_stored(run_dir: Path) -> Values:
         raise ConfigError(f"{error}; {cure}") from error
     if lacking := [name for name in TrainConfig.model_fields if name not in stored]:
         raise ConfigError(
-            f"{path} must hold all options of a run, and lacks {lacking[0]}: it is damaged or of another version; {cure}"
+            f"{path} must hold all options of a run, and lacks {lacking[0]}: "
+            f"it is damaged or of another version; {cure}"
         )
     return validate(TrainConfig, stored).model_dump()
 
@@ -127,12 +138,17 @@ def _filled(config: Options, text: str | None) -> str | None:
     return re.sub(r"\$\{([\w.]+)\}", value, text) if text is not None else None
 
 
-def _run_of(checkpoint: Any) -> Values:
+def run_folder_of(checkpoint: str | Path) -> Path:
+    """Return the folder that would be the run's, if the checkpoint is of one."""
+    place = Path(checkpoint).expanduser()
+    return place if place.is_dir() else place.parent
+
+
+def run_options(checkpoint: Any) -> Values:
     """Read dataset and seed of the run that a checkpoint is of; nothing where it is of none."""
     if not isinstance(checkpoint, str | Path):
         return {}
-    place = Path(checkpoint).expanduser()
-    path = (place if place.is_dir() else place.parent) / "config.yaml"
+    path = run_folder_of(checkpoint) / "config.yaml"
     if not path.is_file():
         return {}
     cure = "without the file, give dataset and seed yourself"
@@ -150,18 +166,18 @@ def _run_of(checkpoint: Any) -> Values:
 def _refuse_other_split(stored: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """Refuse options that draw the run's own images anew."""
     root = look_up(own, "dataset.root")
-    if root is not None and not _are_same(root, look_up(stored, "dataset.root")):
-        return  # other images
+    if root is not None and not is_same(root, look_up(stored, "dataset.root")):
+        return  # other images, or the same elsewhere
     for name in DRAWN:
         given, before = look_up(own, name), look_up(stored, name)
-        if given is not None and not _are_same(given, before):
+        if given is not None and not is_same(given, before):
             raise ConfigError(
-                f"{name}={given} may draw another split than the run did, and score images it was trained on; give "
-                f"{name}={before}, or leave it out"
+                f"{name}={given} may draw another split than the run did, "
+                f"and score images it was trained on; give {name}={before}, or leave it out"
             )
 
 
-def _are_same(given: Any, stored: Any) -> bool:
+def is_same(given: Any, stored: Any) -> bool:
     """Compare two values of an option; of a file, by where it is."""
     if isinstance(given, str | Path) and isinstance(stored, str):
         return Path(given).expanduser().resolve() == Path(stored).resolve()

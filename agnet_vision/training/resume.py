@@ -1,4 +1,7 @@
-"""What a run that goes on must have in common with the run it was: found before anything of it is touched."""
+"""What a run that goes on must have in common with the run it was.
+
+All of it is found before anything of the run is touched.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.models.checkpoint import read_checkpoint
 from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.resolve import DRAWN, look_up, read_stored
 
@@ -18,36 +22,47 @@ NETWORK = ("backbone", "backbone_kwargs", "taps", "head_kwargs", "num_clusters",
 KEPT = ("optimizer.name", "optimizer.layer_decay", "backbone.freeze_at", "monitor")
 
 
-def check_resumable(checkpoint: Any, config: TrainConfig, run_dir: Path) -> dict[str, Any]:
+def check_resumable(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
     """Refuse to go on where nothing is left to do, or where the state of training would not fit.
 
     Returns:
         The description of the run's network.
 
     Raises:
-        CheckpointError: no checkpoint of a run.
+        CheckpointError: no checkpoint of a run, or that of its best epoch is gone.
         ConfigError: the run is past its end, or an option is another that a run cannot change.
     """
+    checkpoint = read_checkpoint(folder.last)
     if not isinstance(checkpoint, dict) or not {"agnet", "loops", "callbacks"} <= set(checkpoint):
-        raise CheckpointError(f"{run_dir}/last.ckpt is not a checkpoint of a run of agnet_vision")
+        raise CheckpointError(f"{folder.last} is not a checkpoint of a run of agnet_vision")
     done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     if done > config.epochs:
         raise ConfigError(
             f"epochs must be at least {done}, which the run has reached, got {config.epochs}"
         )
-    stored, now = read_stored(run_dir), config.model_dump()
+    stored, now = read_stored(folder.path), config.model_dump()
     # With other images held out, it would train on those it is tested on.
     for name in (*KEPT, *DRAWN):
         _refuse_change(name, look_up(stored, name), look_up(now, name))
     if (stored["ema_decay"] is None) != (config.ema_decay is None):
         _refuse_change("ema_decay", stored["ema_decay"], config.ema_decay)
-    if RunFolder(run_dir).is_tested() and (end := _end(checkpoint, config, done)):
+    if folder.is_tested() and (end := _end(checkpoint, config, done)):
         raise ConfigError(
-            f"the run in {run_dir} has finished {end} to train longer, or test it again with "
-            f"agnet_vision.evaluate(checkpoint={str(run_dir)!r})"
+            f"the run in {folder.path} has finished {end} to train longer, or test it again with "
+            f"agnet_vision.evaluate(checkpoint={str(folder.path)!r})"
+        )
+    if _state(checkpoint, "BestCheckpoint").get("best_model_path") and not folder.best.is_file():
+        raise CheckpointError(
+            f"there is no {folder.best}, the best epoch so far; put it back, or start a new run"
         )
     description: dict[str, Any] = checkpoint["agnet"]["model"]
     return description
+
+
+def _state(checkpoint: dict[str, Any], callback: str) -> dict[str, Any]:
+    """Find what a callback has stored; nothing where there was none."""
+    states = checkpoint["callbacks"].items()
+    return next((state for name, state in states if name.startswith(callback)), {})
 
 
 def _refuse_change(name: str, before: Any, now: Any) -> None:
@@ -62,13 +77,12 @@ def _end(checkpoint: dict[str, Any], config: TrainConfig, done: int) -> str:
     if done >= config.epochs:
         return f"its {config.epochs} epochs; raise epochs"
     patience = config.early_stopping_patience
-    waited = [
-        state["wait_count"]
-        for key, state in checkpoint["callbacks"].items()
-        if key.startswith("EarlyEnd")
-    ]
-    if patience is not None and waited and waited[0] >= max(patience, 1):
-        return f"after {done} epochs, {waited[0]} of them without improvement; raise early_stopping_patience"
+    waited = _state(checkpoint, "EarlyEnd").get("wait_count", 0)
+    if patience is not None and waited >= max(patience, 1):
+        return (
+            f"after {done} epochs, {waited} of them without improvement; "
+            "raise early_stopping_patience"
+        )
     return ""
 
 
@@ -81,14 +95,16 @@ def check_network(before: dict[str, Any], model: AGNet, run_dir: Path) -> None:
     now = model.config()
     if before["classes"] != now["classes"]:
         raise CheckpointError(
-            f"the run in {run_dir} has {len(before['classes'])} classes, the dataset has {len(now['classes'])} now"
-            f"{_first_difference(before['classes'], now['classes'])}; a run goes on with the classes it began with"
+            f"the run in {run_dir} has {len(before['classes'])} classes, "
+            f"the dataset has {len(now['classes'])} now"
+            f"{_first_difference(before['classes'], now['classes'])}; "
+            "a run goes on with the classes it began with"
         )
     for name in NETWORK:
         if before[name] != now[name]:
             raise CheckpointError(
-                f"the run in {run_dir} has {name} {before[name]!r}, the options say {now[name]!r}; a run goes on with the "
-                "network it began with"
+                f"the run in {run_dir} has {name} {before[name]!r}, "
+                f"the options say {now[name]!r}; a run goes on with the network it began with"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ import pytorch_lightning as pl
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.sources.samples import SampleTable
-from agnet_vision.errors import FULL, DiskFullError
+from agnet_vision.errors import FULL, DiskFullError, Stopped
 from agnet_vision.evaluation.charts import learning_curves, save_png
 from agnet_vision.evaluation.environment import environment, this_command
 from agnet_vision.evaluation.report import write_report
@@ -32,13 +33,14 @@ from agnet_vision.training.calibrate import calibrate_best
 from agnet_vision.training.checkpoint_io import how_to_go_on
 from agnet_vision.training.claim import claimed_run_dir
 from agnet_vision.training.config import TrainConfig
-from agnet_vision.training.evaluate import interruptible, quiet_lightning, test_and_write
+from agnet_vision.training.evaluate import quiet_lightning, test_and_write
 from agnet_vision.training.loggers import build_loggers, check_loggers
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.pretrained import check_weights
 from agnet_vision.training.resolve import stored_text
 from agnet_vision.training.resume import check_network, check_resumable
 from agnet_vision.training.run import Run
+from agnet_vision.training.stop import interruptible, stoppable
 from agnet_vision.training.tell import tell_start, tell_where
 
 
@@ -50,14 +52,14 @@ def train(config: TrainConfig) -> Run:
 
     Raises:
         AGNetError: an option, the dataset, or a file is not right.
-        KeyboardInterrupt: after Ctrl-C; ``last.ckpt`` is saved.
+        Stopped: after Ctrl-C or another signal, a KeyboardInterrupt; ``last.ckpt`` is saved.
     """
     started = time.time()
     check_loggers(config.logger)
-    with quiet_lightning(), claimed_run_dir(config) as run_dir:
+    with quiet_lightning(), stoppable() as request, claimed_run_dir(config) as run_dir:
         config = config.model_copy(update={"run_dir": str(run_dir)})
-        last = run_dir / "last.ckpt" if config.resume else None
-        before = check_resumable(read_checkpoint(last), config, run_dir) if last else None
+        folder = RunFolder(run_dir)
+        before = check_resumable(config, folder) if config.resume else None
         if before is None:  # a run that goes on has its own weights
             backbone = config.backbone
             check_weights(
@@ -68,21 +70,25 @@ def train(config: TrainConfig) -> Run:
         model = build_model(config, table.classes)
         if before is not None:
             check_network(before, model, run_dir)
+            table = table.read_splits(folder.splits)
 
         data = build_data(config, table, model)
         module = build_module(config, model, data.class_counts())
-        callbacks = build_callbacks(config, run_dir, has_validation=bool(table.splits["val"]))
+        callbacks = build_callbacks(
+            config, run_dir, request, has_validation=bool(table.splits["val"])
+        )
         trainer = build_trainer(config, run_dir, callbacks, build_loggers(config.logger, run_dir))
         record = begin_record(config, run_dir, model)
         with stops_explained(run_dir):
             if trainer.is_global_zero:
                 tell_start(config, table, model, trainer)
-                run_dir.mkdir(parents=True, exist_ok=True)
-                RunFolder(run_dir).write_config(stored_text(config))
+                folder.write_config(stored_text(config))
+                table.write_splits(folder.splits)
                 # Before other processes start and wait: a large set takes longer than they would.
                 data.prepare_data()
             try:
                 with interruptible(trainer):
+                    last = folder.last if config.resume else None
                     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
             except BaseException:
                 with suppress(OSError):  # the disk may be full, and the first error is to be told
@@ -90,7 +96,7 @@ def train(config: TrainConfig) -> Run:
                 raise
             end_record(record, run_dir, trainer, module, started)
             scores = finish(config, run_dir, table, trainer, module, data, record)
-            return Run(run_dir, run_dir / "best.ckpt", scores)
+            return Run(run_dir, folder.best, scores)
 
 
 def begin_record(config: TrainConfig, run_dir: Path, model: AGNet) -> dict[str, Any]:
@@ -161,7 +167,8 @@ def stops_explained(run_dir: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(how_to_go_on(run_dir)) from stop
+        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+        raise Stopped(number, how_to_go_on(run_dir)) from stop
     except OSError as error:
         if error.errno not in FULL:
             raise

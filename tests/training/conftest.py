@@ -143,6 +143,13 @@ def copied(module: pl.LightningModule) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes as long as training here; runs of a wider scope draw theirs."""
+    for name in ("learning_curves", "save_png"):
+        monkeypatch.setattr(f"agnet_vision.training.train.{name}", lambda *_: None)
+
+
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Watch the next run, ahead of its own callbacks: averaged weights are seen where they are in use."""

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from torch.distributed import TCPStore
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.training.claim import RUN_DIR_VARIABLE, claimed_run_dir
-from agnet_vision.training.config import TrainConfig
+from agnet_vision.training.config import EvaluateConfig, TrainConfig
+from agnet_vision.training.dataset_config import Demo
 
 
 @pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(RUN_DIR_VARIABLE, "")
-    yield
-    monkeypatch.delenv(RUN_DIR_VARIABLE)
+    monkeypatch.delenv(RUN_DIR_VARIABLE, raising=False)
 
 
-def test_runs_of_one_second_have_their_own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agnet_vision.training.claim.time.strftime", lambda _: "now")
+
+
+@pytest.mark.usefixtures("one_second")
+def test_runs_of_one_second_have_their_own_folders() -> None:
     folders = []
     for _ in range(3):
         with claimed_run_dir(TrainConfig()) as folder:
@@ -50,13 +56,61 @@ def test_a_mistake_leaves_no_folder_and_takes_none_away(tmp_path: Path) -> None:
     assert (tmp_path / "mine").is_dir()
 
 
-def test_other_processes_take_the_first_one_s(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    "second", [TrainConfig(), EvaluateConfig(checkpoint="x", dataset=Demo())], ids=["train", "test"]
+)
+def test_raises_on_a_folder_in_use(tmp_path: Path, second: TrainConfig | EvaluateConfig) -> None:
+    place = {"run_dir": str(tmp_path / "mine")}
+    with (
+        claimed_run_dir(TrainConfig(**place)),
+        pytest.raises(ConfigError, match="mine is in use by a run that is going on; name another"),
+        claimed_run_dir(second.model_copy(update=place)),
+    ):
+        pass
+    with claimed_run_dir(second.model_copy(update=place)):
+        pass
+
+
+def test_a_killed_run_keeps_no_lock(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from filelock import FileLock; FileLock(sys.argv[1]).acquire(); "
+        "print(flush=True); os.kill(os.getpid(), 9)"
+    )
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    subprocess.run([sys.executable, "-c", code, str(folder / ".lock")], check=False)
+    with claimed_run_dir(TrainConfig(run_dir=str(folder))) as claimed:
+        assert claimed == folder
+
+
+@pytest.mark.usefixtures("one_second")
+def test_other_processes_take_the_first_one_s(monkeypatch: pytest.MonkeyPatch) -> None:
     with claimed_run_dir(TrainConfig()) as first:
         monkeypatch.setenv("LOCAL_RANK", "1")
         with claimed_run_dir(TrainConfig()) as other:
             assert other == first
+
+
+@pytest.mark.usefixtures("one_second")
+def test_processes_of_torchrun_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As two nodes of torchrun do, whose agent keeps the store."""
+    (Path("outputs") / "demo" / "now").mkdir(parents=True)
+    agent = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    told = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(agent.port),
+        "RANK": "0",
+        "TORCHELASTIC_RUN_ID": "1",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "WORLD_SIZE": "2",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with claimed_run_dir(TrainConfig()) as first:
+        assert first.name == "now_2"
+    monkeypatch.setenv("RANK", "1")
+    with claimed_run_dir(TrainConfig()) as other:
+        assert other == first
 
 
 def test_raises_where_each_process_would_name_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,3 +121,4 @@ def test_raises_where_each_process_would_name_its_own(monkeypatch: pytest.Monkey
         claimed_run_dir(TrainConfig()),
     ):
         pass
+    assert not Path("outputs").exists()

@@ -15,16 +15,23 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from agnet_vision.errors import CheckpointError, ConfigError, DiskFullError, ImageReadError
+from agnet_vision.data.sources.samples import DatasetWarning
+from agnet_vision.errors import (
+    CheckpointError,
+    ConfigError,
+    DatasetError,
+    DiskFullError,
+    ImageReadError,
+    Stopped,
+)
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.training import train as run_file
 from agnet_vision.training.build import build_trainer
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train
 
-from .conftest import TINY, training, write_pictures
+from .conftest import TINY, Recorder, training, write_pictures
 from .test_train import interrupt_after
 
 Configure = Callable[..., TrainConfig]
@@ -151,7 +158,7 @@ def test_ctrl_c_while_testing(
 
     monkeypatch.setattr(AGNetModule, "test_step", step)
     with pytest.raises(KeyboardInterrupt, match="go on with"):
-        train(configure("resume=true", "epochs=1", f"run_dir={copy}"))
+        train(configure("resume=true", "test=true", "epochs=1", f"run_dir={copy}"))
     with pytest.raises(KeyboardInterrupt):
         evaluate(configure_evaluation(f"checkpoint={copy}"))
     assert not (copy / "metrics.json").exists()
@@ -163,7 +170,8 @@ def test_full_disk(configure: Configure, tmp_path: Path, monkeypatch: pytest.Mon
     def full(path: Path, content: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(run_file, "write_json", full)
+    record = tmp_path / "run" / "run.json"
+    monkeypatch.setattr(RunFolder, "write_record", lambda folder, content: full(record, content))
     with pytest.raises(
         DiskFullError,
         match=r"run.json\); free some space, then go on with .*resume=True, run_dir=",
@@ -210,6 +218,131 @@ def test_early_end_is_an_end(configure: Configure, tmp_path: Path) -> None:
         )
     )
     assert checkpoint(tmp_path / "run")["epoch"] == done + 1
+
+
+def test_an_early_end_stays_one(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in its test, a run that has stopped early is tested when it goes on, and no more."""
+    still = ("optimizer.lr=0", "optimizer.backbone_lr=0", "early_stopping_patience=1", "epochs=6")
+    with monkeypatch.context() as patch:
+        patch.setattr(AGNetModule, "test_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Stopped, match="go on with") as stopped:
+            train(configure(*still))
+    assert stopped.value.number == signal.SIGTERM
+    before = checkpoint(tmp_path / "run")
+    assert train(configure(*still, "resume=true")).metrics is not None
+    after = checkpoint(tmp_path / "run")
+    assert after["epoch"] == before["epoch"] < 5
+    assert after["global_step"] == before["global_step"]
+    record = RunFolder(tmp_path / "run").read_record()
+    assert record["epochs"] == before["epoch"] + 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_cluster_s_signal_saves_the_step(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    handler = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        interrupt_after(2, patch, number)
+        with pytest.raises(Stopped, match="go on with") as stopped:
+            train(configure("test=false"))
+    assert stopped.value.number == number
+    assert checkpoint(tmp_path / "run")["global_step"] == 2
+    assert signal.getsignal(number) == handler
+
+
+def test_other_class_weights(configure: Configure, copy: Path) -> None:
+    words = ("resume=true", "test=false", f"run_dir={copy}", "epochs=2")
+    train(configure(*words, "loss.class_weights=balanced"))
+    train(configure(*words[:-1], "epochs=3", "loss.class_weights=none"))
+    assert checkpoint(copy)["epoch"] == 2
+
+
+def test_raises_without_its_best_epoch(configure: Configure, copy: Path) -> None:
+    (copy / "best.ckpt").unlink()
+    with pytest.raises(CheckpointError, match=r"there is no .*best.ckpt, the best epoch so far"):
+        train(configure("resume=true", f"run_dir={copy}", "epochs=2"))
+
+
+def test_best_has_no_state_of_training(copy: Path) -> None:
+    assert set(checkpoint(copy)) > {"optimizer_states", "loops", "callbacks"}
+    assert set(checkpoint(copy, "best.ckpt")) == {
+        "agnet", "epoch", "global_step", "pytorch-lightning_version", "state_dict",
+    }  # fmt: skip
+
+
+def test_another_batch_size_in_mid_epoch_skips_no_image(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, recorder: Recorder
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(configure("test=false", "epochs=1"))
+    train(configure("test=false", "epochs=1", "resume=true", "batch_size=3"))
+    seen = torch.cat([batch["index"] for batch in recorder.batches]).tolist()
+    assert [len(batch["index"]) for batch in recorder.batches] == [4, 4, 3, 3, 3, 3]
+    assert len(set(seen)) == 20
+    assert len(recorder.validated) == 1
+
+
+def test_a_run_keeps_its_split(
+    configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
+    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
+    data, run_dir = f"dataset.root={root}", tmp_path / "run"
+    train(configure("epochs=1", data))
+    listed = (run_dir / "splits.csv").read_bytes()
+    assert listed.count(b"\n") == 37
+    for name in ("new_1", "new_2", "new_3"):
+        shutil.copy(root / "cat" / "0.png", root / "cat" / f"{name}.png")
+    again = (f"checkpoint={run_dir}", f"run_dir={tmp_path / 'again'}")
+    with pytest.warns(DatasetWarning, match="3 images of .* are not in .*splits.csv and are left"):
+        scores = evaluate(configure_evaluation(*again, data)).metrics
+    assert scores is not None
+    assert scores["acc"] == json.loads((run_dir / "metrics.json").read_text())["acc"]
+    with pytest.warns(DatasetWarning, match="are left out"):
+        train(configure("resume=true", "epochs=2", data))
+    assert (run_dir / "splits.csv").read_bytes() == listed
+    (root / "cat" / "3.png").unlink()
+    for call in (
+        lambda: train(configure("resume=true", "epochs=3", data)),
+        lambda: evaluate(configure_evaluation(*again, data)),
+    ):
+        with pytest.raises(DatasetError, match=r"1 of its images are missing \(cat/3.png\)"):
+            call()
+
+
+def test_other_images_with_the_names_of_those_trained_on(
+    configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
+    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
+    train(configure("epochs=1", f"dataset.root={root}"))
+    moved = shutil.copytree(root, tmp_path / "moved")
+    words = (
+        f"checkpoint={tmp_path / 'run'}",
+        "dataset.test_fraction=0.9",
+        "dataset.val_fraction=0",
+    )
+    again = f"run_dir={tmp_path / 'again'}"
+    scores = evaluate(configure_evaluation(*words, f"dataset.root={moved}", again)).metrics
+    assert scores is not None
+    tested = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert scores["num_images"] == tested["num_images"], "the same images: the run's own split"
+    (moved / "cat" / "0.png").unlink()
+    with pytest.warns(DatasetWarning, match="have names of images the network was trained on"):
+        evaluate(configure_evaluation(*words, f"dataset.root={moved}", again))
+
+
+def test_resume_auto_starts_or_goes_on(configure: Configure, tmp_path: Path) -> None:
+    words = ("resume=auto", f"run_dir={tmp_path}/${{seed}}")
+    config = configure(*words)
+    assert (config.resume, config.run_dir) == (False, str(tmp_path / "0"))
+    train(configure(*words, "test=false", "epochs=1"))
+    config = configure(*words, "epochs=2", "experiment=none")
+    assert (config.resume, config.run_dir) == (True, str(tmp_path / "0"))
+    assert config.test is False, "a run goes on with its own options"
 
 
 def test_raises_on_fewer_epochs(configure: Configure, copy: Path) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from agnet_vision.cli.summarize import call as summarize
 from agnet_vision.errors import ConfigError
 from agnet_vision.training.summary import summarize_runs
 
-PROJECT = Path(__file__).parents[2]
 ACCURACIES = (0.6, 0.7, 0.65, 0.61, 0.69)
 
 
@@ -64,16 +62,10 @@ def test_raises(runs: list[Path], tmp_path: Path) -> None:
         summarize_runs(runs)
 
 
-def test_tool(runs: list[Path]) -> None:
-    command = [sys.executable, str(PROJECT / "tools" / "summarize_runs.py")]
-    done = subprocess.run(
-        [*command, f"runs={runs[0].parent}/*"], capture_output=True, text=True, check=True
-    )
-    rows = {line.split("  ")[0]: line.split()[-2:] for line in done.stdout.splitlines()}
+def test_command(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    summarize({"runs": f"{runs[0].parent}/*"})
+    rows = {line.split("  ")[0]: line.split()[-2:] for line in capsys.readouterr().out.splitlines()}
     assert rows["mean"] == ["0.6500", "0.3250"]
     assert rows["standard deviation"] == ["0.0453", "0.0226"]
-    failed = subprocess.run(
-        [*command, "runs=nowhere/*"], capture_output=True, text=True, check=False
-    )
-    assert failed.returncode == 1
-    assert failed.stderr.startswith("error: runs=nowhere/* matches no folder")
+    with pytest.raises(ConfigError, match=r"runs=nowhere/\* matches no folder"):
+        summarize({"runs": "nowhere/*"})

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from agnet_vision.evaluation.environment import environment
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.evaluate import evaluate
+from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train
 
 from .conftest import TINY, training, write_pictures
@@ -61,6 +64,7 @@ def test_run_folder(finished: Path) -> None:
         "metrics.json",
         "predictions.csv",
         "run.json",
+        "splits.csv",
         "best.ckpt",
         "last.ckpt",
     }
@@ -184,19 +188,14 @@ def test_resume_is_exact(
     assert same_weights(whole, parts)
 
 
-def interrupt_after(steps: int, patch: pytest.MonkeyPatch) -> None:
-    """Press Ctrl-C during a training step."""
-    import os
-    import signal
-
-    from agnet_vision.training.module import AGNetModule
-
+def interrupt_after(steps: int, patch: pytest.MonkeyPatch, number: int = signal.SIGINT) -> None:
+    """Press Ctrl-C, or send another signal, during a training step."""
     original, taken = AGNetModule.training_step, [0]
 
     def step(self: AGNetModule, batch: dict, batch_idx: int) -> torch.Tensor:
         taken[0] += 1
         if taken[0] == steps:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         return original(self, batch, batch_idx)
 
     patch.setattr(AGNetModule, "training_step", step)
