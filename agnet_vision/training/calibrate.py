@@ -21,7 +21,7 @@ def calibrate_best(
     module: AGNetModule,
     data: AGNetDataModule,
     correction: Correction,
-) -> Calibration | None:
+) -> Calibration:
     """Fit corrections to the validation images, and write them into ``best.ckpt``.
 
     All processes call it together.
@@ -34,12 +34,12 @@ def calibrate_best(
         correction: ``temperature``, or also logit adjustment for ``rare_classes``.
 
     Returns:
-        What was fitted; None where the weights have been corrected before.
+        What was fitted, now or before the run was cut off.
     """
     path = run_dir / "best.ckpt"
     best = read_checkpoint(path)
-    if best["agnet"]["model"].get("calibration"):
-        return None
+    if before := best["agnet"]["model"].get("calibration"):
+        return Calibration(**before)
     module.load_state_dict(best["state_dict"])
     collect_validation(trainer, module, data)
 

@@ -146,7 +146,7 @@ def finish(
         save_png(learning_curves(folder.read_history()), folder.curves)
     if config.calibration != "none" and table.splits["val"]:
         fitted = calibrate_best(run_dir, trainer, module, data, config.calibration)
-        record |= {"calibration": fitted._asdict()} if fitted else {}
+        record["calibration"] = fitted._asdict()
     scores = None
     if config.test and table.splits["test"]:
         best = read_checkpoint(run_dir / "best.ckpt")

@@ -19,7 +19,7 @@ LINEAR = "model.head.classifier.linear.weight"
 
 
 def test_value(tmp_path: Path, pictures: Path) -> None:
-    """The last epoch's weights are the best here but for the correction, which everything then applies."""
+    """best.ckpt is the last epoch, corrected; whatever opens it applies the correction."""
     options = (*TINY, f"dataset.root={pictures}", "epochs=1", "calibration=temperature")
     run = train(training(*options, f"run_dir={tmp_path / 'run'}"))
     assert run.metrics is not None
