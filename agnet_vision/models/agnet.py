@@ -16,6 +16,7 @@ from agnet_vision.models.backbone import TimmBackbone
 from agnet_vision.models.head import POOL_SIZE
 from agnet_vision.models.layers import Attention
 from agnet_vision.models.model_card import TEMPLATE
+from agnet_vision.models.rebuild import rebuild
 from agnet_vision.models.variants import make_head
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
@@ -219,9 +220,7 @@ class AGNet(
         Raises:
             CheckpointError: see ``load_model``.
         """
-        return checkpoint.rebuild(
-            cls.from_config, checkpoint.find(source, revision=revision, **hub)
-        )
+        return rebuild(cls.from_config, checkpoint.find(source, revision=revision, **hub))
 
     def generate_model_card(self, metrics: Mapping[str, float] | None = None) -> ModelCard:
         """Describe the network in Markdown.

@@ -57,12 +57,11 @@ def to_frame(image, data_config):
     height, width = image.shape[:2]
     side = data_config["input_size"][-1]
     resized = round(side / data_config["crop_pct"])
-    if data_config["crop_mode"] == "squash":  # to a square, whatever the shape was
-        size = (resized, resized)
-        scale = np.array([resized / width, resized / height])
-    else:  # the shorter side
-        scale = np.full(2, resized / min(height, width))
-        size = tuple(round(length * scale[0]) for length in (width, height))
+    size = (resized, resized)  # squashed to a square, whatever the shape was
+    if data_config["crop_mode"] != "squash":
+        ratio = resized / min(height, width)  # the shorter side is resized
+        size = tuple(round(length * ratio) for length in (width, height))
+    scale = np.array([size[0] / width, size[1] / height])
     shrinks = size[0] < width or size[1] < height
     mode = cv2.INTER_AREA if shrinks else INTERPOLATION[data_config["interpolation"]]
     image = cv2.resize(image, size, interpolation=mode)

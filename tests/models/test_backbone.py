@@ -6,7 +6,8 @@ import pytest
 import timm
 import torch
 
-from agnet_vision.models.backbone import SizeRule, TimmBackbone
+from agnet_vision.models.backbone import TimmBackbone
+from agnet_vision.models.sketch import SizeRule
 
 # Name, layout, channels, stride at the model's own input size.
 ARCHITECTURES = [
