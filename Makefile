@@ -1,13 +1,15 @@
-# `make demo` and `make test` do all the set-up on a machine with Python (3.10 to 3.13) and make; both use their own .venv.
+# `make demo` and `make test` do all the set-up on a machine with Python (3.10 to 3.13) and make;
+# all targets use their own .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.txt
 
-.PHONY: demo test format clean
+.PHONY: demo test docs format clean
 
 .venv/installed: pyproject.toml requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 14) else "agnet_vision needs Python 3.10 to 3.13; choose one with: make PYTHON=python3.12 " + "demo")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.txt --editable ".[dev]"
+	$(PIP) --editable ".[all,dev]"
 	touch $@
 
 demo: .venv/installed
@@ -19,9 +21,14 @@ test: .venv/installed
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2
 
+# The site in docs/_build/html; warnings are errors, and nothing is fetched.
+docs: .venv/installed
+	$(PIP) --editable ".[docs]"
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going docs docs/_build/html
+
 format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv outputs build dist
+	rm -rf .venv outputs build dist docs/_build

@@ -8,6 +8,8 @@ from agnet_vision.models.timm import register_timm_models
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, Regions
 
+__version__ = "0.2.0"  # the one place it stands
+
 __all__ = [
     "AGNet",
     "AGNetHead",

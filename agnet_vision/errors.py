@@ -1,7 +1,8 @@
 """Errors a user can cause.
 
-The library raises these, or ``ValueError``/``TypeError`` for a wrong argument; only the command line prints them. Each message
-says what was expected, what was found, and the cure, in the words of Python.
+The library raises these, or ``ValueError``/``TypeError`` for a wrong argument; only the command
+line prints them. Each message says what was expected, what was found, and the cure, in the words of
+Python.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says of a full disk
 
 
 class AGNetError(Exception):
-    """Root of the errors that are the user's to mend; a tool prints the message without a traceback."""
+    """Root of the errors that a user can mend.
+
+    The command line prints the message, without a traceback.
+    """
 
 
 class DatasetNotFoundError(AGNetError):
@@ -23,7 +27,10 @@ class DatasetNotFoundError(AGNetError):
 
 
 class DatasetError(AGNetError):
-    """A dataset is there but cannot be used as it is (an empty class, no image, contradictory lists)."""
+    """A dataset is there but cannot be used as it is.
+
+    A class is empty, there is no image, or lists contradict each other.
+    """
 
 
 class ImageReadError(AGNetError):
@@ -70,9 +77,23 @@ class Stopped(KeyboardInterrupt):
         self.number = int(number)
 
 
+# Package that cannot be imported -> the extra of this one that has it, where that is not ``train``.
+EXTRAS = {
+    "datasets": "hf",
+    "distributed": "cluster",
+    "gradio": "demo",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
+}
+
+
 @contextmanager
 def extra_needed(extra: str) -> Iterator[None]:
     """Name the extra of this package that has what cannot be imported inside.
+
+    Args:
+        extra: the one to name for packages that are in no other.
 
     Raises:
         ConfigError: a package is missing.
@@ -82,6 +103,7 @@ def extra_needed(extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("agnet_vision"):
             raise
+        package = (error.name or "").partition(".")[0]
         raise ConfigError(
-            f"{error.name} is not installed; pip install 'agnet_vision[{extra}]'"
+            f"{package} is not installed; pip install 'agnet_vision[{EXTRAS.get(package, extra)}]'"
         ) from error

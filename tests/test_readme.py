@@ -22,21 +22,23 @@ TRAIN = (
     "image_size=64 epochs=1 batch_size=8 schedule.warmup_epochs=0 workers=0 trainer=cpu trainer.progress_bar=false "
     "backbone.pretrained=false report=false regions.num_clusters=2 model.head.pool_size=2"
 )
+# The console command, of this checkout whatever is installed.
+AGNET = (sys.executable, "-c", "from agnet_vision.cli.main import main; main()")
 DEMO = "dataset.root=demo_set workers=0 trainer=cpu trainer.progress_bar=false"
 # Beginning of a command -> what is added to it, and the exit code: the miniature of Food-101 contradicts its card.
 ADDED = {
-    "tools/train.py resume": ("epochs=2 trainer.progress_bar=false", 0),
-    "tools/train.py dataset=stanford40": (f"{TRAIN} dataset.root=stanford40", 0),
-    "tools/train.py dataset=folder": (TRAIN, 0),
-    "tools/train.py": (f"{TRAIN} {DEMO}", 0),
-    "tools/evaluate.py": (f"{DEMO} report=false", 0),
-    "tools/predict.py": ("progress=false", 0),
-    "tools/export.py": ("", 0),
-    "tools/report.py": ("", 0),
-    "tools/summarize_runs.py": ("", 0),
-    "tools/prepare_dataset.py": ("dataset.root=food101", 1),
-    "tools/extract_regions.py": ("dataset.root=food101 workers=1 progress=false", 0),
-    "tools/benchmark.py regions": ("--count 4 --repeats 1", 0),
+    "train resume": ("epochs=2 trainer.progress_bar=false", 0),
+    "train dataset=stanford40": (f"{TRAIN} dataset.root=stanford40", 0),
+    "train dataset=folder": (TRAIN, 0),
+    "train": (f"{TRAIN} {DEMO}", 0),
+    "evaluate": (f"{DEMO} report=false", 0),
+    "predict": ("progress=false", 0),
+    "export": ("", 0),
+    "report": ("", 0),
+    "study": ("", 0),
+    "prepare": ("dataset.root=food101", 1),
+    "extract": ("dataset.root=food101 workers=1 progress=false", 0),
+    "benchmark regions": ("--count 4 --repeats 1", 0),
 }
 
 
@@ -44,7 +46,7 @@ def commands() -> list[str]:
     """Take the commands out of the README's shell blocks, without their comments."""
     blocks = re.findall(r"^```bash\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line.removeprefix("python ") for line in lines if line.startswith("python tools/")]
+    return [line.removeprefix("agnet ") for line in lines if line.startswith("agnet ")]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(next((folder / "my_photos").rglob("*.png")), folder / "photo.jpg")
     miniatures.stanford40(folder / "stanford40")
     miniatures.food101(folder / "food101")
-    first = run(f"tools/train.py run_dir=outputs/demo/my_run {TRAIN} {DEMO}", folder)
+    first = run(f"train run_dir=outputs/demo/my_run {TRAIN} {DEMO}", folder)
     assert first.returncode == 0, first.stderr
     for seed in ("0", "1"):
         repeated = shutil.copytree(
@@ -71,10 +73,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    tool, *options = shlex.split(command)
-    arguments = [sys.executable, str(ROOT / tool), *options]
     return subprocess.run(
-        arguments,
+        [*AGNET, *shlex.split(command)],
         cwd=folder,
         env=ENVIRONMENT,
         capture_output=True,
@@ -84,7 +84,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if not c.startswith("tools/demo.py")])
+@pytest.mark.parametrize("command", [c for c in commands() if not c.startswith("demo")])
 def test_command(command: str, workplace: Path) -> None:
     added, expected = next(value for start, value in ADDED.items() if command.startswith(start))
     done = run(f"{command} {added}", workplace)
@@ -93,10 +93,9 @@ def test_command(command: str, workplace: Path) -> None:
 
 
 def test_demo_page_answers(workplace: Path) -> None:
-    command = next(c for c in commands() if c.startswith("tools/demo.py"))
-    tool, *options = shlex.split(command)
+    command = next(c for c in commands() if c.startswith("demo"))
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / tool), *options, "port=7943"],
+        [*AGNET, *shlex.split(command), "port=7943"],
         cwd=workplace,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,

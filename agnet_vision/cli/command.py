@@ -20,7 +20,7 @@ COMMANDS = {
     "prepare": "get a dataset, check it, mend it",
     "extract": "find and store the keypoints of a dataset, ahead of training",
     "faithfulness": "measure how well heat maps tell what matters",
-    "summarize": "mean and deviation over repeated runs",
+    "study": "compare kinds of training over seeds, or runs that are there",
     "benchmark": "measure a part of the library",
 }
 

@@ -32,6 +32,10 @@ def main() -> None:
             from importlib.metadata import version
 
             print(f"agnet_vision {version('agnet_vision')}")
+        elif words[0] == "--completion":
+            from agnet_vision.cli.completion import bash_script
+
+            print(bash_script(), end="")
         elif words[0] not in COMMANDS:
             from agnet_vision.training.validation import did_you_mean
 

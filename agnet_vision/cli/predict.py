@@ -34,6 +34,12 @@ class PredictConfig(Options):
     )
     output: LocalPath | None = option(None, ".csv or .jsonl file; null: to the terminal")
     format: Format | None = option(None, "null: as the suffix of output says, table without one")
+    augmentation: Literal["none", "flip", "crops"] = option(
+        "none", "views averaged: flip adds the mirror image, crops takes ten; regions move along"
+    )
+    embeddings: LocalPath | None = option(
+        None, ".npy file: a row an image of what the last layer sees; NaN where it is unreadable"
+    )
     figures: LocalPath | None = option(
         None, "folder for one figure an image: keypoints, regions, attention, evidence"
     )
@@ -50,6 +56,8 @@ class PredictConfig(Options):
             raise ValueError(
                 f"output must end in .csv or .jsonl, or format must say which, got {self.output}"
             )
+        if self.embeddings and Path(self.embeddings).suffix.lower() != ".npy":
+            raise ValueError(f"embeddings must end in .npy, got {self.embeddings}")
         return self
 
     def row_format(self) -> Format:
@@ -64,14 +72,15 @@ def call(given: Mapping[str, Any]) -> None:
     from rich.progress import track
 
     from agnet_vision.explain.files import find_images, name_outputs
-    from agnet_vision.explain.predict import Predictor, choose_device
-    from agnet_vision.explain.write import write_rows
+    from agnet_vision.explain.predict import Predictor, choose_device, embedding_size
+    from agnet_vision.explain.write import write_embeddings, write_rows
     from agnet_vision.models.agnet import load_model
     from agnet_vision.training.tell import console
 
     paths = find_images(config.images)
     model = load_model(config.checkpoint).to(choose_device(config.device))
-    rows: Iterable[Prediction] = Predictor(model, batch_size=config.batch_size)(paths)
+    predictor = Predictor(model, batch_size=config.batch_size, augmentation=config.augmentation)
+    rows: Iterable[Prediction] = predictor(paths)
     form = config.row_format()
     kept = []
     with ExitStack() as stack:
@@ -81,6 +90,9 @@ def call(given: Mapping[str, Any]) -> None:
             file = stack.enter_context(Path(config.output).open("w", newline="", encoding="utf-8"))
         if form != "table":
             rows = write_rows(rows, file, form)
+        if config.embeddings:
+            Path(config.embeddings).parent.mkdir(parents=True, exist_ok=True)
+            rows = write_embeddings(rows, config.embeddings, (len(paths), embedding_size(model)))
         bar = console(stderr=True)
         names = name_outputs(paths, f".{config.figure_format}")
         for row in track(rows, "predicting", len(paths), console=bar, disable=not config.progress):
@@ -92,7 +104,7 @@ def call(given: Mapping[str, Any]) -> None:
     if form == "table":
         _print_table(kept)
     failed = sum(error is not None for _, _, error in kept)
-    for place in filter(None, (config.output, config.figures)):
+    for place in filter(None, (config.output, config.embeddings, config.figures)):
         print(f"written to {place}", file=sys.stderr)
     if failed:
         print(f"{failed} of {len(kept)} images could not be read", file=sys.stderr)

@@ -13,7 +13,7 @@ from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
 from agnet_vision.training.compose import nest
 from agnet_vision.training.dataset_config import DatasetConfig, Demo
-from agnet_vision.training.options import LocalPath, Options, option
+from agnet_vision.training.options import LocalPath, Options, Seed, option
 from agnet_vision.training.validation import validate
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class PrepareConfig(Options):
         False,
         "unpack the archives again when files are missing or damaged; AUC, folder and demo have none and refuse it",
     )
+    seed: Seed = option(0, "of the splits that training would draw")
     near_duplicates: bool = option(True, "look for nearly identical images across splits")
     report: LocalPath | None = option(None, "write what was found to this JSON file")
     groups: LocalPath | None = option(
@@ -47,11 +48,12 @@ def call(given: Mapping[str, Any]) -> None:
     from agnet_vision.data.prepare.prepare import prepare_dataset
 
     _require_writable(config.report, config.sheet, config.groups)
-    options = config.dataset.model_dump(exclude={"val_fraction", "test_fraction"})
+    options = config.dataset.model_dump()
     result = prepare_dataset(
         options.pop("name"),
         allow_download=config.download,
         mend=config.mend,
+        seed=config.seed,
         find_near_duplicates=config.near_duplicates,
         workers=config.workers,
         show_progress=sys.stderr.isatty(),
@@ -82,6 +84,7 @@ def _print_summary(name: str, result: CheckResult) -> None:
     """Print counts, the card's note and the first problems of every kind."""
     from agnet_vision.data.prepare.prepare import can_be_mended
     from agnet_vision.data.sources.card import load_card
+    from agnet_vision.data.sources.samples import OWN_DATA
 
     card = load_card(name)
     counts = ", ".join(
@@ -103,7 +106,7 @@ def _print_summary(name: str, result: CheckResult) -> None:
             "to keep such images on one side of the split: run this with groups=groups.csv, "
             "then train with dataset.csv=groups.csv dataset.group_column=group"
         )
-    what = "can be used as it is" if name == "folder" else "agrees with its card"
+    what = "can be used as it is" if name in OWN_DATA else "agrees with its card"
     bad = "it is NOT as it should be: mend or delete what is listed above"
     print(f"it {what}" if result.agrees else bad)
 

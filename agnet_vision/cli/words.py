@@ -49,12 +49,13 @@ def one_line_errors() -> Iterator[None]:
 
 def in_shell_words(error: AGNetError) -> str:
     """Say an error as someone at a command line has to hear it."""
-    from agnet_vision.training.validation import OptionError, UnknownOption
-
-    if isinstance(error, OptionError):
+    validation = sys.modules.get("agnet_vision.training.validation")
+    if validation is None:  # nothing was validated, perhaps for want of the packages it needs
+        return translate(str(error))
+    if isinstance(error, validation.OptionError):
         rule = in_shell_rule(error.rule)
         return f"{error.name} must be {rule}, got {shell_value(error.value)}{error.hint}"
-    if isinstance(error, UnknownOption):
+    if isinstance(error, validation.UnknownOption):
         return f"{error}{'' if str(error).endswith('?') else ';'} --help lists all"
     return translate(str(error))
 
@@ -89,7 +90,7 @@ def program(command: str) -> str:
 
 
 # Commands whose file in tools/ has another name.
-DOORS = {"prepare": "prepare_dataset", "extract": "extract_regions", "summarize": "summarize_runs"}
+DOORS = {"prepare": "prepare_dataset", "extract": "extract_regions"}
 
 
 def shell_value(value: Any, quote: str = "'") -> str:

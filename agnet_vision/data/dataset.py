@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, default_collate
 from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.guide import Guide
 from agnet_vision.data.image import read_image
-from agnet_vision.data.preprocessing import move_points
+from agnet_vision.data.preprocessing import Normalization, move_points
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.errors import AGNetError
@@ -24,6 +24,8 @@ from agnet_vision.regions.sources import LabeledPoints, no_keypoints
 
 class ImageTransform(Protocol):
     """What turns an image into the network's input: ``training_`` or ``evaluation_transform``."""
+
+    normalize: Normalization
 
     def __call__(
         self, image: UInt8[np.ndarray, "height width 3"], *, seed: int = 0
@@ -131,7 +133,7 @@ def keypoint_proposer(
     proposer: RegionProposer | None, guide: Guide | None
 ) -> RegionProposer | None:
     """Tell who finds the keypoints of a dataset; None: nothing needs any."""
-    users = (proposer, guide and guide.proposer)
+    users = (proposer, guide.proposer if guide is not None else None)
     return next((one for one in users if one is not None and one.needs_keypoints), None)
 
 

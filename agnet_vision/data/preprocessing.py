@@ -51,6 +51,11 @@ class Normalization:
             plane += offset
         return torch.from_numpy(planes)
 
+    def undo(self, image: Float[Tensor, "3 height width"]) -> RGBImage:
+        """Return the 8-bit pixels that were normalized."""
+        values = (image.permute(1, 2, 0).numpy() - self.offset) / self.scale
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
 
 class EvaluationTransform:
     """Resize and crop the middle, always the same way.

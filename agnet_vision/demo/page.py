@@ -23,6 +23,7 @@ except ImportError as error:
 
     raise ConfigError("the demo page needs Gradio; pip install 'agnet_vision[demo]'") from error
 
+from gradio.exceptions import InvalidPathError
 from gradio.processing_utils import save_bytes_to_cache
 from starlette.middleware import Middleware
 
@@ -56,19 +57,11 @@ class Page(gr.Blocks):
         """Prepare the inputs of an event."""
         try:
             return await super().preprocess_data(*args, **kwargs)
+        except InvalidPathError as error:
+            raise gr.Error(str(error), print_exception=False) from None
         except gr.Error as error:
             error.print_exception = False
             raise
-
-
-class Upload(gr.Image):
-    """An image input that hands over the file unopened: our reader, which knows limits, is first."""
-
-    is_template = True  # Gradio draws it as an Image
-
-    def preprocess(self, payload: Any) -> str | None:
-        """Return the path of the uploaded file, in a folder that Gradio has checked."""
-        return payload.path if payload is not None else None
 
 
 def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) -> gr.Blocks:
@@ -119,26 +112,39 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
 
 def _controls(
     models: Mapping[str, AGNet],
-) -> tuple[Upload, gr.Dropdown, gr.Dropdown, gr.Slider]:
+) -> tuple[gr.Image, gr.Dropdown, gr.Dropdown, gr.Slider]:
     """Lay out what the visitor chooses: image, network, source of the regions, kappa."""
     name, model = next(iter(models.items()))
     own, kappa = model.proposer, model.head.num_clusters
     choices = [*dict.fromkeys([*visit.region_sources(), visit.own_source(model)])]
     return (
-        Upload(
-            label="Image",
-            sources=["upload", "webcam", "clipboard"],
-            type="filepath",
-            height=280,
-            buttons=["fullscreen"],
-            elem_id="upload",
-        ),
+        _upload(),
         gr.Dropdown(list(models), value=name, label="Network (variant)", elem_id="model"),
         gr.Dropdown(choices, value=visit.own_source(model), label="Regions from"),
         gr.Slider(
             1, kappa, own.num_clusters, step=1, elem_id="kappa", label="κ, groups of keypoints"
         ),
     )
+
+
+def _upload() -> gr.Image:
+    """Make an image input that hands over the file unopened: our reader, which knows limits, is first."""
+    upload = gr.Image(
+        label="Image",
+        sources=["upload", "webcam", "clipboard"],
+        type="filepath",
+        height=280,
+        buttons=["fullscreen"],
+        elem_id="upload",
+    )
+    # On the object: beside the module of a subclass Gradio writes a file of its own.
+    upload.preprocess = _path_of  # type: ignore[method-assign]
+    return upload
+
+
+def _path_of(payload: Any) -> str | None:
+    """Return the path of an uploaded file, in a folder that Gradio has checked."""
+    return payload.path if payload is not None else None
 
 
 def _panel(name: Panel) -> gr.Image:
@@ -165,7 +171,6 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
     Returns:
         The page's address.
     """
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
     _, address, _ = page.queue(default_concurrency_limit=1, api_open=False).launch(
         server_name=host,
         server_port=port,
@@ -177,7 +182,9 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
         prevent_thread_lock=True,
         quiet=True,
         footer_links=[],
-        theme=gr.themes.Base(**fonts),
+        theme=gr.themes.Base(
+            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        ),
         css=CSS,
         app_kwargs={"middleware": [Middleware(StayLocal, host=host)]},
     )

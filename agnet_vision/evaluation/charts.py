@@ -6,7 +6,8 @@ As SVG their ink follows the page, light or dark, without a second file.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from sklearn.metrics import precision_recall_curve
 
 from agnet_vision.evaluation.calibration import reliability
+from agnet_vision.evaluation.comparison import Row
 from agnet_vision.evaluation.run_folder import RunResults
 from agnet_vision.explain.labels import class_label
 
@@ -53,6 +55,38 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
         place.xaxis.set_major_locator(MaxNLocator(integer=True))
         if place.lines:  # below the curves, never over them
             _legend(place, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    return figure
+
+
+def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
+    """Draw validation mAP over the epochs, one line a kind of run: its mean over the seeds."""
+    figure, (axes,) = _figure(6.4, 3.8, 1)
+    for (name, runs), color in zip(histories.items(), itertools.cycle(CYCLE), strict=False):
+        values: dict[int, list[float]] = {}
+        for row in itertools.chain.from_iterable(runs):
+            if "val/mAP" in row:
+                values.setdefault(int(row["epoch"]) + 1, []).append(row["val/mAP"])
+        epochs = sorted(values)
+        means = [float(np.mean(values[epoch])) for epoch in epochs]
+        axes.plot(epochs, means, color=color, marker=".", markersize=4, label=name)
+    axes.set(title="Validation mAP", xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
+    return figure
+
+
+def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
+    """Draw each kind's difference to the baseline, in points, with its 95 % interval."""
+    shown = [row for row in rows if row.difference is not None]
+    figure, (axes,) = _figure(6.4, 1.2 + 0.35 * len(shown), 1)
+    for place, row in enumerate(reversed(shown)):
+        value, low, high = (100 * end for end in (row.difference or {})[score])
+        if np.isfinite(low):
+            axes.plot([low, high], [place, place], color=SECOND, linewidth=2)
+        axes.plot([value], [place], "o", color=SECOND, markersize=6)
+    axes.axvline(0, color=FAINT, linewidth=1)
+    axes.set_yticks(range(len(shown)), [row.name for row in reversed(shown)])
+    axes.set(xlabel=f"{score}, points above {rows[0].name}", ylim=(-0.6, len(shown) - 0.4))
     return figure
 
 

@@ -26,6 +26,7 @@ from agnet_vision.evaluation.statistics import (
 from agnet_vision.evaluation.thumbnails import (
     Card,
     confident_mistakes,
+    jpeg_address,
     make_cards,
     random_images,
     region_statistics,
@@ -182,6 +183,7 @@ def _charts(run: RunResults, other: RunResults | None) -> dict[str, Any]:
         figure = charts.learning_curves(run.history, other.history if other else ())
         curves = charts.to_svg(figure, "Learning curves")
     return {
+        "views": jpeg_address(run.folder.views) if run.folder.views.is_file() else "",
         "curves": curves,
         "pr": charts.to_svg(charts.precision_recall(run, other), "Precision-recall curves"),
         "calibration": charts.to_svg(charts.reliability_diagram(run, other), "Calibration"),

@@ -39,6 +39,7 @@ class RunFolder:
         metrics: scores, JSON.
         predictions: what the network says of each image, CSV.
         report: one HTML file about all of it.
+        views: the first training views, with their regions.
         curves: plot of the learning curves.
         confusion: plot of the confusion matrix.
     """
@@ -53,6 +54,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.json"
         self.predictions = self.path / "predictions.csv"
         self.report = self.path / "report.html"
+        self.views = self.path / "views.png"
         self.curves = self.path / "curves.png"
         self.confusion = self.path / "confusion.png"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
+from PIL import Image
 
 from agnet_vision.data.image import read_image
 from agnet_vision.evaluation.run_folder import RunResults
@@ -21,6 +22,7 @@ from agnet_vision.structures import Keypoints
 
 SIDE = 220  # pixels of a thumbnail's longer side
 DPI = 100
+QUALITY = 82  # of the JPEGs
 GAP = 4  # pixels between its two halves
 BOXES = 3  # regions outlined
 SHOWN = 12  # mistakes, and random images
@@ -156,5 +158,16 @@ def thumbnail(explanation: Explanation) -> str:
         axes.set_axis_off()
 
     file = io.BytesIO()
-    figure.savefig(file, format="jpeg", dpi=DPI, pil_kwargs={"quality": 82})
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    figure.savefig(file, format="jpeg", dpi=DPI, pil_kwargs={"quality": QUALITY})
+    return _address(file.getvalue())
+
+
+def jpeg_address(path: Path) -> str:
+    """Turn an image file into a JPEG data address."""
+    file = io.BytesIO()
+    Image.fromarray(read_image(path)).save(file, format="jpeg", quality=QUALITY)
+    return _address(file.getvalue())
+
+
+def _address(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -35,6 +35,7 @@ from agnet_vision.training.callbacks import (
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.dataset_config import Dataset
+from agnet_vision.training.meter import Meter
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.pretrained import check_network_options, load_backbone
 from agnet_vision.training.progress import progress_callbacks
@@ -201,7 +202,7 @@ def build_callbacks(
 ) -> list[Callback]:
     """Choose the callbacks that the options ask for; checkpoints come last."""
     monitor, mode = f"val/{config.monitor}", "min" if config.monitor == "loss" else "max"
-    callbacks: list[Callback] = [RandomState(config.seed), LearningRateMonitor("step")]
+    callbacks: list[Callback] = [RandomState(config.seed), LearningRateMonitor("step"), Meter()]
     if config.trainer.progress_bar:
         callbacks += progress_callbacks(config.batch_size)
     if config.freeze_backbone_epochs:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, FiniteFloat, Tag
 
-from agnet_vision.training.options import LocalPath, Options, Text, option
+from agnet_vision.training.options import LocalPath, Options, Place, Text, option
 
 DEFAULT = "demo"
 
@@ -49,6 +49,24 @@ class Folder(HeldOut):
     )
     group_column: Text | None = option(
         None, "column of that CSV naming who an image is of; a group stays on one side of a split"
+    )
+
+
+class HuggingFace(HeldOut):
+    """A dataset of the Hugging Face Hub, or in one of its forms on disk."""
+
+    name: Literal["hf"] = option("hf", "the dataset")
+    path: Place = option(..., "name on the Hub, folder, or Parquet file")
+    subset: Text | None = option(None, "which of the dataset's configurations; null: its only one")
+    test_fraction: FiniteFloat = option(
+        0.2, "held out of train where there is no test (ours)", ge=0, lt=1
+    )
+    image_column: Text | None = option(None, "column of images; null: the only one of that type")
+    label_column: Text | None = option(
+        None, "column of labels; null: the only one of that type, or the one called label"
+    )
+    group_column: Text | None = option(
+        None, "column naming who an image is of; a group stays on one side of a split"
     )
 
 
@@ -103,6 +121,7 @@ def _name(value: Any) -> Any:
 DatasetConfig = Annotated[
     Annotated[Demo, Tag("demo")]
     | Annotated[Folder, Tag("folder")]
+    | Annotated[HuggingFace, Tag("hf")]
     | Annotated[AucdV1, Tag("aucd_v1")]
     | Annotated[AucdV2, Tag("aucd_v2")]
     | Annotated[Stanford40, Tag("stanford40")]

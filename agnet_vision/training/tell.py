@@ -17,6 +17,7 @@ from agnet_vision.training.config import TrainConfig
 # File of a run -> what it is for.
 FILES = {
     "report.html": "everything measured; open it in a browser",
+    "views.png": "the first training images as the network saw them",
     "metrics.json": "scores",
     "predictions.csv": "the prediction for each image",
     "best.ckpt": "the network of the best epoch",

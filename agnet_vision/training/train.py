@@ -18,6 +18,7 @@ from agnet_vision.evaluation.charts import learning_curves, save_png
 from agnet_vision.evaluation.environment import environment, this_command
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.evaluation.training_views import save_views
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import read_checkpoint
 from agnet_vision.training.build import (
@@ -35,6 +36,7 @@ from agnet_vision.training.claim import claimed_run_dir
 from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.evaluate import quiet_lightning, test_and_write
 from agnet_vision.training.loggers import build_loggers, check_loggers
+from agnet_vision.training.meter import Meter
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.pretrained import check_weights
 from agnet_vision.training.resolve import stored_text
@@ -86,6 +88,8 @@ def train(config: TrainConfig) -> Run:
                 table.write_splits(folder.splits)
                 # Before other processes start and wait: a large set takes longer than they would.
                 data.prepare_data()
+                if before is None:
+                    save_views(data, folder.views)
             try:
                 with interruptible(trainer):
                     last = folder.last if config.resume else None
@@ -127,6 +131,10 @@ def end_record(
     """Write ``run.json``: what the run ran on, how long, and how far it came."""
     record["wall_time_seconds"] += time.time() - started
     record["epochs"] = trainer.current_epoch
+    record["finished"] = trainer.state.status == "finished"
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    meter = next(each for each in callbacks if isinstance(each, Meter))
+    record |= {"training_seconds": meter.seconds, "images_seen": meter.images}
     if trainer.is_global_zero:
         RunFolder(run_dir).write_record({**environment(module.device), **record})
 

@@ -1,15 +1,15 @@
-"""The page, served to tests; all that Gradio leaves behind is collected where it was opened."""
+"""The page, served to tests, and what is uploaded to it."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
+import os
 import struct
-import warnings
+import subprocess
+import sys
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,37 +20,6 @@ from agnet_vision.data.demo.scene import paint_scene
 from agnet_vision.models.agnet import AGNet
 
 CLASSES = ("bee", "red_wasp", "fly")
-
-
-@contextmanager
-def gradio_leaks_allowed() -> Iterator[None]:
-    """Allow Gradio and its server to drop sockets and files unclosed, and collect them here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        # Gradio uses names that the newest releases of its own dependencies have renamed.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-        gc.collect()
-
-
-@contextmanager
-def served(models: Mapping[str, AGNet], examples: list[Path] | None = None) -> Iterator[str]:
-    """Serve the page and give its address."""
-    from agnet_vision.demo.page import build_page, launch
-
-    async def start() -> tuple[object, str]:
-        """Start inside a running loop: outside Gradio makes loops that nobody closes."""
-        page = build_page(models, examples)
-        return page, launch(page)
-
-    with gradio_leaks_allowed():
-        page, address = asyncio.run(start())
-    try:
-        yield address
-    finally:
-        with gradio_leaks_allowed():
-            page.close(verbose=False)
-            del page
 
 
 def bomb(path: Path, side: int = 10_000) -> Path:
@@ -93,8 +62,49 @@ def models() -> dict[str, AGNet]:
     }
 
 
-@pytest.fixture(scope="module")
-def address(models: dict[str, AGNet], uploads: Path) -> Iterator[str]:
+class Server(NamedTuple):
+    """The page in a process of its own.
+
+    Attributes:
+        address: of the page.
+        log: what it writes to stderr.
+    """
+
+    address: str
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def server(
+    models: dict[str, AGNet], uploads: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """Serve the page with the two networks."""
-    with served(models, [uploads / "beetle.jpg"]) as address:
-        yield address
+    folder = tmp_path_factory.mktemp("server")
+    for name, model in models.items():
+        model.save_pretrained(folder / "networks" / name)
+    command = [sys.executable, "-m", "tests.demo.server"]
+    command += [str(folder / "networks"), str(uploads / "beetle.jpg")]
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio")}
+    log = folder / "log.txt"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            command,
+            cwd=Path(__file__).parents[2],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as process,
+    ):
+        address = process.stdout.readline().strip()
+        assert address, log.read_text()
+        yield Server(address, log)
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def address(server: Server) -> str:
+    """Give the page's address."""
+    return server.address

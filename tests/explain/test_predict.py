@@ -17,8 +17,8 @@ from agnet_vision.errors import CheckpointError, ConfigError, PredictionError
 from agnet_vision.explain.explanation import explain
 from agnet_vision.explain.files import find_images
 from agnet_vision.explain.predict import Predictor, choose_device
-from agnet_vision.models.agnet import AGNet
-from agnet_vision.models.checkpoint import describe, load_model
+from agnet_vision.models.agnet import AGNet, load_model
+from agnet_vision.models.checkpoint import describe
 
 TOOL = Path(__file__).parents[2] / "tools" / "predict.py"
 

@@ -68,7 +68,7 @@ def test_run_folder(finished: Path) -> None:
         "best.ckpt",
         "last.ckpt",
     }
-    assert expected | {"curves.png", "confusion.png", "csv", "tensorboard"} <= {
+    assert expected | {"views.png", "curves.png", "confusion.png", "csv", "tensorboard"} <= {
         path.name for path in finished.iterdir()
     }
     metrics = json.loads((finished / "metrics.json").read_text())

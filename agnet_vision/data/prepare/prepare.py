@@ -71,7 +71,7 @@ def _cure(card: Card, root: Path) -> str:
     match card.name:
         case "demo":
             return f"delete {root}, it is drawn again on first use"
-        case "folder":
+        case "folder" | "hf":
             return "check it without mend= and replace the files it names"
         case _:
             return f"check it without mend=, and unpack what the authors sent over {root} again. {card.how_to_get}"

@@ -13,7 +13,7 @@ import yaml
 from agnet_vision.errors import ConfigError
 
 DatasetName = Literal[
-    "demo", "folder", "aucd_v1", "aucd_v2", "stanford40", "ppmi", "food101", "caltech256"
+    "demo", "folder", "hf", "aucd_v1", "aucd_v2", "stanford40", "ppmi", "food101", "caltech256"
 ]
 DATASET_NAMES: tuple[DatasetName, ...] = get_args(DatasetName)
 

@@ -11,6 +11,7 @@ from agnet_vision.data.demo.generate import generate_demo
 from agnet_vision.data.sources.card import Card, dataset_root, load_card
 from agnet_vision.data.sources.find import find_layout
 from agnet_vision.data.sources.groups import assign_groups, report_divided_groups
+from agnet_vision.data.sources.hf import read_hf
 from agnet_vision.data.sources.layouts.aucd import read_aucd_v1, read_aucd_v2
 from agnet_vision.data.sources.layouts.caltech256 import read_caltech256
 from agnet_vision.data.sources.layouts.folder import read_folder
@@ -42,11 +43,14 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
     _check_options(name, read, options)
     if name == "demo" and not (root / "demo.json").exists():
         generate_demo(root)
+    if name == "hf":  # its files are written into the root
+        root.mkdir(parents=True, exist_ok=True)
 
     pattern = options.pop("group_regex", None)
     layout = find_layout(card, root)
     listing = read(layout, card.classes, **options)
-    listing.layout = layout
+    if listing.layout == Path():  # the reader has no folder of its own
+        listing.layout = layout
     if pattern is not None:
         assign_groups(listing, pattern)
 
@@ -63,6 +67,8 @@ def _reader(name: str) -> Callable[..., Listing]:
             return read_folder
         case "demo":
             return lambda root, classes: read_folder(root, classes)
+        case "hf":
+            return read_hf
         case "aucd_v1":
             return read_aucd_v1
         case "aucd_v2":
@@ -83,7 +89,7 @@ def dataset_options(name: str) -> list[str]:
     """Name the options a dataset has beside those of the split."""
     parameters = inspect.signature(_reader(name)).parameters.values()
     own = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    return own if name == "demo" else [*own, "group_regex"]
+    return own if name in ("demo", "hf") else [*own, "group_regex"]
 
 
 def _check_options(name: str, read: Callable[..., Listing], options: dict[str, Any]) -> None:

@@ -169,7 +169,7 @@ def check_fractions(name: str, val_fraction: float, test_fraction: float | None)
             raise ConfigError(f"{option} must be in [0, 1), got {value}")
 
 
-OWN_DATA = ("folder",)  # what has no official split
+OWN_DATA = ("folder", "hf")  # what has no official split
 
 
 def draw_splits(

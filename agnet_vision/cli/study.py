@@ -1,0 +1,88 @@
+"""``agnet study``: kinds of training compared over seeds."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
+
+from agnet_vision.cli.command import Command
+from agnet_vision.errors import ConfigError
+from agnet_vision.training.options import LocalPath, Options, Place, Text, option
+from agnet_vision.training.validation import validate
+
+
+class StudyConfig(Options):
+    """Which study, or which runs that are there already."""
+
+    study: LocalPath | None = option(
+        None, "YAML file: base, arms, seeds, baseline; see conf/study/demo.yaml"
+    )
+    runs: Place | list[Place] | None = option(
+        None, "instead: pattern of folders of finished trainings, compared as they are"
+    )
+    base: dict[str, Any] = option(
+        {},
+        "options of all runs over those of the file: base.dataset.root=...",
+        rule="options of train such as {epochs: 3}",
+    )
+    output: LocalPath | None = option(
+        None, "the study's folder; null: outputs/studies/<name of the file>"
+    )
+    baseline: Text | None = option(None, "with runs: name of the arm that others are compared to")
+    jobs: int = option(1, "runs at a time, each a process", ge=1)
+    threads: int | None = option(None, "of torch in each run; null: the cores, shared out", ge=1)
+    summary: bool = option(False, "train nothing, compare what is finished")
+
+    @model_validator(mode="after")
+    def _check(self) -> StudyConfig:
+        if (self.study is None) == (self.runs is None):
+            raise ValueError("study must name a file, or runs must name folders: one of the two")
+        return self
+
+
+def call(given: Mapping[str, Any]) -> None:
+    """Run what is not finished, and print the table."""
+    base = {name: value for name, value in given.items() if name.startswith("base.")}
+    rest = {name: value for name, value in given.items() if name not in base}
+    config = validate(StudyConfig, rest)
+    from agnet_vision.evaluation.comparison import as_markdown
+    from agnet_vision.training.study import read_study, run_study, summarize_runs, summarize_study
+
+    if config.runs is not None:
+        output = Path(config.output or "outputs/studies/runs")
+        rows = summarize_runs(_folders(config.runs), output, config.baseline)
+    else:
+        path = Path(str(config.study))
+        own = {name.removeprefix("base."): value for name, value in base.items()}
+        study = read_study(path, {**config.base, **own})
+        output = Path(config.output or Path("outputs", "studies", path.stem))
+        if not config.summary:
+            run_study(study, output, jobs=config.jobs, threads=config.threads)
+        rows = summarize_study(study, output)
+    print(as_markdown(rows))
+    print(f"written to {output}")
+
+
+def _folders(patterns: str | list[str]) -> list[Path]:
+    """List the folders that patterns match."""
+    names = [patterns] if isinstance(patterns, str) else patterns
+    found = [Path(name) for pattern in names for name in sorted(glob.glob(pattern))]
+    folders = [path for path in found if path.is_dir()]
+    if not folders:
+        raise ConfigError(f"runs={', '.join(names)} matches no folder; quote the pattern")
+    return folders
+
+
+COMMAND = Command(
+    schema=StudyConfig,
+    call=call,
+    examples=(
+        "study=conf/study/demo.yaml jobs=2",
+        "study=conf/study/stanford40.yaml base.dataset.root=stanford40",
+        "runs='outputs/caltech256/*'",
+    ),
+)

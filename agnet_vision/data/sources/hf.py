@@ -1,0 +1,219 @@
+"""Hugging Face datasets: written out once as image files and a list, then read as a folder.
+
+The only file that imports ``datasets``. Files hold the bytes of the dataset unchanged, so that all
+that goes by files (region cache, split lists, search for duplicates) needs no second way.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agnet_vision.data.sources.layouts.folder import SPLIT_NAMES, read_folder
+from agnet_vision.data.sources.listing import Listing
+from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
+from agnet_vision.files import write_atomically
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LIST, RECORD = "images.csv", "import.json"
+LABEL_NAMES = ("label", "labels", "class", "target")  # of a column without a type of its own
+# First bytes of a file -> its suffix; other files are named without one, and read all the same.
+_SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"GIF8": ".gif"}
+
+
+class Columns(NamedTuple):
+    """The columns that are read.
+
+    Attributes:
+        image: of images.
+        label: of their classes.
+        group: of who or what they show; None: nobody says.
+    """
+
+    image: str
+    label: str
+    group: str | None
+
+
+def read_hf(
+    root: Path,
+    classes: tuple[str, ...] = (),
+    *,
+    path: str | None = None,
+    subset: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    group_column: str | None = None,
+) -> Listing:
+    """Read a dataset of the Hub, of a local folder, or of a Parquet file.
+
+    Args:
+        root: images are written into a folder of it.
+        classes: unused; names come from the labels.
+        path: name on the Hub, local folder, or Parquet file.
+        subset: which of the dataset's configurations; None: its only one.
+        image_column: None: the only column of images.
+        label_column: None: the only column of class labels, or the one called label.
+        group_column: column that names who or what an image shows.
+
+    Raises:
+        DatasetNotFoundError: there is no such dataset, or no network to get it.
+        DatasetError: it has no training split.
+        ConfigError: ``path`` is missing, or a column cannot be found.
+    """
+    if path is None:
+        raise ConfigError("dataset=hf needs path=: a name on the Hub, a folder or a Parquet file")
+    splits = _map_splits(_load(path, subset), path)
+    columns = _find_columns(splits["train"], image_column, label_column, group_column)
+    folder = root / re.sub(r"[^\w.-]+", "-", f"{path} {subset or ''}").strip("-.")
+    skipped = _write_out(splits, columns, folder)
+
+    listing = read_folder(folder, csv=folder / LIST, group_column=columns.group and "group")
+    listing.layout = folder
+    if skipped:
+        detail = f"{skipped:,} rows have no label and are left out"
+        listing.report("skipped", path, detail)
+    return listing
+
+
+def _load(path: str, subset: str | None) -> dict[str, Dataset]:
+    """Open a dataset; its images stay undecoded."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise ConfigError("dataset=hf needs pip install 'agnet_vision[hf]'") from error
+
+    place = Path(path).expanduser()
+    try:
+        if place.is_file():
+            return {"train": datasets.load_dataset("parquet", data_files=str(place))["train"]}
+        if (place / "dataset_dict.json").is_file():
+            return dict(datasets.load_from_disk(str(place)))
+        if (place / "state.json").is_file():
+            return {"train": datasets.load_from_disk(str(place))}
+        return dict(datasets.load_dataset(str(place) if place.is_dir() else path, subset))
+    # Whatever the loader cannot do ends in one of these, its own errors among them.
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DatasetNotFoundError(
+            f"path={path} cannot be opened ({reason}); give a folder or a Parquet file on this "
+            "machine, or a name on the Hub and a network to get it once"
+        ) from error
+
+
+def _map_splits(found: dict[str, Dataset], path: str) -> dict[str, Dataset]:
+    """Name the splits train, val and test; a single one is all train."""
+    if len(found) == 1:
+        return {"train": next(iter(found.values()))}
+    splits: dict[str, Dataset] = {}
+    for name, part in found.items():
+        split = SPLIT_NAMES.get(name.lower())
+        if split in splits:
+            raise DatasetError(f"path={path} has two splits that are {split}: {', '.join(found)}")
+        if split is not None:
+            splits[split] = part
+    if "train" not in splits:
+        raise DatasetError(f"path={path} must have a split called train, has {', '.join(found)}")
+    return splits
+
+
+def _find_columns(
+    part: Dataset, image: str | None, label: str | None, group: str | None
+) -> Columns:
+    """Find the columns by name, or by their types."""
+    from datasets import ClassLabel, Image
+
+    types = part.features
+    for option, name in (("image_column", image), ("label_column", label), ("group_column", group)):
+        if name is not None and name not in types:
+            raise ConfigError(f"{option}={name} must be one of {', '.join(types)}")
+    images = [name for name, kind in types.items() if isinstance(kind, Image)]
+    labels = [name for name, kind in types.items() if isinstance(kind, ClassLabel)]
+    labels = labels or [name for name in LABEL_NAMES if name in types]
+    return Columns(
+        image or _only(images, "image_column", "images", types),
+        label or _only(labels, "label_column", "labels", types),
+        group,
+    )
+
+
+def _only(found: list[str], option: str, what: str, types: Any) -> str:
+    """Return the only column that was found."""
+    if len(found) != 1:
+        number = f"{len(found)} columns of {what} ({', '.join(found)})" if found else f"no {what}"
+        raise ConfigError(
+            f"the dataset has {number}; say {option}= one of its columns: {', '.join(types)}"
+        )
+    return found[0]
+
+
+def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> int:
+    """Write images and list, unless the same ones were written before; return the rows skipped."""
+    files = {name: [file["filename"] for file in part.cache_files] for name, part in splits.items()}
+    record: dict[str, Any] = {"files": files, "columns": list(columns)}
+    place = folder / RECORD
+    if place.is_file():
+        before = json.loads(place.read_text(encoding="utf-8"))
+        if {name: before.get(name) for name in record} == record:
+            return before["skipped"]
+
+    folder.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)  # written last, when the list is whole
+    text, skipped = io.StringIO(newline=""), 0
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "split", "group"])
+    copies: Counter[str] = Counter()
+    for split, part in splits.items():
+        for content, label, group in _rows(part, columns):
+            if label is None:
+                skipped += 1
+                continue
+            digest = blake2b(content, digest_size=16).hexdigest()
+            copies[digest] += 1
+            # Copies of an image are files of their own, as in any folder: checks name them.
+            again = f"_{copies[digest]}" if copies[digest] > 1 else ""
+            name = f"{digest[:2]}/{digest}{again}{_suffix(content)}"
+            if not (folder / name).is_file():
+                (folder / name).parent.mkdir(exist_ok=True)
+                write_atomically(folder / name, content)
+            writer.writerow([name, label, split, group])
+    write_atomically(folder / LIST, text.getvalue())
+    write_atomically(place, json.dumps({**record, "skipped": skipped}))
+    return skipped
+
+
+def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, str]]:
+    """Yield the bytes, the class and the group of each row; no class where it is not told."""
+    from datasets import ClassLabel, Image
+
+    names = part.features[columns.label]
+    for row in part.cast_column(columns.image, Image(decode=False)):
+        image, label = row[columns.image], row[columns.label]
+        if label is None or label == -1:
+            yield b"", None, ""
+            continue
+        text = names.int2str(label) if isinstance(names, ClassLabel) else str(label)
+        yield _content(image), text, "" if columns.group is None else str(row[columns.group])
+
+
+def _content(image: dict[str, Any] | None) -> bytes:
+    """Return the bytes of an image, which stand in the row or in a file beside it."""
+    if image is None or not (image["bytes"] or image["path"]):
+        raise DatasetError("a row of the dataset has a label but no image; remove such rows")
+    try:
+        return image["bytes"] or Path(image["path"]).read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{image['path']} cannot be read: {error.strerror}") from error
+
+
+def _suffix(content: bytes) -> str:
+    return next((suffix for start, suffix in _SUFFIXES.items() if content.startswith(start)), "")

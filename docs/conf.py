@@ -1,0 +1,49 @@
+"""Settings of the site: ``make docs`` builds it without the network."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+project = "agnet_vision"
+author = "The agnet_vision contributors"
+copyright = "the agnet_vision contributors"  # Sphinx's name for it
+release = re.findall(
+    r'^__version__ = "(.*?)"', (ROOT / "agnet_vision" / "__init__.py").read_text(), re.MULTILINE
+)[0]
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build", "jupyter_execute", "benchmarks/*.md"]
+source_suffix = {".md": "myst-nb"}
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+# `#fragment` links and files of the repository are checked; addresses on the web are not fetched.
+myst_url_schemes = ("http", "https", "mailto")
+
+nb_execution_mode = "cache"  # a tutorial runs again when it changes
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_merge_streams = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True, "show-inheritance": False}
+python_maximum_signature_line_length = 88
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_title = f"agnet_vision {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_theme_options = {"top_of_page_buttons": []}

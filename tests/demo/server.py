@@ -1,0 +1,24 @@
+"""Serve the page in a process of its own: ``python -m tests.demo.server networks/ example.jpg``.
+
+Gradio drops sockets and event loops unclosed. Here they end with the process, and no test is charged
+with them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from agnet_vision.demo.page import build_page, launch
+from agnet_vision.models.agnet import load_model
+
+
+def main(networks: str, example: str) -> None:
+    """Serve saved networks, named by their folders, until stdin is closed."""
+    models = {folder.name: load_model(folder) for folder in sorted(Path(networks).iterdir())}
+    print(launch(build_page(models, [Path(example)])), flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
