@@ -40,7 +40,8 @@ class ExportConfig(Options):
     )
     grid: bool = option(False, "one input, images alone, with regions from a fixed grid")
     images: Place | list[Place] | None = option(
-        None, "int8 only: images to calibrate on, a file, folder or pattern"
+        None,
+        "int8 only: images to calibrate on, not those of the training: a file, folder or pattern",
     )
     calibration: int = option(128, "int8 only: how many of them at most", ge=1)
 

@@ -59,7 +59,8 @@ def quantize_onnx(source: Path | str, path: Path | str, batches: Batches) -> Qua
         source: a file of ``export_onnx``.
         path: the file to write.
         batches: what the network gets, (images, boxes) or (images,), to calibrate on: a hundred
-            images of the kind to come, those with the network's classes among them.
+            images of the kind to come, of all classes, and none it was trained on. It is surer of
+            those, so that they keep their class more often than new ones will.
 
     Raises:
         ConfigError: onnxruntime is not installed.
