@@ -109,7 +109,7 @@ def test_all_extras(wheel: Path, tmp_path: Path) -> None:
     assert trained.returncode == 0, trained.stderr
     assert (tmp_path / "run" / "report.html").is_file()
 
-    image = next((tmp_path / "cache").rglob("test/*/*.png"))
+    image = next((tmp_path / "cache").rglob("test/*/*.jpg"))
     predicted = run([*agnet, "predict", "checkpoint=run", f"images={image}"], tmp_path)
     assert predicted.returncode == 0, predicted.stderr
     assert image.parent.name in predicted.stdout
