@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -127,8 +128,12 @@ def _one_thread() -> Iterator[None]:
 def executor(workers: int | None, scheduler: str | None) -> Iterator[Parallel]:
     """Run tasks on processes of this machine, or on a Dask cluster; results come as they are ready."""
     if scheduler is None:
-        with Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered") as run:
-            yield run
+        try:
+            with Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered") as run:
+                yield run
+        finally:
+            if workers != 1:  # joblib keeps idle processes, even after this one was killed
+                get_reusable_executor().shutdown(wait=False)
         return
     try:
         from distributed import Client
