@@ -30,7 +30,8 @@ class PredictConfig(Options):
     )
     images: Place | list[Place] = option(
         ...,
-        "file, folder, pattern such as 'photos/*.jpg', - for a list on stdin, or [several,of,these]",
+        "file, folder, pattern such as 'photos/*.jpg', - for a list on stdin, or "
+        "[several,of,these]",
     )
     output: LocalPath | None = option(None, ".csv or .jsonl file; null: to the terminal")
     format: Format | None = option(None, "null: as the suffix of output says, table without one")
@@ -144,7 +145,8 @@ COMMAND = Command(
     call=call,
     examples=(
         "checkpoint=outputs/demo/my_run images=photo.jpg",
-        "checkpoint=outputs/demo/my_run images='photos/*.jpg' output=predictions.csv figures=explained",
+        "checkpoint=outputs/demo/my_run images='photos/*.jpg' output=predictions.csv "
+        "figures=explained",
         "checkpoint=outputs/demo/my_run images=- format=jsonl",
     ),
 )
