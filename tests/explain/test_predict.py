@@ -126,7 +126,8 @@ def test_value_tool_prints_names_that_look_like_markup(tmp_path: Path, folder: P
     AGNet("test_resnet", 2, num_clusters=2, classes=("[bold]", "[/red]")).save_pretrained(
         tmp_path / "saved"
     )
-    image = tmp_path / "x[/red].png"
+    image = tmp_path / "x[/red].png"  # in a folder called x[
+    image.parent.mkdir()
     image.write_bytes((folder / "0.png").read_bytes())
     (tmp_path / "list.txt").write_text(f"{image}\n{tmp_path}/[red]missing.png\n")
     command = [sys.executable, TOOL, f"checkpoint={tmp_path / 'saved'}", "device=cpu", "images=-"]
