@@ -31,7 +31,7 @@ myst_url_schemes = ("http", "https", "mailto")
 nb_execution_mode = "cache"  # a tutorial runs again when it changes
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
-nb_merge_streams = True
+nb_output_stderr = "remove"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

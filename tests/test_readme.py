@@ -19,13 +19,15 @@ from tests.training.conftest import write_pictures
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAIN = (
-    "image_size=64 epochs=1 batch_size=8 schedule.warmup_epochs=0 workers=0 trainer=cpu trainer.progress_bar=false "
+    "image_size=64 epochs=1 batch_size=8 schedule.warmup_epochs=0 workers=0 trainer=cpu "
+    "trainer.progress_bar=false "
     "backbone.pretrained=false report=false regions.num_clusters=2 model.head.pool_size=2"
 )
 # The console command, of this checkout whatever is installed.
 AGNET = (sys.executable, "-c", "from agnet_vision.cli.main import main; main()")
 DEMO = "dataset.root=demo_set workers=0 trainer=cpu trainer.progress_bar=false"
-# Beginning of a command -> what is added to it, and the exit code: the miniature of Food-101 contradicts its card.
+# Beginning of a command -> what is added to it, and the exit code: the miniature of Food-101
+# contradicts its card.
 ADDED = {
     "train resume": ("epochs=2 trainer.progress_bar=false", 0),
     "train dataset=stanford40": (f"{TRAIN} dataset.root=stanford40", 0),

@@ -17,6 +17,7 @@ PARTS = {
     "loader": "a training loader with and without stored regions",
     "decode": "reading images of the benchmarks' formats and sizes",
     "model": "the network's forward pass, training step and memory, beside the backbone alone",
+    "faults": "killed runs, full disks, damaged files: what survives",
     "onnx": "an exported network in ONNX Runtime, beside PyTorch",
 }
 
@@ -29,7 +30,8 @@ def run(words: Sequence[str], program: str) -> None:
     """
     if not (CHECKOUT / "benchmarks" / "__init__.py").is_file():
         raise ConfigError(
-            "the benchmarks are not installed with the package; run this in a checkout of its sources"
+            "the benchmarks are not installed with the package; run this in a checkout of its "
+            "sources"
         )
     sys.path.insert(0, str(CHECKOUT))
     lines = "\n".join(f"  {part:12}{what}" for part, what in PARTS.items())

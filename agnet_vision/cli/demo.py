@@ -21,7 +21,8 @@ class DemoConfig(Options):
 
     checkpoint: Place | list[Place] | None = option(
         None,
-        "run folder, best.ckpt, saved folder, owner/name on the Hub, or [several,of,these]; null: ours",
+        "run folder, best.ckpt, saved folder, owner/name on the Hub, or [several,of,these]; null: "
+        "ours",
     )
     host: Text = option("127.0.0.1", "this computer only; 0.0.0.0 lets everybody on the network in")
     port: int | None = option(None, "null: the first free one from 7860 on", ge=1, le=65535)

@@ -36,7 +36,8 @@ def call(given: Mapping[str, Any]) -> None:
     config = validate(ExtractConfig, nest(given))
     if config.regions.source != "keypoints":
         raise ConfigError(
-            f"regions={config.regions.source} needs no keypoints, so there is nothing to extract; use regions=keypoints"
+            f"regions={config.regions.source} needs no keypoints, so there is nothing to extract; "
+            "use regions=keypoints"
         )
     from agnet_vision.data.cache.store import RegionCache, default_cache_folder
     from agnet_vision.regions.proposer import RegionProposer

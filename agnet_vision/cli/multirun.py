@@ -1,7 +1,7 @@
 """Several runs by one command line: Hydra's sweeper and launchers, our options.
 
-Hydra splits ``seed=0,1,2`` into jobs and starts them, on a cluster if one of its launchers says so. Each job is a command line
-of ours again, so that a run of a sweep is the run that is typed alone.
+Hydra splits ``seed=0,1,2`` into jobs and starts them, on a cluster if one of its launchers says so.
+Each job is a command line of ours again, so that a run of a sweep is the run that is typed alone.
 """
 
 from __future__ import annotations

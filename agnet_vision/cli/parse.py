@@ -1,7 +1,8 @@
 """The words of a command line to options by name, by the grammar of Hydra's overrides.
 
-Numbers, lists and mappings are Hydra's. Text is not: a path may hold whatever a file name can, so an option that is text by
-its schema is taken as the user typed it. Quotes around it are taken off, ``null`` is none.
+Numbers, lists and mappings are Hydra's. Text is not: a path may hold whatever a file name can, so
+an option that is text by its schema is taken as the user typed it. Quotes around it are taken off,
+``null`` is none.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Options shown to people: ``--help``, the reference page, and ``conf/train.yaml``, all from the schemas.
+"""Options shown to people, all from the schemas.
+
+They are ``--help``, the reference page and ``conf/train.yaml``.
 
 ``python -m agnet_vision.cli.reference`` writes the last two anew.
 """
@@ -21,24 +23,27 @@ from agnet_vision.training.options import Option, Options, groups_of, list_optio
 ROOT = Path(__file__).parents[2]
 HEADER = """# Every option of training with its default, written from its schema; docs/options.md says more of each.
 #
-# To change some for good, put them into a file of your own and say experiment=mine.yaml; on the command line:
+# To change some for good, put them into a file of your own and say experiment=mine.yaml; on the
+# command line:
 #
 #   agnet train dataset=stanford40 backbone=resnet50 epochs=30 optimizer.lr=0.001
 #
-# A recipe (conf/recipe, for dataset=) or an experiment may change any of them; the command line wins over all files.
+# A recipe (conf/recipe, for dataset=) or an experiment may change any of them; the command line
+# wins over all files.
 """
 PAGE = """# Options
 
-Every command with its options, as `agnet COMMAND --help` lists them. On the command line an option is `name=value`; in
-Python it is an argument of `agnet_vision.train` or `agnet_vision.evaluate`, groups as mappings, and `null`, `true` and `false`
-are `None`, `True` and `False`:
+Every command with its options, as `agnet COMMAND --help` lists them. On the command line an option
+is `name=value`; in Python it is an argument of `agnet_vision.train` or `agnet_vision.evaluate`,
+groups as mappings, and `null`, `true` and `false` are `None`, `True` and `False`:
 
 ```python
 agnet_vision.train("folder", "my_photos", backbone="resnet18", epochs=3, optimizer={"lr": 1e-3})
 ```
 
-Text is taken as it is typed, so one pair of quotes for the shell is enough: `images="my photos/a [1], b=2.jpg"`. A list is
-`[a,b]`, a mapping `{a: 1}`. With `--multirun` (train, evaluate) commas part values of several runs: `seed=0,1,2`.
+Text is taken as it is typed, so one pair of quotes for the shell is enough:
+`images="my photos/a [1], b=2.jpg"`. A list is `[a,b]`, a mapping `{a: 1}`. With `--multirun`
+(train, evaluate) commas part values of several runs: `seed=0,1,2`.
 """
 
 

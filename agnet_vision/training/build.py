@@ -44,7 +44,7 @@ from agnet_vision.training.stop import StopRequest
 
 @contextmanager
 def options_checked() -> Iterator[None]:
-    """Turn a wrong value of an option, found where objects are made, into an error of the user's."""
+    """Turn a wrong value of an option into an error of the user's."""
     try:
         yield
     except (ValueError, TypeError, MisconfigurationException) as error:
@@ -72,7 +72,8 @@ def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
     if backbone.output_stride is not None:
         options["output_stride"] = backbone.output_stride
     check_network_options(str(backbone.name), options)
-    # Initial weights come from the global generator; the run's own state comes after it, in RandomState.
+    # Initial weights come from the global generator; the run's own state comes after it, in
+    # RandomState.
     torch.manual_seed(int(np.random.SeedSequence(config.seed).generate_state(1)[0]))
     with options_checked():
         proposer = RegionProposer(**dict(config.regions))
@@ -96,8 +97,10 @@ def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
     side = -(-config.image_size // model.backbone.stride)
     if side < model.head.pool_size and model.head.needs_regions:
         raise ConfigError(
-            f"image_size={config.image_size} gives a map of {side} x {side} cells, the head pools regions to "
-            f"{model.head.pool_size} x {model.head.pool_size}; use a larger image_size, backbone.output_stride=16, or "
+            f"image_size={config.image_size} gives a map of {side} x {side} cells, the head pools "
+            "regions to "
+            f"{model.head.pool_size} x {model.head.pool_size}; use a larger image_size, "
+            "backbone.output_stride=16, or "
             f"model.head.pool_size={side}"
         )
     if checkpoint is not None:
@@ -235,6 +238,7 @@ def require_samples(table: SampleTable, split: str) -> None:
         )
     if len(table.classes) < 2:
         raise DatasetError(
-            f"dataset={table.name} must have at least two classes, got {', '.join(table.classes)} alone ({table.root}); "
+            f"dataset={table.name} must have at least two classes, got {', '.join(table.classes)} "
+            f"alone ({table.root}); "
             "a class is a folder of images"
         )

@@ -72,7 +72,7 @@ class AveragedWeights(WeightAveraging):
 
 
 class RandomState(Callback):
-    """Make dropout and its like repeatable: seeded each epoch on each process, stored in checkpoints."""
+    """Make dropout and its like repeatable, on each process."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -181,7 +181,7 @@ class LastCheckpoint(Checkpoint):
             loop = trainer.fit_loop.epoch_loop
             if loop.restarted_on_train_batch_end:
                 done = loader.batches_done(trainer.current_epoch)
-                progress = loop.batch_progress.current
+                progress: Any = loop.batch_progress.current
                 progress.ready = progress.started = progress.processed = done
                 progress.completed = done - 1  # Lightning adds the one it was saved after
 

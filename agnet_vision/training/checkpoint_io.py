@@ -42,7 +42,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if path.name == "best.ckpt":
             checkpoint = {key: checkpoint[key] for key in NETWORK}
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.unfinished")
+        unfinished = path.with_name(f".{path.name}.tmp")
         try:
             with unfinished.open("wb") as file:
                 torch.save(checkpoint, file)

@@ -14,6 +14,7 @@ from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElastic
 from torch.distributed import PrefixStore, TCPStore
 
 from agnet_vision.errors import ConfigError
+from agnet_vision.files import TEMPORARY_PATTERN
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
 
 # Lightning starts the other processes of a run on this machine with this process's environment.
@@ -40,6 +41,8 @@ def claimed_run_dir(config: TrainConfig | EvaluateConfig) -> Iterator[Path]:
     with _locked(run_dir):
         try:
             _check(config, run_dir)
+            for path in run_dir.glob(TEMPORARY_PATTERN):  # of a run that was killed while writing
+                path.unlink()
             os.environ[RUN_DIR_VARIABLE] = str(run_dir)
             yield run_dir
         except BaseException:

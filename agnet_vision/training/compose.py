@@ -1,7 +1,7 @@
 """From the few options that are given to nested values for a schema.
 
-Later layers win: the defaults of the schema, the recipe of the dataset (``conf/recipe``), an experiment
-(``conf/experiment`` or any YAML file), and what is given.
+Later layers win: the defaults of the schema, the recipe of the dataset (``conf/recipe``), an
+experiment (``conf/experiment`` or any YAML file), and what is given.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REPLACED = ("dataset", "backbone")
 
 
 def conf_folder() -> Path:
-    """Find the recipes and experiments: inside an installed wheel, beside the package in a checkout."""
+    """Find the recipes and experiments, in a wheel or a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "_conf"
     return installed if installed.is_dir() else package.parent / "conf"
@@ -44,8 +44,8 @@ def compose(given: Mapping[str, Any]) -> Values:
     """Put recipe, experiment and what is given together.
 
     Args:
-        given: options of ``TrainConfig`` by full name (``{"optimizer.lr": 0.01}``) or nested, choices in short, and
-            ``experiment``.
+        given: options of ``TrainConfig`` by full name (``{"optimizer.lr": 0.01}``) or nested,
+            choices in short, and ``experiment``.
 
     Raises:
         ConfigError: an experiment or trainer is not known, or a file is no YAML of options.

@@ -1,4 +1,4 @@
-"""The options of a training and of an evaluation: types, bounds, defaults and what each does, once."""
+"""The options of a training and of an evaluation, defined once."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ class BackboneConfig(Options):
             raise ValueError(f"timm has no model {self.name!r}; near to it: {', '.join(near)}")
         if taken := next((key for key in self.kwargs if key in TAKEN), None):
             raise ValueError(
-                f"backbone.kwargs must not have {taken}: {TAKEN[taken]}; leave backbone.kwargs.{taken} out"
+                f"backbone.kwargs must not have {taken}: {TAKEN[taken]}; leave "
+                f"backbone.kwargs.{taken} out"
             )
         return self
 

@@ -28,20 +28,22 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Split the learnable parameters by learning rate and weight decay.
 
-    Norms, biases and other vectors, and what the backbone itself exempts (position embeddings), are not decayed: pulling
-    them to zero regularises nothing. A vector has one axis longer than 1 at most, as ``(1, 1, channels)`` has; the weight of
-    a convolution or linear layer is none, though that of a single input or output has its shape.
+    Norms, biases and other vectors, and what the backbone itself exempts (position embeddings), are
+    not decayed: pulling them to zero regularises nothing. A vector has one axis longer than 1 at
+    most, as ``(1, 1, channels)`` has; the weight of a convolution or linear layer is none, though
+    that of a single input or output has its shape.
 
     Args:
         model: the network.
         lr: learning rate of the head.
         backbone_lr: learning rate of the backbone.
         weight_decay: of what is decayed.
-        layer_decay: factor on the learning rate for each layer further from the backbone's last, layers as timm counts
-            them; None: all alike.
+        layer_decay: factor on the learning rate for each layer further from the backbone's last,
+            layers as timm counts them; None: all alike.
 
     Returns:
-        Groups as torch's optimizers take them, with a ``name`` and ``lr_scale``, the factor that is in ``lr``.
+        Groups as torch's optimizers take them, with a ``name`` and ``lr_scale``, the factor that is
+        in ``lr``.
     """
     exempt = {
         f"backbone.model.{name}" for name in getattr(model.backbone.model, "no_weight_decay", set)()
@@ -115,7 +117,10 @@ def renew_options(
     momentum: float = 0.9,
     layer_decay: float | None = None,
 ) -> None:
-    """Set an optimizer of ``build_optimizer``, and its schedule, to these options; its momenta stay."""
+    """Set an optimizer and its schedule to these options.
+
+    Its momenta stay.
+    """
     for group, factor in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
         own = backbone_lr if group["name"].startswith("backbone") else lr
         group["initial_lr"] = own * group["lr_scale"]
@@ -138,12 +143,13 @@ def schedule_factor(
 ) -> Callable[[int], float]:
     """Return the factor on every learning rate as a function of the optimizer steps taken.
 
-    The warm-up rises linearly from 1 / warm-up steps to 1, for half of the run at most. After it ``cosine`` falls to
-    ``final_fraction`` at the last step; ``step`` multiplies by ``step_factor`` every ``step_epochs`` epochs, counted from
-    the start of the run.
+    The warm-up rises linearly from 1 / warm-up steps to 1, for half of the run at most. After it
+    ``cosine`` falls to ``final_fraction`` at the last step; ``step`` multiplies by ``step_factor``
+    every ``step_epochs`` epochs, counted from the start of the run.
 
-    A factor, not torch's schedulers in a row: those store their length and one final rate for all groups, so that a run
-    which goes on for longer, with other rates, or with a rate a layer, would follow the old course.
+    A factor, not torch's schedulers in a row: those store their length and one final rate for all
+    groups, so that a run which goes on for longer, with other rates, or with a rate a layer, would
+    follow the old course.
     """
     warmup = round(min(warmup_epochs, epochs / 2) * steps_per_epoch)
     total = max(round(epochs * steps_per_epoch), warmup + 1)

@@ -1,7 +1,8 @@
-"""What a schema of options is made of: one typed field an option, from which everything else is read.
+"""What a schema of options is made of: a typed field each.
 
-A schema is a subclass of ``Options``; its groups are fields that are ``Options`` themselves. Types, bounds and defaults
-stand here once: ``validation`` refuses what they do not allow, and help and reference page list them.
+A schema is a subclass of ``Options``; its groups are fields that are ``Options`` themselves. Types,
+bounds and defaults stand here once: ``validation`` refuses what they do not allow, and help and
+reference page list them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Weights for the backbone: from a file, or from the net, and at once an answer if that cannot be reached."""
+"""Weights for the backbone: from a file, or from the net.
+
+Where the net cannot be reached, the answer comes at once.
+"""
 
 from __future__ import annotations
 
@@ -93,8 +96,8 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
 
     Args:
         backbone: the timm model.
-        checkpoint: a state dict of that model (``.pth``, ``.safetensors``), a checkpoint of this library, or a folder
-            with one: of a run, or of ``save_pretrained``.
+        checkpoint: a state dict of that model (``.pth``, ``.safetensors``), a checkpoint of this
+            library, or a folder with one: of a run, or of ``save_pretrained``.
 
     Raises:
         CheckpointError: damaged or unsafe, or of another network.
@@ -106,9 +109,11 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
         raise CheckpointError(
             f"backbone.checkpoint: {checkpoint} must be readable for you; change its permissions"
         ) from error
-    except Exception as error:  # timm passes on whatever the format's reader raises, with advice to run the file's code
+    # timm passes on whatever the format's reader raises, with advice to run the file's code.
+    except Exception as error:
         raise CheckpointError(
-            f"backbone.checkpoint must hold weights and nothing else, and {checkpoint} holds something else or is damaged; "
+            f"backbone.checkpoint must hold weights and nothing else, and {checkpoint} holds "
+            "something else or is damaged; "
             "give a state dict (.pth, .safetensors) or a checkpoint of this library"
         ) from error
     for prefix in ("model.backbone.model.", "model.backbone.", "backbone.model.", "backbone."):
@@ -125,14 +130,16 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
     ]
     if unfit:
         raise CheckpointError(
-            f"{checkpoint} does not fit the backbone {type(backbone).__name__}: {len(unfit)} of {len(expected)} tensors "
-            f"are missing or have another shape, the first is {unfit[0]}; choose the backbone the file was made for"
+            f"{checkpoint} does not fit the backbone {type(backbone).__name__}: {len(unfit)} of "
+            f"{len(expected)} tensors "
+            f"are missing or have another shape, the first is {unfit[0]}; choose the backbone the "
+            "file was made for"
         )
     backbone.load_state_dict({key: state[key] for key in expected})
 
 
 def _weights_file(checkpoint: str) -> Path:
-    """Find the weights: the file itself, or in a folder the best checkpoint or what was saved there."""
+    """Find the weights: the file itself, or that of a folder."""
     place = Path(checkpoint)
     if not place.is_dir():
         if not place.is_file():
@@ -142,7 +149,8 @@ def _weights_file(checkpoint: str) -> Path:
         if (place / name).is_file():
             return place / name
     raise CheckpointError(
-        f"backbone.checkpoint: {place} holds neither best.ckpt nor model.safetensors; give a file, a run folder or a folder "
+        f"backbone.checkpoint: {place} holds neither best.ckpt nor model.safetensors; give a "
+        "file, a run folder or a folder "
         "of save_pretrained"
     )
 
@@ -166,7 +174,8 @@ def _check_source(name: str) -> None:
             return
         if constants.HF_HUB_OFFLINE:
             raise ConfigError(
-                f"the pretrained weights of {name} are not on this machine and HF_HUB_OFFLINE is set; {cure}"
+                f"the pretrained weights of {name} are not on this machine and HF_HUB_OFFLINE is "
+                f"set; {cure}"
             )
         source = constants.ENDPOINT
     else:  # older weights, which torch.hub fetches; timm has no others
@@ -178,7 +187,8 @@ def _check_source(name: str) -> None:
             return
     if not _answers(source):
         raise ConfigError(
-            f"the pretrained weights of {name} are not on this machine and {urlsplit(source).hostname} does not answer; "
+            f"the pretrained weights of {name} are not on this machine and "
+            f"{urlsplit(source).hostname} does not answer; "
             f"{cure}"
         )
 

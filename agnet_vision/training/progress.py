@@ -64,7 +64,7 @@ class ImagesPerSecond(ProgressColumn):
 
 
 class ProgressBar(RichProgressBar):
-    """Rich progress bar: batches, time of the epoch, images a second, time left for the run, and the metrics.
+    """Rich progress bar with images a second and time left.
 
     Args:
         batch_size: images a step on each process.

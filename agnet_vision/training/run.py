@@ -1,4 +1,4 @@
-"""``agnet_vision.train`` and ``agnet_vision.evaluate``: a run from Python, by the names of the command line."""
+"""``agnet_vision.train`` and ``agnet_vision.evaluate``: runs from Python."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Run:
     Attributes:
         folder: where its files lie.
         checkpoint: the weights that were tested; of a training, those of its best epoch.
-        metrics: ``acc``, ``mAP``, ``per_class`` and more; None without a test, and on all processes but the first.
+        metrics: ``acc``, ``mAP``, ``per_class`` and more; None without a test, and on all processes
+            but the first.
     """
 
     folder: Path
@@ -41,15 +42,17 @@ def train(
 ) -> Run:
     """Train a network, test it and write its run folder.
 
-    ``train("folder", "my_photos", backbone="resnet18", epochs=3, optimizer={"lr": 1e-3})``; a name with a dot needs a
-    mapping: ``train("folder", "my_photos", **{"optimizer.lr": 1e-3})``. All options: docs/options.md.
+    All options are in docs/options.md. A name with a dot needs a mapping::
+
+        train("folder", "my_photos", backbone="resnet18", epochs=3, optimizer={"lr": 1e-3})
+        train("folder", "my_photos", **{"optimizer.lr": 1e-3})
 
     Args:
         dataset: its name, or its options with ``name``; the demo set by default.
         root: where it lies, short for ``dataset.root``.
-        **options: as of ``agnet train``. ``backbone``, ``model``, ``regions``, ``trainer`` and ``logger`` may be a name, or a
-            mapping of options; ``experiment`` names a recipe or a YAML file; with ``resume=True`` the run in ``run_dir`` goes
-            on.
+        **options: as of ``agnet train``. ``backbone``, ``model``, ``regions``, ``trainer`` and
+            ``logger`` may be a name, or a mapping of options; ``experiment`` names a recipe or a
+            YAML file; with ``resume=True`` the run in ``run_dir`` goes on.
 
     Raises:
         AGNetError: an option, the dataset, or a file is not right.
@@ -67,8 +70,10 @@ def evaluate(
     """Test a network on a dataset and write scores, predictions and a report.
 
     Args:
-        checkpoint: a run folder, a ``.ckpt``, a folder of ``save_pretrained``, or ``owner/name`` on the Hub.
-        dataset: its name, or its options with ``name``; by default that of the run, with the run's split.
+        checkpoint: a run folder, a ``.ckpt``, a folder of ``save_pretrained``, or ``owner/name`` on
+            the Hub.
+        dataset: its name, or its options with ``name``; by default that of the run, with the run's
+            split.
         root: where it lies, short for ``dataset.root``.
         **options: as of ``agnet evaluate``, ``split`` and ``run_dir`` among them.
 
@@ -110,8 +115,8 @@ def _given(
 def _script_run_once() -> Iterator[None]:
     """Keep loader workers from running the caller's script again, ``if __name__ ...`` or not.
 
-    Python's start methods without fork run it in every worker, for what it may define; here options are plain values and
-    nothing of it is needed.
+    Python's start methods without fork run it in every worker, for what it may define; here options
+    are plain values and nothing of it is needed.
     """
     script = sys.modules["__main__"]
     path = script.__dict__.pop("__file__", None)

@@ -1,4 +1,4 @@
-"""What a run says on the terminal: what it is at its start, its scores, and where everything lies."""
+"""What a run says on the terminal, at its start and its end."""
 
 from __future__ import annotations
 

@@ -71,7 +71,10 @@ def unknown_option(schema: type[Options], name: str) -> UnknownOption:
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """Suggest the most similar name; its last part counts alone, too: ``lr`` is ``optimizer.lr``."""
+    """Suggest the most similar name.
+
+    Its last part counts alone, too: ``lr`` is ``optimizer.lr``.
+    """
     last = name.rsplit(".", 1)[-1]
     last = SYNONYMS.get(last, last)
     by_last = {full.rsplit(".", 1)[-1]: full for full in reversed(names)}
@@ -124,7 +127,8 @@ def _locate(
     """Follow the place of an error through the schema.
 
     Returns:
-        The names on the way, the last field (None: there is no such option), and the groups it may be of.
+        The names on the way, the last field (None: there is no such option), and the groups it may
+        be of.
     """
     names: list[str] = []
     field: FieldInfo | None = None

@@ -1,4 +1,4 @@
-"""A run's own checkpoint becomes a folder, a program and an ONNX file that answer as the network does."""
+"""A run's checkpoint becomes a folder, a program and an ONNX file that answer as it does."""
 
 from __future__ import annotations
 

@@ -169,7 +169,8 @@ def test_text_named_jpg_is_one_message(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         f"error: cannot read {bad[0]} as an image: it is not an image, or its format is unknown; "
-        f"and 1 more cannot be read: {bad[1]}; repair or delete such files; tools/prepare_dataset.py lists them all"
+        f"and 1 more cannot be read: {bad[1]}; repair or delete such files; "
+        "tools/prepare_dataset.py lists them all"
     )
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run" / "last.ckpt").exists()

@@ -99,7 +99,7 @@ def configure_evaluation(pictures: Path, tmp_path: Path) -> Callable[..., Evalua
 
 
 class Recorder(Callback):
-    """Keeps what a run did: its batches, learning rates and weights, one a batch, and the weights it validated and tested.
+    """Keeps what a run did: its batches, learning rates and weights.
 
     Attributes:
         module: as the run left it.
@@ -152,7 +152,10 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """Watch the next run, ahead of its own callbacks: averaged weights are seen where they are in use."""
+    """Watch the next run, ahead of its own callbacks.
+
+    Averaged weights are seen where they are in use.
+    """
     recorder = Recorder()
     monkeypatch.setattr(
         agnet_vision.training.train,

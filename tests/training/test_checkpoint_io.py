@@ -20,7 +20,7 @@ def test_full_disk_keeps_the_old_checkpoint(
 
     def open_full(self: Path, mode: str = "r", **kwargs: Any) -> Any:
         # /dev/full answers every write with "no space left on device".
-        return original(Path("/dev/full") if "unfinished" in self.name else self, mode, **kwargs)
+        return original(Path("/dev/full") if self.suffix == ".tmp" else self, mode, **kwargs)
 
     monkeypatch.setattr(Path, "open", open_full)
     with pytest.raises(

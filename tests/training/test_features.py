@@ -1,4 +1,7 @@
-"""What each training option does to a run, in numbers: every feature that could be lost in silence has its test."""
+"""What each training option does to a run, in numbers.
+
+Every feature that could be lost in silence has its test.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ from .conftest import Recorder, write_unbalanced
 
 Configure = Callable[..., TrainConfig]
 Weights = Mapping[str, Tensor]
-# No regions to compute; plain gradient descent, so that a step is the learning rate times the gradient.
+# No regions to compute; plain gradient descent, so that a step is the learning rate times the
+# gradient.
 PLAIN = (
     "model=backbone_only",
     "model.head.dropout=0.0",
@@ -181,7 +185,7 @@ def test_best_checkpoint_and_early_stopping(
     best: int,
     epochs: int,
 ) -> None:
-    """The scores are told, so that the best epoch is known: neither the last, nor that of another score."""
+    """The scores are told, so that the best epoch is known: not the last, nor of another score."""
     told = {
         "acc": [0.2, 0.9, 0.5, 0.8, 1.0],
         "loss": [0.1, 0.7, 0.5, 0.6, 0.5],
@@ -224,7 +228,7 @@ def test_frozen_epochs(configure: Configure, recorder: Recorder) -> None:
 
 
 def test_frozen_stages(configure: Configure, recorder: Recorder) -> None:
-    """Through all epochs, statistics included, though Lightning puts the network into training mode."""
+    """Through all epochs, statistics included, though Lightning puts the network into training."""
     train(configure(*PLAIN, "epochs=2", "backbone.freeze_at=2"))
     after, prefix = recorder.weights[-1], "model.backbone.model."
     for part in ("conv1.", "layer1.", "layer2."):

@@ -83,7 +83,8 @@ def test_logs_hold_losses_scores_and_learning_rates(
     events = EventAccumulator(str(run_dir / "tensorboard" / "version_0")).Reload()
     with (run_dir / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    # Every tenth step is logged: the last of two epochs, one of warm-up and one down to a hundredth.
+    # Every tenth step is logged: the last of two epochs, one of warm-up and one down to a
+    # hundredth.
     factor = 0.01 + 0.99 * (1 + math.cos(math.pi * 4 / 5)) / 2
     for name in LOGGED | RATES:
         in_csv = [float(row[name]) for row in rows if row[name]]

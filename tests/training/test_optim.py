@@ -59,7 +59,7 @@ def test_backbone_exempts_its_own() -> None:
 
 
 def test_no_decay_on_scales_of_any_shape(model: AGNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A vector stays one with axes of length 1 (ResMLP's scale per channel); the kernel of a single input does not."""
+    """A vector stays one with axes of length 1 (ResMLP's scale per channel)."""
     odd = nn.Module()
     odd.scale = nn.Parameter(torch.ones(1, 1, 384))
     odd.channels = nn.Parameter(torch.ones(48, 1, 1))

@@ -25,7 +25,8 @@ def test_a_run_says_what_it_is_and_where_it_lies(
     assert lines["run"] == str(tmp_path / "run")
     assert lines["device"] == "cpu, precision 32-true"
     assert lines["images"] == (
-        "folder, 3 classes: 10 train, 4 val, 4 test (drawn from train with seed 0: val 10%, test 20%)"
+        "folder, 3 classes: 10 train, 4 val, 4 test (drawn from train with seed 0: val 10%, test "
+        "20%)"
     )
     assert lines["network"].startswith("test_resnet.r160_in1k, no_attention: ")
     assert lines["network"].endswith(" of them learnt")
@@ -33,6 +34,7 @@ def test_a_run_says_what_it_is_and_where_it_lies(
     assert all(name in said for name in classes), "names with brackets are printed as they are"
     written = said.split(f"written to {tmp_path / 'run'}\n")[1].splitlines()
     assert [line.split()[0] for line in written] == [
+        "views.png",
         "metrics.json",
         "predictions.csv",
         "best.ckpt",

@@ -322,7 +322,10 @@ def test_raises_on_options(configure: Configure, option: str, message: str) -> N
 def test_fp16(
     configure: Configure, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half precision with a gradient scaler learns what float32 learns; Lightning gives it to GPUs alone, torch to CPUs too."""
+    """Half precision with a gradient scaler learns what float32 learns.
+
+    Lightning gives it to GPUs alone, torch to CPUs too.
+    """
     import pytorch_lightning as pl
     from pytorch_lightning.plugins.precision import MixedPrecision
 
