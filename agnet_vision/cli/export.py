@@ -40,14 +40,15 @@ class ExportConfig(Options):
     )
     grid: bool = option(False, "one input, images alone, with regions from a fixed grid")
     images: Place | list[Place] | None = option(
-        None, "int8 only: images to calibrate on, a file, folder or pattern"
+        None,
+        "int8 only: images to calibrate on, not those of the training: a file, folder or pattern",
     )
-    calibration: int = option(64, "int8 only: how many of them at most", ge=1)
+    calibration: int = option(128, "int8 only: how many of them at most", ge=1)
 
     @model_validator(mode="after")
     def _check(self) -> ExportConfig:
-        if self.format == "int8" and (self.images is None or self.grid):
-            raise ValueError("format=int8 needs images to calibrate on, and grid=False")
+        if self.format == "int8" and self.images is None:
+            raise ValueError("format=int8 needs images to calibrate on")
         if self.format != "int8" and self.images is not None:
             raise ValueError(f"images are for format=int8, to calibrate on; got {self.format}")
         return self
@@ -84,11 +85,14 @@ def export(config: ExportConfig) -> Path:
         case "onnx":
             return export_onnx(model, path, grid=config.grid)
         case "int8":
-            source = export_onnx(model, path.with_suffix(".float.onnx"))
+            source = export_onnx(model, path.with_suffix(".float.onnx"), grid=config.grid)
             try:
-                return quantize_onnx(source, path, calibration_batches(model, config))
+                made = quantize_onnx(source, path, calibration_batches(model, config))
             finally:
                 source.unlink()
+            kept = f", {len(made.kept_float)} layers kept in float32" if made.kept_float else ""
+            print(f"{made.agreement:.3f} of {made.images} images keep their class{kept}")
+            return made.path
 
 
 def measured(checkpoint: str) -> dict[str, float]:
@@ -109,19 +113,22 @@ def default_output(config: ExportConfig) -> Path:
     return folder / f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format]}"
 
 
-def calibration_batches(model: AGNet, config: ExportConfig) -> list[tuple[Tensor, Tensor]]:
-    """Prepare images as the network sees them."""
+def calibration_batches(model: AGNet, config: ExportConfig) -> list[tuple[Tensor, ...]]:
+    """Prepare images as the network sees them, spread evenly over those that were found."""
     from agnet_vision.data.image import read_image
     from agnet_vision.explain.files import find_images
     from agnet_vision.explain.prepared import batch_of, prepare_images
+    from agnet_vision.models.export import has_boxes
 
     assert config.images is not None
-    paths = find_images(config.images)[: config.calibration]
-    batches = []
+    found = find_images(config.images)
+    # Files come sorted by folder, so the first ones would all be of one class.
+    paths = found[:: max(1, len(found) // config.calibration)][: config.calibration]
+    batches: list[tuple[Tensor, ...]] = []
     for start in range(0, len(paths), CALIBRATION_BATCH):
         images = [read_image(path) for path in paths[start : start + CALIBRATION_BATCH]]
         inputs, regions = batch_of(prepare_images(model, images))
-        batches.append((inputs, regions.boxes))
+        batches.append((inputs, regions.boxes) if has_boxes(model, config.grid) else (inputs,))
     return batches
 
 

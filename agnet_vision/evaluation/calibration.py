@@ -157,14 +157,19 @@ def apply_calibration(
 ) -> None:
     """Write the corrections into the network's last linear layer.
 
+    The network's configuration keeps a record of them.
+
     Args:
         model: changed in place; train it no further.
         calibration: from ``fit_calibration``.
         class_counts: training images of each class; needed where ``tau`` is not 0.
 
     Raises:
-        ValueError: ``tau`` is given without ``class_counts``, or the network has no classes.
+        ValueError: ``tau`` is given without ``class_counts``, or the network has no classes or is
+            calibrated already.
     """
+    if model.calibration:
+        raise ValueError(f"model must not be calibrated twice, it has {model.calibration}")
     linear = model.head.classifier.linear
     if not isinstance(linear, torch.nn.Linear):
         raise ValueError("model must have classes to be calibrated, got num_classes=0")
@@ -175,6 +180,7 @@ def apply_calibration(
         linear.bias.sub_(shift.to(linear.bias))
     linear.weight.div_(calibration.temperature)
     linear.bias.div_(calibration.temperature)
+    model.calibration = calibration._asdict()
 
 
 def _check(logits: np.ndarray, label: np.ndarray) -> None:

@@ -16,6 +16,7 @@ from agnet_vision.models.backbone import TimmBackbone
 from agnet_vision.models.head import POOL_SIZE
 from agnet_vision.models.layers import Attention
 from agnet_vision.models.model_card import TEMPLATE
+from agnet_vision.models.rebuild import rebuild
 from agnet_vision.models.variants import make_head
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
@@ -57,6 +58,8 @@ class AGNet(
     Attributes:
         data_config: input size, interpolation, mean and std the backbone was trained with, as timm
             names them.
+        calibration: what the last layer's weights were corrected by, for the record: temperature
+            and tau of ``evaluation.calibration``; empty: nothing.
 
     Raises:
         ValueError: an option does not fit the others.
@@ -101,6 +104,7 @@ class AGNet(
         )
         self.classes = tuple(classes) if classes is not None else None
         self.data_config = self.backbone.data_config()
+        self.calibration: dict[str, float] = {}
         self.proposer = proposer or RegionProposer(num_clusters=num_clusters)
 
     def forward(
@@ -173,6 +177,7 @@ class AGNet(
                 for name, value in self.data_config.items()
             },
             "regions": self.proposer.settings(),
+            "calibration": dict(self.calibration),
         }
 
     @classmethod
@@ -187,7 +192,7 @@ class AGNet(
             TypeError: an entry is of the wrong kind.
         """
         expected = {*_PLAIN, "data_config", "regions"}
-        if set(config) != expected:
+        if set(config) - {"calibration"} != expected:
             raise ValueError(f"config must have exactly {sorted(expected)}, got {sorted(config)}")
         bounds.check_config(config)
         proposer = RegionProposer.from_settings(config["regions"])
@@ -197,6 +202,7 @@ class AGNet(
             name: tuple(value) if isinstance(value, list) else value
             for name, value in config["data_config"].items()
         }
+        model.calibration = dict(config.get("calibration", {}))
         return model
 
     @classmethod
@@ -214,9 +220,7 @@ class AGNet(
         Raises:
             CheckpointError: see ``load_model``.
         """
-        return checkpoint.rebuild(
-            cls.from_config, checkpoint.find(source, revision=revision, **hub)
-        )
+        return rebuild(cls.from_config, checkpoint.find(source, revision=revision, **hub))
 
     def generate_model_card(self, metrics: Mapping[str, float] | None = None) -> ModelCard:
         """Describe the network in Markdown.

@@ -1,20 +1,12 @@
 """Any timm model as the source of a map.
 
-Layout, channels and stride are found by a dry run.
-
-timm's models answer ``forward_features`` in three layouts: NCHW maps (CNNs), NHWC maps (Swin),
-token sequences with or without class tokens (ViT). A *sketch* of the model on the meta device,
-which costs neither memory nor arithmetic, shows which one; its backward pass shows which modules
-the map never uses (classifiers, later stages), and these are taken out; a second size shows whether
-the model is tied to the size it was made for.
+Layout, channels and stride are found by a dry run of its ``sketch``.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import timm
 import torch
@@ -24,24 +16,15 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-Layout = Literal["NCHW", "NHWC", "tokens"]
-
-
-class SizeRule(NamedTuple):
-    """Which image sizes a model takes.
-
-    One (``fixed``), or those divisible by ``multiple``.
-    """
-
-    fixed: tuple[int, int] | None = None
-    multiple: int = 1
-
-    def nearest(self, height: int, width: int) -> tuple[int, int]:
-        """Return the closest size that the model takes."""
-        if self.fixed is not None:
-            return self.fixed
-        up, half = self.multiple, self.multiple // 2
-        return max((height + half) // up, 1) * up, max((width + half) // up, 1) * up
+from agnet_vision.models.sketch import (
+    Layout,
+    find_layout,
+    find_size_rule,
+    input_size,
+    make_sketch,
+    read_map,
+    unused_modules,
+)
 
 
 class TimmBackbone(nn.Module):
@@ -86,10 +69,10 @@ class TimmBackbone(nn.Module):
         self._frozen: list[str] = []  # modules that freeze_stages keeps in evaluation mode
         self.taps = tuple(taps) if taps is not None else None
         with torch.device("meta"):
-            sketch, options = _sketch(name, options or {})
-            images = torch.empty(2, *_input_size(sketch, options))
+            sketch, options = make_sketch(name, options or {})
+            images = torch.empty(2, *input_size(sketch, options))
             try:
-                self.layout: Layout = _layout(sketch, images)
+                self.layout: Layout = find_layout(sketch, images)
                 dry_map = read_map(sketch, images, self.layout, self.taps)
             except (AssertionError, IndexError, RuntimeError) as error:
                 raise ValueError(
@@ -100,7 +83,7 @@ class TimmBackbone(nn.Module):
             dry_map.sum().backward()
             self.map_size = (dry_map.shape[-2], dry_map.shape[-1])
             self.stride = round(images.shape[-1] / dry_map.shape[-1])
-            self.size_rule = _size_rule(sketch, images)
+            self.size_rule = find_size_rule(sketch, images)
             self.architecture: str = sketch.pretrained_cfg.get("architecture", name)
             removed, frozen = self._split_unused(sketch, images)
         self.in_channels, self.channels = images.shape[1], dry_map.shape[1]
@@ -135,7 +118,8 @@ class TimmBackbone(nn.Module):
     def freeze_stages(self, count: int) -> None:
         """Keep the stem and the first stages as they are, in training, too.
 
-        Their parameters get no gradient, so that the backward pass ends before them, and they stay in evaluation mode.
+        Their parameters get no gradient, so that the backward pass ends before them, and they stay
+        in evaluation mode.
 
         Args:
             count: of stages, as timm groups the model; 0: nothing is frozen, not even the stem.
@@ -184,10 +168,8 @@ class TimmBackbone(nn.Module):
                 with torch.no_grad():
                     read_map(sketch, images, self.layout, self.taps)
                 removed.append(name)
-            except (
-                RuntimeError,
-                TypeError,
-            ):  # CrossViT's last block computes its small branch in any case
+            # CrossViT's last block computes its small branch in any case.
+            except (RuntimeError, TypeError):
                 sketch.set_submodule(name, module)
                 frozen.append(name)
         return removed, frozen
@@ -198,123 +180,7 @@ class TimmBackbone(nn.Module):
         config["input_size"] = (self.in_channels, *config["input_size"][1:])
         for name in ("mean", "std"):
             values = config[name]
-            if (
-                len(values) != self.in_channels
-            ):  # as timm folds the first convolution's weights: one value for all
+            # As timm folds the first convolution's weights: one value for all.
+            if len(values) != self.in_channels:
                 config[name] = (sum(values) / len(values),) * self.in_channels
         return config
-
-
-def read_map(
-    model: Any,
-    images: Float[Tensor, "batch _ _ _"],
-    layout: Layout,
-    taps: tuple[int, ...] | None = None,
-) -> Float[Tensor, "batch channels height width"]:
-    """Run the model up to its map.
-
-    Args:
-        model: a timm model.
-        images: normalised images.
-        layout: what ``forward_features`` returns; of ``tokens``, whose class tokens timm's
-            ``forward_intermediates`` drops and whose grid it knows.
-        taps: see ``TimmBackbone``.
-    """
-    if taps is None and layout == "NCHW":
-        return model.forward_features(images)
-    if taps is None and layout == "NHWC":
-        return model.forward_features(images).permute(0, 3, 1, 2)
-    if taps is None:
-        indices: int | list[int] = 1
-        norm = (
-            getattr(model, "norm", None) is not None
-        )  # models without a final norm refuse to be asked for it
-    else:
-        indices, norm = sorted({range(len(model.feature_info))[tap] for tap in taps}), False
-    maps = model.forward_intermediates(
-        images,
-        indices=indices,
-        norm=norm,
-        stop_early=taps is not None,
-        output_fmt="NCHW",
-        intermediates_only=True,
-    )
-    finest = max((m.shape[-2:] for m in maps), key=math.prod)
-    return torch.cat(
-        [
-            m
-            if m.shape[-2:] == finest
-            else interpolate(m, finest, mode="bilinear", align_corners=False)
-            for m in maps
-        ],
-        1,
-    )
-
-
-def unused_modules(sketch: Any) -> list[str]:
-    """Name the largest modules that the map does not use.
-
-    None of their parameters took part in the backward pass just run.
-    """
-    unused: list[str] = []
-    for name, module in sketch.named_modules():
-        parameters = list(module.parameters())
-        inside_unused = any(name.startswith(f"{outer}.") for outer in unused)
-        if name and parameters and not inside_unused and all(p.grad is None for p in parameters):
-            unused.append(name)
-    return unused
-
-
-def _sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Make the model on the current (meta) device.
-
-    Freed from its training size where its class has an option for that.
-    """
-    sketch = timm.create_model(name, num_classes=0, **options)
-    accepted = {
-        key for cls in type(sketch).__mro__[:-1] for key in inspect.signature(cls).parameters
-    }
-    freeing = {"dynamic_img_size": True, "strict_img_size": False}
-    added = {key: value for key, value in freeing.items() if key in accepted and key not in options}
-    options = {**options, **added}
-    return (timm.create_model(name, num_classes=0, **options) if added else sketch).eval(), options
-
-
-def _size_rule(sketch: Any, images: Tensor) -> SizeRule:
-    """Find which sizes the model takes.
-
-    By trying an odd one, then one in whole patches.
-    """
-    height, width = images.shape[-2:]
-    patch = round(max(info["reduction"] for info in getattr(sketch, "feature_info", [])) or 1)
-    for multiple, more in ((1, (19, 37)), (patch, (patch, 2 * patch))):
-        try:
-            with torch.no_grad():
-                sketch.forward_features(
-                    images.new_empty(2, images.shape[1], height + more[0], width + more[1])
-                )
-        except (AssertionError, RuntimeError, ValueError):  # how timm's models refuse a size
-            continue
-        return SizeRule(multiple=multiple)
-    return SizeRule(fixed=(height, width))
-
-
-def _input_size(sketch: Any, options: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return (channels, height, width) of images the model certainly takes."""
-    _, height, width = resolve_model_data_config(sketch)["input_size"]
-    size = options.get("img_size") or (height, width)
-    height, width = (size, size) if isinstance(size, int) else size
-    return options.get("in_chans", 3), height, width
-
-
-def _layout(sketch: Any, images: Tensor) -> Layout:
-    """Find how the model answers."""
-    features = sketch.forward_features(images)
-    if isinstance(features, Tensor) and features.ndim == 4:
-        fmt = str(getattr(sketch, "output_fmt", "NCHW")).rsplit(".", 1)[-1]
-        return (
-            "NHWC"
-            if fmt == "NHWC" or features.shape[1] != sketch.num_features == features.shape[3]
-            else "NCHW"
-        )
-    return "tokens"

@@ -59,6 +59,9 @@ BOUNDS = {
     # regions
     "max_side": Bound(32, 8_192),
     "seed": Bound(0, 2**32 - 1),
+    # calibration
+    "temperature": Bound(1e-3, 1_000, whole=False),
+    "tau": Bound(0, 100, whole=False),
     # each number of taps and backbone_kwargs
     "taps": Bound(-64, 64),
     "backbone_kwargs": Bound(-10_000, 10_000, whole=False),
@@ -101,6 +104,12 @@ def check_config(config: Mapping[str, Any]) -> None:
     check_options(num_classes=config["num_classes"], num_clusters=config["num_clusters"])
     check_options(max_side=config["regions"]["max_side"], seed=config["regions"]["seed"])
     check_data_config(config["data_config"], config["backbone_kwargs"].get("in_chans", 3))
+    calibration = config.get("calibration", {})
+    if not isinstance(calibration, Mapping) or set(calibration) - {"temperature", "tau"}:
+        raise ValueError(
+            f"calibration must have temperature and tau or nothing, got {_shown(calibration)}"
+        )
+    check_options(**calibration)
 
 
 def check_backbone(name: Any, options: Any) -> None:

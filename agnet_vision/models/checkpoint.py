@@ -1,6 +1,6 @@
 """Trained networks on disk and on the Hub.
 
-How they are written, found and rebuilt.
+How they are written and found; ``rebuild`` makes networks of them again.
 
 A saved folder has the Hub's layout: weights in safetensors, one JSON file that rebuilds the
 network, and a model card. Files may come from strangers: they hold weights and plain data, never
@@ -14,35 +14,22 @@ import json
 import pickle
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import safetensors.torch
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from agnet_vision.errors import CheckpointError
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1  # raise when an older version of this library could not rebuild the network
 MAX_CONFIG_BYTES = 16 * 2**20  # ours: the names of a hundred thousand classes
-MAX_BUFFER_VALUES = 2**26  # ours: of what a network computes for itself instead of loading it
 PREFIX = "model."  # before the names of the weights in a checkpoint of a run
-
-# What building from a description that is none ends in, inside timm too.
-_NO_DESCRIPTION = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-Network = TypeVar("Network", bound=nn.Module)
 
 
 class Configured(Protocol):
@@ -123,40 +110,6 @@ def find(source: Path | str, *, revision: str | None = None, **hub: Any) -> Save
             "save_pretrained"
         )
     return _read_folder(_download(str(source), revision, hub))
-
-
-def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Network:
-    """Make the network that was saved, with its weights.
-
-    In evaluation mode.
-
-    It is made without memory first, and for real when its weights turn out to be in the file.
-
-    Args:
-        build: makes a network from its configuration.
-        saved: what ``find`` found.
-
-    Raises:
-        CheckpointError: it describes no network, one of a newer version, or another than the
-            weights are of.
-    """
-    try:
-        version, config = saved.description["format"], saved.description["model"]
-        if version > FORMAT:
-            raise CheckpointError(
-                f"{saved.place} has format {version}, this version reads up to {FORMAT}; update "
-                "agnet_vision"
-            )
-        with torch.device("meta"):
-            sketch = build(config)
-    except _NO_DESCRIPTION as error:
-        raise CheckpointError(
-            f"{saved.place} describes no network of agnet_vision: {first_line(error)}"
-        ) from error
-    _check_fit(sketch, saved)
-    model = build(config)
-    model.load_state_dict(saved.weights)
-    return model.eval()
 
 
 def read_checkpoint(path: Path | str) -> Any:
@@ -261,34 +214,4 @@ def _check_archive(path: Path) -> None:
         raise CheckpointError(
             f"{path} must not be compressed, it has {path.stat().st_size:,} bytes and unpacks to "
             f"{unpacked:,}; it is not a checkpoint of agnet_vision"
-        )
-
-
-def _check_fit(sketch: nn.Module, saved: Saved) -> None:
-    """Refuse weights of another network.
-
-    And a network that is larger than the file it came in.
-    """
-    expected = sketch.state_dict()
-    unfit = [
-        name
-        for name, value in expected.items()
-        if getattr(saved.weights.get(name), "shape", None) != value.shape
-    ]
-    unfit += sorted(set(saved.weights) - set(expected))
-    if unfit:
-        raise CheckpointError(
-            f"the weights in {saved.place.parent} do not fit the network that {saved.place.name} "
-            f"describes: {len(unfit)} of {len(expected)} tensors are missing, left over or of "
-            f"another shape, the first is {unfit[0]}"
-        )
-    # A weight takes at least a byte of the file, unless one value stands for many.
-    weights = sum(value.numel() for value in expected.values())
-    computed = sum(buffer.numel() for buffer in sketch.buffers()) - sum(
-        value.numel() for name, value in expected.items() if name in dict(sketch.named_buffers())
-    )
-    if weights > saved.file_bytes or computed > MAX_BUFFER_VALUES:
-        raise CheckpointError(
-            f"{saved.place} describes a network of {weights + computed:,} values, more than a file "
-            f"of {saved.file_bytes:,} bytes can hold"
         )

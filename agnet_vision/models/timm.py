@@ -3,8 +3,8 @@
 What timm's factory, training loops and optimizers ask of a model.
 
 ``register_timm_models`` adds an entry point to timm for every name in ``BACKBONES``; ``import
-agnet_vision`` calls it. ``pretrained=True`` loads timm's weights of the backbone, and tags name them
-as usual: ``timm.create_model("agnet_resnet50.a1_in1k", pretrained=True, num_classes=40)``.
+agnet_vision`` calls it. ``pretrained=True`` loads timm's weights of the backbone, and tags name
+them as usual: ``timm.create_model("agnet_resnet50.a1_in1k", pretrained=True, num_classes=40)``.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from agnet_vision.training.optim import OptimizerName, ScheduleName
 from agnet_vision.training.options import LocalPath, Options, Place, Seed, Text, option
 
 Monitor = Literal["acc", "mAP", "mean_per_class_acc", "loss"]
+Correction = Literal["none", "temperature", "rare_classes"]
 LoggerName = Literal["tensorboard", "csv", "wandb", "mlflow", "comet"]
 
 # Arguments of timm.create_model that are not the user's to give, and why.
@@ -256,6 +257,11 @@ class TrainConfig(Options):
     )
     monitor: Monitor = option("acc", "of the validation split: chooses best.ckpt")
     compile: bool = option(False, "torch.compile the network")
+    calibration: Correction = option(
+        "none",
+        "fitted on the validation split and kept in best.ckpt: temperature makes probabilities mean "
+        "what they say; rare_classes: logit adjustment as well",
+    )
     test: bool = option(True, "evaluate best.ckpt on the test split at the end")
     report: bool = option(True, "write report.html")
     trainer: TrainerConfig = TrainerConfig()

@@ -30,6 +30,7 @@ from agnet_vision.training.build import (
     build_trainer,
     require_samples,
 )
+from agnet_vision.training.calibrate import calibrate_best
 from agnet_vision.training.checkpoint_io import how_to_go_on
 from agnet_vision.training.claim import claimed_run_dir
 from agnet_vision.training.config import TrainConfig
@@ -151,6 +152,9 @@ def finish(
     if trainer.is_global_zero:
         folder = RunFolder(run_dir)
         save_png(learning_curves(folder.read_history()), folder.curves)
+    if config.calibration != "none" and table.splits["val"]:
+        fitted = calibrate_best(run_dir, trainer, module, data, config.calibration)
+        record["calibration"] = fitted._asdict()
     scores = None
     if config.test and table.splits["test"]:
         best = read_checkpoint(run_dir / "best.ckpt")

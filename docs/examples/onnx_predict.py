@@ -27,10 +27,10 @@ INTERPOLATION = {
     "bilinear": cv2.INTER_LINEAR,
     "bicubic": cv2.INTER_CUBIC,
 }
+MAX_ASPECT = 20  # of a longer image only the middle is used
 
 
-# ---- the image: read, resized, cut, normalized
-# ----------------------------------------------------
+# ---- the image: read, resized, cut, normalized -------------------------------------------
 
 
 def read_image(path):
@@ -49,20 +49,24 @@ def to_frame(image, data_config):
 
     Also returns how points (x, y) move: times scale, plus shift.
     """
+    longest = MAX_ASPECT * min(image.shape[:2])
+    top, left = (max(0, (length - longest) // 2) for length in image.shape[:2])
+    image = image[top : top + longest, left : left + longest]
+    start = np.array([left, top])
+
     height, width = image.shape[:2]
     side = data_config["input_size"][-1]
     resized = round(side / data_config["crop_pct"])
-    if data_config["crop_mode"] == "squash":  # to a square, whatever the shape was
-        size = (resized, resized)
-        scale = np.array([resized / width, resized / height])
-    else:  # the shorter side
-        scale = np.full(2, resized / min(height, width))
-        size = tuple(max(1, round(length * scale[0])) for length in (width, height))
-    shrinks = (scale < 1).any()
+    size = (resized, resized)  # squashed to a square, whatever the shape was
+    if data_config["crop_mode"] != "squash":
+        ratio = resized / min(height, width)  # the shorter side is resized
+        size = tuple(round(length * ratio) for length in (width, height))
+    scale = np.array([size[0] / width, size[1] / height])
+    shrinks = size[0] < width or size[1] < height
     mode = cv2.INTER_AREA if shrinks else INTERPOLATION[data_config["interpolation"]]
     image = cv2.resize(image, size, interpolation=mode)
     left, top = ((length - side) // 2 for length in size)
-    return image[top : top + side, left : left + side], scale, np.array([-left, -top])
+    return image[top : top + side, left : left + side], scale, -start * scale - (left, top)
 
 
 def normalize(frame, data_config):
@@ -75,8 +79,7 @@ def normalize(frame, data_config):
     return pixels.transpose(2, 0, 1)
 
 
-# ---- keypoints
-# ------------------------------------------------------------------------------------
+# ---- keypoints --------------------------------------------------------------------------
 
 
 def find_keypoints(image, settings):
@@ -114,9 +117,8 @@ def detect(gray, detector):
     return cv2.ORB_create(nfeatures=2000, edgeThreshold=3).detect(gray, None)
 
 
-# ---- groups: a full-covariance Gaussian mixture from a k-means start
-# --------------------------------  Each point is a column (1, x, y, x^2, xy, y^2), so that
-# log-densities are one matrix product.
+# ---- groups: a full-covariance Gaussian mixture from a k-means start ---------------------
+# Each point is a column (1, x, y, x^2, xy, y^2), so that log-densities are one matrix product.
 
 REGULARIZATION, TOLERANCE, TIE = 1e-8, 5e-4, 1e-9
 
@@ -206,8 +208,7 @@ def first_largest(scores):
     return np.argmax(scores >= scores.max(axis=0) - TIE, axis=0)
 
 
-# ---- boxes
-# ----------------------------------------------------------------------------------------
+# ---- boxes ------------------------------------------------------------------------------
 
 
 def draw_boxes(xy, group, side):
@@ -255,8 +256,7 @@ def fill_slots(primary, kappa):
     return boxes
 
 
-# ---- all together
-# ---------------------------------------------------------------------------------
+# ---- all together -----------------------------------------------------------------------
 
 
 def prepare(image, config):

@@ -1,4 +1,4 @@
-"""The benchmark of the network: it runs, its memory figure is right, and it compares like with like."""
+"""The benchmark of the network runs, measures memory rightly, and compares like with like."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def test_value_peak_memory() -> None:
 def test_smoke(tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
     benchmark.add_arguments(parser)
-    options = "--backbone test_resnet --batch-size 2 --image-size 160 --num-clusters 2 --repeats 1 --threads 1 --naive"
+    options = (
+        "--backbone test_resnet --batch-size 2 --image-size 160 --num-clusters 2 --repeats 1 "
+        "--threads 1 --naive"
+    )
     benchmark.run(parser.parse_args([*options.split(), "--output", str(tmp_path / "model.json")]))
     report = json.loads((tmp_path / "model.json").read_text())
     for part in ("forward", "training_step"):

@@ -1,4 +1,4 @@
-"""The benchmark of exported files: its errors. Its scores are checked in tests/test_export.py, which has a file."""
+"""The benchmark of exported files: its errors; tests/models/test_export.py checks its scores."""
 
 from __future__ import annotations
 

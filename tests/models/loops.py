@@ -71,7 +71,7 @@ def squeeze_excite(pooled: Tensor, slot: int, layer) -> Tensor:
 def head_logits(
     head: AGNetHead, feature_map: Tensor, regions: Regions
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """The full head by the formulas, forming every context vector; returns logits, importances, pairwise matrices."""
+    """Return logits, importances and pairwise matrices, forming every context vector."""
     mapped = self_attention(feature_map, head.self_attention)
     attention = head.region_attention
     w_own, w_other, w_score = (attention.project.weight * attention.scale).split(

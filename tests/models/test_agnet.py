@@ -20,7 +20,8 @@ COUNTS = {
     "no_attention": 23_508_032 + 19_398_656 + 26_635,
     "backbone_only": 23_508_032 + 26_635,
 }
-# The paper's totals count Keras fashion: running statistics of the norms and biases of the convolutions as well.
+# The paper's totals count Keras fashion: running statistics of the norms and biases of the
+# convolutions as well.
 KERAS_EXTRA = 53_120 + 4_096 + 26_560
 
 

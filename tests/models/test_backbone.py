@@ -1,4 +1,4 @@
-"""Backbones: every layout becomes the same kind of map, at any size, with nothing in it the map does not use."""
+"""Backbones: every layout becomes the same kind of map, at any size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 import timm
 import torch
 
-from agnet_vision.models.backbone import SizeRule, TimmBackbone
+from agnet_vision.models.backbone import TimmBackbone
+from agnet_vision.models.sketch import SizeRule
 
 # Name, layout, channels, stride at the model's own input size.
 ARCHITECTURES = [
@@ -34,7 +35,7 @@ ARCHITECTURES = [
 
 @pytest.mark.parametrize(("name", "layout", "channels", "stride"), ARCHITECTURES)
 def test_shape(name: str, layout: str, channels: int, stride: int) -> None:
-    """On the meta device: a map of the announced size at the model's own size, and a wider one from a wider image."""
+    """The map has the announced size, and is wider for a wider image."""
     with torch.device("meta"):
         backbone = TimmBackbone(name)
         size = backbone.data_config()["input_size"]
@@ -67,7 +68,7 @@ def test_value_layouts() -> None:
 
 
 def test_tokens_keep_their_places() -> None:
-    """A patch that changes in the top right of a wide image changes the top right of a ViT's map most."""
+    """What changes in the top right of an image changes the top right of the map most."""
     torch.manual_seed(0)
     backbone = TimmBackbone("test_vit").eval()
     images = torch.randn(1, 3, 96, 160)
@@ -102,7 +103,7 @@ def test_every_parameter_is_used(name: str, taps: tuple[int, ...] | None) -> Non
 
 
 def test_two_token_maps() -> None:
-    """CrossViT runs a last fusion that its large branch's map ignores: it stays, and takes no part in training."""
+    """CrossViT's last fusion, which the map ignores, takes no part in training."""
     backbone = TimmBackbone("crossvit_tiny_240", options={"depth": ((1, 1, 0),)})
     backbone(torch.randn(2, 3, 240, 240)).sum().backward()
     assert [n for n, p in backbone.named_parameters() if p.requires_grad and p.grad is None] == []
@@ -141,7 +142,7 @@ def test_raises_on_taps() -> None:
     ],
 )
 def test_frozen_stages_stay_as_they_are(name: str, count: int, still: tuple[str, ...]) -> None:
-    """Neither a step nor a forward pass in training mode changes them; everything after them learns."""
+    """Nothing changes frozen stages; everything after them learns."""
     torch.manual_seed(0)
     backbone = TimmBackbone(name)
     backbone.freeze_stages(count)

@@ -1,4 +1,4 @@
-"""Export: the files answer as the network does, on real photographs, whatever the batch and the number of boxes."""
+"""Exported files answer as the network does, whatever the batch and number of boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from agnet_vision.explain.files import find_images
 from agnet_vision.explain.predict import Predictor
 from agnet_vision.explain.prepared import prepare_images
 from agnet_vision.models.export import BoxesIn, GridIn, export_onnx, export_program
-from agnet_vision.models.quantize import quantize_onnx
 from benchmarks import onnx as benchmark
 from tests.conftest import random_regions
 from tests.training.conftest import write_pictures
@@ -36,7 +35,7 @@ def model() -> AGNet:
 
 @pytest.fixture(scope="module")
 def photographs(model: AGNet) -> tuple[torch.Tensor, Regions]:
-    """Two photographs that come with scikit-learn (a temple, a flower), as the network sees them."""
+    """Two photographs that come with scikit-learn, as the network sees them."""
     views = prepare_images(model, load_sample_images().images)
     regions = Regions(
         torch.cat([v.regions.boxes for v in views]), torch.cat([v.regions.mask for v in views])
@@ -97,23 +96,11 @@ def test_a_bad_box_gives_nan(onnx_file: Path) -> None:
 
 
 def test_value_program(model: AGNet, tmp_path: Path) -> None:
-    """torch.export keeps the batch dynamic, and survives the disk; here with images alone, on the grid."""
+    """torch.export keeps the batch dynamic, and survives the disk."""
     torch.export.save(export_program(model, grid=True), tmp_path / "model.pt2")
     program = torch.export.load(tmp_path / "model.pt2").module()
     images = torch.randn(4, 3, 160, 160)
     torch.testing.assert_close(program(images), GridIn(model)(images), atol=1e-5, rtol=1e-5)
-
-
-def test_value_int8(
-    model: AGNet, onnx_file: Path, photographs: tuple[torch.Tensor, Regions], tmp_path: Path
-) -> None:
-    """The integers answer close to the floats: within a tenth of the spread of the logits."""
-    images, regions = photographs
-    quantized = quantize_onnx(onnx_file, tmp_path / "int8.onnx", [(images, regions.boxes)])
-    floats = answer(onnx_file, images=images, boxes=regions.boxes)
-    integers = answer(quantized, images=images, boxes=regions.boxes)
-    assert (integers - floats).abs().max() < 0.1 * floats.std()
-    assert quantized.stat().st_size < onnx_file.stat().st_size
 
 
 def test_the_example_runs_without_torch(onnx_file: Path, tmp_path: Path) -> None:
@@ -141,7 +128,7 @@ def test_the_example_runs_without_torch(onnx_file: Path, tmp_path: Path) -> None
 
 
 def test_grad_cam(model: AGNet) -> None:
-    """pytorch-grad-cam runs on the one-input form as on any CNN: the target layer is the backbone, whose output is the map."""
+    """pytorch-grad-cam runs on the one-input form; the backbone gives it the map."""
     grad_cam = pytest.importorskip("pytorch_grad_cam")
     with grad_cam.GradCAM(GridIn(model), [model.backbone]) as cam:
         heat = cam(torch.randn(2, 3, 160, 160), targets=None)  # None: each image's best class
@@ -151,7 +138,7 @@ def test_grad_cam(model: AGNet) -> None:
 
 
 def test_benchmark(model: AGNet, onnx_file: Path, tmp_path: Path) -> None:
-    """The file scores what the network scores, and agrees with itself; folders must bear the names of classes."""
+    """The file scores what the network scores; folders must bear names of classes."""
     images = write_pictures(tmp_path, {"test": 3}, classes=("a", "b", "e")) / "test"
     parser = argparse.ArgumentParser()
     benchmark.add_arguments(parser)

@@ -101,7 +101,8 @@ def test_only_the_whole_image(feature_map: torch.Tensor) -> None:
 def test_gradient_reaches_every_parameter(feature_map: torch.Tensor) -> None:
     """Two steps, because delta starts at zero.
 
-    Two parameters the paper counts can learn nothing, by algebra: each adds one number to all the scores of a softmax.
+    Two parameters the paper counts can learn nothing, by algebra: each adds one number to all the
+    scores of a softmax.
     """
     torch.manual_seed(0)
     head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, pool_size=3)

@@ -79,7 +79,7 @@ def test_reset_classifier() -> None:
     ["test_resnet", "mobilenetv2_100", "swin_tiny_patch4_window7_224", "vit_small_patch16_224"],
 )
 def test_groups_and_layer_decay(backbone: str) -> None:
-    """Every parameter is in a group, stem first and head last, so layer-wise learning rates work."""
+    """Every parameter is in a group, stem first and head last."""
     with torch.device("meta"):
         model = timm.create_model(f"agnet_{backbone}", num_classes=4)
     groups = list(group_parameters(model, model.group_matcher()).values())

@@ -92,7 +92,7 @@ def test_normalized_context_is_a_mean() -> None:
 
 
 def test_steps_of_adam_do_not_saturate_the_attention() -> None:
-    """Five steps at the default rate on non-negative features of a real width leave the tanh where it has a slope."""
+    """Five steps on non-negative features of a real width leave the tanh its slope."""
     torch.manual_seed(0)
     layer = RegionAttention(49 * 1280)
     features = torch.rand(2, 5, 49 * 1280)

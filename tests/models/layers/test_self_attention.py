@@ -18,7 +18,7 @@ def test_parameter_count() -> None:
 
 
 def test_value_uniform_softmax() -> None:
-    """With f = 0 every position gathers the plain mean of h; h = identity and delta = 2 add twice the mean."""
+    """With f = 0 every position gathers the mean of h, added twice where delta = 2."""
     layer = SelfAttention(1)
     torch.nn.init.zeros_(layer.f.weight)
     torch.nn.init.zeros_(layer.f.bias)
@@ -47,7 +47,7 @@ def test_value_without_gradients() -> None:
 
 
 def test_steps_of_adam_do_not_saturate_the_attention() -> None:
-    """Twenty steps at the default rate on a non-negative map of a real width leave weight on more than one position."""
+    """Twenty steps on a non-negative map leave weight on more than one position."""
     torch.manual_seed(0)
     layer = SelfAttention(1280)
     feature_map, target = torch.rand(2, 1280, 5, 5), torch.randn(2, 1280, 5, 5)

@@ -1,4 +1,4 @@
-"""Slot-wise squeeze-and-excitation: count, a hand-worked value, no mixing of slots, the plain loop."""
+"""Slot-wise squeeze-and-excitation: by hand, by the plain loop, without mixing slots."""
 
 from __future__ import annotations
 

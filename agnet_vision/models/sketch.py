@@ -1,0 +1,150 @@
+"""What a timm model does with an image, found out without running it.
+
+timm's models answer ``forward_features`` in three layouts: NCHW maps (CNNs), NHWC maps (Swin),
+token sequences with or without class tokens (ViT). A *sketch* of the model on the meta device,
+which costs neither memory nor arithmetic, shows which one; its backward pass shows which modules
+the map never uses (classifiers, later stages); a second size shows whether the model is tied to the
+size it was made for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import timm
+import torch
+from jaxtyping import Float
+from timm.data import resolve_model_data_config
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+Layout = Literal["NCHW", "NHWC", "tokens"]
+
+
+class SizeRule(NamedTuple):
+    """Which image sizes a model takes.
+
+    One (``fixed``), or those divisible by ``multiple``.
+    """
+
+    fixed: tuple[int, int] | None = None
+    multiple: int = 1
+
+    def nearest(self, height: int, width: int) -> tuple[int, int]:
+        """Return the closest size that the model takes."""
+        if self.fixed is not None:
+            return self.fixed
+        up, half = self.multiple, self.multiple // 2
+        return max((height + half) // up, 1) * up, max((width + half) // up, 1) * up
+
+
+def read_map(
+    model: Any,
+    images: Float[Tensor, "batch _ _ _"],
+    layout: Layout,
+    taps: tuple[int, ...] | None = None,
+) -> Float[Tensor, "batch channels height width"]:
+    """Run the model up to its map.
+
+    Args:
+        model: a timm model.
+        images: normalised images.
+        layout: what ``forward_features`` returns; of ``tokens``, whose class tokens timm's
+            ``forward_intermediates`` drops and whose grid it knows.
+        taps: see ``TimmBackbone``.
+    """
+    if taps is None and layout == "NCHW":
+        return model.forward_features(images)
+    if taps is None and layout == "NHWC":
+        return model.forward_features(images).permute(0, 3, 1, 2)
+    if taps is None:
+        indices: int | list[int] = 1
+        # Models without a final norm refuse to be asked for it.
+        norm = getattr(model, "norm", None) is not None
+    else:
+        indices, norm = sorted({range(len(model.feature_info))[tap] for tap in taps}), False
+    maps = model.forward_intermediates(
+        images,
+        indices=indices,
+        norm=norm,
+        stop_early=taps is not None,
+        output_fmt="NCHW",
+        intermediates_only=True,
+    )
+    finest = max((m.shape[-2:] for m in maps), key=math.prod)
+    resized = [
+        each
+        if each.shape[-2:] == finest
+        else interpolate(each, finest, mode="bilinear", align_corners=False)
+        for each in maps
+    ]
+    return torch.cat(resized, dim=1)
+
+
+def unused_modules(sketch: Any) -> list[str]:
+    """Name the largest modules that the map does not use.
+
+    None of their parameters took part in the backward pass just run.
+    """
+    unused: list[str] = []
+    for name, module in sketch.named_modules():
+        parameters = list(module.parameters())
+        inside_unused = any(name.startswith(f"{outer}.") for outer in unused)
+        if name and parameters and not inside_unused and all(p.grad is None for p in parameters):
+            unused.append(name)
+    return unused
+
+
+def make_sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Make the model on the current (meta) device.
+
+    Freed from its training size where its class has an option for that.
+    """
+    sketch = timm.create_model(name, num_classes=0, **options)
+    accepted = {
+        key for cls in type(sketch).__mro__[:-1] for key in inspect.signature(cls).parameters
+    }
+    freeing = {"dynamic_img_size": True, "strict_img_size": False}
+    added = {key: value for key, value in freeing.items() if key in accepted and key not in options}
+    options = {**options, **added}
+    return (timm.create_model(name, num_classes=0, **options) if added else sketch).eval(), options
+
+
+def find_size_rule(sketch: Any, images: Tensor) -> SizeRule:
+    """Find which sizes the model takes.
+
+    By trying an odd one, then one in whole patches.
+    """
+    height, width = images.shape[-2:]
+    patch = round(max(info["reduction"] for info in getattr(sketch, "feature_info", [])) or 1)
+    for multiple, more in ((1, (19, 37)), (patch, (patch, 2 * patch))):
+        try:
+            with torch.no_grad():
+                sketch.forward_features(
+                    images.new_empty(2, images.shape[1], height + more[0], width + more[1])
+                )
+        except (AssertionError, RuntimeError, ValueError):  # how timm's models refuse a size
+            continue
+        return SizeRule(multiple=multiple)
+    return SizeRule(fixed=(height, width))
+
+
+def input_size(sketch: Any, options: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return (channels, height, width) of images the model certainly takes."""
+    _, height, width = resolve_model_data_config(sketch)["input_size"]
+    size = options.get("img_size") or (height, width)
+    height, width = (size, size) if isinstance(size, int) else size
+    return options.get("in_chans", 3), height, width
+
+
+def find_layout(sketch: Any, images: Tensor) -> Layout:
+    """Find how the model answers."""
+    features = sketch.forward_features(images)
+    if isinstance(features, Tensor) and features.ndim == 4:
+        fmt = str(getattr(sketch, "output_fmt", "NCHW")).rsplit(".", 1)[-1]
+        last = fmt == "NHWC" or features.shape[1] != sketch.num_features == features.shape[3]
+        return "NHWC" if last else "NCHW"
+    return "tokens"

@@ -1,0 +1,91 @@
+"""Images a second of five networks, each beside the plain timm model.
+
+python tools/benchmark.py throughput [--backbones resnet50 ...] [--device cuda]
+
+Forward pass and training step, peak memory of the step and parameters. On the CPU the rate is
+images a second of CPU time, which other programs on the machine disturb little.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import model
+from benchmarks.conditions import conditions, ratio, summarise, write_report
+
+BACKBONES = (
+    "mobilenetv3_small_100",
+    "mobilenetv2_100",
+    "efficientnet_b0",
+    "resnet18",
+    "resnet50",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options: those of ``benchmarks.model``, for several backbones."""
+    model.add_arguments(parser)
+    parser.add_argument("--backbones", nargs="+", default=BACKBONES, help="any timm names")
+    parser.set_defaults(threads=1, repeats=5)
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure, print and write."""
+    torch.set_num_threads(arguments.threads)
+    rows = {name: measure(name, arguments) for name in arguments.backbones}
+    report = {"rows": rows, "threads": arguments.threads, "conditions": conditions(arguments.seed)}
+    print_table(rows)
+    write_report(report, arguments.output)
+    return report
+
+
+def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure one backbone with its own classifier, and with the head."""
+    options = argparse.Namespace(**{**vars(arguments), "backbone": backbone, "naive": False})
+    case = model.Case(options, model.make_models(options))
+    row: dict[str, Any] = {
+        name: {"parameters": sum(p.numel() for p in each.parameters())}
+        for name, each in case.models.items()
+    }
+    for part, make in (("forward", case.forward), ("training_step", case.step)):
+        functions = {name: make(each) for name, each in case.models.items()}
+        wall, cpu = model.time_in_turn(functions, options.repeats, options.device)
+        seconds = wall if options.device.startswith("cuda") else cpu
+        for name, function in functions.items():
+            memory = model.peak_memory(function, options.device)
+            row[name][part] = {
+                "images_a_second": summarise([options.batch_size / s for s in seconds[name]]),
+                "working_memory_mib": round(memory / 2**20, 1),
+            }
+        row[f"{part}_ratio"] = ratio(seconds["agnet"], seconds["backbone"])
+    return row
+
+
+def print_table(rows: dict[str, Any]) -> None:
+    """Print a row a backbone: plain timm, then with the head."""
+    table = Table(
+        "backbone",
+        "parameters, M",
+        "forward, images/s",
+        "training, images/s",
+        "memory of a step, MiB",
+        title="plain timm / AGNet",
+    )
+    for backbone, row in rows.items():
+        pair = [row["backbone"], row["agnet"]]
+        table.add_row(
+            backbone,
+            " / ".join(f"{each['parameters'] / 1e6:.1f}" for each in pair),
+            *(
+                " / ".join(f"{each[part]['images_a_second']['median']:.1f}" for each in pair)
+                + f" (x {row[f'{part}_ratio']['median']:.2f} time)"
+                for part in ("forward", "training_step")
+            ),
+            " / ".join(f"{each['training_step']['working_memory_mib']:.0f}" for each in pair),
+        )
+    Console(width=120).print(table)

@@ -1,0 +1,106 @@
+"""docs/examples/onnx_predict.py makes the library's own inputs, and answers as predict does."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_sample_images
+
+from agnet_vision import AGNet, RegionProposer
+from agnet_vision.data.image import read_image
+from agnet_vision.explain.predict import Predictor
+from agnet_vision.explain.prepared import prepare_image
+from agnet_vision.models.export import export_onnx
+
+pytest.importorskip("onnxruntime")
+EXAMPLE = Path(__file__).parents[2] / "docs/examples/onnx_predict.py"
+# Height and width: common, extreme, tiny, and so long that only the middle is used.
+SHAPES = ((300, 420), (420, 300), (250, 250), (20, 380), (400, 9), (1, 1), (3, 400), (33, 31))
+SETTINGS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "squash": {"data": {"crop_mode": "squash", "crop_pct": 1.0}},
+    "bicubic": {"data": {"interpolation": "bicubic", "crop_pct": 0.7}},
+    "orb": {"regions": {"detector": "orb", "max_side": 200, "keep_fraction": 0.8, "seed": 3}},
+    "grid": {"regions": {"source": "grid"}},
+}
+
+
+@pytest.fixture(scope="module")
+def example() -> dict[str, Any]:
+    return runpy.run_path(str(EXAMPLE), run_name="example")
+
+
+def make_model(data: dict[str, Any] | None = None, regions: dict[str, Any] | None = None) -> AGNet:
+    torch.manual_seed(0)
+    proposer = RegionProposer(num_clusters=4, **(regions or {}))
+    model = AGNet("test_resnet", 3, num_clusters=4, proposer=proposer, classes=tuple("abc"))
+    model.data_config |= data or {}
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_value_inputs_of_all_shapes(example: dict[str, Any], name: str) -> None:
+    model = make_model(**SETTINGS[name])
+    temple = load_sample_images().images[0]
+    for height, width in SHAPES:
+        image = np.ascontiguousarray(temple[:height, :width])
+        inputs, expected = example["prepare"](image, model.config()), prepare_image(model, image)
+        np.testing.assert_allclose(inputs["images"][0], expected.input.numpy(), atol=1e-5)
+        np.testing.assert_allclose(inputs["boxes"], expected.regions.boxes.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_value_pixels(example: dict[str, Any], tmp_path: Path, channels: int) -> None:
+    """Gray, color and transparency are read as the library reads them."""
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, channels), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    read = example["read_image"](str(tmp_path / "a.png")).astype(int)
+    assert np.abs(read - read_image(tmp_path / "a.png")).max() <= 1
+
+
+def test_raises_in_one_line(tmp_path: Path) -> None:
+    """A file that is no image is named, and the others are still classified."""
+    network = export_onnx(make_model(), tmp_path / "model.onnx")
+    cv2.imwrite(str(tmp_path / "good.png"), load_sample_images().images[1])
+    (tmp_path / "bad.jpg").write_text("no image")
+
+    def call(*arguments: Path) -> subprocess.CompletedProcess:
+        command = [sys.executable, str(EXAMPLE), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = call(network, tmp_path / "bad.jpg", tmp_path / "good.png")
+    assert done.returncode == 1
+    assert done.stdout.startswith(str(tmp_path / "good.png"))
+    assert done.stderr.startswith(f"error: {tmp_path / 'bad.jpg'}: no image")
+    assert len(done.stderr.splitlines()) == 1
+    for wrong in (tmp_path / "none.onnx", tmp_path / "bad.jpg"):
+        done = call(wrong, tmp_path / "good.png")
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: {wrong}: ")
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("AGNET_SHARED" not in os.environ, reason="needs real photographs")
+def test_value_classes_of_photographs(example: dict[str, Any], tmp_path: Path) -> None:
+    """99 of 100 photographs get the class that predict gives them."""
+    model = make_model(data={"crop_pct": 0.875})
+    folder = Path(os.environ["AGNET_SHARED"]) / "data/stanford40/JPEGImages"
+    paths = sorted(folder.glob("*.jpg"))[::90][:100]
+    session, config = example["open_network"](str(export_onnx(model, tmp_path / "model.onnx")))
+    same = 0
+    for path, prediction in zip(paths, Predictor(model)(paths), strict=True):
+        inputs = example["prepare"](example["read_image"](str(path)), config)
+        (logits,) = session.run(None, inputs)[0]
+        assert prediction.probabilities is not None
+        same += int(logits.argmax() == prediction.probabilities.argmax())
+    assert same >= 99
