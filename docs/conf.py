@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from latex2mathml.converter import convert
 
 ROOT = Path(__file__).parents[1]
 project = "agnet_vision"
@@ -16,7 +20,6 @@ release = re.findall(
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
@@ -31,6 +34,7 @@ myst_url_schemes = ("http", "https", "mailto")
 nb_execution_mode = "cache"  # a tutorial runs again when it changes
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
+nb_merge_streams = True  # lines of one cell stay in one box
 nb_output_stderr = "remove"
 
 autodoc_member_order = "bysource"
@@ -41,9 +45,28 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
+html_math_renderer = "mathml"  # browsers draw it themselves: no script is fetched
 html_theme = "furo"
 html_title = f"agnet_vision {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {"top_of_page_buttons": []}
+
+
+def inline_math(translator: Any, node: nodes.math) -> None:
+    """Write a formula within a line."""
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def block_math(translator: Any, node: nodes.math_block) -> None:
+    """Write a formula on lines of its own."""
+    formula = convert(node.astext(), display="block")
+    translator.body.append(f'<div class="math">{formula}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app: Any) -> None:
+    """Tell Sphinx how formulas are written."""
+    app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
