@@ -1,4 +1,6 @@
-"""How fast a JPEG becomes an array: Pillow, OpenCV, torchvision, full size and reduced, and ``read_image`` itself.
+"""How fast a JPEG becomes an array.
+
+Pillow, OpenCV, torchvision, full size and reduced, and ``read_image`` itself.
 
 python tools/benchmark.py decode [--images 24] [--repeats 7] [--output docs/benchmarks/decode.json]
 """
@@ -52,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Time every decoder on one core, in images a second of CPU time, and compare its pixels with Pillow's."""
+    """Time every decoder on one core.
+
+    In images a second of CPU time; its pixels are compared with Pillow's.
+    """
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     console, results = Console(), list[dict[str, object]]()
@@ -87,7 +92,10 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def make_picture(width: int, height: int, *, seed: int) -> Picture:
-    """Draw noise with the spectrum of a photograph, so that JPEG spends about as many bits on it."""
+    """Draw noise with the spectrum of a photograph.
+
+    So JPEG spends about as many bits on it.
+    """
     rng = np.random.default_rng(seed)
     picture = np.full((height, width, 3), 128, np.float32)
     for cells in (4, 16, 64, 256):

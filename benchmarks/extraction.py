@@ -1,4 +1,6 @@
-"""What it costs to extract a folder's regions once: images a second, bytes an image, one process against two.
+"""What it costs to extract a folder's regions once.
+
+Images a second, bytes an image, one process against two.
 
 python tools/benchmark.py extraction --images FOLDER [--output docs/benchmarks/extraction.json]
 """

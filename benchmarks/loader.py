@@ -1,4 +1,6 @@
-"""What stored regions add to a training loader: the same images and augmentation with and without points and boxes.
+"""What stored regions add to a training loader.
+
+The same images and augmentation, with and without points and boxes.
 
 python tools/benchmark.py loader --images FOLDER [--output docs/benchmarks/loader.json]
 """
@@ -52,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure whole epochs: in this process, in CPU time, which is what a worker does; and of a loader with workers."""
+    """Measure whole epochs.
+
+    In this process, in CPU time, which is what a worker does; and of a loader with workers.
+    """
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     paths = sorted(

@@ -1,4 +1,6 @@
-"""The pictures of docs/regions.md: keypoints, groups, primary and secondary boxes on freely licensed photographs.
+"""The pictures of docs/regions.md.
+
+Keypoints, groups, primary and secondary boxes on freely licensed photographs.
 
 python tools/benchmark.py regions --pictures docs/images
 """
@@ -29,7 +31,10 @@ SHOWN_PAIRS = 6  # 28 boxes on top of each other show nothing
 
 
 def sample_photographs() -> dict[str, Picture]:
-    """Load photographs that installed packages carry and that may be redistributed; docs/regions.md names their authors."""
+    """Load photographs that installed packages carry.
+
+    They may be redistributed; docs/regions.md names their authors.
+    """
     return {
         "china": load_sample_image("china.jpg"),
         "flower": load_sample_image("flower.jpg"),
@@ -51,7 +56,7 @@ def draw_pictures(folder: Path) -> None:
 
 
 def draw_stages(axes: np.ndarray, image: Picture) -> None:
-    """Draw all keypoints and the strongest half; the groups; the primary boxes; some secondary boxes and the whole image."""
+    """Draw all keypoints and the strongest half, groups and boxes."""
     height, width = image.shape[:2]
     everything, _ = detect(image, keep_fraction=1)
     proposer = RegionProposer()

@@ -1,6 +1,9 @@
-"""What regions cost beside bare SIFT detection, and grouping beside scikit-learn's mixture; optionally the pictures of docs.
+"""What regions cost beside bare SIFT, and grouping beside scikit-learn's mixture.
 
-python tools/benchmark.py regions [--images FOLDER] [--count 64] [--output docs/benchmarks/regions.json]
+Optionally the pictures of docs.
+
+python tools/benchmark.py regions [--images FOLDER] [--count 64] [--output
+docs/benchmarks/regions.json]
 """
 
 from __future__ import annotations
@@ -132,7 +135,10 @@ def compare_times(images: list[Picture], repeats: int, seed: int) -> dict[str, A
 
 
 def compare_likelihoods(points: list[Points], seed: int) -> dict[str, Any]:
-    """Compare the mean log-likelihood a point, in nats and pixels, with scikit-learn's single start."""
+    """Compare the mean log-likelihood a point with scikit-learn's single start.
+
+    In nats and pixels.
+    """
     points = [xy for xy in points if len(xy) >= 9]
     theirs = [fit_sklearn(xy, seed).score(xy.astype(np.float64)) for xy in points]
     ours = [log_likelihood(xy, seed) for xy in points]

@@ -1,4 +1,4 @@
-"""Debian's or Playwright's Chromium for the tests, with everything it asks for and complains about on record."""
+"""Debian's or Playwright's Chromium for the tests, with its requests and complaints on record."""
 
 from __future__ import annotations
 

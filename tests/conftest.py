@@ -1,4 +1,4 @@
-"""Fixtures shared by the tests: seeded inputs of the head, and the place of the real data if there is one."""
+"""Fixtures shared by the tests: seeded inputs of the head, and the place of real data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from agnet_vision.structures import Regions, num_regions
 
 
 def random_regions(batch: int, num_clusters: int, *, seed: int = 0, masked: int = 0) -> Regions:
-    """Draw boxes of positive area; the first ``masked`` slots of the first image are empty; the whole image is last."""
+    """Draw boxes of positive area, the whole image last.
+
+    The first ``masked`` slots of the first image are empty.
+    """
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(batch, num_regions(num_clusters), 2, 2, generator=generator)
     boxes = torch.cat([corners.amin(2), corners.amax(2)], dim=-1)

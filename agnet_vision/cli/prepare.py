@@ -27,8 +27,8 @@ class PrepareConfig(Options):
     download: bool = option(True, "get what is missing, where the licence allows it")
     mend: bool = option(
         False,
-        "unpack the archives again when files are missing or damaged; AUC, folder and demo have "
-        "none and refuse it",
+        "unpack the archives again when files are missing or damaged; AUC, folder, hf and demo "
+        "have none and refuse it",
     )
     seed: Seed = option(0, "of the splits that training would draw")
     near_duplicates: bool = option(True, "look for nearly identical images across splits")

@@ -1,9 +1,9 @@
 """A local page: drop an image, see the class and why. The only file that imports Gradio.
 
-Nothing leaves the machine: no telemetry, fonts of the system, a content policy that lets the browser
-talk to this page alone, and no answer to a name that is not this machine's (a stranger's web page
-could otherwise have the browser read this one: DNS rebinding). Uploads and figures are files that are
-deleted after half an hour.
+Nothing leaves the machine: no telemetry, fonts of the system, a content policy that lets the
+browser talk to this page alone, and no answer to a name that is not this machine's (a stranger's
+web page could otherwise have the browser read this one: DNS rebinding). Uploads and figures are
+files that are deleted after half an hour.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ CSS = """
 .gradio-container { max-width: 1280px !important; width: 100% !important; margin: auto; }
 #panels .block { border-width: 0 !important; }
 #panels .styler { background: none; }
-#panels .styler { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 12px; }
-footer { display: none !important; }
-@media (max-width: 480px) { .gradio-container { padding: 8px !important; } }
+#panels .styler { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px),
+1fr)); gap: 12px; } footer { display: none !important; } @media (max-width: 480px) {
+.gradio-container { padding: 8px !important; } }
 """
 # The figures take the page's theme: the last input of every look is filled in by the browser.
 WITH_THEME = """(...inputs) => [
@@ -128,7 +128,10 @@ def _controls(
 
 
 def _upload() -> gr.Image:
-    """Make an image input that hands over the file unopened: our reader, which knows limits, is first."""
+    """Make an image input that hands over the file unopened.
+
+    Our reader, which knows limits, is the first to open it.
+    """
     upload = gr.Image(
         label="Image",
         sources=["upload", "webcam", "clipboard"],
@@ -161,7 +164,9 @@ def _panel(name: Panel) -> gr.Image:
 
 
 def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None) -> str:
-    """Serve the page from a thread; ``page.block_thread()`` waits for Ctrl-C, ``page.close()`` ends it.
+    """Serve the page from a thread.
+
+    ``page.block_thread()`` waits for Ctrl-C, ``page.close()`` ends it.
 
     Args:
         page: from ``build_page``.

@@ -203,7 +203,10 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def to_svg(figure: Figure, title: str) -> str:
-    """Write a chart as inline SVG: real text, the page's ink, no fixed size, the same bytes again."""
+    """Write a chart as inline SVG.
+
+    It has real text, the page's ink, no fixed size, and is the same bytes again.
+    """
     file = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Title": title})

@@ -43,7 +43,8 @@ def measure(
         seed: of the random regions.
 
     Returns:
-        For each kind of map, ``deletion`` and ``insertion``: the probability of the class after each step.
+        For each kind of map, ``deletion`` and ``insertion``: the probability of the class after
+            each step.
     """
     rng = np.random.default_rng(seed)
     curves: dict[str, dict[str, list[np.ndarray]]] = {}

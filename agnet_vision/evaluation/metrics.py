@@ -42,7 +42,8 @@ class PredictionStore(Metric):
     probability: list[Tensor]
 
     def __init__(self) -> None:
-        # 'cat' gathers the lists of all processes; Lightning calls compute() only at the end of an epoch.
+        # 'cat' gathers the lists of all processes; Lightning calls compute() only at the end of an
+        # epoch.
         super().__init__()
         for name in ("index", "label", "probability"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
@@ -53,7 +54,10 @@ class PredictionStore(Metric):
         label: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"],
     ) -> None:
-        """Add a batch; samples with a negative index are copies that fill it up and are left out."""
+        """Add a batch.
+
+        Samples with a negative index are copies that fill it up and are left out.
+        """
         counted = index >= 0
         self.index.append(index[counted])
         self.label.append(label[counted])
@@ -69,7 +73,10 @@ class PredictionStore(Metric):
         return Predictions(index[order].cpu(), label[order].cpu(), probability[order].cpu())
 
     def predictions(self) -> Predictions:
-        """Return ``compute()``, with the axis of samples that torchmetrics drops of a single one."""
+        """Return ``compute()``, always with the axis of samples.
+
+        torchmetrics drops it of a single sample.
+        """
         index, label, probability = self.compute()
         return Predictions(index.reshape(-1), label.reshape(-1), probability)
 
@@ -86,8 +93,9 @@ def score(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
         classes: names in label order.
 
     Returns:
-        ``acc``, ``mean_per_class_acc``, ``mAP``, ``top5``, ``loss`` (cross-entropy), ``num_images``,
-        ``per_class`` (name -> ``acc``, ``ap``, ``num_images``) and ``confusion_matrix`` (rows: true,
+        ``acc``, ``mean_per_class_acc``, ``mAP``, ``top5``, ``loss`` (cross-entropy),
+        ``num_images``, ``per_class`` (name -> ``acc``, ``ap``, ``num_images``) and
+        ``confusion_matrix`` (rows: true,
         columns: predicted).
     """
     _, label, probability = predictions

@@ -110,7 +110,8 @@ def _same_images(run: RunResults, other: RunResults) -> RunResults:
         missing = len(set(run.paths) - set(place))
         raise ConfigError(
             f"baseline={other.folder.path} must be of the same images and classes as "
-            f"{run.folder.path}; {missing} of {len(run.paths)} images are missing from it; evaluate "
+            f"{run.folder.path}; {missing} of {len(run.paths)} images are missing from it; "
+            "evaluate "
             "both with the same dataset= and split="
         )
     order = np.array([place[path] for path in run.paths])

@@ -165,7 +165,8 @@ class RunFolder:
         """Read the CSV logs, one row an epoch, oldest first; after a resume the newer log counts.
 
         Returns:
-            Rows with ``epoch`` and what was logged at its end: ``train/loss_epoch``, ``val/acc`` ...
+            Rows with ``epoch`` and what was logged at its end: ``train/loss_epoch``, ``val/acc``
+                ...
         """
         epochs: dict[int, dict[str, float]] = {}
         for log in sorted(self.path.glob("csv/version_*/metrics.csv"), key=_version_number):

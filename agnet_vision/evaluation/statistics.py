@@ -135,7 +135,8 @@ def paired_difference(
     """
     if not first or len(first) != len(second):
         raise ValueError(
-            f"first and second must be as many runs, at least one, got {len(first)} and {len(second)}"
+            f"first and second must be as many runs, at least one, "
+            f"got {len(first)} and {len(second)}"
         )
     pairs = list(zip(first, second, strict=True))
     differences = np.array([one.value - other.value for one, other in pairs])

@@ -1,8 +1,9 @@
 """The logits of a head, taken apart exactly over regions, bins and cells.
 
-Once the mix omega, the winners of the max pool and the attention are known, a logit is linear in the region features:
-``logit_k = bias_k + sum_r evidence_rk``. Nothing is approximated: the parts add up to the logit. What is attributed is the
-*content* of a region; that another region would have moved the attention is not seen by any additive attribution.
+Once the mix omega, the winners of the max pool and the attention are known, a logit is linear in
+the region features: ``logit_k = bias_k + sum_r evidence_rk``. Nothing is approximated: the parts
+add up to the logit. What is attributed is the *content* of a region; that another region would have
+moved the attention is not seen by any additive attribution.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def decompose(
         target: the class of each picture whose bins and cells are wanted.
 
     Raises:
-        ValueError: the head is in training mode, where batch norm makes pictures depend on each other.
+        ValueError: the head is in training mode, where batch norm makes pictures depend on each
+            other.
     """
     if head.training:
         raise ValueError(
@@ -85,7 +87,8 @@ def _linear(head: AGNetHead) -> tuple[Float[Tensor, "classes channels"], Float[T
     norm, linear = head.classifier.norm, head.classifier.linear
     if not isinstance(linear, nn.Linear) or norm.running_mean is None or norm.running_var is None:
         raise ValueError(
-            "logits can be taken apart for a head with classes and running statistics, got num_classes=0"
+            "logits can be taken apart for a head with classes and running statistics, "
+            "got num_classes=0"
         )
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return linear.weight * scale, linear.bias + linear.weight @ (
@@ -96,7 +99,10 @@ def _linear(head: AGNetHead) -> tuple[Float[Tensor, "classes channels"], Float[T
 def _pooling_share(
     head: AGNetHead, descriptor: Float[Tensor, "batch bins channels"]
 ) -> Float[Tensor, "batch bins channels"]:
-    """Weigh each bin in ``omega GMP + (1 - omega) GAP``: the winner of a channel gets omega, all share the rest."""
+    """Weigh each bin in ``omega GMP + (1 - omega) GAP``.
+
+    The winner of a channel gets omega, all share the rest.
+    """
     omega = head.classifier.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
     winner = torch.zeros_like(descriptor).scatter_(1, descriptor.argmax(dim=1, keepdim=True), 1.0)
     return omega * winner + (1 - omega) / descriptor.shape[1]

@@ -83,6 +83,10 @@ def read_predictions(path: Path) -> PredictionTable:
         raise ConfigError(
             f"{path} must have rows and the columns path, label, predicted and {PROBABILITY}<class>"
         )
+    for name in scores:
+        kind = table[name].type
+        if table[name].null_count or not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise ConfigError(f"{path}: {name} must hold numbers in every row")
     classes = tuple(name.removeprefix(PROBABILITY) for name in scores)
     number = {name: k for k, name in enumerate(classes)}
     labels = [_from_text(name) for name in table["label"].to_pylist()]

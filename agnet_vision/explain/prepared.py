@@ -1,4 +1,4 @@
-"""Images as a trained network sees them: its input, the regions, and where both lie on the image."""
+"""Images as a trained network sees them, and where their regions lie."""
 
 from __future__ import annotations
 

@@ -122,7 +122,8 @@ def _group_sklearn(
     if components < 2:
         return np.zeros(len(xy), dtype=np.int64)
     with warnings.catch_warnings():
-        # 100 iterations without convergence still give usable groups, and so do fewer clusters than asked.
+        # 100 iterations without convergence still give usable groups, and so do fewer clusters than
+        # asked.
         warnings.simplefilter("ignore", ConvergenceWarning)
         for regularization in (1e-6, 1e-2, 1.0):
             mixture = GaussianMixture(

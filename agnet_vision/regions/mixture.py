@@ -33,7 +33,8 @@ class Mixtures(NamedTuple):
     """Fitted mixtures in the coordinates they were fitted in.
 
     Attributes:
-        coefficients: log-weight plus log-density of each component as a linear form of the six statistics.
+        coefficients: log-weight plus log-density of each component as a linear form of the six
+            statistics.
         log_likelihood: mean over the points.
     """
 

@@ -1,4 +1,6 @@
-"""The order of groups, and so of their slots: top to bottom by mean y, then left to right by mean x.
+"""The order of groups, and so of their slots.
+
+Top to bottom by mean y, then left to right by mean x.
 
 Weights are per slot, and a mixture's component order is arbitrary: this is the one place that
 decides.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -99,9 +98,10 @@ def start(function: Callable[..., Any], *arguments: Any) -> tuple[int, Path]:
         answer["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         answer["trace"] = traceback.format_exc()
     finally:
-        place.write_text(json.dumps(answer))
-        sys.stdout.flush()
-        os._exit(code)
+        try:
+            place.write_text(json.dumps(answer, default=str))
+        finally:
+            os._exit(code)  # or this process would go on as a second parent
 
 
 def wait(process: int, place: Path, timeout: float) -> Outcome:

@@ -1,4 +1,4 @@
-"""Write a miniature of every official layout, traps included: a few tiny pictures, the publishers' names."""
+"""Write a miniature of every official layout, traps included."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def classes_of(name: str) -> list[str]:
 
 
 def aucd_v1(root: Path) -> None:
-    """Two images a class and split; the leading /distracted.driver is not on disk, and one listed file is missing."""
+    """Two images a class and split; one listed file is missing.
+
+    The leading /distracted.driver is not on disk.
+    """
     top, number = root / "v1_cam1_no_split", 0
     for split in ("Train", "Test"):
         rows = []
@@ -49,7 +52,10 @@ def aucd_v1(root: Path) -> None:
 
 
 def aucd_v2(root: Path, folder: str = "v2_cam1_cam2_ split_by_driver") -> None:
-    """Two images a camera, split and class, and the driver who is in both splits (images 322 and 415 of 320..416)."""
+    """Two images a camera, split and class, and the driver who is in both splits.
+
+    (Images 322 and 415 of 320..416.)
+    """
     top, number = root / folder, 0
     for camera in ("Camera 1", "Camera 2"):
         for split in ("train", "test"):
@@ -61,7 +67,10 @@ def aucd_v2(root: Path, folder: str = "v2_cam1_cam2_ split_by_driver") -> None:
 
 
 def stanford40(root: Path) -> None:
-    """One image a class and split; Windows line ends in one list; the unused train.txt, test.txt and actions.txt."""
+    """One image a class and split; Windows line ends in one list.
+
+    Beside them the unused train.txt, test.txt and actions.txt.
+    """
     for label, name in enumerate(classes_of("stanford40")):
         for i, split in enumerate(("train", "test")):
             write_image(root / "JPEGImages" / f"{name}_{i + 1:03d}.jpg", 2 * label + i)
@@ -75,7 +84,7 @@ def stanford40(root: Path) -> None:
 
 
 def ppmi(root: Path) -> None:
-    """One image a class and split; the French horn written in one word, as nobody promised otherwise."""
+    """One image a class and split; the French horn in one word, as nobody promised otherwise."""
     number = 0
     for name in classes_of("ppmi"):
         kind, _, instrument = name.partition("_")
@@ -89,7 +98,10 @@ def ppmi(root: Path) -> None:
 
 
 def food101(root: Path) -> None:
-    """One image a class and split, in the folder the archive unpacks into; lists as text and JSON, and the class names."""
+    """One image a class and split, in the folder the archive unpacks into.
+
+    Lists as text and JSON, and the class names.
+    """
     top, names = root / "food-101", classes_of("food101")
     (top / "meta").mkdir(parents=True)
     for number, split in enumerate(("train", "test")):
@@ -101,7 +113,7 @@ def food101(root: Path) -> None:
 
 
 def caltech256(root: Path) -> None:
-    """All 29,780 images (links to a handful of files), some clutter, RENAME2 and the folder greg."""
+    """All 29,780 images (links to a few files), some clutter, RENAME2 and the folder greg."""
     top = root / "256_ObjectCategories"
     sources = [write_image(root / "sources" / f"{i}.jpg", i) for i in range(4)]
     card = yaml.safe_load((datasets_folder() / "caltech256" / "card.yaml").read_text())

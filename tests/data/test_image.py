@@ -47,7 +47,7 @@ def test_value_jpeg_equals_pillow(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(tmp_path: Path, image: np.ndarray, suffix: str, orientation: int) -> None:
-    """Whatever the stored orientation, a viewer shows the image upright: undo it on save, get it back on reading."""
+    """Whatever the stored orientation, the image is read upright, as a viewer shows it."""
     undo = {
         2: 0,
         3: 3,
@@ -109,7 +109,7 @@ def test_animation_gives_first_frame(tmp_path: Path) -> None:
 
 
 def test_reduced_decoding(tmp_path: Path) -> None:
-    """A large JPEG may be decoded at a fraction of its size, never below the side that is asked for."""
+    """A large JPEG may be decoded at a fraction of its size, never below the asked side."""
     coarse = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
     Image.fromarray(coarse).resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg")
     full, small = read_image(tmp_path / "a.jpg"), read_image(tmp_path / "a.jpg", min_side=256)

@@ -1,7 +1,7 @@
 """Serve the page in a process of its own: ``python -m tests.demo.server networks/ example.jpg``.
 
-Gradio drops sockets and event loops unclosed. Here they end with the process, and no test is charged
-with them.
+Gradio drops sockets and event loops unclosed. Here they end with the process, and no test is
+charged with them.
 """
 
 from __future__ import annotations

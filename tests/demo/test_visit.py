@@ -67,7 +67,11 @@ def test_value_ranking_names_the_classes(models: dict[str, AGNet]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("bomb.png", "10000 x 10000 is more than"), ("fake.png", "not an image"), ("gone.png", "no such file")],
+    [
+        ("bomb.png", "10000 x 10000 is more than"),
+        ("fake.png", "not an image"),
+        ("gone.png", "no such file"),
+    ],
 )  # fmt: skip
 def test_raises_on_files_that_are_no_images(
     name: str, words: str, models: dict[str, AGNet], uploads: Path

@@ -56,7 +56,8 @@ def test_by_hand() -> None:
         Predictions(torch.arange(4), torch.tensor([0, 1, 1, 0]), probability), ("a", "b")
     )
     assert scores["acc"] == 0.75
-    # Class a: ranked right, wrong, right: (1 / 1 + 2 / 3) / 2. Class b: right, wrong, right: the same.
+    # Class a: ranked right, wrong, right: (1 / 1 + 2 / 3) / 2. Class b: right, wrong, right: the
+    # same.
     assert scores["per_class"]["a"] == pytest.approx({"acc": 1.0, "ap": 5 / 6, "num_images": 2})
     assert scores["per_class"]["b"] == pytest.approx({"acc": 0.5, "ap": 5 / 6, "num_images": 2})
     assert scores["confusion_matrix"] == [[2, 0], [1, 1]]

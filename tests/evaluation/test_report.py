@@ -59,7 +59,10 @@ def test_raises_on_scores_beside_other_predictions(runs: tuple[Path, Path], tmp_
 
 @pytest.mark.parametrize(
     ("variant", "words"),
-    [("no_attention", "has no attention: all regions count alike"), ("full", "not separated the regions")],
+    [
+        ("no_attention", "has no attention: all regions count alike"),
+        ("full", "not separated the regions"),
+    ],
 )  # fmt: skip
 def test_value_regions_that_are_not_separated_are_not_ranked(
     runs: tuple[Path, Path], tmp_path: Path, variant: str, words: str

@@ -73,7 +73,8 @@ def test_value_the_left_half_is_the_image_and_the_right_one_the_evidence(model: 
     left, right = pixels[:, :SIDE], pixels[:, -SIDE:]
     assert np.abs(left - expected)[inner, inner].mean() < 25
     spread = right.max(axis=2) - right.min(axis=2)
-    assert spread[inner, inner].mean() > 10  # gray, with color laid over it
+    assert np.median(spread[inner, inner]) < 30  # gray
+    assert spread.max() > 100  # with color laid over it where the evidence is
 
 
 def test_value_regions_are_outlined_only_where_they_are_separated(model: AGNet) -> None:

@@ -36,7 +36,10 @@ def test_value_find_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     [
         (["a/cat.jpg", "b/dog.v2.png"], ["cat_jpg.svg", "dog_v2_png.svg"]),
         (["p/a/cat.jpg", "p/b/cat.jpg"], ["a/cat_jpg.svg", "b/cat_jpg.svg"]),
-        (["p/cat.jpg", "p/b/cat.jpg", "p/b/dog.jpg"], ["cat_jpg.svg", "b/cat_jpg.svg", "b/dog_jpg.svg"]),
+        (
+            ["p/cat.jpg", "p/b/cat.jpg", "p/b/dog.jpg"],
+            ["cat_jpg.svg", "b/cat_jpg.svg", "b/dog_jpg.svg"],
+        ),
         (["cat.jpg", "cat_jpg"], ["cat_jpg.svg", "cat_jpg_2.svg"]),
         (["cat.jpg", "Cat.jpg", "CAT.jpg"], ["cat_jpg.svg", "Cat_jpg_2.svg", "CAT_jpg_3.svg"]),
         (["cat.jpg", "cat.jpg"], ["cat_jpg.svg", "cat_jpg.svg"]),

@@ -66,7 +66,7 @@ def test_value_views_of_every_augmentation(crop_mode: str) -> None:
     views = ViewMaker(model, "crops")([image])[0]
     assert len(views) == 10
     middle = views[4]
-    torch.testing.assert_close(middle.input, plain.input, atol=0.6, rtol=0)
+    torch.testing.assert_close(middle.input, plain.input, atol=1.0, rtol=0)
     assert (middle.input - plain.input).abs().mean() < 0.06
     torch.testing.assert_close(middle.regions.boxes, plain.regions.boxes, atol=0.03, rtol=0)
 
@@ -77,7 +77,7 @@ def test_value_crops_show_the_corners() -> None:
     views = ViewMaker(model, "crops")([image])[0]
     brightest = [int(view.input.amax(0).flatten().argmax()) for view in views]
     side = views[0].input.shape[-1]
-    bright = [float(view.input.max()) > 1 for view in views]
+    bright = [float(view.input.max()) > 0 for view in views]
     assert bright == [False, True, False, False, False] * 2
     assert brightest[1] % side > side // 2  # at the right
     assert brightest[6] % side < side // 2  # mirrored

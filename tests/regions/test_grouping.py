@@ -1,4 +1,4 @@
-"""Grouping: the mathematics against slow oracles, and the promises that must hold for any points."""
+"""The mathematics against slow oracles, and what must hold for any points."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAST = {"max_examples": 25, "deadline": None}
 
 
 def clouds(seed: int, points: int = 160, centers: int = 8, spread: float = 9.0) -> np.ndarray:
-    """Scatter points about random centers in a 224 x 224 image, each cloud stretched its own way."""
+    """Scatter points about random centers in 224 x 224, each cloud stretched its own way."""
     rng = np.random.default_rng(seed)
     centre = rng.uniform(20, 204, (centers, 2))
     stretch = rng.normal(0, spread, (centers, 2, 2))

@@ -1,6 +1,9 @@
-"""Keypoints of many image files in parallel: processes on this machine, or the workers of a Dask cluster.
+"""Find the keypoints of many image files in parallel.
 
-Workers only compute; this process alone writes, every few seconds, so a cluster needs no shared place to write to.
+Runs on processes of this machine, or on the workers of a Dask cluster.
+
+Workers only compute; this process alone writes, every few seconds, so a cluster needs no shared
+place to write to.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -36,7 +40,9 @@ from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError, ImageReadError
 from agnet_vision.regions.proposer import RegionProposer
 
-TASK_IMAGES = 32  # images a worker takes at once: enough for the batched mixtures, few enough to share the work evenly
+# images a worker takes at once: enough for the batched mixtures, few enough to share the work
+# evenly
+TASK_IMAGES = 32
 SAVE_SECONDS = 10.0  # at most this much work is lost when the process is killed
 
 Row = dict[str, Any]
@@ -50,7 +56,11 @@ def extract_all(
     scheduler: str | None,
     progress: bool,
 ) -> list[ImageReadError]:
-    """Extract in parallel and save every few seconds, also when interrupted; return the images that cannot be read."""
+    """Extract in parallel and save every few seconds, also when interrupted.
+
+    Returns:
+        The images that cannot be read.
+    """
     rows: list[Row] = []
     failures: list[ImageReadError] = []
     if not paths:
@@ -99,7 +109,10 @@ def _extract(
 
 
 def _read(path: str) -> tuple[np.ndarray, str, Signature, bytes] | ImageReadError:
-    """Read one image; what went wrong is a result, so that one bad file does not stop a long run."""
+    """Read one image.
+
+    What went wrong is a result, so that one bad file does not stop a long run.
+    """
     try:
         # The signature is taken first: a file replaced while it is read will not match it later.
         signature, content = signature_of(path), hash_content(path)
@@ -112,7 +125,7 @@ def _read(path: str) -> tuple[np.ndarray, str, Signature, bytes] | ImageReadErro
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep OpenCV and torch to one thread while processes share the cores; put the settings back afterwards."""
+    """Keep OpenCV and torch to one thread for a while."""
     before = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -125,10 +138,17 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def executor(workers: int | None, scheduler: str | None) -> Iterator[Parallel]:
-    """Run tasks on processes of this machine, or on a Dask cluster; results come as they are ready."""
+    """Run tasks on this machine or a Dask cluster.
+
+    Results come as they are ready.
+    """
     if scheduler is None:
-        with Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered") as run:
-            yield run
+        try:
+            with Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered") as run:
+                yield run
+        finally:
+            if workers != 1:  # joblib keeps idle processes, even after this one was killed
+                get_reusable_executor().shutdown(wait=False)
         return
     try:
         from distributed import Client

@@ -112,7 +112,10 @@ def _read_batch(path: Path, num_clusters: int, verify: bool) -> pa.RecordBatch:
 
 
 def _what_is_wrong(batch: pa.RecordBatch, num_clusters: int) -> str:
-    """Check structure and values; nothing may be read from a batch before Arrow has validated it."""
+    """Check structure and values.
+
+    Nothing may be read from a batch before Arrow has validated it.
+    """
     batch.validate(full=True)
     lists = [batch.column(name) for name in _LISTS]
     if any(column.null_count or column.offset for column in batch.columns):

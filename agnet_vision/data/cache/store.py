@@ -1,9 +1,9 @@
-"""Labelled keypoints of a dataset, computed once, stored, and read memory-mapped by every loader worker.
+"""Labelled keypoints of a dataset: computed once, stored, read by every loader worker.
 
-An entry belongs to an image's *content* and a proposer's settings. Each row also remembers what the file system said about
-the file (size and times), so that reading costs one ``stat``; if that differs the content is hashed, and an entry of other
-content is never used. Work is saved every few seconds: a killed run resumes where it was. The format is in
-``rows``.
+An entry belongs to an image's *content* and a proposer's settings. Each row also remembers what the
+file system said about the file (size and times), so that reading costs one ``stat``; if that
+differs the content is hashed, and an entry of other content is never used. Work is saved every few
+seconds: a killed run resumes where it was. The format is in ``rows``.
 """
 
 from __future__ import annotations
@@ -68,15 +68,17 @@ class RegionCache:
         scheduler: str | None = None,
         progress: bool = True,
     ) -> RegionCache:
-        """Compute and store what is missing for ``paths``, then open the cache; a second call costs one ``stat`` an image.
+        """Compute and store what is missing for ``paths``, then open the cache.
+
+        A second call costs one ``stat`` an image.
 
         Args:
             paths: image files.
             proposer: finds and groups the keypoints.
             folder: where caches live.
             workers: processes on this machine; all cores by default.
-            scheduler: address of a Dask scheduler (``tcp://host:port``) whose workers see the same paths; replaces
-                ``workers``.
+            scheduler: address of a Dask scheduler (``tcp://host:port``) whose workers see the same
+                paths; replaces ``workers``.
             progress: draw a bar with a time estimate on stderr.
 
         Raises:
@@ -108,7 +110,8 @@ class RegionCache:
         """Return the keypoints of an image file.
 
         Raises:
-            CacheError: the file was not there when the regions were extracted, or has changed since.
+            CacheError: the file was not there when the regions were extracted, or has changed
+                since.
         """
         path = os.path.abspath(path)
         found = _find_current(self._open(), path)
@@ -127,7 +130,10 @@ class RegionCache:
         raise CacheError(f"{path} {state} in {self.folder}; run tools/extract_regions.py again")
 
     def _open(self) -> list[Shard]:
-        """Map the files on first use in this process; they were verified when the cache was made."""
+        """Map the files on first use in this process.
+
+        They were verified when the cache was made.
+        """
         if self._shards is None:
             try:
                 self._shards = [
@@ -166,7 +172,11 @@ def settings_folder(folder: Path | str, proposer: RegionProposer) -> Path:
 
 
 def _find_current(shards: Sequence[Shard], path: str) -> tuple[Shard, int] | None:
-    """Find the row whose file has not been touched since; a path that is gone raises ``ImageReadError``."""
+    """Find the row whose file has not been touched since.
+
+    Raises:
+        ImageReadError: the path is gone.
+    """
     try:
         signature = signature_of(path)
     except FileNotFoundError as error:

@@ -1,7 +1,9 @@
-"""What the demo set is painted with: a canvas, signed distances turned into coverage, shadows, shading, strokes.
+"""What the demo set is painted with.
 
-Coordinates are fractions of the frame's side, x to the right, y downwards; colours are RGB in [0, 1]. Everything is float32
-and confined to windows: a picture has to cost a few milliseconds.
+A canvas, signed distances turned into coverage, shadows, shading, strokes.
+
+Coordinates are fractions of the frame's side, x to the right, y downwards; colors are RGB in
+[0, 1]. Everything is float32 and confined to windows: an image has to cost a few milliseconds.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ class Canvas(NamedTuple):
     light: Point
 
     def window(self, center: Point, radius: float) -> Canvas:
-        """Look at the square of half side ``radius`` around ``center``; painting there paints the picture."""
+        """Look at the square of half side ``radius`` around ``center``.
+
+        Painting there paints the image.
+        """
         low = [max(0, math.floor((c - radius) / self.pixel)) for c in center]
         high = [math.ceil((c + radius) / self.pixel) for c in center]
         columns, rows = (
@@ -85,7 +90,13 @@ class Canvas(NamedTuple):
         self.blend(alpha, color)
 
     def facing(self, x: Plane, y: Plane, angle: float) -> Plane:
-        """How much a half-ball over the unit disc of (x, y), in a frame turned by ``angle``, looks to the light (0 to 1)."""
+        """How much a half-ball over the unit disc looks to the light (0 to 1).
+
+        Args:
+            x: across, in a frame turned by ``angle``.
+            y: down, likewise.
+            angle: of the frame.
+        """
         cosine, sine = math.cos(angle), math.sin(angle)
         light_x, light_y = (
             self.light[0] * cosine + self.light[1] * sine,
@@ -118,7 +129,10 @@ def ellipse(x: Plane, y: Plane, half_width: float, half_height: float) -> Plane:
 
 
 def relief(rng: np.random.Generator, size: int, roughness: float, stretch: float = 1.0) -> Plane:
-    """Draw random heights of zero mean and unit deviation; rougher keeps more of the fine octaves."""
+    """Draw random heights of zero mean and unit deviation.
+
+    Rougher keeps more of the fine octaves.
+    """
     field = np.zeros((size, size), np.float32)
     for octave in range(1, 7):
         cells = 2**octave

@@ -1,7 +1,8 @@
 """The demo set: generated photographs of beetles whose class is the shape of one small mark.
 
-Six classes share palette, pose, floor, litter and light. The mark covers about one hundredth of the picture, sits anywhere on
-a wing cover at any rotation, and lies between look-alikes on pebbles that mean nothing. ``demo_scene`` paints it.
+Six classes share palette, pose, floor, litter and light. The mark covers about one hundredth of the
+picture, sits anywhere on a wing cover at any rotation, and lies between look-alikes on pebbles that
+mean nothing. ``demo_scene`` paints it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from agnet_vision.data.demo.marks import MARKS
 from agnet_vision.data.demo.scene import paint_scene
 from agnet_vision.errors import DatasetError
 
-# Raise it whenever a change of the painter changes a picture: an older set is then refused, not mixed in.
+# Raise it whenever a change of the painter changes a picture: an older set is then refused, not
+# mixed in.
 _VERSION = 1
 _MARKER = "demo.json"
 _SPLITS = ("train", "val", "test")
@@ -35,9 +37,12 @@ def generate_demo(
     num_test: int = 480,
     image_size: int = 128,
 ) -> None:
-    """Write ``root/{train,val,test}/<class>/<number>.jpg``, or do nothing when the very same set is there already.
+    """Write ``root/{train,val,test}/<class>/<number>.jpg``.
 
-    The set appears whole or not at all: it is painted beside ``root`` and renamed. Same arguments, same bytes; every
+    Nothing is done when the very same set is there already.
+
+    The set appears whole or not at all: it is painted beside ``root`` and renamed. Same arguments,
+        same bytes; every
     picture depends on (seed, split, number) alone, so a longer split extends a shorter one.
 
     Args:
@@ -55,7 +60,8 @@ def generate_demo(
     counts = dict(zip(_SPLITS, (num_train, num_val, num_test), strict=True))
     if short := [split for split, count in counts.items() if count < len(MARKS)]:
         raise ValueError(
-            f"each split needs at least one picture a class ({len(MARKS)}), got {counts[short[0]]} for {short[0]}"
+            f"each split needs at least one image a class ({len(MARKS)}), "
+            f"got {counts[short[0]]} for {short[0]}"
         )
     settings = {"version": _VERSION, "seed": seed, "image_size": image_size, **counts}
     if _is_present(root, settings):
@@ -84,7 +90,10 @@ def generate_demo(
 
 
 def _is_present(root: Path, settings: dict[str, int]) -> bool:
-    """Tell whether ``root`` is the set of these settings; refuse a folder that holds anything else."""
+    """Tell whether ``root`` is the set of these settings.
+
+    A folder that holds anything else is refused.
+    """
     if not root.exists() or not any(root.iterdir()):
         return False
     cure = "delete the folder, or choose another with dataset.root="

@@ -1,7 +1,10 @@
-"""The marks that tell the demo set's classes apart: signed distances of six flat shapes of one area.
+"""The marks that tell the demo set's classes apart.
 
-A signed distance is negative inside a shape, zero on its outline, positive outside; it gives an antialiased picture at
-any place, scale and rotation. All marks cover the same area, so their size does not tell them apart.
+Signed distances of six flat shapes of one area.
+
+A signed distance is negative inside a shape, zero on its outline, positive outside; it gives an
+antialiased picture at any place, scale and rotation. All marks cover the same area, so their size
+does not tell them apart.
 """
 
 from __future__ import annotations
@@ -16,7 +19,10 @@ Plane = Float[np.ndarray, "height width"]
 
 
 def length(x: Plane, y: Plane) -> Plane:
-    """Distance to the origin (several times faster than ``numpy.hypot``, whose care for overflow is not needed here)."""
+    """Return the distance to the origin.
+
+    Several times faster than ``numpy.hypot``, whose care for overflow is not needed here.
+    """
     return np.sqrt(x * x + y * y)
 
 

@@ -1,8 +1,9 @@
 """Paint one picture of the demo set: a beetle on a forest floor, seen by an imperfect camera.
 
-The mark on one wing cover is the class. Everything else - floor, litter, colours, pose, light, blur, noise - is drawn
-from a random stream that never looks at the class: two pictures of one stream differ in that mark alone. Pebbles in the
-litter carry marks too, drawn blindly from all classes, so a mark counts only where it belongs.
+The mark on one wing cover is the class. Everything else - floor, litter, colours, pose, light,
+blur, noise - is drawn from a random stream that never looks at the class: two pictures of one
+stream differ in that mark alone. Pebbles in the litter carry marks too, drawn blindly from all
+classes, so a mark counts only where it belongs.
 """
 
 from __future__ import annotations
@@ -59,10 +60,11 @@ _COLORS = np.array(
     ],
     dtype=np.float32,
 )
-# Beetles and marked pebbles share the last two, so that neither the shell's colour nor the mark's points at the beetle.
+# Beetles and marked pebbles share the last two, so that neither the shell's colour nor the mark's
+# points at the beetle.
 _LITTER, _SHELLS, _PAINTS = np.split(_COLORS, (7, 13))
-# Head, neck shield and wing covers, back to front: y of the centre, half width, half height, brightness; the unit is half
-# the body's length, the head at negative y.
+# Head, neck shield and wing covers, back to front: y of the centre, half width, half height,
+# brightness; the unit is half the body's length, the head at negative y.
 _BODY = ((-0.92, 0.24, 0.20, 0.6), (-0.62, 0.44, 0.30, 0.85), (0.20, 0.66, 0.82, 1.0))
 # Right-hand limbs, root to tip, in the body's frame.
 _LEGS = (
@@ -251,7 +253,10 @@ def _draw_limbs(
 
 
 def _develop(canvas: Canvas, rng: np.random.Generator) -> UInt8[np.ndarray, "height width 3"]:
-    """Take the photograph: light falls off over the frame, the lens is a little soft, the sensor a little noisy."""
+    """Take the photograph.
+
+    Light falls off over the frame, the lens is a little soft, the sensor a little noisy.
+    """
     dx, dy = canvas.x - 0.5, canvas.y - 0.5
     gradient = rng.uniform(0.1, 0.5) * (dx * canvas.light[0] + dy * canvas.light[1])
     vignette = rng.uniform(0, 0.5) * (dx * dx + dy * dy)

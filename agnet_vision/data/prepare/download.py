@@ -35,7 +35,8 @@ def download(
 ) -> Path:
     """Download a file into ``folder`` unless it is there already, and verify it.
 
-    An interrupted download leaves ``<name>.part``, which the next call continues. Mirrors are tried in order.
+    An interrupted download leaves ``<name>.part``, which the next call continues. Mirrors are tried
+    in order.
 
     Args:
         file: name, addresses and, where known, the checksum.
@@ -87,12 +88,17 @@ def download(
     tried = "\n  ".join(dict.fromkeys(failures))
     raise DatasetNotFoundError(
         f"{file.name} could not be downloaded:\n  {tried}\n"
-        f"  Run the command again to continue, or get the file by other means and save it as {target}"
+        f"  Run the command again to continue, or get the file by other means and "
+        f"save it as {target}"
     )
 
 
 def _fetch(url: str, part: Path, timeout_s: float, progress: Progress, task: object) -> None:
-    """Append to ``part`` what it lacks; raise ``OSError`` when the connection fails or ends early."""
+    """Append to ``part`` what it lacks.
+
+    Raises:
+        OSError: the connection fails or ends early.
+    """
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(
         url, headers={"User-Agent": "agnet_vision", "Accept-Encoding": "identity"}

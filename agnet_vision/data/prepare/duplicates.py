@@ -1,8 +1,11 @@
-"""Find images that are nearly the same: re-encoded, resized, brightened, turned or slightly cropped.
+"""Find images that are nearly the same.
+
+That is: re-encoded, resized, brightened, turned or slightly cropped.
 
 A perceptual hash of 64 bits selects candidates, and the gradients of small thumbnails decide. The
 dataset's mean gradient is taken away first, so that frames, bars and white backgrounds that many
-images share do not make them alike. docs/benchmarks/duplicates.md has the figures behind the limits.
+images share do not make them alike. docs/benchmarks/duplicates.md has the figures behind the
+limits.
 """
 
 from __future__ import annotations

@@ -74,7 +74,10 @@ def _cure(card: Card, root: Path) -> str:
         case "folder" | "hf":
             return "check it without mend= and replace the files it names"
         case _:
-            return f"check it without mend=, and unpack what the authors sent over {root} again. {card.how_to_get}"
+            return (
+                f"check it without mend=, and unpack what the authors sent over {root} again. "
+                f"{card.how_to_get}"
+            )
 
 
 def _layout(card: Card, root: Path) -> Path | None:

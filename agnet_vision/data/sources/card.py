@@ -1,4 +1,4 @@
-"""Dataset cards: what the publishers say about a dataset, read from ``datasets/<name>/card.yaml``."""
+"""Dataset cards: what the publishers say, read from ``datasets/<name>/card.yaml``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Card:
         how_to_get: what a user does to have it.
         inside: where below the root the layout may begin, in order of preference.
         needs: folders or files the layout cannot do without.
-        totals: images per class over all splits, in class order, where the publishers state only these.
+        totals: images per class over all splits, in class order, where the publishers state only
+            these.
         note: what a user of the official split should know.
     """
 
@@ -80,7 +81,10 @@ def datasets_folder() -> Path:
 
 
 def default_root(name: str) -> Path:
-    """Give the folder where a dataset lies unless the user says otherwise: beside its card, or in the user's cache folder."""
+    """Give the folder where a dataset lies by default.
+
+    It is beside the card, or where that is installed, in the user's cache folder.
+    """
     folder = datasets_folder()
     if folder.name == "_datasets":  # an installed package is no place for pictures
         folder = (

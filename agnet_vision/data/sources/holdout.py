@@ -2,12 +2,12 @@
 
 A *unit* is a group, or an image that has none. The number that a hash makes of the seed, the part's
 name and the unit's name lies in [0, 1); a unit is held out where it is below ``fraction``. So the
-share is met on average, class by class: of 100 images at 0.1 some 10, give or take 3. What is gained:
-**adding or removing images moves no other image**, because no image asks about the others.
+share is met on average, class by class: of 100 images at 0.1 some 10, give or take 3. What is
+gained: **adding or removing images moves no other image**, because no image asks about the others.
 
-Small classes are the only exception, since each must be on both sides. A class with nothing left for
-training takes its unit of the highest number back; a class of two or more units with nothing held out
-gives its unit of the lowest. Runs therefore store their split lists and go on with those.
+Small classes are the only exception, since each must be on both sides. A class with nothing left
+for training takes its unit of the highest number back; a class of two or more units with nothing
+held out gives its unit of the lowest. Runs therefore store their split lists and go on with those.
 """
 
 from __future__ import annotations

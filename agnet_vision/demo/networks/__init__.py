@@ -1,6 +1,7 @@
 """Small networks trained on the demo set, so that the demo page starts without a download.
 
-Each folder is what ``tools/train.py model=<folder>`` gives, saved in half precision by ``add_demo_model``.
+Each folder is what ``tools/train.py model=<folder>`` gives, saved in half precision by
+``add_demo_model``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def demo_models() -> dict[str, AGNet]:
     folders = sorted(path.parent for path in Path(__file__).parent.glob(f"*/{CONFIG}"))
     if not folders:
         raise CheckpointError(
-            "this installation has no demo model; train one with tools/train.py and give checkpoint="
+            "this installation has no demo model; train one with agnet train and give checkpoint="
         )
     models = {folder.name: load_model(folder) for folder in folders}
     return dict(
@@ -32,7 +33,8 @@ def demo_models() -> dict[str, AGNet]:
 def add_demo_model(checkpoint: Path | str) -> Path:
     """Save a run's network among these, in half precision, which keeps the package small.
 
-    ``python -c "from agnet_vision.demo.networks import add_demo_model; add_demo_model('outputs/demo/my_run')"``
+    ``python -c "from agnet_vision.demo.networks import add_demo_model;
+    add_demo_model('outputs/demo/my_run')"``
     """
     model = load_model(checkpoint).half()
     folder = Path(__file__).parent / model.variant

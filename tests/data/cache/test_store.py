@@ -1,4 +1,4 @@
-"""The region cache: what is stored is right, and what is stale, damaged or half-written is never used."""
+"""What is stored is right; what is stale, damaged or half-written is never used."""
 
 from __future__ import annotations
 

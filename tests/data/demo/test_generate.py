@@ -1,4 +1,4 @@
-"""The demo set: same arguments, same bytes; appears whole or not at all; and no short cut to the class."""
+"""Same arguments, same bytes; appears whole or not at all; no short cut to the class."""
 
 from __future__ import annotations
 
@@ -189,8 +189,9 @@ def _features(paths: list[Path]) -> dict[str, np.ndarray]:
     return {name: np.array(rows, dtype=np.float64) for name, rows in features.items()}
 
 
-# 300 pictures: one standard deviation of a blind guess is 0.02. A cross has a few keypoints more than a bar, which shows in
-# their number; what reaches the network are boxes, and those say nothing.
+# 300 pictures: one standard deviation of a blind guess is 0.02. A cross has a few keypoints more
+# than a bar, which shows in their number; what reaches the network are boxes, and those say
+# nothing.
 @pytest.mark.parametrize(
     ("feature", "margin"),
     [("colour", 0.07), ("thumbnail", 0.07), ("keypoints", 0.12), ("boxes", 0.07)],

@@ -58,9 +58,8 @@ def test_licensed_data_has_no_address_to_download() -> None:
 def test_raises() -> None:
     with pytest.raises(ConfigError, match="imagenet is not known"):
         load_card("imagenet")
-    content = {
-        "name": "x", "title": "x", "metric": "acc", "licence": "x", "citation": "x", "source": "x", "how_to_get": "x",
-    }  # fmt: skip
+    names = ("name", "title", "licence", "citation", "source", "how_to_get")
+    content = {"metric": "acc", **dict.fromkeys(names, "x")}
     with pytest.raises(ConfigError, match="unknown keys"):
         parse_card({**content, "clases": []}, Path("card.yaml"))
     with pytest.raises(ConfigError, match="named twice"):

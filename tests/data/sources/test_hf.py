@@ -92,8 +92,12 @@ def test_value_groups_stay_together_and_unlabeled_rows_are_told(tmp_path: Path) 
     datasets.DatasetDict(train=part, test=hidden).save_to_disk(tmp_path / "saved")
     with pytest.warns(UserWarning, match="4 rows have no label"):
         table = read_samples(
-            "hf", tmp_path / "root", path=str(tmp_path / "saved"), group_column="patient", val_fraction=0.4
-        )  # fmt: skip
+            "hf",
+            tmp_path / "root",
+            path=str(tmp_path / "saved"),
+            group_column="patient",
+            val_fraction=0.4,
+        )
     groups = [
         {sample.group for sample in table.splits[split]} for split in ("train", "val", "test")
     ]

@@ -1,1 +1,4 @@
-"""One file per layout on disk: each turns a root folder into a ``Listing``, and records what is wrong instead of raising."""
+"""One file per layout on disk: each turns a root folder into a ``Listing``.
+
+What is wrong is recorded there instead of raised.
+"""

@@ -1,4 +1,4 @@
-"""Food-101: ``images/<class>/<number>.jpg``, lists ``meta/{train,test}.txt`` of ``<class>/<number>``."""
+"""Food-101: ``images/<class>/<number>.jpg``, listed in ``meta/{train,test}.txt``."""
 
 from __future__ import annotations
 
