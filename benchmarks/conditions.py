@@ -1,4 +1,7 @@
-"""What every benchmark reports besides its numbers: median and quartiles, versions, hardware, commit; and the one JSON form."""
+"""What every benchmark reports besides its numbers, in one form of JSON.
+
+Median and quartiles, versions, hardware, commit.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ def measure_interleaved(
     items: int,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, list[float]]:
-    """Time functions in turn, so that whatever else the machine does hits all of them; milliseconds an item.
+    """Time functions in turn, so that what else the machine does hits all; milliseconds an item.
 
     Args:
         functions: what to time, by name.
         repeats: timed calls of each, after one that warms caches.
         items: of one call.
-        clock: the CPU time of this process; ``time.perf_counter`` where other processes do the work.
+        clock: CPU time of this process; ``time.perf_counter`` where other processes work.
     """
     for function in functions.values():
         function()  # warm caches

@@ -1,4 +1,7 @@
-"""Make the pictures of explain.md anew: ``python docs/make_images.py outputs/demo/my_run`` (needs Playwright and Chromium)."""
+"""Make the images of explain.md anew: ``python docs/make_images.py outputs/demo/my_run``.
+
+Needs Playwright and Chromium.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ TITLES = re.findall(r"^## (.*)$", TEXT, flags=re.MULTILINE)[1 : 1 + len(EXAMPLES
 
 
 # What an example leaves behind -> its shape.
-RESULTS = {
+RESULTS: dict[str, dict[str, tuple[int, ...]]] = {
     "A torchvision model": {"logits": (2, 10), "feature_map": (2, 512, 14, 14)},
     "A bare `nn.Sequential`": {"logits": (2, 10)},
     "A Hugging Face backbone": {"logits": (2, 10), "feature_map": (2, 128, 27, 27)},

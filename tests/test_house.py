@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "agnet_vision"
-# A room may import from itself and from these; the root's structures, errors and files are everybody's.
+# A room may import from itself, from the root's modules, and from these rooms.
 MAY_IMPORT = {
     "regions": set[str](),
     "models": {"regions"},
@@ -33,7 +33,7 @@ FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imports_of(name: str, *, when_imported: bool = False) -> Iterator[str]:
-    """List the modules that a module imports; with ``when_imported`` only those it needs at once."""
+    """List the modules that a module imports; those it needs at once with ``when_imported``."""
     tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
     for node in tree.body if when_imported else ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -21,7 +21,8 @@ from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.options import Option, Options, groups_of, list_options, option_of
 
 ROOT = Path(__file__).parents[2]
-HEADER = """# Every option of training with its default, written from its schema; docs/options.md says more of each.
+HEADER = """# Every option of training with its default, written from its schema.
+# docs/options.md says more of each.
 #
 # To change some for good, put them into a file of your own and say experiment=mine.yaml; on the
 # command line:

@@ -76,7 +76,7 @@ class TimmBackbone(nn.Module):
                 dry_map = read_map(sketch, images, self.layout, self.taps)
             except (AssertionError, IndexError, RuntimeError) as error:
                 raise ValueError(
-                    f"backbone must give a map (B, C, H, W), and {name!r} with taps={taps} does not "
+                    f"backbone must give a map (B, C, H, W); {name!r} with taps={taps} does not "
                     f"({error}); choose other taps or another timm model, or put AGNetHead on your "
                     "own network"
                 ) from error

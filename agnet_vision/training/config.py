@@ -150,7 +150,7 @@ class GuideConfig(Options):
 
     crop: FiniteFloat = option(
         0.0,
-        "share of the training views that are cut around a region; 0.4 pays, 0: none",
+        "share of the training views that are cut around a region, such as 0.4; 0: none",
         ge=0,
         le=1,
     )
@@ -259,8 +259,8 @@ class TrainConfig(Options):
     compile: bool = option(False, "torch.compile the network")
     calibration: Correction = option(
         "none",
-        "fitted on the validation split and kept in best.ckpt: temperature makes probabilities mean "
-        "what they say; rare_classes: logit adjustment as well",
+        "fitted on the validation split and kept in best.ckpt: temperature makes probabilities "
+        "mean what they say; rare_classes: logit adjustment as well",
     )
     test: bool = option(True, "evaluate best.ckpt on the test split at the end")
     report: bool = option(True, "write report.html")

@@ -1,4 +1,4 @@
-"""Studies: kinds of training (arms) times seeds -> run folders -> one table with paired differences.
+"""Studies: kinds of training (arms) times seeds -> run folders -> one table of differences.
 
 Every run is an ordinary run folder, ``<output>/runs/<arm>/seed<seed>``. What is finished is never
 run again, and what was interrupted goes on, so a study can be killed and started at any time.
@@ -74,8 +74,8 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
     """Read a study from YAML, and check the options of every arm before anything runs.
 
     Args:
-        path: a file with ``base``, ``arms``, ``seeds`` and ``baseline``; ``about`` and ``equal`` may
-            be there, too.
+        path: a file with ``base``, ``arms``, ``seeds`` and ``baseline``, and perhaps ``about`` and
+            ``equal``.
         base: options over those of the file's base, such as where the dataset lies.
 
     Raises:

@@ -114,7 +114,10 @@ def wait(process: int, place: Path, timeout: float) -> Outcome:
     if not ended:
         os.killpg(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
-    answer = {"result": None, "error": "" if ended else f"no end after {timeout:.0f} s"}
+    answer: dict[str, Any] = {
+        "result": None,
+        "error": "" if ended else f"no end after {timeout:.0f} s",
+    }
     if place.is_file():
         answer = json.loads(place.read_text())
         place.unlink()

@@ -166,7 +166,7 @@ def _train_and_stop(given: dict[str, Any], number: int) -> None:
             os.kill(os.getpid(), number)
         return original(module, batch, index)
 
-    AGNetModule.training_step = step  # type: ignore[method-assign]
+    AGNetModule.training_step = step  # type: ignore[method-assign, assignment]
     train_once(given)
 
 

@@ -57,7 +57,7 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (["export", "checkpoint=x", "format=onxx"], "got 'onxx'; did you mean onnx?"),
         (
             ["export", "checkpoint=x", "format=int8"],
-            "format=int8 needs images to calibrate on, and grid=false",
+            "format=int8 needs images to calibrate on",
         ),
         (["export", "checkpoint=x", "images=x"], "images are for format=int8"),
         (["extract", "regions=grid"], "regions=grid needs no keypoints"),

@@ -168,7 +168,8 @@ def test_text_named_jpg_is_one_message(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"error: cannot read {bad[0]} as an image: it is not an image, or its format is unknown; "
+        f"error: cannot read {bad[0]} as an image: it is not an image in a known format "
+        "(JPEG, PNG, WebP, BMP, GIF, TIFF or PPM); "
         f"and 1 more cannot be read: {bad[1]}; repair or delete such files; "
         "tools/prepare_dataset.py lists them all"
     )

@@ -51,7 +51,10 @@ def test_value_what_the_network_does_not_see_is_darkened(explanation: Explanatio
     draw_image(explanation, axes)
     height, width = explanation.image.shape[:2]
     x0, y0, x1, y1 = explanation.frame
-    dark = sum(patch.get_width() * patch.get_height() for patch in axes.patches)
+    dark = sum(
+        patch.get_width() * patch.get_height()  # type: ignore[attr-defined]
+        for patch in axes.patches
+    )
     assert dark == pytest.approx(width * height - (x1 - x0) * (y1 - y0), rel=0.05)
 
 

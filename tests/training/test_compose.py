@@ -65,7 +65,8 @@ def test_an_experiment_of_one_s_own(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"experiment: there is no file .*none\.yaml"):
         composed(experiment=str(tmp_path / "none.yaml"))
     with pytest.raises(
-        ConfigError, match=r"one of none, paper, or a YAML file, got 'papr'; did you mean paper"
+        ConfigError,
+        match=r"one of none, paper, recommended, or a YAML file, got 'papr'; did you mean paper",
     ):
         composed(experiment="papr")
 

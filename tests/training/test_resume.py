@@ -400,4 +400,4 @@ def test_frozen_epochs_on_several_devices(
         "gradient_clip=null",
     )
     trainer = build_trainer(config, tmp_path, [], [])
-    assert trainer.strategy._ddp_kwargs["find_unused_parameters"]
+    assert vars(trainer.strategy)["_ddp_kwargs"]["find_unused_parameters"]

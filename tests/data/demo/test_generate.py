@@ -101,7 +101,7 @@ def test_a_process_that_was_faster_is_no_error(tmp_path, monkeypatch):
 
 
 def test_raises_and_touches_nothing_it_did_not_make(tmp_path):
-    with pytest.raises(ValueError, match=r"at least one picture a class \(6\), got 3 for val"):
+    with pytest.raises(ValueError, match=r"at least one image a class \(6\), got 3 for val"):
         generate_demo(tmp_path / "demo", **(SMALL | {"num_val": 3}))
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "mine.jpg").write_bytes(b"mine")

@@ -12,7 +12,8 @@ from tests.conftest import random_regions
 
 
 def gathered(feature_map: Tensor, boxes: Tensor, pool_size: int) -> Tensor:
-    cells, weights = sampled_cells(boxes, *feature_map.shape[-2:], pool_size)
+    height, width = feature_map.shape[-2:]
+    cells, weights = sampled_cells(boxes, height, width, pool_size)
     return gather_cells(feature_map.permute(0, 2, 3, 1).flatten(0, 2), cells, weights)
 
 
