@@ -26,7 +26,7 @@ from agnet_vision.regions.keypoints import detect
 from agnet_vision.regions.proposer import RegionProposer
 
 Picture = UInt8[np.ndarray, "height width 3"]
-COLOURS = pyplot.get_cmap("tab10").colors  # type: ignore[attr-defined]
+COLORS = pyplot.get_cmap("tab10").colors  # type: ignore[attr-defined]
 SHOWN_PAIRS = 6  # 28 boxes on top of each other show nothing
 
 
@@ -63,28 +63,28 @@ def draw_stages(axes: np.ndarray, image: Picture) -> None:
     points = proposer.keypoints(image)
     boxes, mask = boxes_from_keypoints(points.xy, points.group, (width, height))
     pixels = boxes * (width, height, width, height)
-    colours = [COLOURS[label] for label in points.group]
+    colors = [COLORS[label] for label in points.group]
     _show(axes[0], image, f"{len(everything)} keypoints, strongest {len(points.xy)} filled")
     axes[0].scatter(*everything.T, s=10, facecolors="none", edgecolors="yellow", linewidths=0.5)
     axes[0].scatter(*points.xy.T, s=7, color="red")
     _show(axes[1], image, f"{len(set(points.group))} groups")
-    axes[1].scatter(*points.xy.T, s=9, c=colours)
+    axes[1].scatter(*points.xy.T, s=9, c=colors)
     _show(axes[2], image, f"{mask[:8].sum()} primary regions")
-    axes[2].scatter(*points.xy.T, s=3, c=colours)
+    axes[2].scatter(*points.xy.T, s=3, c=colors)
     for slot in np.flatnonzero(mask[:8]):
-        _draw_box(axes[2], pixels[slot], COLOURS[slot], "-")
+        _draw_box(axes[2], pixels[slot], COLORS[slot], "-")
         axes[2].text(
             *pixels[slot, :2],
             str(slot + 1),
             color="white",
-            backgroundcolor=COLOURS[slot],
+            backgroundcolor=COLORS[slot],
             fontsize=8,
             va="top",
         )
     pairs = np.flatnonzero(mask[8:-1]) + 8
     _show(axes[3], image, f"{SHOWN_PAIRS} of {len(pairs)} secondary regions, and the whole image")
     for index, slot in enumerate(pairs[:: max(1, len(pairs) // SHOWN_PAIRS)][:SHOWN_PAIRS]):
-        _draw_box(axes[3], pixels[slot], COLOURS[index], "--")
+        _draw_box(axes[3], pixels[slot], COLORS[index], "--")
     _draw_box(axes[3], pixels[-1], "white", "-")
 
 
@@ -97,10 +97,10 @@ def _show(axes: Axes, image: Picture, title: str) -> None:
     axes.set_title(title, fontsize=10)
 
 
-def _draw_box(axes: Axes, box: np.ndarray, colour: object, style: str) -> None:
+def _draw_box(axes: Axes, box: np.ndarray, color: object, style: str) -> None:
     x0, y0, x1, y1 = box
     axes.add_patch(
         Rectangle(
-            (x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linestyle=style, linewidth=1.6
+            (x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=color, linestyle=style, linewidth=1.6
         )
     )

@@ -110,12 +110,12 @@ def compare_times(images: list[Picture], repeats: int, seed: int) -> dict[str, A
     """Time the floor, the proposer and its stages, and scikit-learn's mixture."""
     sift = cv2.SIFT_create()  # type: ignore[attr-defined]  # missing in the type stubs of OpenCV
     proposer = RegionProposer(seed=seed)
-    greys = [gray_image(image) for image in images]
+    grays = [gray_image(image) for image in images]
     points = [detect(image)[0] for image in images]
     stored = proposer.keypoints_many(images)
     times = measure_interleaved(
         {
-            "sift_detect": lambda: [sift.detect(grey, None) for grey in greys],
+            "sift_detect": lambda: [sift.detect(gray, None) for gray in grays],
             "proposer": lambda: proposer(images),
             "proposer_one_by_one": lambda: [proposer([image]) for image in images],
             "detect": lambda: [detect(image) for image in images],

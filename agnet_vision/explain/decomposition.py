@@ -24,7 +24,7 @@ class Decomposition(NamedTuple):
     Attributes:
         bias: what the classifier says before it sees anything.
         evidence: share of each region in each logit.
-        bins: the same of one class a picture, for each bin of each region; sums to its evidence.
+        bins: the same of one class a image, for each bin of each region; sums to its evidence.
         cells: the same of that class for each cell of the (self-attended) feature map.
         coefficients: weight of each region in the image descriptor.
         importance: w; uniform without attention.
@@ -52,10 +52,10 @@ def decompose(
         head: any variant; ``backbone_only`` counts as one region with the map's cells as bins.
         feature_map: the backbone's map.
         regions: as for ``head.forward``.
-        target: the class of each picture whose bins and cells are wanted.
+        target: the class of each image whose bins and cells are wanted.
 
     Raises:
-        ValueError: the head is in training mode, where batch norm makes pictures depend on each
+        ValueError: the head is in training mode, where batch norm makes images depend on each
             other.
     """
     if head.training:

@@ -161,7 +161,7 @@ def _opencv_points(
     found = _opencv_detector(detector).detect(gray, None)
     if not found:
         return np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=np.float32)
-    # OpenCV puts pixel centres at integers.
+    # OpenCV puts pixel centers at integers.
     points = np.array(cv2.KeyPoint.convert(found), dtype=np.float32).reshape(-1, 2)
     points += np.float32(0.5)
     response = np.array([point.response for point in found], dtype=np.float32)

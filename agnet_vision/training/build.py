@@ -27,7 +27,7 @@ from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.training.callbacks import (
     AveragedWeights,
     BestCheckpoint,
-    EarlyEnd,
+    EarlyStop,
     FreezeBackbone,
     LastCheckpoint,
     RandomState,
@@ -218,7 +218,7 @@ def build_callbacks(
             raise ConfigError(
                 "early_stopping_patience needs a validation split; raise dataset.val_fraction"
             )
-        callbacks.append(EarlyEnd(monitor, mode=mode, patience=config.early_stopping_patience))
+        callbacks.append(EarlyStop(monitor, mode=mode, patience=config.early_stopping_patience))
     best = BestCheckpoint(
         run_dir,
         "best",

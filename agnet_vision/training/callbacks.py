@@ -108,7 +108,7 @@ class RandomState(Callback):
         self._states = state_dict["processes"]
 
 
-class EarlyEnd(EarlyStopping):
+class EarlyStop(EarlyStopping):
     """Early stopping whose patience is the option's, also after a resume with another."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

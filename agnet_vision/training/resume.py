@@ -77,7 +77,7 @@ def _end(checkpoint: dict[str, Any], config: TrainConfig, done: int) -> str:
     if done >= config.epochs:
         return f"its {config.epochs} epochs; raise epochs"
     patience = config.early_stopping_patience
-    waited = _state(checkpoint, "EarlyEnd").get("wait_count", 0)
+    waited = _state(checkpoint, "EarlyStop").get("wait_count", 0)
     if patience is not None and waited >= max(patience, 1):
         return (
             f"after {done} epochs, {waited} of them without improvement; "

@@ -58,8 +58,8 @@ def boxes(xy, group, image_size, num_clusters, min_side=1.0):
         for axis, side in ((0, width), (1, height)):
             low, high = min(p[axis] for p in member), max(p[axis] for p in member)
             if high - low < min_side:
-                centre = (low + high) / 2
-                low, high = centre - min_side / 2, centre + min_side / 2
+                center = (low + high) / 2
+                low, high = center - min_side / 2, center + min_side / 2
                 move = -low if low < 0 else min(0, side - high)
                 low, high = low + move, high + move
             box.append((low / side, high / side))

@@ -21,10 +21,10 @@ FAST = {"max_examples": 25, "deadline": None}
 def clouds(seed: int, points: int = 160, centers: int = 8, spread: float = 9.0) -> np.ndarray:
     """Scatter points about random centers in 224 x 224, each cloud stretched its own way."""
     rng = np.random.default_rng(seed)
-    centre = rng.uniform(20, 204, (centers, 2))
+    center = rng.uniform(20, 204, (centers, 2))
     stretch = rng.normal(0, spread, (centers, 2, 2))
     which = rng.integers(0, centers, points)
-    xy = centre[which] + np.einsum("nij,nj->ni", stretch[which], rng.normal(size=(points, 2)))
+    xy = center[which] + np.einsum("nij,nj->ni", stretch[which], rng.normal(size=(points, 2)))
     return np.clip(xy, 0, 224).astype(np.float32)
 
 

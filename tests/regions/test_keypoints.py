@@ -21,10 +21,10 @@ DETECTORS = ("sift", "orb", "dense", *(("akaze",) if WITH_AKAZE else ()))
 
 
 def blob(width: int, height: int, x: float, y: float, radius: float = 6.0) -> np.ndarray:
-    """Paint a soft dot whose centre is at the continuous position (x, y)."""
+    """Paint a soft dot whose center is at the continuous position (x, y)."""
     rows, columns = np.mgrid[:height, :width] + 0.5
-    grey = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
-    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    gray = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
+    return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=2)
 
 
 def texture(width: int, height: int, seed: int = 0) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_shape_and_order(detector):
 @pytest.mark.parametrize(
     ("width", "height", "x", "y"), [(200, 100, 150.5, 30.5), (100, 200, 30.0, 150.0)]
 )
-def test_value_blob_centre(width, height, x, y):
+def test_value_blob_center(width, height, x, y):
     xy, _ = detect(blob(width, height, x, y), keep_fraction=1)
     assert np.abs(xy - (x, y)).max(axis=1).min() < 0.1, (
         "continuous coordinates: half a pixel from OpenCV's"
@@ -99,8 +99,8 @@ def test_equal_whatever_the_memory_layout_and_channels():
     backwards = np.ascontiguousarray(image[::-1, ::-1])[::-1, ::-1]
     for same in (rgba, backwards, np.asfortranarray(image)):
         np.testing.assert_array_equal(detect(same)[0], expected)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    for same in (grey, grey[..., None]):
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    for same in (gray, gray[..., None]):
         np.testing.assert_array_equal(detect(same)[0], expected)
 
 

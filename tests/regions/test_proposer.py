@@ -25,7 +25,7 @@ def images_of_all_kinds() -> dict[str, np.ndarray]:
     row[28:32, 10::12] = 255
     return {
         "blank": np.zeros((64, 64, 3), np.uint8),
-        "one colour": np.full((50, 70, 3), 137, np.uint8),
+        "one color": np.full((50, 70, 3), 137, np.uint8),
         "1x1": np.zeros((1, 1, 3), np.uint8),
         "1x500": rng.integers(0, 256, (1, 500, 3), dtype=np.uint8),
         "500x1": rng.integers(0, 256, (500, 1, 3), dtype=np.uint8),
@@ -39,7 +39,7 @@ def images_of_all_kinds() -> dict[str, np.ndarray]:
         "one dot": dot,
         "row of dots": row,
         "not contiguous": texture(200, 160)[::2, ::-1],
-        "grey": texture(90, 60)[..., 0],
+        "gray": texture(90, 60)[..., 0],
         "rgba": np.concatenate([texture(90, 60), np.zeros((60, 90, 1), np.uint8)], axis=2),
         "photo-like": texture(224, 224, 4),
     }
@@ -80,7 +80,7 @@ def test_value_few_keypoints():
     assert regions.mask[1, -1]
 
 
-@pytest.mark.parametrize("save", ["palette", "cmyk", "grey16", "rgba", "exif", "animated"])
+@pytest.mark.parametrize("save", ["palette", "cmyk", "gray16", "rgba", "exif", "animated"])
 def test_unbreakable_files(tmp_path, save):
     image = Image.fromarray(texture(90, 60))
     match save:
@@ -88,7 +88,7 @@ def test_unbreakable_files(tmp_path, save):
             image.quantize(16).save(path := tmp_path / "a.png")
         case "cmyk":
             image.convert("CMYK").save(path := tmp_path / "a.jpg")
-        case "grey16":
+        case "gray16":
             Image.fromarray(texture(90, 60)[..., 0].astype(np.uint16) * 257).save(
                 path := tmp_path / "a.png"
             )

@@ -57,10 +57,10 @@ def write_pictures(
             folder.mkdir(parents=True)
             for number in range(count):
                 image = generator.integers(0, 60, (56, 72, 3), dtype=np.uint8)
-                centre = tuple(int(value) for value in generator.integers(15, 40, 2))
+                center = tuple(int(value) for value in generator.integers(15, 40, 2))
                 cv2.circle(
                     image,
-                    centre,
+                    center,
                     5 + 4 * label,
                     tuple(int(80 + 50 * (label == c)) for c in range(3)),
                     2 + label,

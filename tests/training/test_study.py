@@ -208,7 +208,7 @@ def test_value_read(tmp_path: Path) -> None:
         ({"baseline": "c"}, "baseline must be one of the arms a, b"),
         ({"equal": "money"}, "equal must be epochs or time"),
         ({"arms": {"a": {"epohcs": 1}}}, "epohcs"),
-        ({"colour": "red"}, "got colour"),
+        ({"color": "red"}, "got color"),
     ],
 )
 def test_wrong_studies(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

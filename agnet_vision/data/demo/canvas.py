@@ -17,23 +17,23 @@ from jaxtyping import Float
 
 from agnet_vision.data.demo.marks import Plane, length
 
-Picture = Float[np.ndarray, "3 height width"]
+RGBPlanes = Float[np.ndarray, "3 height width"]
 Color = Float[np.ndarray, "3 1 1"]
 Point = tuple[float, float]
 
 
 class Canvas(NamedTuple):
-    """A picture being painted, or a window of it.
+    """A image being painted, or a window of it.
 
     Attributes:
-        rgb: the picture, changed in place.
-        x: each pixel centre's x.
-        y: each pixel centre's y.
+        rgb: the image, changed in place.
+        x: each pixel center's x.
+        y: each pixel center's y.
         pixel: side of a pixel.
         light: unit vector to the light, in the frame's plane.
     """
 
-    rgb: Picture
+    rgb: RGBPlanes
     x: Plane
     y: Plane
     pixel: float
@@ -59,12 +59,12 @@ class Canvas(NamedTuple):
         dx, dy = self.x - center[0], self.y - center[1]
         return dx * cosine + dy * sine, dy * cosine - dx * sine
 
-    def blend(self, alpha: Plane, color: Picture | Color) -> None:
-        """Lay ``color`` over the picture where ``alpha`` says."""
+    def blend(self, alpha: Plane, color: RGBPlanes | Color) -> None:
+        """Lay ``color`` over the image where ``alpha`` says."""
         self.rgb[...] += alpha * (color - self.rgb)
 
     def shadow(self, distance: Plane, height: float, strength: float) -> None:
-        """Darken the picture beside a thing of that signed distance, away from the light."""
+        """Darken the image beside a thing of that signed distance, away from the light."""
         moved = _shift(
             distance, -self.light[0] * height / self.pixel, -self.light[1] * height / self.pixel
         )
@@ -73,7 +73,7 @@ class Canvas(NamedTuple):
     def strokes(
         self, lines: list[Float[np.ndarray, "points 2"]], width: float, color: Color, shadow: float
     ) -> None:
-        """Draw antialiased polylines with their shadow (on the whole picture, not on a window)."""
+        """Draw antialiased polylines with their shadow (on the whole image, not on a window)."""
         size = 2 * self.rgb.shape[1]
         mask = np.zeros((size, size), np.uint8)
         for line in lines:
@@ -112,12 +112,12 @@ def cover(distance: Plane, width: float) -> Plane:
 
 
 def diffuse(facing: Plane) -> Plane:
-    """Turn ``Canvas.facing`` into a factor for colours: some light comes from everywhere."""
+    """Turn ``Canvas.facing`` into a factor for colors: some light comes from everywhere."""
     return 0.35 + 0.75 * facing
 
 
-def soften(rgb: Picture, sigma: float) -> None:
-    """Blur a picture in place; ``sigma`` in pixels."""
+def soften(rgb: RGBPlanes, sigma: float) -> None:
+    """Blur a image in place; ``sigma`` in pixels."""
     for plane in rgb:
         plane[...] = cv2.GaussianBlur(plane, (0, 0), sigma)
 

@@ -1,7 +1,7 @@
 """The demo set: generated photographs of beetles whose class is the shape of one small mark.
 
 Six classes share palette, pose, floor, litter and light. The mark covers about one hundredth of the
-picture, sits anywhere on a wing cover at any rotation, and lies between look-alikes on pebbles that
+image, sits anywhere on a wing cover at any rotation, and lies between look-alikes on pebbles that
 mean nothing. ``demo_scene`` paints it.
 """
 
@@ -21,7 +21,7 @@ from agnet_vision.data.demo.marks import MARKS
 from agnet_vision.data.demo.scene import paint_scene
 from agnet_vision.errors import DatasetError
 
-# Raise it whenever a change of the painter changes a picture: an older set is then refused, not
+# Raise it whenever a change of the painter changes a image: an older set is then refused, not
 # mixed in.
 _VERSION = 1
 _MARKER = "demo.json"
@@ -43,15 +43,15 @@ def generate_demo(
 
     The set appears whole or not at all: it is painted beside ``root`` and renamed. Same arguments,
         same bytes; every
-    picture depends on (seed, split, number) alone, so a longer split extends a shorter one.
+    image depends on (seed, split, number) alone, so a longer split extends a shorter one.
 
     Args:
         root: the folder to create.
-        seed: chooses the pictures.
-        num_train: pictures in ``train``, dealt to the classes in turn.
-        num_val: pictures in ``val``.
-        num_test: pictures in ``test``.
-        image_size: side of the square pictures, in pixels.
+        seed: chooses the images.
+        num_train: images in ``train``, dealt to the classes in turn.
+        num_val: images in ``val``.
+        num_test: images in ``test``.
+        image_size: side of the square images, in pixels.
 
     Raises:
         DatasetError: ``root`` holds something else.
@@ -66,16 +66,16 @@ def generate_demo(
     settings = {"version": _VERSION, "seed": seed, "image_size": image_size, **counts}
     if _is_present(root, settings):
         return
-    pictures = [
+    images = [
         (key, split, number) for key, split in enumerate(_SPLITS) for number in range(counts[split])
     ]
     root.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as scratch:
         unfinished = Path(scratch) / root.name
         for key, split, number in track(
-            pictures, "painting the demo set", console=Console(stderr=True)
+            images, "painting the demo set", console=Console(stderr=True)
         ):
-            _write_picture(
+            _write_image(
                 unfinished / split, number, np.random.default_rng((seed, key, number)), image_size
             )
         (unfinished / _MARKER).write_text(json.dumps(settings, indent=2) + "\n")
@@ -111,17 +111,17 @@ def _is_present(root: Path, settings: dict[str, int]) -> bool:
     for split in _SPLITS:
         if (there := sum(1 for _ in root.glob(f"{split}/*/*.jpg"))) != settings[split]:
             raise DatasetError(
-                f"{root / split} should hold {settings[split]} pictures, found {there}: {cure}"
+                f"{root / split} should hold {settings[split]} images, found {there}: {cure}"
             )
     return True
 
 
-def _write_picture(split: Path, number: int, rng: np.random.Generator, image_size: int) -> None:
-    """Paint one picture; ``number`` modulo the classes is what it shows."""
+def _write_image(split: Path, number: int, rng: np.random.Generator, image_size: int) -> None:
+    """Paint one image; ``number`` modulo the classes is what it shows."""
     mark = MARKS[number % len(MARKS)]
-    picture = paint_scene(rng, mark, image_size=image_size)
+    image = paint_scene(rng, mark, image_size=image_size)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(80, 96))]
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
     folder = split / mark
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{number:05d}.jpg").write_bytes(data.tobytes())

@@ -3,7 +3,7 @@
 Signed distances of six flat shapes of one area.
 
 A signed distance is negative inside a shape, zero on its outline, positive outside; it gives an
-antialiased picture at any place, scale and rotation. All marks cover the same area, so their size
+antialiased image at any place, scale and rotation. All marks cover the same area, so their size
 does not tell them apart.
 """
 

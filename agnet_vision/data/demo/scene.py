@@ -1,7 +1,7 @@
-"""Paint one picture of the demo set: a beetle on a forest floor, seen by an imperfect camera.
+"""Paint one image of the demo set: a beetle on a forest floor, seen by an imperfect camera.
 
-The mark on one wing cover is the class. Everything else - floor, litter, colours, pose, light,
-blur, noise - is drawn from a random stream that never looks at the class: two pictures of one
+The mark on one wing cover is the class. Everything else - floor, litter, colors, pose, light,
+blur, noise - is drawn from a random stream that never looks at the class: two images of one
 stream differ in that mark alone. Pebbles in the litter carry marks too, drawn blindly from all
 classes, so a mark counts only where it belongs.
 """
@@ -17,8 +17,8 @@ from jaxtyping import Float, UInt8
 from agnet_vision.data.demo.canvas import (
     Canvas,
     Color,
-    Picture,
     Point,
+    RGBPlanes,
     cover,
     diffuse,
     ellipse,
@@ -43,7 +43,7 @@ _COLORS = np.array(
         [0.66, 0.60, 0.26],  # yellow leaf
         [0.58, 0.36, 0.18],  # brown leaf
         [0.62, 0.24, 0.15],  # red leaf
-        [0.52, 0.49, 0.45],  # grey stone
+        [0.52, 0.49, 0.45],  # gray stone
         [0.70, 0.65, 0.57],  # pale stone
         [0.36, 0.28, 0.22],  # bark
         [0.52, 0.09, 0.06],  # shells: red
@@ -60,10 +60,10 @@ _COLORS = np.array(
     ],
     dtype=np.float32,
 )
-# Beetles and marked pebbles share the last two, so that neither the shell's colour nor the mark's
+# Beetles and marked pebbles share the last two, so that neither the shell's color nor the mark's
 # points at the beetle.
 _LITTER, _SHELLS, _PAINTS = np.split(_COLORS, (7, 13))
-# Head, neck shield and wing covers, back to front: y of the centre, half width, half height,
+# Head, neck shield and wing covers, back to front: y of the center, half width, half height,
 # brightness; the unit is half the body's length, the head at negative y.
 _BODY = ((-0.92, 0.24, 0.20, 0.6), (-0.62, 0.44, 0.30, 0.85), (0.20, 0.66, 0.82, 1.0))
 # Right-hand limbs, root to tip, in the body's frame.
@@ -78,12 +78,12 @@ _FEELER = ((0.12, -1.0), (0.3, -1.3), (0.55, -1.45))
 def paint_scene(
     rng: np.random.Generator, mark: str, *, image_size: int
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Paint one picture of a beetle that carries ``mark``.
+    """Paint one image of a beetle that carries ``mark``.
 
     Args:
         rng: the only source of chance; consumed alike whatever the mark.
         mark: the class, one of ``MARKS``.
-        image_size: side of the square picture, in pixels.
+        image_size: side of the square image, in pixels.
     """
     axis = (np.arange(image_size, dtype=np.float32) + 0.5) / image_size
     x, y = np.meshgrid(axis, axis)
@@ -103,7 +103,7 @@ def paint_scene(
 
 
 def _pick(rng: np.random.Generator, palette: Float[np.ndarray, "colors 3"]) -> Color:
-    """Draw a palette colour, varied a little in brightness and hue."""
+    """Draw a palette color, varied a little in brightness and hue."""
     color = palette[rng.integers(len(palette))] * rng.uniform(0.85, 1.15) + rng.normal(0, 0.05, 3)
     return np.clip(color, 0.02, 1).astype(np.float32)[:, None, None]
 
@@ -112,7 +112,7 @@ def _point(rng: np.random.Generator, low: float, high: float) -> Point:
     return rng.uniform(low, high), rng.uniform(low, high)
 
 
-def _floor(rng: np.random.Generator, size: int, light: Point) -> Picture:
+def _floor(rng: np.random.Generator, size: int, light: Point) -> RGBPlanes:
     """Paint the ground: two tones of one material, lit from the side."""
     dark, bright = _FLOORS[rng.integers(len(_FLOORS))][..., None, None] * np.float32(
         rng.uniform(0.85, 1.2)
@@ -182,7 +182,7 @@ def _drop_marked_pebble(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _paint_mark(
-    canvas: Canvas, mark: str, center: Point, turn: float, scale: float, color: Picture
+    canvas: Canvas, mark: str, center: Point, turn: float, scale: float, color: RGBPlanes
 ) -> None:
     """Paint a mark of the area of a disc of radius ``scale``."""
     distance = mark_distance(mark, *canvas.local(center, turn, scale)) * scale
@@ -226,7 +226,7 @@ def _draw_beetle(canvas: Canvas, rng: np.random.Generator, mark: str) -> None:
 
 
 def _place(x: float, y: float, turn: Float[np.ndarray, "2 2"], center: Point) -> Point:
-    """Where a point of the body's frame lies in the picture."""
+    """Where a point of the body's frame lies in the image."""
     across, down = np.array([x, y]) @ turn + center
     return float(across), float(down)
 
@@ -241,7 +241,7 @@ def _draw_limbs(
     """Draw six legs and two feelers, each bent a little differently."""
 
     def bend(limb: tuple[Point, ...], side: int) -> Float[np.ndarray, "joints 2"]:
-        """Vary the joints of a limb, mirror it to its side and place it in the picture."""
+        """Vary the joints of a limb, mirror it to its side and place it in the image."""
         joints = np.array(limb) + rng.normal(0, 0.07, (len(limb), 2))
         return joints * (side, 1) @ turn + center
 

@@ -86,7 +86,7 @@ def default_root(name: str) -> Path:
     It is beside the card, or where that is installed, in the user's cache folder.
     """
     folder = datasets_folder()
-    if folder.name == "_datasets":  # an installed package is no place for pictures
+    if folder.name == "_datasets":  # an installed package is no place for images
         folder = (
             Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
             / "agnet_vision"

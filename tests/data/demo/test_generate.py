@@ -165,7 +165,7 @@ def shortcuts(tmp_path_factory):
 def _features(paths: list[Path]) -> dict[str, np.ndarray]:
     features: dict[str, list] = {
         "label": [],
-        "colour": [],
+        "color": [],
         "thumbnail": [],
         "keypoints": [],
         "boxes": [],
@@ -176,7 +176,7 @@ def _features(paths: list[Path]) -> dict[str, np.ndarray]:
         histogram = cv2.calcHist([picture], [0, 1, 2], None, [4, 4, 4], [0, 256] * 3).ravel()
         xy, _, group = propose.keypoints(picture)
         features["label"].append(MARKS.index(path.parent.name))
-        features["colour"].append(np.sqrt(histogram))
+        features["color"].append(np.sqrt(histogram))
         features["thumbnail"].append(
             cv2.resize(picture, (8, 8), interpolation=cv2.INTER_AREA).ravel()
         )
@@ -194,7 +194,7 @@ def _features(paths: list[Path]) -> dict[str, np.ndarray]:
 # nothing.
 @pytest.mark.parametrize(
     ("feature", "margin"),
-    [("colour", 0.07), ("thumbnail", 0.07), ("keypoints", 0.12), ("boxes", 0.07)],
+    [("color", 0.07), ("thumbnail", 0.07), ("keypoints", 0.12), ("boxes", 0.07)],
 )
 @pytest.mark.parametrize("learner", ["linear", "forest"])
 def test_no_short_cut_to_the_class(shortcuts, feature, margin, learner):
