@@ -116,7 +116,7 @@ def test_raises_on_another_or_a_damaged_set(tmp_path):
     with pytest.raises(DatasetError, match="another demo set"):
         generate_demo(root, **SMALL, seed=1)
     next(root.glob("train/*/*.jpg")).unlink()
-    with pytest.raises(DatasetError, match="should hold 12 pictures, found 11"):
+    with pytest.raises(DatasetError, match="should hold 12 images, found 11"):
         generate_demo(root, **SMALL)
     (root / "demo.json").write_text("{")
     with pytest.raises(DatasetError, match=r"demo\.json cannot be read"):
