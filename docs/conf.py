@@ -23,7 +23,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "jupyter_execute", "benchmarks/*.md"]
+exclude_patterns = ["studies/**", "_build", "jupyter_execute", "benchmarks/*.md"]
 source_suffix = {".md": "myst-nb"}
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
