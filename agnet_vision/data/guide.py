@@ -60,21 +60,25 @@ class Guide:
             The input, and the matrix that takes points ``(x, y, 1)`` of the image to where they
             are in it.
         """
-        window = self.choose_window(points, (image.shape[1], image.shape[0]), seed=seed)
+        # Streams of their own: from one, views that are cut at all would be flipped more often.
+        window_seed, transform_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
+        window = self.choose_window(points, (image.shape[1], image.shape[0]), seed=window_seed)
         if window is None:
             return None
         x0, y0, x1, y1 = window
-        pixels, matrix = self.transform(np.ascontiguousarray(image[y0:y1, x0:x1]), seed=seed)
+        cut = np.ascontiguousarray(image[y0:y1, x0:x1])
+        pixels, matrix = self.transform(cut, seed=transform_seed)
         return pixels, np.stack([*matrix[:2], matrix[2] - np.array([x0, y0]) @ matrix[:2]])
 
     def choose_window(
         self, points: LabeledPoints, image_size: tuple[int, int], *, seed: int
     ) -> Window | None:
         """Choose what a view shows: any region but the whole image is as likely as any other."""
-        generator = np.random.default_rng(seed)
+        choice_seed, box_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
+        generator = np.random.default_rng(choice_seed)
         if generator.random() >= self.crop:
             return None
-        boxes, mask = self.proposer.draw_boxes([points], image_size, seeds=[seed])
+        boxes, mask = self.proposer.draw_boxes([points], image_size, seeds=[box_seed])
         found = boxes[0, :-1][mask[0, :-1]]
         if not len(found):
             return None

@@ -93,8 +93,8 @@ class KeypointSource:
 
 
 @dataclass(frozen=True)
-class GridSource:
-    """The control that ignores the image: equal cells of the frame."""
+class Control:
+    """What the controls have in common: they look for no keypoints."""
 
     num_clusters: int
     needs_keypoints = False
@@ -102,6 +102,10 @@ class GridSource:
     def find_keypoints(self, images: Sequence[Image]) -> list[Keypoints]:
         """Find none."""
         return [no_keypoints() for _ in images]
+
+
+class GridSource(Control):
+    """The control that ignores the image: equal cells of the frame."""
 
     def draw_boxes(
         self,
@@ -115,16 +119,8 @@ class GridSource:
         return _complete([cells[: self.num_clusters] for _ in points], num_clusters)
 
 
-@dataclass(frozen=True)
-class RandomSource:
+class RandomSource(Control):
     """The control with boxes thrown at random, others for every seed."""
-
-    num_clusters: int
-    needs_keypoints = False
-
-    def find_keypoints(self, images: Sequence[Image]) -> list[Keypoints]:
-        """Find none."""
-        return [no_keypoints() for _ in images]
 
     def draw_boxes(
         self,

@@ -118,18 +118,18 @@ def read_layer(path: Path) -> Values:
     """Read options from a YAML file, and refuse unknown ones by its name."""
     values = nest(read_yaml(path))
     known = list(list_options(TrainConfig))
-    for name in _leaves(values):
+    for name in full_names(values):
         if not any(name == each.name or name.startswith(f"{each.name}.") for each in known):
             raise ConfigError(f"{path}: {unknown_option(TrainConfig, name)}")
     return values
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+def full_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     """List nested values by their full names."""
     names: list[str] = []
     for name, value in values.items():
         inside = isinstance(value, Mapping) and value
-        names += _leaves(value, f"{prefix}{name}.") if inside else [f"{prefix}{name}"]
+        names += full_names(value, f"{prefix}{name}.") if inside else [f"{prefix}{name}"]
     return names
 
 

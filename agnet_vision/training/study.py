@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from joblib import Parallel, delayed
 
 from agnet_vision.errors import ConfigError
@@ -31,8 +30,8 @@ from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.files import write_atomically
 from agnet_vision.models.agnet import load_model
 from agnet_vision.models.export import GridIn
-from agnet_vision.training.compose import Values, merge, nest, read_yaml
-from agnet_vision.training.resolve import training_options
+from agnet_vision.training.compose import Values, full_names, merge, nest, read_yaml
+from agnet_vision.training.resolve import look_up, read_stored, training_options
 from agnet_vision.training.run import train_with
 
 Equal = Literal["epochs", "time"]
@@ -66,7 +65,7 @@ class Study:
 
     def options(self, arm: str, seed: int, folder: Path) -> Values:
         """Put the options of a run together."""
-        own = {"seed": seed, "run_dir": str(folder), "report": False}
+        own = {"seed": seed, "run_dir": str(folder), "resume": "auto", "report": False}
         return merge(merge(self.base, nest(self.arms[arm])), own)
 
 
@@ -149,9 +148,6 @@ def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int) -> N
     torch.set_num_threads(threads)
     folder = run_folder(output, arm, seed)
     options = study.options(arm, seed, folder.path)
-    if folder.last.is_file():
-        train_with({"run_dir": str(folder.path), "resume": True})
-        return
     if study.equal == "time" and arm != study.baseline:
         options = merge(options, {"epochs": _epochs_in_time(study, output, arm, seed)})
     train_with(options)
@@ -172,7 +168,7 @@ def _is_finished(folder: RunFolder) -> bool:
     """Tell whether nothing of a run is left to do."""
     if not folder.config.is_file():
         return False
-    tested = yaml.safe_load(folder.config.read_text(encoding="utf-8")).get("test", True)
+    tested = read_yaml(folder.config).get("test", True)
     return folder.is_tested() if tested else bool(folder.read_record().get("finished"))
 
 
@@ -230,19 +226,19 @@ def summarize_runs(folders: Sequence[Path], output: Path, baseline: str | None =
     Raises:
         ConfigError: a folder is no finished training, or two have the same options and seeds.
     """
-    stored = {folder: _flat(_stored(folder)) for folder in folders}
+    stored = {folder: read_stored(folder) for folder in folders}
     if not stored:
         raise ConfigError("there is no run to compare; name folders of finished trainings")
     varied = sorted(
         name
-        for name in {name for options in stored.values() for name in options}
+        for name in {name for options in stored.values() for name in full_names(options)}
         if not _is_in(name, (*REPEATED, *HARMLESS))
-        and len({repr(options.get(name)) for options in stored.values()}) > 1
+        and len({repr(look_up(options, name)) for options in stored.values()}) > 1
     )
     kinds: dict[str, list[Trained]] = {}
     for folder, options in stored.items():
-        name = " ".join(f"{each}={options.get(each)}" for each in varied) or "all runs"
-        seed = tuple(options.get(each) for each in REPEATED)
+        name = " ".join(f"{each}={look_up(options, each)}" for each in varied) or "all runs"
+        seed = tuple(look_up(options, each) for each in REPEATED)
         runs = kinds.setdefault(name, [])
         if any(run.seed == seed for run in runs):
             raise ConfigError(f"{folder} repeats another run ({name}) with its seed; leave one out")
@@ -276,22 +272,6 @@ def write_comparison(
     save_png(arm_curves(histories), output / "curves.png")
     save_png(arm_differences(rows), output / "differences.png")
     return rows
-
-
-def _stored(folder: Path) -> Values:
-    config = RunFolder(folder).config
-    if not config.is_file():
-        raise ConfigError(f"{folder} has no {config.name}: it is no training run; leave it out")
-    return read_yaml(config)
-
-
-def _flat(options: Mapping[str, Any], prefix: str = "") -> Values:
-    """Write nested options by their full names."""
-    flat: Values = {}
-    for name, value in options.items():
-        inside = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{name}.") if inside else {f"{prefix}{name}": value}
-    return flat
 
 
 def _is_in(name: str, names: Sequence[str]) -> bool:

@@ -49,4 +49,5 @@ def test_examples_can_be_read(name: str) -> None:
     command = load_command(name)
     for example in command.examples:
         words = [word for word in shlex.split(example) if not word.startswith("--")]
-        parse([word for word in words if not word.startswith("seed=0,")], command)
+        one_run = [word for word in words if not word.startswith("seed=0,")]
+        assert len(parse(one_run, command)) == len(one_run)

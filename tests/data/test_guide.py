@@ -126,6 +126,23 @@ def test_an_image_without_keypoints_has_ordinary_views() -> None:
     assert guide()(image, PROPOSER.keypoints(image), seed=0) is None
 
 
+def test_crop_box_and_augmentation_are_drawn_apart() -> None:
+    """From one stream an image that is cropped at all would get boxes and flips of a kind."""
+    seen: list[int] = []
+
+    class Proposer:
+        def draw_boxes(self, points: object, size: object, *, seeds: list[int]) -> object:
+            seen.extend(seeds)
+            return np.array([[[0, 0, 0.5, 0.5], [0, 0, 1, 1]]]), np.array([[True, True]])
+
+    def transform(image: np.ndarray, *, seed: int) -> tuple[torch.Tensor, np.ndarray]:
+        seen.append(seed)
+        return torch.zeros(3, 1, 1), np.zeros((3, 2))
+
+    Guide(Proposer(), 1.0, transform)(np.zeros((9, 9, 3), np.uint8), points([], []), seed=5)
+    assert len({5, *seen}) == 3
+
+
 def test_wrong_input() -> None:
     with pytest.raises(ValueError, match=r"crop must be in \(0, 1\]"):
         guide(0.0)

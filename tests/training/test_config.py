@@ -10,6 +10,7 @@ import pytest
 from agnet_vision.errors import ConfigError
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.options import Options
+from agnet_vision.training.resolve import look_up
 from agnet_vision.training.validation import validate
 
 
@@ -139,7 +140,8 @@ def test_raises_on_groups(values: dict[str, Any], message: str) -> None:
     ],
 )
 def test_allowed(name: str, value: Any) -> None:
-    validate(TrainConfig, nested(name, value))
+    options = validate(TrainConfig, nested(name, value))
+    assert look_up(options.model_dump(), name) == value
 
 
 @pytest.mark.parametrize(

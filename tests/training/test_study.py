@@ -18,6 +18,7 @@ from agnet_vision.evaluation.comparison import Trained, as_markdown, compare
 from agnet_vision.evaluation.metrics import Predictions, score
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import study as machine
+from agnet_vision.training.resolve import stored_text, training_options
 from agnet_vision.training.study import (
     Study,
     read_study,
@@ -42,8 +43,9 @@ class Trainer:
         self.asked.append(options)
         folder = RunFolder(options["run_dir"])
         folder.path.mkdir(parents=True, exist_ok=True)
-        if not options.get("resume"):
-            folder.write_config(yaml.safe_dump(options))
+        if not folder.last.is_file():
+            given = {name: value for name, value in options.items() if name != "resume"}
+            folder.write_config(stored_text(training_options(given)))
         if len(self.asked) - 1 == self.kill_at:
             folder.last.touch()
             raise KeyboardInterrupt
@@ -81,7 +83,13 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
 
 @pytest.fixture
 def study() -> Study:
-    return Study("Which?", {"epochs": 4}, {"plain": {}, "slow": {"model": "full"}}, (0, 1), "plain")
+    return Study(
+        "Which?",
+        {"epochs": 4},
+        {"plain": {"model": "backbone_only"}, "slow": {"model": "full"}},
+        (0, 1),
+        "plain",
+    )
 
 
 def test_value_options_of_the_runs(tmp_path: Path, trainer: Trainer, study: Study) -> None:
@@ -97,6 +105,7 @@ def test_value_options_of_the_runs(tmp_path: Path, trainer: Trainer, study: Stud
         "model": {"variant": "full"},
         "seed": 0,
         "run_dir": str(tmp_path / "runs/slow/seed0"),
+        "resume": "auto",
         "report": False,
     }
 
@@ -112,7 +121,8 @@ def test_a_killed_study_goes_on(tmp_path: Path, trainer: Trainer, study: Study) 
     with pytest.raises(KeyboardInterrupt):
         run_study(study, tmp_path)
     run_study(study, tmp_path)
-    assert trainer.asked[3] == {"run_dir": str(tmp_path / "runs/plain/seed1"), "resume": True}
+    assert trainer.asked[3] == trainer.asked[2]
+    assert trainer.asked[3]["resume"] == "auto"
     assert len(trainer.asked) == 5
     assert summarize_study(study, tmp_path)[1].count == 2
 
@@ -156,7 +166,7 @@ def test_runs_of_any_training_are_sorted_into_arms(
     folders = [run_folder(tmp_path, arm, s).path for arm in study.arms for s in (0, 1)]
     rows = summarize_runs(folders, tmp_path / "out")
     assert [(row.name, row.count) for row in rows] == [
-        ("model.variant=None", 2),
+        ("model.variant=backbone_only", 2),
         ("model.variant=full", 2),
     ]
     copy = shutil.copytree(folders[0], tmp_path / "copy")
@@ -164,7 +174,7 @@ def test_runs_of_any_training_are_sorted_into_arms(
         summarize_runs([*folders, copy], tmp_path / "out")
     with pytest.raises(ConfigError, match="no run to compare"):
         summarize_runs([], tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"no config\.yaml"):
+    with pytest.raises(ConfigError, match=r"there is no .*config\.yaml"):
         summarize_runs([tmp_path], tmp_path / "out")
 
 

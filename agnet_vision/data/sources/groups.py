@@ -42,6 +42,7 @@ def _group_finder(pattern: str) -> Callable[[str], str]:
         raise ConfigError(f"group_regex={pattern} must be a regular expression: {error}") from error
 
     def group_of(path: str) -> str:
+        """Read the group from one path."""
         match = expression.search(path)
         group = None if match is None else match.group(1 if expression.groups else 0)
         if group is None:

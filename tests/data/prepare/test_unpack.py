@@ -244,3 +244,4 @@ def test_mutated_archives_end_in_a_message(tmp_path: Path) -> None:
             (tmp_path / "a").write_bytes(mutated)
             with contextlib.suppress(DatasetError):
                 unpack(tmp_path / "a", tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} <= {"a", "out"}
