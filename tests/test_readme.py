@@ -26,6 +26,7 @@ TRAIN = (
 # The console command, of this checkout whatever is installed.
 AGNET = (sys.executable, "-c", "from agnet_vision.cli.main import main; main()")
 DEMO = "dataset.root=demo_set workers=0 trainer=cpu trainer.progress_bar=false"
+SEARCH = " ".join(f"base.{word}" for word in f"{TRAIN} {DEMO}".split())
 # Beginning of a command -> what is added to it, and the exit code: the miniature of Food-101
 # contradicts its card.
 ADDED = {
@@ -38,6 +39,10 @@ ADDED = {
     "export": ("", 0),
     "report": ("", 0),
     "study": ("", 0),
+    "search": (
+        f"{SEARCH} space.image_size=null space.regions.num_clusters=null trials=1 output=found",
+        0,
+    ),
     "prepare": ("dataset.root=food101", 1),
     "extract": ("dataset.root=food101 workers=1 progress=false", 0),
     "benchmark regions": ("--count 4 --repeats 1", 0),

@@ -21,6 +21,7 @@ COMMANDS = {
     "extract": "find and store the keypoints of a dataset, ahead of training",
     "faithfulness": "measure how well heat maps tell what matters",
     "study": "compare kinds of training over seeds, or runs that are there",
+    "search": "look for the best network within a latency budget",
     "benchmark": "measure a part of the library",
 }
 

@@ -22,6 +22,7 @@ from sklearn.metrics import precision_recall_curve
 
 from agnet_vision.evaluation.calibration import reliability
 from agnet_vision.evaluation.comparison import Row
+from agnet_vision.evaluation.front import Candidate, in_order
 from agnet_vision.evaluation.run_folder import RunResults
 from agnet_vision.explain.labels import class_label
 
@@ -87,6 +88,36 @@ def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
     axes.axvline(0, color=FAINT, linewidth=1)
     axes.set_yticks(range(len(shown)), [row.name for row in reversed(shown)])
     axes.set(xlabel=f"{score}, points above {rows[0].name}", ylim=(-0.6, len(shown) - 0.4))
+    return figure
+
+
+def latency_front(trials: Sequence[Candidate], metric: str, budget_ms: float | None) -> Figure:
+    """Draw score against latency; a line joins the trials of the front, which are numbered."""
+    figure, (axes,) = _figure(6.4, 4.2, 1)
+    looks: dict[str, dict[str, Any]] = {
+        "front": {"marker": "o", "color": FIRST, "linestyle": "-", "linewidth": 1.5, "zorder": 3},
+        "finished": {"marker": "o", "color": SECOND, "linestyle": "none"},
+        "stopped": {"marker": "x", "color": FAINT, "linestyle": "none"},
+    }
+    for outcome, look in looks.items():
+        points = [
+            (each.latency_ms, 100 * each.score, each.number)
+            for each in in_order(trials)
+            if each.outcome == outcome and each.score is not None
+        ]
+        if points:
+            latency, score, numbers = zip(*points, strict=True)
+            axes.plot(latency, score, markersize=6, label=outcome, **look)
+        if points and outcome == "front":
+            for place in zip(latency, score, numbers, strict=True):
+                axes.annotate(
+                    f"{place[2]}", place[:2], (-4, 5), textcoords="offset points", ha="right"
+                )
+    if budget_ms is not None:
+        axes.axvline(budget_ms, color=FAINT, linewidth=1, linestyle="--", label="budget")
+    axes.set(xlabel="latency of one image, ms", ylabel=f"validation {metric}, %")
+    axes.set_xlim(left=0)
+    _legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
 
 

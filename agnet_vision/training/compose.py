@@ -7,7 +7,7 @@ experiment (``conf/experiment`` or any YAML file), and what is given.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,11 @@ def compose(given: Mapping[str, Any]) -> Values:
 
 
 def nest(given: Mapping[str, Any]) -> Values:
-    """Write full names as nested groups, and choices in full."""
+    """Write full names as nested groups, and choices in full; their order means nothing."""
     nested: Values = {}
-    for name, value in given.items():
+    # What is chosen comes before its options, or it would replace them.
+    for name in sorted(given, key=lambda name: name.removesuffix(".name") not in REPLACED):
+        value = given[name]
         *groups, last = name.split(".")
         if not groups and last in CHOICES and not isinstance(value, Mapping):
             value = _chosen(last, value)
@@ -97,21 +99,31 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:
 
 def _experiment(name: Any) -> Values:
     """Read an experiment, one of ours or a file of the user's."""
-    if name == "none":
-        return {}
-    folder = conf_folder() / "experiment"
+    return {} if name == "none" else read_layer(find_file("experiment", name, others=("none",)))
+
+
+def find_file(option: str, name: Any, others: Sequence[str] = ()) -> Path:
+    """Find one of our files of a kind by its name, or a file of the user's.
+
+    Args:
+        option: the option that names it, and the folder in ``conf`` that holds ours.
+        name: one of ours, or a YAML file.
+        others: what else the option may be, for the error.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    folder = conf_folder() / option
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name in known:
-        return read_layer(folder / f"{name}.yaml")
+        return folder / f"{name}.yaml"
     path = Path(str(name)).expanduser()
     if path.suffix not in (".yaml", ".yml"):
-        hint = did_you_mean(str(name), known)
-        raise OptionError(
-            "experiment", f"one of none, {', '.join(known)}, or a YAML file", name, hint
-        )
+        rule = f"one of {', '.join([*others, *known])}, or a YAML file"
+        raise OptionError(option, rule, name, did_you_mean(str(name), known))
     if not path.is_file():
-        raise ConfigError(f"experiment: there is no file {path}")
-    return read_layer(path)
+        raise ConfigError(f"{option}: there is no file {path}")
+    return path
 
 
 def read_layer(path: Path) -> Values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from agnet_vision.errors import extra_needed
 
 if TYPE_CHECKING:
+    from pytorch_lightning.callbacks import Callback
+
     from agnet_vision.models.agnet import AGNet
 
 
@@ -83,14 +85,14 @@ def evaluate(
     return evaluate_with({"checkpoint": checkpoint, **_given(dataset, root, options)})
 
 
-def train_with(given: Mapping[str, Any]) -> Run:
-    """Do what ``train`` does, all options in one mapping."""
+def train_with(given: Mapping[str, Any], callbacks: Sequence[Callback] = ()) -> Run:
+    """Do what ``train`` does, all options in one mapping; Lightning calls the callbacks as well."""
     with extra_needed("train"):
         from agnet_vision.training.resolve import training_options
         from agnet_vision.training.train import train as train_run
 
     with _script_run_once():
-        return train_run(training_options(given))
+        return train_run(training_options(given), callbacks)
 
 
 def evaluate_with(given: Mapping[str, Any]) -> Run:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.sources.samples import SampleTable
@@ -46,11 +47,12 @@ from agnet_vision.training.stop import interruptible, stoppable
 from agnet_vision.training.tell import tell_start, tell_where
 
 
-def train(config: TrainConfig) -> Run:
+def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
     """Train, test and write the run folder.
 
     Args:
         config: all options; with ``resume``, those of the run that goes on.
+        callbacks: of Lightning's, called before the run's own.
 
     Raises:
         AGNetError: an option, the dataset, or a file is not right.
@@ -75,11 +77,12 @@ def train(config: TrainConfig) -> Run:
             table = table.read_splits(folder.splits)
 
         data = build_data(config, table, model)
+        if not config.test:
+            data.splits = ("train", "val")
         module = build_module(config, model, data.class_counts())
-        callbacks = build_callbacks(
-            config, run_dir, request, has_validation=bool(table.splits["val"])
-        )
-        trainer = build_trainer(config, run_dir, callbacks, build_loggers(config.logger, run_dir))
+        own = build_callbacks(config, run_dir, request, has_validation=bool(table.splits["val"]))
+        loggers = build_loggers(config.logger, run_dir)
+        trainer = build_trainer(config, run_dir, [*callbacks, *own], loggers)
         record = begin_record(config, run_dir, model)
         with stops_explained(run_dir):
             if trainer.is_global_zero:

@@ -71,6 +71,13 @@ def test_an_experiment_of_one_s_own(tmp_path: Path) -> None:
         composed(experiment="papr")
 
 
+@pytest.mark.parametrize("choice", ["dataset", "dataset.name"])
+def test_order_of_names_means_nothing(choice: str) -> None:
+    expected = {"dataset": {"name": "folder", "root": "photos"}}
+    assert nest({choice: "folder", "dataset.root": "photos"}) == expected
+    assert nest({"dataset.root": "photos", choice: "folder"}) == expected
+
+
 def test_names_nest_and_choices_are_short() -> None:
     given = {
         "dataset": "folder",
