@@ -1,6 +1,4 @@
-"""Options shown to people, all from the schemas.
-
-They are ``--help``, the reference page and ``conf/train.yaml``.
+"""``--help``, reference page and ``conf/train.yaml``, written from the schemas.
 
 ``python -m agnet_vision.cli.reference`` writes the last two anew.
 """

@@ -128,10 +128,7 @@ def _controls(
 
 
 def _upload() -> gr.Image:
-    """Make an image input that hands over the file unopened.
-
-    Our reader, which knows limits, is the first to open it.
-    """
+    """Make an image input that leaves opening to our reader."""
     upload = gr.Image(
         label="Image",
         sources=["upload", "webcam", "clipboard"],

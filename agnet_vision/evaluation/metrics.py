@@ -31,10 +31,7 @@ class Predictions(NamedTuple):
 
 
 class PredictionStore(Metric):
-    """Collects predictions over batches and processes.
-
-    Each sample counts once, however a sampler filled up its batches.
-    """
+    """Collects predictions over batches and processes, each sample once."""
 
     full_state_update = False
     index: list[Tensor]
@@ -73,10 +70,7 @@ class PredictionStore(Metric):
         return Predictions(index[order].cpu(), label[order].cpu(), probability[order].cpu())
 
     def predictions(self) -> Predictions:
-        """Return ``compute()``, always with the axis of samples.
-
-        torchmetrics drops it of a single sample.
-        """
+        """Return ``compute()``, with the axis torchmetrics drops of one sample."""
         index, label, probability = self.compute()
         return Predictions(index.reshape(-1), label.reshape(-1), probability)
 

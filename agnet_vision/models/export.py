@@ -57,10 +57,7 @@ class BoxesIn(nn.Module):
 
 
 class GridIn(nn.Module):
-    """An ``AGNet`` on a fixed grid of regions.
-
-    Such as Grad-CAM, viewers and benchmarks.
-    """
+    """An ``AGNet`` on a fixed grid, for viewers and benchmarks."""
 
     def __init__(self, model: AGNet) -> None:
         super().__init__()

@@ -1,7 +1,4 @@
-"""AGNetHead: the layers in the paper's order.
-
-It plugs into any CNN that gives a (B, C, H, W) map.
-"""
+"""AGNetHead: the paper's layers in order, on any CNN's map."""
 
 from __future__ import annotations
 
@@ -146,9 +143,7 @@ class AGNetHead(nn.Module):
     def describe(
         self, feature_map: Float[Tensor, "batch channels height width"], regions: Regions | None
     ) -> tuple[MapFeatures, Attention]:
-        """Return region features and attention, before the sum.
-
-        What ``forward`` makes its logits from.
+        """Return what ``forward`` makes logits from: region features and attention.
 
         Raises:
             ValueError: the map or the regions do not fit the head.

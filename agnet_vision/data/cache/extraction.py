@@ -1,6 +1,4 @@
-"""Find the keypoints of many image files in parallel.
-
-Runs on processes of this machine, or on the workers of a Dask cluster.
+"""Find keypoints in parallel, here or on a Dask cluster.
 
 Workers only compute; this process alone writes, every few seconds, so a cluster needs no shared
 place to write to.
@@ -138,10 +136,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def executor(workers: int | None, scheduler: str | None) -> Iterator[Parallel]:
-    """Run tasks on this machine or a Dask cluster.
-
-    Results come as they are ready.
-    """
+    """Run tasks here or on Dask, yielding results when ready."""
     if scheduler is None:
         try:
             with Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered") as run:

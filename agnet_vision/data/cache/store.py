@@ -130,10 +130,7 @@ class RegionCache:
         raise CacheError(f"{path} {state} in {self.folder}; run tools/extract_regions.py again")
 
     def _open(self) -> list[Shard]:
-        """Map the files on first use in this process.
-
-        They were verified when the cache was made.
-        """
+        """Map the verified files on first use in this process."""
         if self._shards is None:
             try:
                 self._shards = [

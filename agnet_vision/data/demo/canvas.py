@@ -1,6 +1,4 @@
-"""What the demo set is painted with.
-
-A canvas, signed distances turned into coverage, shadows, shading, strokes.
+"""What the demo set is painted with: distances, shadows, strokes.
 
 Coordinates are fractions of the frame's side, x to the right, y downwards; colors are RGB in
 [0, 1]. Everything is float32 and confined to windows: an image has to cost a few milliseconds.

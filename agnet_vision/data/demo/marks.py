@@ -1,6 +1,4 @@
-"""The marks that tell the demo set's classes apart.
-
-Signed distances of six flat shapes of one area.
+"""The demo classes' marks: signed distances of six flat shapes.
 
 A signed distance is negative inside a shape, zero on its outline, positive outside; it gives an
 antialiased image at any place, scale and rotation. All marks cover the same area, so their size

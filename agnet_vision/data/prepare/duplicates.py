@@ -1,6 +1,4 @@
-"""Find images that are nearly the same.
-
-That is: re-encoded, resized, brightened, turned or slightly cropped.
+"""Find nearly equal images: re-encoded, resized, brightened, turned or cropped.
 
 A perceptual hash of 64 bits selects candidates, and the gradients of small thumbnails decide. The
 dataset's mean gradient is taken away first, so that frames, bars and white backgrounds that many

@@ -98,10 +98,7 @@ class SplitDifference(NamedTuple):
 def compare_with_list(
     found: Sequence[ListedImage], listed: Sequence[ListedImage]
 ) -> SplitDifference:
-    """Compare the images of a dataset with a split list.
-
-    Which split they are in does not matter.
-    """
+    """Compare a dataset's images with a split list, splits aside."""
     before = {row.path: row for row in listed}
     now = {row.path: row for row in found}
     both = [(before[path], now[path]) for path in before if path in now]

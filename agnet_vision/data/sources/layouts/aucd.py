@@ -15,9 +15,7 @@ SHARED_DRIVER_FIRST, SHARED_DRIVER_LAST = 322, 415
 
 
 def read_aucd_v1(root: Path, classes: tuple[str, ...]) -> Listing:
-    """Read ``{Train,Test}_data_list.csv``.
-
-    Rows are such as ``/distracted.driver/Drive Safe/1887.jpg,0``.
+    """Read ``{Train,Test}_data_list.csv``: ``/distracted.driver/Drive Safe/1887.jpg,0`` ...
 
     The leading ``distracted.driver`` may or may not exist on disk. Copies in circulation lack some
     listed files.
