@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ import torch
 from joblib import Parallel, delayed
 
 from agnet_vision.data.views import COUNTS
-from agnet_vision.errors import ConfigError
+from agnet_vision.errors import AGNetError, ConfigError, extra_needed
 from agnet_vision.evaluation.charts import arm_curves, arm_differences, save_png
 from agnet_vision.evaluation.comparison import (
     Row,
@@ -123,7 +124,14 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
     return study
 
 
-def run_study(study: Study, output: Path, *, jobs: int = 1, threads: int | None = None) -> None:
+def run_study(
+    study: Study,
+    output: Path,
+    *,
+    jobs: int = 1,
+    threads: int | None = None,
+    cluster: Mapping[str, Any] | None = None,
+) -> None:
     """Run what is not finished yet, seed by seed, the baseline first.
 
     Args:
@@ -131,19 +139,22 @@ def run_study(study: Study, output: Path, *, jobs: int = 1, threads: int | None 
         output: folder of the study.
         jobs: runs at a time, each in a process of its own.
         threads: of torch in each; None: the cores, shared out.
+        cluster: what submitit asks SLURM for, ``{"slurm_partition": "gpu", "timeout_min": 240}``;
+            None: this machine.
     """
+    start = partial(_run_all, study, output, jobs=jobs, threads=threads, cluster=cluster)
     arms = [arm for arm in study.in_order() if study.trained(arm) == arm]
     pairs = [(arm, seed) for seed in study.seeds for arm in arms]
     if study.equal == "time":
         # The baseline's own time decides how long the others may train.
         first = [(arm, seed) for arm, seed in pairs if arm == study.baseline]
         others = [pair for pair in pairs if pair not in first]
-        _run_all(study, output, first, jobs, threads)
-        _run_all(study, output, others, jobs, threads)
+        start(first)
+        start(others)
     else:
-        _run_all(study, output, pairs, jobs, threads)
+        start(pairs)
     tests = [arm for arm in study.in_order() if arm not in arms]
-    _run_all(study, output, [(arm, seed) for seed in study.seeds for arm in tests], jobs, threads)
+    start([(arm, seed) for seed in study.seeds for arm in tests])
 
 
 def run_folder(output: Path, arm: str, seed: int) -> RunFolder:
@@ -152,18 +163,55 @@ def run_folder(output: Path, arm: str, seed: int) -> RunFolder:
 
 
 def _run_all(
-    study: Study, output: Path, pairs: Sequence[tuple[str, int]], jobs: int, threads: int | None
+    study: Study,
+    output: Path,
+    pairs: Sequence[tuple[str, int]],
+    *,
+    jobs: int,
+    threads: int | None,
+    cluster: Mapping[str, Any] | None,
 ) -> None:
-    threads = threads or max(1, torch.get_num_threads() // jobs)
     left = [pair for pair in pairs if not _is_finished(run_folder(output, *pair))]
+    if cluster is not None and left:
+        _submit(partial(_run_one, study, output, threads=threads), left, output, jobs, cluster)
+        return
+    threads = threads or max(1, torch.get_num_threads() // jobs)
     tasks = (delayed(_run_one)(study, output, arm, seed, threads) for arm, seed in left)
     # In the caller's own process where it is one at a time: Ctrl-C saves, as in any training.
     Parallel(n_jobs=jobs, backend="loky" if jobs > 1 else "sequential")(tasks)
 
 
-def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int) -> None:
+def _submit(
+    run: Callable[[str, int], None],
+    pairs: Sequence[tuple[str, int]],
+    output: Path,
+    jobs: int,
+    parameters: Mapping[str, Any],
+) -> None:
+    """Run on SLURM, or where there is none in processes of this machine, and wait for the end.
+
+    Raises:
+        AGNetError: runs failed; the others are finished.
+    """
+    with extra_needed("cluster"):
+        import submitit
+
+    executor = submitit.AutoExecutor(output / "cluster")
+    executor.update_parameters(**{"slurm_array_parallelism": jobs, **parameters})
+    started = executor.map_array(run, *zip(*pairs, strict=True))
+    errors = [error for job in started if (error := job.exception())]
+    if errors:
+        reason = str(errors[0]).split("\n-----")[1].strip().splitlines()[-1]
+        raise AGNetError(
+            f"{len(errors)} of {len(pairs)} runs failed, the first with {reason}; "
+            f"their output is in {executor.folder}"
+        )
+
+
+def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | None) -> None:
     """Train one arm with one seed, from its start or from where it was, or test another's run."""
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     folder = run_folder(output, arm, seed)
     options = study.options(arm, seed, folder.path)
     if (source := study.trained(arm)) != arm:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from agnet_vision.errors import ConfigError
+from agnet_vision.errors import AGNetError, ConfigError
 from agnet_vision.evaluation.comparison import Trained, as_markdown, compare
 from agnet_vision.evaluation.metrics import Predictions, score
 from agnet_vision.evaluation.run_folder import RunFolder
@@ -141,6 +142,17 @@ def test_arms_that_differ_in_their_test_are_trained_once(
     assert rows["two views"].mean["acc"] > rows["plain"].mean["acc"]
     assert rows["two views"].seconds == rows["plain"].seconds == 100
     assert (rows["two views"].forward_ms, rows["plain"].forward_ms) == (6.0, 3.0)
+
+
+def test_a_cluster_runs_what_is_left_and_says_what_failed(tmp_path: Path, study: Study) -> None:
+    """Without SLURM submitit starts processes of its own, which is as far as a test can go."""
+    study = replace(study, base={"epochs": 0}, arms={"plain": {}}, seeds=(0, 1))
+    finished = run_folder(tmp_path, "plain", 1)
+    finished.path.mkdir(parents=True)
+    write_results(finished, 1, shift=0.0)
+    message = r"1 of 1 runs failed, the first with .*epochs must be a whole number of at least 1"
+    with pytest.raises(AGNetError, match=message):
+        run_study(study, tmp_path, cluster={"timeout_min": 5})
 
 
 def test_a_killed_study_goes_on(tmp_path: Path, trainer: Trainer, study: Study) -> None:
