@@ -56,7 +56,8 @@ def call(given: Mapping[str, Any]) -> None:
     rest = {name: value for name, value in given.items() if name not in base}
     config = validate(StudyConfig, rest)
     from agnet_vision.evaluation.comparison import as_markdown
-    from agnet_vision.training.study import read_study, run_study, summarize_runs, summarize_study
+    from agnet_vision.training.study import read_study, run_study
+    from agnet_vision.training.study_table import summarize_runs, summarize_study
 
     if config.runs is not None:
         output = Path(config.output or "outputs/studies/runs")

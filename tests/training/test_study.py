@@ -19,15 +19,15 @@ from agnet_vision.evaluation.comparison import Trained, as_markdown, compare
 from agnet_vision.evaluation.metrics import Predictions, score
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import study as machine
+from agnet_vision.training import study_table
 from agnet_vision.training.resolve import stored_text, training_options
 from agnet_vision.training.study import (
     Study,
     read_study,
     run_folder,
     run_study,
-    summarize_runs,
-    summarize_study,
 )
+from agnet_vision.training.study_table import summarize_runs, summarize_study
 
 CLASSES = ("ant", "bee")
 SECONDS = {"plain": 100.0, "slow": 60.0}  # of one epoch of the slow arm, of the plain arm's run
@@ -55,6 +55,9 @@ class Trainer:
         seconds = SECONDS[arm] if "timed" in folder.path.parts else 100.0
         record = {"finished": True, "training_seconds": seconds, "images_seen": 10, "parameters": 3}
         folder.write_record(record)
+        log = folder.path / "csv" / "version_0" / "metrics.csv"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("epoch,val/mAP\n0,0.5\n1,0.6\n")
         if stored.get("test", True):
             write_results(folder, stored["seed"], shift=0.0 if arm == "plain" else 1.0)
 
@@ -78,7 +81,7 @@ def write_results(folder: RunFolder, seed: int, *, shift: float) -> None:
 def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
     stand_in = Trainer()
     monkeypatch.setattr(machine, "train_with", stand_in)
-    monkeypatch.setattr(machine, "forward_ms", lambda _: {"plain": 1.0, "slow": 2.0})
+    monkeypatch.setattr(study_table, "forward_ms", lambda _: {"plain": 1.0, "slow": 2.0})
     return stand_in
 
 
@@ -137,7 +140,7 @@ def test_arms_that_differ_in_their_test_are_trained_once(
         assert [(each["checkpoint"], each["tta"]) for each in tested] == [
             (str(tmp_path / f"runs/plain/seed{seed}"), "flip") for seed in (0, 1)
         ]
-    monkeypatch.setattr(machine, "forward_ms", lambda paths: dict.fromkeys(paths, 3.0))
+    monkeypatch.setattr(study_table, "forward_ms", lambda paths: dict.fromkeys(paths, 3.0))
     rows = {row.name: row for row in summarize_study(study, tmp_path)}
     assert rows["two views"].mean["acc"] > rows["plain"].mean["acc"]
     assert rows["two views"].seconds == rows["plain"].seconds == 100
