@@ -97,6 +97,10 @@ def test_raises(name: str, value: Any, rule: str) -> None:
             r"dataset.val_fraction must be a number in \[0, 1\)",
         ),
         ({"dataset": {"name": "food101", "csv": "x"}}, "there is no option dataset.csv"),
+        (
+            {"dataset": {"name": "hf", "path": "x", "group_regex": "y"}},
+            r"dataset.group_regex must be left out \(hf has group_column\), or None, got 'y'",
+        ),
         ({"backbone": {"name": None}}, "backbone=timm needs backbone.name, any name of timm"),
         (
             {"backbone": {"name": "test_resne"}},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -64,14 +63,5 @@ def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
 def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
     """Write the command that checks a dataset, as it can be pasted into a shell."""
     given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
-    words = " ".join(
-        shlex.quote(f"dataset.{key}={_quoted(str(value))}") for key, value in given.items()
-    )
+    words = shlex.join(f"dataset.{key}={value}" for key, value in given.items())
     return f"python tools/prepare_dataset.py dataset={name} {words}"
-
-
-def _quoted(value: str) -> str:
-    """Put a value in the quotes that the command line wants around special characters."""
-    if re.fullmatch(r"[\w ./:+-]*", value, re.ASCII):
-        return value
-    return '"' + value.replace('"', r"\"") + '"'

@@ -48,7 +48,7 @@ def read_hf(
     root: Path,
     classes: tuple[str, ...] = (),
     *,
-    path: str | None = None,
+    path: str,
     subset: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
@@ -68,10 +68,8 @@ def read_hf(
     Raises:
         DatasetNotFoundError: there is no such dataset, or no network to get it.
         DatasetError: it has no training split.
-        ConfigError: ``path`` is missing, or a column cannot be found.
+        ConfigError: a column cannot be found.
     """
-    if path is None:
-        raise ConfigError("dataset=hf needs path=: a name on the Hub, a folder or a Parquet file")
     splits = _map_splits(_load(path, subset), path)
     columns = _find_columns(splits["train"], image_column, label_column, group_column)
     folder = root / re.sub(r"[^\w.-]+", "-", f"{path} {subset or ''}").strip("-.")
