@@ -9,7 +9,6 @@ image, so that only the content changes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -24,7 +23,6 @@ from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.prepared import PreparedImage, prepare_image
 from agnet_vision.models.agnet import AGNet
 
-Map = Literal["evidence", "evidence cells", "attention", "Grad-CAM", "random regions"]
 GRID = 14  # cells a side that are blurred or shown at once (ours)
 STEPS = 14  # of a curve
 BLUR = 0.1  # standard deviation of the blur over the side of the image (ours)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agnet_vision.data.sources.layouts.folder import SPLIT_NAMES, read_folder
 from agnet_vision.data.sources.listing import Listing
-from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
+from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError, extra_needed
 from agnet_vision.files import write_atomically
 
 if TYPE_CHECKING:
@@ -85,10 +85,8 @@ def read_hf(
 
 def _load(path: str, subset: str | None) -> dict[str, Dataset]:
     """Open a dataset; its images stay undecoded."""
-    try:
+    with extra_needed("hf"):
         import datasets
-    except ImportError as error:
-        raise ConfigError("dataset=hf needs pip install 'agnet_vision[hf]'") from error
 
     place = Path(path).expanduser()
     try:
