@@ -117,7 +117,7 @@ def _experiment(name: Any) -> Values:
 def read_layer(path: Path) -> Values:
     """Read options from a YAML file, and refuse unknown ones by its name."""
     values = nest(read_yaml(path))
-    known = list(list_options(TrainConfig))
+    known = list_options(TrainConfig)
     for name in full_names(values):
         if not any(name == each.name or name.startswith(f"{each.name}.") for each in known):
             raise ConfigError(f"{path}: {unknown_option(TrainConfig, name)}")

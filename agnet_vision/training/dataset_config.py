@@ -57,7 +57,6 @@ class HuggingFace(HeldOut):
     """A dataset of the Hugging Face Hub, or in one of its forms on disk."""
 
     name: Literal["hf"] = option("hf", "the dataset")
-    group_regex: None = option(None, "of files", rule="left out (hf has group_column)")
     path: Place = option(..., "name on the Hub, folder, or Parquet file")
     subset: Text | None = option(None, "which of the dataset's configurations; null: its only one")
     test_fraction: FiniteFloat = TEST_FRACTION

@@ -13,7 +13,7 @@ from agnet_vision.errors import ConfigError
 from agnet_vision.training.compose import Values, compose, merge, nest, read_yaml
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.options import Options
-from agnet_vision.training.validation import unknown_option, validate
+from agnet_vision.training.validation import look_up, unknown_option, validate
 
 # Options that decide which images are held out.
 DRAWN = (
@@ -115,14 +115,6 @@ def read_stored(run_dir: Path) -> Values:
 def stored_text(config: Options) -> str:
     """Write options as a run stores them."""
     return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
-
-
-def look_up(values: Mapping[str, Any], name: str) -> Any:
-    """Find an option by its full name; None where there is none."""
-    found: Any = values
-    for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
 
 
 def _filled(config: Options, text: str | None) -> str | None:

@@ -19,6 +19,7 @@ from agnet_vision.data.sources.layouts.ppmi import read_ppmi
 from agnet_vision.data.sources.layouts.scan import report_skipped
 from agnet_vision.data.sources.layouts.stanford40 import read_stanford40
 from agnet_vision.data.sources.listing import Listing, ProblemKind
+from agnet_vision.errors import ConfigError
 
 # Dataset -> what reads its layout from a root, with the card's classes and its own options.
 READERS: dict[str, Callable[..., Listing]] = {
@@ -51,10 +52,12 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
     options = {key: value for key, value in options.items() if value is not None}
     if name == "demo" and not (root / "demo.json").exists():
         generate_demo(root)
-    if name == "hf":  # its files are written into the root
+    pattern = options.pop("group_regex", None)
+    if name == "hf":  # its files are written into the root, under names of ours
+        if pattern is not None:
+            raise ConfigError("dataset=hf has no paths that tell groups; use group_column")
         root.mkdir(parents=True, exist_ok=True)
 
-    pattern = options.pop("group_regex", None)
     layout = find_layout(card, root)
     listing = READERS[name](layout, card.classes, **options)
     if listing.layout == Path():  # the reader has no folder of its own
