@@ -66,8 +66,11 @@ class PredictionStore(Metric):
             torch.cat(values) if isinstance(values, list) else values
             for values in (self.index, self.label, self.probability)
         )
-        order = index.argsort()
-        return Predictions(index[order].cpu(), label[order].cpu(), probability[order].cpu())
+        sample, row, views = index.unique(return_inverse=True, return_counts=True)
+        mean = probability.new_zeros(len(sample), probability.shape[1])
+        mean.index_add_(0, row, probability / views[row, None])
+        labels = label.new_zeros(len(sample)).index_copy_(0, row, label)
+        return Predictions(sample.cpu(), labels.cpu(), mean.cpu())
 
     def predictions(self) -> Predictions:
         """Return ``compute()``, with the axis torchmetrics drops of one sample."""

@@ -10,11 +10,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from agnet_vision.data.preprocessing import (
-    EvaluationTransform,
-    evaluation_transform,
-    move_points,
-)
+from agnet_vision.data.guide import View
+from agnet_vision.data.preprocessing import evaluation_transform, move_points
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.order import number_by_position
 from agnet_vision.regions.proposer import RegionProposer
@@ -74,17 +71,15 @@ class Preparation:
         found = self.proposer.keypoints_many(images)
         return [self.place(image, points) for image, points in zip(images, found, strict=True)]
 
-    def place(
-        self, image: Image, keypoints: Keypoints, transform: EvaluationTransform | None = None
-    ) -> PreparedImage:
+    def place(self, image: Image, keypoints: Keypoints, view: View | None = None) -> PreparedImage:
         """Move an image and its keypoints into the frame, and draw the boxes there.
 
         Args:
             image: 8-bit RGB.
             keypoints: found on it.
-            transform: instead of the network's own.
+            view: what the network gets to see; None: what evaluation shows it.
         """
-        pixels, matrix = (transform or self.transform)(image)
+        pixels, matrix = view or self.transform(image)
         xy, side = move_points(keypoints.xy, matrix), pixels.shape[-1]
 
         # Frame pixels per image pixel, and where the image's corner lies in the frame.

@@ -21,6 +21,7 @@ from agnet_vision.data.guide import Guide
 from agnet_vision.data.preprocessing import data_config, evaluation_transform
 from agnet_vision.data.sources.samples import SampleTable, read_samples
 from agnet_vision.data.transforms import training_transform
+from agnet_vision.data.views import TTA, TestTimeViews
 from agnet_vision.errors import ConfigError, DatasetError
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
@@ -130,12 +131,21 @@ def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDa
         evaluation_transform(input_config),
         model.proposer if model.head.needs_regions else None,
         guide=guide,
+        views=build_views(model, config.tta),
         cache_folder=Path(config.cache_dir) if config.cache_dir else None,
         batch_size=config.batch_size,
         workers=config.workers,
         sampler=config.sampler,
         seed=config.seed,
     )
+
+
+def build_views(model: AGNet, tta: TTA) -> TestTimeViews | None:
+    """Make what makes the views of test images; None: one each, that of evaluation."""
+    if tta == "none":
+        return None
+    with options_checked():
+        return TestTimeViews(model.data_config, tta, model.proposer)
 
 
 def build_module(config: TrainConfig, model: AGNet, class_counts: list[int]) -> AGNetModule:

@@ -85,9 +85,9 @@ def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
             f"dataset must be given: at {config.checkpoint} there is no run "
             "whose own could be taken"
         )
-    return config.model_copy(
-        update={"seed": config.seed or 0, "run_dir": _filled(config, config.run_dir)}
-    )
+    tta = config.tta or stored.get("tta", "none")
+    run_dir = _filled(config, config.run_dir)
+    return config.model_copy(update={"seed": config.seed or 0, "tta": tta, "run_dir": run_dir})
 
 
 def read_stored(run_dir: Path) -> Values:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from joblib import Parallel, delayed
 
+from agnet_vision.data.views import COUNTS
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.charts import arm_curves, arm_differences, save_png
 from agnet_vision.evaluation.comparison import (
@@ -32,7 +33,7 @@ from agnet_vision.models.agnet import load_model
 from agnet_vision.models.export import GridIn
 from agnet_vision.training.compose import Values, full_names, merge, nest, read_yaml
 from agnet_vision.training.resolve import look_up, read_stored, training_options
-from agnet_vision.training.run import train_with
+from agnet_vision.training.run import evaluate_with, train_with
 
 Equal = Literal["epochs", "time"]
 KEYS = ("about", "base", "arms", "seeds", "baseline", "equal")
@@ -49,7 +50,8 @@ class Study:
     Attributes:
         about: the question, in a sentence or two.
         base: options of all runs.
-        arms: name -> options that make the arm, over those of the base.
+        arms: name -> options that make the arm, over those of the base. Arms that differ in
+            ``tta`` alone are tests of the same runs: the first of them is trained.
         seeds: of every arm.
         baseline: name of the arm that the others are compared to.
         equal: ``"epochs"``: as the options say; ``"time"``: each arm gets as many epochs as fit
@@ -62,6 +64,23 @@ class Study:
     seeds: Sequence[int]
     baseline: str
     equal: Equal = "epochs"
+
+    def trained(self, arm: str) -> str:
+        """Name the arm whose runs an arm tests: itself, or one that differs in ``tta`` alone."""
+
+        def training(name: str) -> Values:
+            """Return the options that count in training."""
+            return {**merge(self.base, nest(self.arms[name])), "tta": None}
+
+        return next(name for name in self.in_order() if training(name) == training(arm))
+
+    def tta(self, arm: str) -> str:
+        """Tell which views of an image the tests of an arm take."""
+        return merge(self.base, nest(self.arms[arm])).get("tta", "none")
+
+    def in_order(self) -> list[str]:
+        """List the arms, the baseline first."""
+        return [self.baseline, *(arm for arm in self.arms if arm != self.baseline)]
 
     def options(self, arm: str, seed: int, folder: Path) -> Values:
         """Put the options of a run together."""
@@ -113,7 +132,8 @@ def run_study(study: Study, output: Path, *, jobs: int = 1, threads: int | None 
         jobs: runs at a time, each in a process of its own.
         threads: of torch in each; None: the cores, shared out.
     """
-    pairs = [(arm, seed) for seed in study.seeds for arm in _in_order(study)]
+    arms = [arm for arm in study.in_order() if study.trained(arm) == arm]
+    pairs = [(arm, seed) for seed in study.seeds for arm in arms]
     if study.equal == "time":
         # The baseline's own time decides how long the others may train.
         first = [(arm, seed) for arm, seed in pairs if arm == study.baseline]
@@ -122,10 +142,8 @@ def run_study(study: Study, output: Path, *, jobs: int = 1, threads: int | None 
         _run_all(study, output, others, jobs, threads)
     else:
         _run_all(study, output, pairs, jobs, threads)
-
-
-def _in_order(study: Study) -> list[str]:
-    return [study.baseline, *(arm for arm in study.arms if arm != study.baseline)]
+    tests = [arm for arm in study.in_order() if arm not in arms]
+    _run_all(study, output, [(arm, seed) for seed in study.seeds for arm in tests], jobs, threads)
 
 
 def run_folder(output: Path, arm: str, seed: int) -> RunFolder:
@@ -144,10 +162,17 @@ def _run_all(
 
 
 def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int) -> None:
-    """Train one arm with one seed, from its start or from where it was."""
+    """Train one arm with one seed, from its start or from where it was, or test another's run."""
     torch.set_num_threads(threads)
     folder = run_folder(output, arm, seed)
     options = study.options(arm, seed, folder.path)
+    if (source := study.trained(arm)) != arm:
+        run = run_folder(output, source, seed)
+        stored = read_yaml(run.config)
+        own = {name: stored[name] for name in ("batch_size", "workers", "cache_dir", "trainer")}
+        own |= {"run_dir": str(folder.path), "tta": study.tta(arm), "report": False}
+        evaluate_with({"checkpoint": str(run.path), **own})
+        return
     if study.equal == "time" and arm != study.baseline:
         options = merge(options, {"epochs": _epochs_in_time(study, output, arm, seed)})
     train_with(options)
@@ -166,8 +191,8 @@ def _epochs_in_time(study: Study, output: Path, arm: str, seed: int) -> int:
 
 def _is_finished(folder: RunFolder) -> bool:
     """Tell whether nothing of a run is left to do."""
-    if not folder.config.is_file():
-        return False
+    if not folder.config.is_file():  # not begun, or a test of another arm's run
+        return folder.is_tested()
     tested = read_yaml(folder.config).get("test", True)
     return folder.is_tested() if tested else bool(folder.read_record().get("finished"))
 
@@ -180,16 +205,24 @@ def summarize_study(study: Study, output: Path) -> list[Row]:
     """
     kinds = {
         arm: [
-            read_trained(folder, (seed,))
+            read_trained(run_folder(output, study.trained(arm), seed), (seed,), tested=folder)
             for seed in study.seeds
             if _is_finished(folder := run_folder(output, arm, seed))
         ]
-        for arm in _in_order(study)
+        for arm in study.in_order()
     }
-    first = {
-        arm: run_folder(output, arm, runs[0].seed[0]).best for arm, runs in kinds.items() if runs
+    checkpoints = {
+        study.trained(arm): run_folder(output, study.trained(arm), runs[0].seed[0]).best
+        for arm, runs in kinds.items()
+        if runs
     }
-    return write_comparison(kinds, study.baseline, output, study.about, forward_ms(first))
+    milliseconds = forward_ms(checkpoints)
+    forward = {
+        arm: milliseconds[study.trained(arm)] * COUNTS[study.tta(arm)]
+        for arm, runs in kinds.items()
+        if runs
+    }
+    return write_comparison(kinds, study.baseline, output, study.about, forward)
 
 
 def forward_ms(checkpoints: Mapping[str, Path], *, batch: int = 8, rounds: int = 9) -> Values:

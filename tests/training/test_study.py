@@ -116,6 +116,33 @@ def test_finished_runs_are_not_run_again(tmp_path: Path, trainer: Trainer, study
     assert len(trainer.asked) == 4
 
 
+def test_arms_that_differ_in_their_test_are_trained_once(
+    tmp_path: Path, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested = []
+
+    def evaluate(given: dict[str, Any]) -> None:
+        tested.append(given)
+        folder = RunFolder(given["run_dir"])
+        folder.path.mkdir(parents=True)
+        write_results(folder, len(tested) - 1, shift=2.0)
+
+    monkeypatch.setattr(machine, "evaluate_with", evaluate)
+    arms = {"two views": {"tta": "flip"}, "plain": {}, "other": {"model": "backbone_only"}}
+    study = Study("Which?", {"epochs": 4}, arms, (0, 1), "plain")
+    for _ in range(2):  # what is tested is not tested again
+        run_study(study, tmp_path)
+        assert len(trainer.asked) == 4
+        assert [(each["checkpoint"], each["tta"]) for each in tested] == [
+            (str(tmp_path / f"runs/plain/seed{seed}"), "flip") for seed in (0, 1)
+        ]
+    monkeypatch.setattr(machine, "forward_ms", lambda paths: dict.fromkeys(paths, 3.0))
+    rows = {row.name: row for row in summarize_study(study, tmp_path)}
+    assert rows["two views"].mean["acc"] > rows["plain"].mean["acc"]
+    assert rows["two views"].seconds == rows["plain"].seconds == 100
+    assert (rows["two views"].forward_ms, rows["plain"].forward_ms) == (6.0, 3.0)
+
+
 def test_a_killed_study_goes_on(tmp_path: Path, trainer: Trainer, study: Study) -> None:
     trainer.kill_at = 2
     with pytest.raises(KeyboardInterrupt):

@@ -22,6 +22,8 @@ from agnet_vision.errors import (
 )
 from agnet_vision.evaluation.environment import environment
 from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.explain.predict import Predictor
+from agnet_vision.models.agnet import load_model
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
@@ -118,6 +120,28 @@ def test_evaluate_repeats_the_test(
     assert [row["path"] for row in read_rows(finished)] == [
         row["path"] for row in read_rows(tmp_path / "run")
     ]
+
+
+def test_value_evaluate_averages_the_views_that_predict_does(
+    finished: Path, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
+    checkpoint = finished / "best.ckpt"
+    found = evaluate(configure_evaluation(f"checkpoint={checkpoint}", "tta=keypoints"))
+    rows = read_rows(found.folder)
+    assert json.loads((found.folder / "metrics.json").read_text())["tta"] == "keypoints"
+    root = Path(json.loads((finished / "metrics.json").read_text())["root"])
+    predictor = Predictor(load_model(checkpoint), tta="keypoints")
+    predictions = list(predictor(root / row["path"] for row in rows))
+    plain = read_rows(finished)
+    for row, before, prediction in zip(rows, plain, predictions, strict=True):
+        values, single = (
+            [float(each[f"probability_{name}"]) for name in prediction.classes]
+            for each in (row, before)
+        )
+        assert prediction.probabilities is not None
+        # Stored positions of keypoints are rounded to a small part of a pixel.
+        np.testing.assert_allclose(values, prediction.probabilities, atol=1e-3)
+        assert np.abs(np.array(values) - single).max() > 1e-4
 
 
 def test_evaluate_raises_on_other_classes(
