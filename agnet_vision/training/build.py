@@ -65,10 +65,7 @@ def build_table(dataset: Dataset, seed: int) -> SampleTable:
 def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
     """Make the network, with the backbone's weights where asked for, and the input it expects."""
     backbone = config.backbone
-    # A run that goes on has its own weights.
-    checkpoint, pretrained = (
-        (None, False) if config.resume else (backbone.checkpoint, backbone.pretrained)
-    )
+    checkpoint = None if config.resume else backbone.checkpoint  # it has its own weights
     options = dict(backbone.kwargs)
     if backbone.output_stride is not None:
         options["output_stride"] = backbone.output_stride
@@ -83,7 +80,7 @@ def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
             len(classes),
             num_clusters=proposer.num_clusters,
             variant=config.model.variant,
-            pretrained=pretrained and checkpoint is None,
+            pretrained=backbone.pretrained and not config.resume and checkpoint is None,
             taps=backbone.taps,
             backbone_kwargs=options,
             head_kwargs=config.model.head,

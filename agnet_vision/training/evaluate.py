@@ -169,15 +169,9 @@ def check_classes(model: AGNet, table: SampleTable, checkpoint: str) -> None:
     if len(stored) != len(table.classes):
         difference = f"knows {len(stored)} classes, dataset={table.name} has {len(table.classes)}"
     else:
-        number = next(
-            i
-            for i, pair in enumerate(zip(stored, table.classes, strict=True))
-            if pair[0] != pair[1]
-        )
-        difference = (
-            f"has {stored[number]!r} as class {number}, "
-            f"dataset={table.name} has {table.classes[number]!r}"
-        )
+        pairs = enumerate(zip(stored, table.classes, strict=True))
+        number, (own, other) = next(each for each in pairs if each[1][0] != each[1][1])
+        difference = f"has {own!r} as class {number}, dataset={table.name} has {other!r}"
     raise CheckpointError(
         f"{checkpoint} {difference}; "
         "evaluate it on the dataset it was trained on, or train on this one"

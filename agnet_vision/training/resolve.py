@@ -99,15 +99,12 @@ def read_stored(run_dir: Path) -> Values:
     path = run_dir / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"there is no {path}; run_dir must name the folder of an interrupted run")
-    cure = "put a good copy in its place, or start again with another run_dir"
-    try:
-        stored = read_yaml(path)
-    except ConfigError as error:
-        raise ConfigError(f"{error}; {cure}") from error
+    cure = "; put a good copy in its place, or start again with another run_dir"
+    stored = read_yaml(path, cure)
     if lacking := [name for name in TrainConfig.model_fields if name not in stored]:
         raise ConfigError(
             f"{path} must hold all options of a run, and lacks {lacking[0]}: "
-            f"it is damaged or of another version; {cure}"
+            f"it is damaged or of another version{cure}"
         )
     return validate(TrainConfig, stored).model_dump()
 
@@ -143,14 +140,11 @@ def run_options(checkpoint: Any) -> Values:
     path = run_folder_of(checkpoint) / "config.yaml"
     if not path.is_file():
         return {}
-    cure = "without the file, give dataset and seed yourself"
-    try:
-        stored = read_yaml(path)
-    except ConfigError as error:
-        raise ConfigError(f"{error}; {cure}") from error
+    cure = "; without the file, give dataset and seed yourself"
+    stored = read_yaml(path, cure)
     if look_up(stored, "dataset.name") is None or "seed" not in stored:
         raise ConfigError(
-            f"{path} must hold the options of a run, and names no dataset or seed; {cure}"
+            f"{path} must hold the options of a run, and names no dataset or seed{cure}"
         )
     return stored
 

@@ -96,10 +96,8 @@ class Canvas(NamedTuple):
             angle: of the frame.
         """
         cosine, sine = math.cos(angle), math.sin(angle)
-        light_x, light_y = (
-            self.light[0] * cosine + self.light[1] * sine,
-            self.light[1] * cosine - self.light[0] * sine,
-        )
+        light_x = self.light[0] * cosine + self.light[1] * sine
+        light_y = self.light[1] * cosine - self.light[0] * sine
         up = np.sqrt(np.clip(1 - x * x - y * y, 0.02, 1))
         return np.clip((x * light_x + y * light_y) * 0.64 + up * 0.77, 0, 1)
 
