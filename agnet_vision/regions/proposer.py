@@ -125,10 +125,7 @@ class RegionProposer:
         return self._source.draw_boxes(points, image_size, seeds, kappa)
 
     def settings(self) -> dict[str, Any]:
-        """Return all options and the versions that decide the result, ready for JSON.
-
-        Equal settings, equal regions.
-        """
+        """Return all that decides the result, ready for JSON."""
         versions = {"agnet_regions": str(REVISION), "opencv": cv2.__version__}
         if self.grouping == "sklearn":
             import sklearn  # slow to import, and only this path needs it

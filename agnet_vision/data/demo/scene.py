@@ -240,10 +240,7 @@ def _draw_limbs(
 
 
 def _develop(canvas: Canvas, rng: np.random.Generator) -> UInt8[np.ndarray, "height width 3"]:
-    """Take the photograph.
-
-    Light falls off over the frame, the lens is a little soft, the sensor a little noisy.
-    """
+    """Take the photograph: uneven light, a soft lens, a noisy sensor."""
     dx, dy = canvas.x - 0.5, canvas.y - 0.5
     gradient = rng.uniform(0.1, 0.5) * (dx * canvas.light[0] + dy * canvas.light[1])
     vignette = rng.uniform(0, 0.5) * (dx * dx + dy * dy)

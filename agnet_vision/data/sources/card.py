@@ -81,10 +81,7 @@ def datasets_folder() -> Path:
 
 
 def default_root(name: str) -> Path:
-    """Give the folder where a dataset lies by default.
-
-    It is beside the card, or where that is installed, in the user's cache folder.
-    """
+    """Give a dataset's default folder, beside its card in a checkout."""
     folder = datasets_folder()
     if folder.name == "_datasets":  # an installed package is no place for images
         folder = (
