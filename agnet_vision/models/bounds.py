@@ -44,6 +44,7 @@ BOUNDS = {
     "num_clusters": Bound(1, 64),
     "pool_size": Bound(1, 64),
     "attention_units": Bound(1, 4_096),
+    "width": Bound(1, 65_536),
     "dropout": Bound(0, 0.99, whole=False),
     # data_config, each number of it
     "input_size": Bound(1, 8_192),

@@ -30,7 +30,7 @@ def logits(
     head: AGNetHead, feature_map: Float[Tensor, "batch channels height width"], regions: Regions
 ) -> Float[Tensor, "batch classes"]:
     """Compute what ``head(feature_map, regions)`` of ``variant="full"`` computes."""
-    feature_map = attend_to_positions(head.self_attention, feature_map)
+    feature_map = attend_to_positions(head.self_attention, head.projection(feature_map))
     x = pool_regions(feature_map, regions.boxes, head.pool_size)
     phi = gate_channels(head.squeeze_excite, x)
     flat = phi.permute(0, 1, 3, 4, 2).flatten(2)  # (B, R, D): row, column, channel

@@ -157,6 +157,25 @@ def test_value_describe(variant: str, gradients: bool, feature_map: torch.Tensor
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
+def test_value_a_narrow_head_is_one_on_the_projected_map(
+    variant: str, feature_map: torch.Tensor
+) -> None:
+    torch.manual_seed(0)
+    options = {"num_clusters": CLUSTERS, "variant": variant, "pool_size": 3}
+    head = AGNetHead(CHANNELS, 5, width=2, **options).eval()
+    inner = AGNetHead(2, 5, **options).eval()
+    inner.load_state_dict(
+        {name: value for name, value in head.state_dict().items() if "projection" not in name}
+    )
+    regions = random_regions(3, CLUSTERS, masked=2)
+    expected = inner(head.projection(feature_map), regions)
+    torch.testing.assert_close(head(feature_map, regions), expected)
+    features, _ = head.describe(feature_map, regions)
+    assert features.dense().shape[-1] == 2
+    assert head(feature_map, regions, pre_logits=True).shape == (3, 2)
+
+
 def test_value_pre_logits(feature_map: torch.Tensor) -> None:
     head, regions = trained_head(), random_regions(3, CLUSTERS)
     embedding = head(feature_map, regions, pre_logits=True)
