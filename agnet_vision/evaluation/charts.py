@@ -23,7 +23,7 @@ from sklearn.metrics import precision_recall_curve
 from agnet_vision.evaluation.calibration import reliability
 from agnet_vision.evaluation.comparison import Row
 from agnet_vision.evaluation.run_folder import RunResults
-from agnet_vision.explain.labels import class_label
+from agnet_vision.explain.overlays import class_label
 
 # Okabe-Ito hues of middle lightness, readable on white and on near-black.
 FIRST, SECOND = "#D55E00", "#2b8fce"
