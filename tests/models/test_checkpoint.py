@@ -194,17 +194,6 @@ def test_raises_on_config(saved_folder: Path, text: str) -> None:
         load_model(saved_folder)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("mean", "gray"), ("std", [0.2, 0, 0.2]), ("input_size", None)]
-)
-def test_raises_on_data_config(saved_folder: Path, name: str, value: object) -> None:
-    content = json.loads((saved_folder / CONFIG).read_text())
-    content["model"]["data_config"][name] = value
-    (saved_folder / CONFIG).write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match=f"numbers as {name}"):
-        load_model(saved_folder)
-
-
 def test_raises_on_missing(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has neither best\.ckpt nor config\.json"):
         load_model(tmp_path)
