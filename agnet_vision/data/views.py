@@ -15,8 +15,8 @@ from agnet_vision.data.preprocessing import CROP_FRACTION, RGBImage, evaluation_
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import LabeledPoints
 
-TTA = Literal["none", "flip", "crops", "keypoints"]
-COUNTS: Mapping[str, int] = {"none": 1, "flip": 2, "crops": 10, "keypoints": 2}  # at most
+TTA = Literal["none", "flip", "whole", "keypoints", "crops"]
+COUNTS: Mapping[str, int] = {"none": 1, "flip": 2, "whole": 2, "keypoints": 2, "crops": 10}
 # Ours, chosen on validation photographs: in x and in y, the middle 90 % of the keypoints.
 MIDDLE = (0.05, 0.95)
 PADDING = 0.05  # as a share of the side
@@ -28,9 +28,9 @@ class TestTimeViews:
     Args:
         data_config: of the network; describes its frame.
         tta: ``"none"``: the view of evaluation alone; ``"flip"``: that and its mirror image;
-            ``"crops"``: the four corners and the middle, each as large as evaluation crops, and
-            each mirrored as well, ten in all; ``"keypoints"``: the view of evaluation, and one of
-            where most keypoints of the image lie.
+            ``"whole"``: that and the whole image, squeezed to a square; ``"keypoints"``: that and
+            where most keypoints of the image lie, likewise; ``"crops"``: the four corners and the
+            middle, each as large as evaluation crops, and each mirrored as well, ten in all.
         proposer: finds the keypoints.
 
     Raises:
@@ -58,6 +58,8 @@ class TestTimeViews:
     def __call__(self, image: RGBImage, points: LabeledPoints) -> list[View]:
         """Return the views of an image, that of evaluation first but for ``"crops"``.
 
+        They are fewer where all crops show the same, or where there are no keypoints.
+
         Args:
             image: of any size.
             points: its labeled keypoints, in its pixels.
@@ -69,6 +71,8 @@ class TestTimeViews:
         view = self.transform(image)
         if self.tta == "flip":
             return [view, mirror(view)]
+        if self.tta == "whole":
+            return [view, self.window_transform(image)]
         if self.proposer is not None and len(points.xy):
             low, high = np.quantile(points.xy, MIDDLE, axis=0)
             window = around(np.concatenate([low, high]), size, padding=PADDING)

@@ -19,6 +19,7 @@ from agnet_vision.data.views import TTA, TestTimeViews
 from agnet_vision.errors import ConfigError, ImageReadError, PredictionError
 from agnet_vision.explain.prepared import Image, Preparation, PreparedImage, batch_of
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.regions.sources import no_keypoints
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,9 @@ class Predictor:
         return Outputs(_means(probabilities, counts), _means(embeddings, counts))
 
     def _views(self, images: Sequence[Image]) -> list[list[PreparedImage]]:
-        found = self.preparation.proposer.keypoints_many(images)
+        found = [no_keypoints()] * len(images)
+        if self.model.head.needs_regions or self.views.proposer is not None:
+            found = self.preparation.proposer.keypoints_many(images)
         return [
             [self.preparation.place(image, points, view) for view in self.views(image, points)]
             for image, points in zip(images, found, strict=True)

@@ -19,8 +19,8 @@ from agnet_vision.training.optim import OptimizerName, ScheduleName
 from agnet_vision.training.options import LocalPath, Options, Place, Seed, Text, option
 
 TTA_HELP = (
-    "views of an image whose answers are averaged: flip adds the mirror image, keypoints a view of "
-    "where most keypoints lie, crops takes ten"
+    "views of an image whose answers are averaged: flip adds the mirror image, whole the whole "
+    "image, keypoints where most keypoints lie; crops takes ten"
 )
 Monitor = Literal["acc", "mAP", "mean_per_class_acc", "loss"]
 Correction = Literal["none", "temperature", "rare_classes"]

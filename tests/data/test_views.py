@@ -44,7 +44,7 @@ def brightest(view: View) -> np.ndarray:
 
 
 @pytest.mark.parametrize("crop_mode", ["center", "squash"])
-@pytest.mark.parametrize("tta", ["none", "flip", "keypoints", "crops"])
+@pytest.mark.parametrize("tta", ["none", "flip", "whole", "keypoints", "crops"])
 def test_value_points_stay_on_their_pixels(tta: TTA, crop_mode: str) -> None:
     """A dot painted at a keypoint is at the keypoint of every view that shows it."""
     image = np.zeros((120, 150, 3), np.uint8)
@@ -67,7 +67,7 @@ def test_value_the_first_view_is_that_of_evaluation() -> None:
     image = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
     pixels, matrix = evaluation_transform(CONFIG)(image)
     spread = points_at((5, 5), (100, 70), (60, 30), (20, 60))
-    for tta in ("none", "flip", "keypoints"):
+    for tta in ("none", "flip", "whole", "keypoints"):
         first, first_matrix = make_views(tta)(image, spread)[0]
         assert torch.equal(first, pixels)
         np.testing.assert_array_equal(first_matrix, matrix)
@@ -90,6 +90,16 @@ def test_value_the_keypoint_view_leaves_out_what_has_none() -> None:
     views = make_views("keypoints")(image, points_at(*right.tolist(), (3, 50)))
     assert float(views[0][0].min()) == 0
     assert float(views[1][0].mean()) > 0.95
+
+
+def test_value_the_whole_image_is_whole() -> None:
+    image = np.zeros((80, 160, 3), np.uint8)
+    image[:10, -10:] = image[-10:, :10] = 255  # what the crop in the middle leaves out
+    crop, whole = make_views("whole", crop_pct=0.8)(image, points_at())
+    assert float(crop[0].max()) == 0
+    bright = whole[0].sum(0) > 1.5
+    assert bool(bright[0, -1])
+    assert bool(bright[-1, 0])
 
 
 def test_value_without_keypoints_one_view_is_left() -> None:
@@ -127,7 +137,11 @@ def test_value_items_of_all_views_have_the_index_of_their_image(samples: list[Sa
 @pytest.mark.parametrize(
     ("tta", "source", "message"),
     [
-        ("rotate", "keypoints", "tta must be one of none, flip, crops, keypoints, got 'rotate'"),
+        (
+            "rotate",
+            "keypoints",
+            "tta must be one of none, flip, whole, keypoints, crops, got 'rotate'",
+        ),
         ("keypoints", "grid", "tta='keypoints' needs regions from keypoints, got source='grid'"),
     ],
 )

@@ -70,6 +70,23 @@ def test_value_rows_come_in_order_and_equal_single_images(folder: Path, model: A
         )
 
 
+def test_no_keypoints_are_found_where_none_are_needed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AGNet("test_resnet", 3, num_clusters=3, variant="backbone_only").eval()
+    path = folder / "0.png"
+    expected = explain(model, read_image(path)).probabilities
+
+    def find(self: RegionProposer, images: object) -> None:
+        raise AssertionError("keypoints were sought")
+
+    monkeypatch.setattr(RegionProposer, "keypoints_many", find)
+    (row,) = Predictor(model)([path])
+    np.testing.assert_allclose(row.probabilities, expected, atol=1e-5)
+    with pytest.raises(AssertionError, match="sought"):
+        list(Predictor(model, tta="keypoints")([path]))
+
+
 def test_value_a_single_step_gives_the_same(folder: Path, model: AGNet) -> None:
     one, many = (
         [row.probabilities for row in Predictor(model, batch_size=size)(find_images(folder))]
