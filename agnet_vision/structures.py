@@ -68,10 +68,7 @@ class Regions(NamedTuple):
 
 
 def num_regions(num_clusters: int) -> int:
-    """Count the region slots of ``num_clusters`` groups (method, step 5).
-
-    They are the primary regions, the secondary ones and the whole image.
-    """
+    """Count the region slots of ``num_clusters`` groups (method, step 5)."""
     return num_clusters * (num_clusters + 1) // 2 + 1
 
 

@@ -117,7 +117,7 @@ def calibration_batches(model: AGNet, config: ExportConfig) -> list[tuple[Tensor
     """Prepare images as the network sees them, spread evenly over those that were found."""
     from agnet_vision.data.image import read_image
     from agnet_vision.explain.files import find_images
-    from agnet_vision.explain.prepared import batch_of, prepare_images
+    from agnet_vision.explain.prepared import Preparation, batch_of
     from agnet_vision.models.export import has_boxes
 
     assert config.images is not None
@@ -127,7 +127,7 @@ def calibration_batches(model: AGNet, config: ExportConfig) -> list[tuple[Tensor
     batches: list[tuple[Tensor, ...]] = []
     for start in range(0, len(paths), CALIBRATION_BATCH):
         images = [read_image(path) for path in paths[start : start + CALIBRATION_BATCH]]
-        inputs, regions = batch_of(prepare_images(model, images))
+        inputs, regions = batch_of(Preparation(model)(images))
         batches.append((inputs, regions.boxes) if has_boxes(model, config.grid) else (inputs,))
     return batches
 

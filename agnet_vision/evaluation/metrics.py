@@ -51,10 +51,7 @@ class PredictionStore(Metric):
         label: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"],
     ) -> None:
-        """Add a batch.
-
-        Samples with a negative index are copies that fill it up and are left out.
-        """
+        """Add a batch, without the copies that fill it up (index below 0)."""
         counted = index >= 0
         self.index.append(index[counted])
         self.label.append(label[counted])

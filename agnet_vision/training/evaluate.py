@@ -36,10 +36,11 @@ from agnet_vision.training.claim import claimed_run_dir
 from agnet_vision.training.config import EvaluateConfig
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.progress import progress_callbacks
-from agnet_vision.training.resolve import is_same, look_up, run_folder_of, run_options
+from agnet_vision.training.resolve import is_same, run_folder_of, run_options
 from agnet_vision.training.run import Run
 from agnet_vision.training.stop import interruptible, stoppable
 from agnet_vision.training.tell import tell_scores, tell_where
+from agnet_vision.training.validation import look_up
 
 REMARKS = (
     ".*Checkpoint directory .* exists and is not empty.*",  # it holds the options of the run
@@ -168,15 +169,9 @@ def check_classes(model: AGNet, table: SampleTable, checkpoint: str) -> None:
     if len(stored) != len(table.classes):
         difference = f"knows {len(stored)} classes, dataset={table.name} has {len(table.classes)}"
     else:
-        number = next(
-            i
-            for i, pair in enumerate(zip(stored, table.classes, strict=True))
-            if pair[0] != pair[1]
-        )
-        difference = (
-            f"has {stored[number]!r} as class {number}, "
-            f"dataset={table.name} has {table.classes[number]!r}"
-        )
+        pairs = enumerate(zip(stored, table.classes, strict=True))
+        number, (own, other) = next(each for each in pairs if each[1][0] != each[1][1])
+        difference = f"has {own!r} as class {number}, dataset={table.name} has {other!r}"
     raise CheckpointError(
         f"{checkpoint} {difference}; "
         "evaluate it on the dataset it was trained on, or train on this one"

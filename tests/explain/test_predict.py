@@ -15,12 +15,11 @@ from PIL import Image
 from agnet_vision.data.image import read_image
 from agnet_vision.data.preprocessing import move_points
 from agnet_vision.data.views import TestTimeViews
-from agnet_vision.errors import CheckpointError, ConfigError, PredictionError
+from agnet_vision.errors import ConfigError, PredictionError
 from agnet_vision.explain.explanation import explain
 from agnet_vision.explain.files import find_images
 from agnet_vision.explain.predict import Predictor, choose_device
-from agnet_vision.models.agnet import AGNet, load_model
-from agnet_vision.models.checkpoint import describe
+from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
 
@@ -106,21 +105,6 @@ def test_raises_on_weights_that_answer_nothing(folder: Path, value: float) -> No
         model.head.classifier.linear.bias[0] = value
     with pytest.raises(PredictionError, match="NaN or infinity"):
         next(Predictor(model)([folder / "0.png"]))
-
-
-def test_value_open_model_takes_every_kind(tmp_path: Path, model: AGNet) -> None:
-    model.save_pretrained(tmp_path / "saved")
-    (tmp_path / "run").mkdir()
-    weights = {f"model.{name}": value for name, value in model.state_dict().items()}
-    torch.save({"agnet": describe(model), "state_dict": weights}, tmp_path / "run" / "best.ckpt")
-    for place in ("saved", "run", "run/best.ckpt"):
-        opened = load_model(tmp_path / place)
-        assert opened.classes == model.classes
-        torch.testing.assert_close(
-            opened.head.classifier.linear.weight, model.head.classifier.linear.weight
-        )
-    with pytest.raises(CheckpointError, match="neither"):
-        load_model(tmp_path)
 
 
 def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:

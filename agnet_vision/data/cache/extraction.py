@@ -35,7 +35,7 @@ from agnet_vision.data.cache.rows import (
     write_rows,
 )
 from agnet_vision.data.image import read_image
-from agnet_vision.errors import ConfigError, ImageReadError
+from agnet_vision.errors import ConfigError, ImageReadError, extra_needed
 from agnet_vision.regions.proposer import RegionProposer
 
 # images a worker takes at once: enough for the batched mixtures, few enough to share the work
@@ -145,10 +145,8 @@ def executor(workers: int | None, scheduler: str | None) -> Iterator[Parallel]:
             if workers != 1:  # joblib keeps idle processes, even after this one was killed
                 get_reusable_executor().shutdown(wait=False)
         return
-    try:
+    with extra_needed("cluster"):
         from distributed import Client
-    except ImportError as error:
-        raise ConfigError("scheduler= needs Dask: pip install 'agnet_vision[cluster]'") from error
     try:
         client = Client(scheduler, timeout=30)
     except (OSError, ValueError) as error:

@@ -149,9 +149,6 @@ class RegionCache:
             "_shards": None,
         }
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
 
 def default_cache_folder(root: Path) -> Path:
     """Put the cache beside the data, or in the user's cache folder where the data is read-only."""

@@ -19,12 +19,6 @@ def sampled_cells(
 ) -> tuple[Int[Tensor, "batch regions bins 4"], Float[Tensor, "batch regions bins 4"]]:
     """Find the four cells around each bin's center, with weights.
 
-    Args:
-        boxes: as for ``pool_regions``.
-        height: of the map, in cells.
-        width: of the map, in cells.
-        pool_size: p.
-
     Returns:
         Rows of the maps' positions written below each other, image by image; and interpolation
         weights.

@@ -33,8 +33,7 @@ class MapFeatures:
 
     Args:
         feature_map: the map.
-        regions: not used; here so that all features are made alike.
-        pool_size: not used.
+        regions: not used, nor is ``pool_size``: all features are made alike.
 
     Attributes:
         feature_map: the map.
@@ -151,10 +150,7 @@ class RegionFeatures(MapFeatures):
         coefficients: Float[Tensor, "batch regions"],
         weights: Float[Tensor, "batch bins channels"],
     ) -> Float[Tensor, "batch height width"]:
-        """Share a weighted sum of features among the map's cells.
-
-        The sum is ``sum_r,n,c coefficients_r weights_nc phi_rnc``; the shares add up to it.
-        """
+        """Share a weighted sum of features among the map's cells."""
         height, width = self.feature_map.shape[-2:]
         sampled = sampling_weights(self.boxes, height, width, self.pool_size)
         scale = coefficients[:, :, None] * (1 + self.gates)

@@ -36,10 +36,7 @@ def project_regions(
     weight: Float[Tensor, "outputs features"],
     pool_size: int,
 ) -> Float[Tensor, "batch regions outputs"]:
-    """Compute ``phi @ weight.T`` with phi flattened bin by bin.
-
-    ``features = pool_size ** 2 * channels``.
-    """
+    """Compute ``phi @ weight.T`` with phi flattened bin by bin."""
     outputs: Tensor = _ProjectRegions.apply(feature_map, boxes, gates, weight, pool_size)
     return outputs
 

@@ -52,8 +52,6 @@ def read_aucd_v2(
         drivers: CSV with the columns ``path`` (inside the root) and ``driver``. With it, validation
             is held out by driver, and drivers in both official splits are reported.
     """
-    if not isinstance(clean, bool):
-        raise ConfigError(f"clean must be true or false, got {clean!r}")
     groups = _drivers(root, Path(drivers).expanduser()) if drivers is not None else {}
     listing = Listing(classes, {"train": [], "test": []})
     folders = tuple(f"c{label}" for label in range(len(classes)))
