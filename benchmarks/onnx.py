@@ -24,7 +24,7 @@ from rich.table import Table
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError
 from agnet_vision.explain.files import find_images
-from agnet_vision.explain.prepared import prepare_images
+from agnet_vision.explain.prepared import Preparation
 from agnet_vision.models.agnet import AGNet
 from benchmarks.conditions import conditions, ratio, summarise, write_report
 
@@ -145,8 +145,8 @@ def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndar
         )
     inputs = []
     for start in range(0, len(paths), VIEWS_AT_ONCE):
-        views = prepare_images(
-            model, [read_image(path) for path in paths[start : start + VIEWS_AT_ONCE]]
+        views = Preparation(model)(
+            [read_image(path) for path in paths[start : start + VIEWS_AT_ONCE]]
         )
         inputs += [
             {"images": view.input[None].numpy(), "boxes": view.regions.boxes.numpy()}

@@ -120,7 +120,7 @@ def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]
 
     from agnet_vision.data.image import read_image
     from agnet_vision.explain.files import find_images
-    from agnet_vision.explain.prepared import batch_of, prepare_images
+    from agnet_vision.explain.prepared import Preparation, batch_of
     from agnet_vision.models.export import has_boxes
 
     assert config.images is not None
@@ -130,7 +130,7 @@ def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]
     batches: list[tuple[Tensor, ...]] = []
     for start in range(0, len(paths), READ_AT_ONCE):
         images = [read_image(path) for path in paths[start : start + READ_AT_ONCE]]
-        inputs, regions = batch_of(prepare_images(model, images))
+        inputs, regions = batch_of(Preparation(model)(images))
         batches.append((inputs, regions.boxes) if has_boxes(model, config.grid) else (inputs,))
     return tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
 

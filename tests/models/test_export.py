@@ -17,7 +17,7 @@ from agnet_vision import AGNet, Regions
 from agnet_vision.errors import ConfigError
 from agnet_vision.explain.files import find_images
 from agnet_vision.explain.predict import Predictor
-from agnet_vision.explain.prepared import prepare_images
+from agnet_vision.explain.prepared import Preparation
 from agnet_vision.models.export import BoxesIn, GridIn, export_onnx, export_program
 from benchmarks import onnx as benchmark
 from tests.conftest import random_regions
@@ -36,7 +36,7 @@ def model() -> AGNet:
 @pytest.fixture(scope="module")
 def photographs(model: AGNet) -> tuple[torch.Tensor, Regions]:
     """Two photographs that come with scikit-learn, as the network sees them."""
-    views = prepare_images(model, load_sample_images().images)
+    views = Preparation(model)(load_sample_images().images)
     regions = Regions(
         torch.cat([v.regions.boxes for v in views]), torch.cat([v.regions.mask for v in views])
     )
