@@ -16,10 +16,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says of a full disk
 
 
 class AGNetError(Exception):
-    """Root of the errors that a user can mend.
-
-    The command line prints the message, without a traceback.
-    """
+    """A mistake that the user can mend, printed without traceback."""
 
 
 class DatasetNotFoundError(AGNetError):

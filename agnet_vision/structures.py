@@ -1,6 +1,4 @@
-"""The two structures every stage speaks.
-
-And the one page on coordinates and dimension words.
+"""The structures every stage speaks, their coordinates and dimension words.
 
 **Coordinates.** An image of width W and height H is the rectangle [0, W] x [0, H]; x grows to the
 right, y downwards, and pixel (column i, row j) is the unit square whose center is (i + 0.5, j +
@@ -37,9 +35,7 @@ TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the bord
 
 
 class Keypoints(NamedTuple):
-    """Labelled points of one image, in its pixels.
-
-    Coordinates are continuous.
+    """Labelled points of one image, in its pixels, continuous coordinates.
 
     Attributes:
         xy: positions ``(x, y)``; float32.
@@ -72,18 +68,12 @@ class Regions(NamedTuple):
 
 
 def num_regions(num_clusters: int) -> int:
-    """Count the region slots of ``num_clusters`` groups (method, step 5).
-
-    They are the primary regions, the secondary ones and the whole image.
-    """
+    """Count the region slots of ``num_clusters`` groups (method, step 5)."""
     return num_clusters * (num_clusters + 1) // 2 + 1
 
 
 def valid_slots(regions: Regions) -> Bool[Tensor, "batch regions"]:
-    """Tell which slots are empty or hold a good box.
-
-    A good box obeys the rule; one with NaN does not.
-    """
+    """Tell which slots are empty or obey the rule (NaN never)."""
     low, high = regions.boxes[..., :2], regions.boxes[..., 2:]
     obeys = (low >= -TOLERANCE) & (high <= 1 + TOLERANCE) & (low <= high)
     return obeys.all(dim=-1) | ~regions.mask

@@ -1,4 +1,4 @@
-"""Images a second of five networks, each beside the plain timm model.
+"""Images a second of five networks: the plain timm model, with the head, with a narrow head.
 
 python tools/benchmark.py throughput [--backbones resnet50 ...] [--device cuda]
 
@@ -15,9 +15,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from agnet_vision import AGNet
 from benchmarks import model
 from benchmarks.conditions import conditions, ratio, summarise, write_report
 
+WIDTH = 256  # of the narrow head
 BACKBONES = (
     "mobilenetv3_small_100",
     "mobilenetv2_100",
@@ -45,9 +47,16 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure one backbone with its own classifier, and with the head."""
+    """Measure one backbone with its own classifier, with the head, and with a narrow one."""
     options = argparse.Namespace(**{**vars(arguments), "backbone": backbone, "naive": False})
-    case = model.Case(options, model.make_models(options))
+    models = model.make_models(options)
+    narrow = AGNet(
+        backbone,
+        options.num_classes,
+        num_clusters=options.num_clusters,
+        head_kwargs={"width": WIDTH},
+    )
+    case = model.Case(options, {**models, "narrow": narrow.to(options.device)})
     row: dict[str, Any] = {
         name: {"parameters": sum(p.numel() for p in each.parameters())}
         for name, each in case.models.items()
@@ -62,30 +71,35 @@ def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
                 "images_a_second": summarise([options.batch_size / s for s in seconds[name]]),
                 "working_memory_mib": round(memory / 2**20, 1),
             }
-        row[f"{part}_ratio"] = ratio(seconds["agnet"], seconds["backbone"])
+        for name in ("agnet", "narrow"):
+            row[name][part]["times_the_backbone"] = ratio(seconds[name], seconds["backbone"])
     return row
 
 
 def print_table(rows: dict[str, Any]) -> None:
-    """Print a row a backbone: plain timm, then with the head."""
+    """Print a row a backbone: plain timm, with the head, with the narrow head."""
     table = Table(
         "backbone",
         "parameters, M",
         "forward, images/s",
         "training, images/s",
         "memory of a step, MiB",
-        title="plain timm / AGNet",
+        title=f"plain timm / AGNet / AGNet with width={WIDTH}",
     )
     for backbone, row in rows.items():
-        pair = [row["backbone"], row["agnet"]]
+        three = [row["backbone"], row["agnet"], row["narrow"]]
         table.add_row(
             backbone,
-            " / ".join(f"{each['parameters'] / 1e6:.1f}" for each in pair),
+            " / ".join(f"{each['parameters'] / 1e6:.1f}" for each in three),
             *(
-                " / ".join(f"{each[part]['images_a_second']['median']:.1f}" for each in pair)
-                + f" (x {row[f'{part}_ratio']['median']:.2f} time)"
+                " / ".join(f"{each[part]['images_a_second']['median']:.1f}" for each in three)
+                + " (x "
+                + ", ".join(
+                    f"{each[part]['times_the_backbone']['median']:.2f}" for each in three[1:]
+                )
+                + ")"
                 for part in ("forward", "training_step")
             ),
-            " / ".join(f"{each['training_step']['working_memory_mib']:.0f}" for each in pair),
+            " / ".join(f"{each['training_step']['working_memory_mib']:.0f}" for each in three),
         )
     Console(width=120).print(table)

@@ -39,7 +39,7 @@ class Command:
     """
 
     schema: type[Options]
-    call: Callable[[Mapping[str, Any]], None]
+    call: Callable[[Mapping[str, Any]], object]
     examples: tuple[str, ...]
     layers: Mapping[str, str] = field(default_factory=dict)
     sweeps: bool = False

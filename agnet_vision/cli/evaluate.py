@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from agnet_vision.cli.command import Command
 from agnet_vision.training.config import EvaluateConfig
 from agnet_vision.training.run import evaluate_with
 
-
-def call(given: Mapping[str, Any]) -> None:
-    """Evaluate one checkpoint."""
-    evaluate_with(given)
-
-
 COMMAND = Command(
     schema=EvaluateConfig,
-    call=call,
+    call=evaluate_with,
     examples=(
         "checkpoint=outputs/demo/my_run",
         "checkpoint=my_model dataset=stanford40 split=val",

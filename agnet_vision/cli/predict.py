@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
+from agnet_vision.data.views import TTA
+from agnet_vision.training.config import TTA_HELP
 from agnet_vision.training.options import LocalPath, Options, Place, Text, option
 from agnet_vision.training.validation import validate
 
@@ -35,9 +37,7 @@ class PredictConfig(Options):
     )
     output: LocalPath | None = option(None, ".csv or .jsonl file; null: to the terminal")
     format: Format | None = option(None, "null: as the suffix of output says, table without one")
-    augmentation: Literal["none", "flip", "crops"] = option(
-        "none", "views averaged: flip adds the mirror image, crops takes ten; regions move along"
-    )
+    tta: TTA = option("none", TTA_HELP)
     embeddings: LocalPath | None = option(
         None, ".npy file: a row an image of what the last layer sees; NaN where it is unreadable"
     )
@@ -80,7 +80,7 @@ def call(given: Mapping[str, Any]) -> None:
 
     paths = find_images(config.images)
     model = load_model(config.checkpoint).to(choose_device(config.device))
-    predictor = Predictor(model, batch_size=config.batch_size, augmentation=config.augmentation)
+    predictor = Predictor(model, batch_size=config.batch_size, tta=config.tta)
     rows: Iterable[Prediction] = predictor(paths)
     form = config.row_format()
     kept = []

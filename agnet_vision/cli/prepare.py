@@ -45,7 +45,7 @@ class PrepareConfig(Options):
 def call(given: Mapping[str, Any]) -> None:
     """Prepare, report, and exit with 0 only when nothing contradicts the card."""
     config = validate(PrepareConfig, nest(given))
-    from agnet_vision.data.prepare.contact_sheet import draw_sheet
+    from agnet_vision.data.prepare.contact_sheet import MAX_PAIRS, draw_sheet
     from agnet_vision.data.prepare.prepare import prepare_dataset
 
     _require_writable(config.report, config.sheet, config.groups)
@@ -67,7 +67,7 @@ def call(given: Mapping[str, Any]) -> None:
     sheet = config.sheet or (config.report and Path(config.report).with_suffix(".png"))
     if sheet and result.pairs:
         draw_sheet(result.pairs, Path(sheet))
-        print(f"the {min(24, len(result.pairs))} most alike pairs: {sheet}")
+        print(f"the {min(MAX_PAIRS, len(result.pairs))} most alike pairs: {sheet}")
     _print_summary(config.dataset.name, result)
     if not result.agrees:
         sys.exit(1)

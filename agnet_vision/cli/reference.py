@@ -1,6 +1,4 @@
-"""Options shown to people, all from the schemas.
-
-They are ``--help``, the reference page and ``conf/train.yaml``.
+"""``--help``, reference page and ``conf/train.yaml``, written from the schemas.
 
 ``python -m agnet_vision.cli.reference`` writes the last two anew.
 """
@@ -18,7 +16,7 @@ import yaml
 from agnet_vision.cli.command import COMMANDS, Command, load_command
 from agnet_vision.cli.words import in_shell_rule
 from agnet_vision.training.config import TrainConfig
-from agnet_vision.training.options import Option, Options, groups_of, list_options, option_of
+from agnet_vision.training.options import Option, list_options
 
 ROOT = Path(__file__).parents[2]
 HEADER = """# Every option of training with its default, written from its schema.
@@ -127,26 +125,26 @@ def _cell(text: str) -> str:
 
 def train_yaml() -> str:
     """Write ``conf/train.yaml``."""
-    lines = list(_yaml_lines(TrainConfig, ""))
+    lines = list(_yaml_lines())
     column = 2 + max(len(setting) for setting, comment in lines if comment)
     text = [f"{setting:{column}}# {comment}" if comment else setting for setting, comment in lines]
     return HEADER + "\n".join(text) + "\n"
 
 
-def _yaml_lines(schema: type[Options], indent: str) -> Iterator[tuple[str, str]]:
-    """Write the options of a schema as settings with comments, groups after a blank line."""
-    after_group = False
-    for name, field in schema.model_fields.items():
-        groups = groups_of(field)
-        if groups or after_group:
+def _yaml_lines() -> Iterator[tuple[str, str]]:
+    """Write the options as settings with comments, blank lines around groups."""
+    before = ""
+    for option in list_options(TrainConfig):
+        if option.only:
+            continue
+        group, _, name = option.name.rpartition(".")
+        if group != before:
             yield "", ""
-        after_group = bool(groups)
-        if not groups:
-            option = option_of(name, field)
-            yield f"{indent}{name}: {_written(option.default)}", option.description
-        else:
-            yield f"{indent}{name}:", ""
-            yield from _yaml_lines(groups[0], f"{indent}  ")
+        if group and group != before:
+            yield f"{group}:", ""
+        indent = "  " if group else ""
+        yield f"{indent}{name}: {_written(option.default)}", option.description
+        before = group
 
 
 def main() -> None:

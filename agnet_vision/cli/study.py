@@ -35,6 +35,12 @@ class StudyConfig(Options):
     baseline: Text | None = option(None, "with runs: name of the arm that others are compared to")
     jobs: int = option(1, "runs at a time, each a process", ge=1)
     threads: int | None = option(None, "of torch in each run; null: the cores, shared out", ge=1)
+    cluster: dict[str, Any] | None = option(
+        None,
+        "run on SLURM, jobs at a time, with what submitit asks it for: cluster.slurm_partition=gpu "
+        "cluster.timeout_min=240",
+        rule="parameters of submitit such as {timeout_min: 240}, or null",
+    )
     summary: bool = option(False, "train nothing, compare what is finished")
 
     @model_validator(mode="after")
@@ -50,7 +56,8 @@ def call(given: Mapping[str, Any]) -> None:
     rest = {name: value for name, value in given.items() if name not in base}
     config = validate(StudyConfig, rest)
     from agnet_vision.evaluation.comparison import as_markdown
-    from agnet_vision.training.study import read_study, run_study, summarize_runs, summarize_study
+    from agnet_vision.training.study import read_study, run_study
+    from agnet_vision.training.study_table import summarize_runs, summarize_study
 
     if config.runs is not None:
         output = Path(config.output or "outputs/studies/runs")
@@ -61,7 +68,9 @@ def call(given: Mapping[str, Any]) -> None:
         study = read_study(path, {**config.base, **own})
         output = Path(config.output or Path("outputs", "studies", path.stem))
         if not config.summary:
-            run_study(study, output, jobs=config.jobs, threads=config.threads)
+            run_study(
+                study, output, jobs=config.jobs, threads=config.threads, cluster=config.cluster
+            )
         rows = summarize_study(study, output)
     print(as_markdown(rows))
     print(f"written to {output}")

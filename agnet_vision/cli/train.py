@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from agnet_vision.cli.command import Command
 from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.run import train_with
 
-
-def call(given: Mapping[str, Any]) -> None:
-    """Run one training."""
-    train_with(given)
-
-
 COMMAND = Command(
     schema=TrainConfig,
-    call=call,
+    call=train_with,
     examples=(
         "",
         "dataset=stanford40 backbone=resnet50 epochs=30 optimizer.lr=0.001",

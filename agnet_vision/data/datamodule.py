@@ -17,6 +17,7 @@ from agnet_vision.data.guide import Guide
 from agnet_vision.data.image import check_images
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.sources.samples import SampleTable
+from agnet_vision.data.views import COUNTS, TestTimeViews
 from agnet_vision.data.workers import start_worker, worker_context
 from agnet_vision.errors import AGNetError, CacheError, DatasetError
 from agnet_vision.regions.proposer import RegionProposer
@@ -35,6 +36,7 @@ class AGNetDataModule(pl.LightningDataModule):
         eval_transform: without.
         proposer: decides where regions come from; None: batches have no regions.
         guide: cuts some of the training views around regions; None: none.
+        views: of each test image, several whose answers are averaged; None: one.
         cache_folder: where labeled keypoints are kept; None: ``.agnet_cache`` beside the data, or
             where that cannot be written, in the user's cache folder.
         batch_size: per process.
@@ -51,6 +53,7 @@ class AGNetDataModule(pl.LightningDataModule):
         proposer: RegionProposer | None,
         *,
         guide: Guide | None = None,
+        views: TestTimeViews | None = None,
         cache_folder: Path | None = None,
         batch_size: int = 32,
         workers: int | None = None,
@@ -61,6 +64,7 @@ class AGNetDataModule(pl.LightningDataModule):
         self.table = table
         self.proposer = proposer
         self.guide = guide
+        self.views = views
         self.transforms = {"train": train_transform, "val": eval_transform, "test": eval_transform}
         self.cache_folder = cache_folder
         self.batch_size = batch_size
@@ -114,7 +118,7 @@ class AGNetDataModule(pl.LightningDataModule):
 
     def _open_cache(self) -> None:
         """Read the stored keypoints of all splits in use, computing what is missing."""
-        proposer = keypoint_proposer(self.proposer, self.guide)
+        proposer = keypoint_proposer(self.proposer, self.guide, self.views)
         if proposer is None:
             return
         folder = self.cache_folder or default_cache_folder(self.table.root)
@@ -132,11 +136,13 @@ class AGNetDataModule(pl.LightningDataModule):
     def _loader(self, split: str) -> EpochLoader:
         train = split == "train"
         samples = self.table.splits[split]
+        views = self.views if split == "test" else None
         dataset = RegionDataset(
             samples,
             self.transforms[split],
             self.proposer,
             guide=self.guide if train else None,
+            views=views,
             cache=self._cache,
             seed=self.seed,
             frozen=not train,
@@ -157,7 +163,7 @@ class AGNetDataModule(pl.LightningDataModule):
             )
         return EpochLoader(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=max(1, self.batch_size // (COUNTS[views.tta] if views else 1)),
             sampler=sampler,
             collate_fn=collate,
             # A last batch of one image would stop batch norm; a set smaller than one batch is kept.

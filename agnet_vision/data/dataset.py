@@ -17,6 +17,7 @@ from agnet_vision.data.image import read_image
 from agnet_vision.data.preprocessing import Normalization, move_points
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.sources.listing import Sample
+from agnet_vision.data.views import TestTimeViews
 from agnet_vision.errors import AGNetError
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import LabeledPoints, no_keypoints
@@ -45,6 +46,7 @@ class RegionDataset(Dataset):
         proposer: decides where regions come from; None: items have no boxes (``backbone_only``
             needs none).
         guide: cuts some of the views around regions; None: none.
+        views: several of each image instead of one, all with its index; None: one.
         cache: holds the labeled points of every sample; without it they are detected at every
             access, which is slow.
         seed: of the augmentation, together with the draw.
@@ -58,6 +60,7 @@ class RegionDataset(Dataset):
         proposer: RegionProposer | None = None,
         *,
         guide: Guide | None = None,
+        views: TestTimeViews | None = None,
         cache: RegionCache | None = None,
         seed: int = 0,
         frozen: bool = False,
@@ -66,6 +69,7 @@ class RegionDataset(Dataset):
         self.transform = transform
         self.proposer = proposer
         self.guide = guide
+        self.views = views
         self.cache = cache
         self.seed = seed
         self.frozen = frozen
@@ -74,7 +78,7 @@ class RegionDataset(Dataset):
         return len(self.samples)
 
     def __getitem__(self, draw: int | Draw) -> dict[str, Any] | AGNetError:
-        """Load one item.
+        """Load one item; of several views, the first.
 
         What is wrong with its file is returned, not raised: so its message survives the way from a
         worker.
@@ -93,18 +97,18 @@ class RegionDataset(Dataset):
         results: list[dict[str, Any] | AGNetError] = []
         loaded: list[_Loaded] = []
         for draw in draws:
-            one = self._load(draw if isinstance(draw, Draw) else Draw(0, draw))
-            if isinstance(one, AGNetError):
-                results.append(one)
+            views = self._load(draw if isinstance(draw, Draw) else Draw(0, draw))
+            if isinstance(views, AGNetError):
+                results.append(views)
             else:
-                results.append(one.item)
-                loaded.append(one)
+                results += [view.item for view in views]
+                loaded += views
         if self.proposer is not None and loaded:
             _add_boxes(loaded, self.proposer)
         return results
 
-    def _load(self, draw: Draw) -> _Loaded | AGNetError:
-        """Read an image and its points, and augment both."""
+    def _load(self, draw: Draw) -> list[_Loaded] | AGNetError:
+        """Read an image and its points, and augment both; a row a view."""
         sample = self.samples[draw.sample]
         try:
             image = read_image(sample.path)
@@ -115,25 +119,35 @@ class RegionDataset(Dataset):
         turn = (0, 0) if self.frozen else (draw.epoch, draw.repeat)
         seeds = np.random.SeedSequence([self.seed, turn[0], draw.sample, turn[1]])
         augmentation_seed, box_seed, guide_seed = seeds.generate_state(3).tolist()
-        view = self.guide(image, points, seed=guide_seed) if self.guide is not None else None
-        pixels, matrix = view or self.transform(image, seed=augmentation_seed)
+        if self.views is not None:
+            views = self.views(image, points)
+        else:
+            view = self.guide(image, points, seed=guide_seed) if self.guide is not None else None
+            views = [view or self.transform(image, seed=augmentation_seed)]
         index = draw.sample if draw.counted else -1
-        item = {"image": pixels, "label": sample.label, "index": index}
-        return _Loaded(item, move_points(points.xy, matrix), points.group, box_seed)
+        return [
+            _Loaded(
+                {"image": pixels, "label": sample.label, "index": index},
+                move_points(points.xy, matrix),
+                points.group,
+                box_seed,
+            )
+            for pixels, matrix in views
+        ]
 
     def _points(self, sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> LabeledPoints:
         """Look the labeled points up, or detect them; none where no region needs them."""
-        proposer = keypoint_proposer(self.proposer, self.guide)
+        proposer = keypoint_proposer(self.proposer, self.guide, self.views)
         if proposer is None:
             return no_keypoints()
         return proposer.keypoints(image) if self.cache is None else self.cache[sample.path]
 
 
 def keypoint_proposer(
-    proposer: RegionProposer | None, guide: Guide | None
+    proposer: RegionProposer | None, *others: Guide | TestTimeViews | None
 ) -> RegionProposer | None:
     """Tell who finds the keypoints of a dataset; None: nothing needs any."""
-    users = (proposer, guide.proposer if guide is not None else None)
+    users = (proposer, *(other.proposer for other in others if other is not None))
     return next((one for one in users if one is not None and one.needs_keypoints), None)
 
 

@@ -13,12 +13,14 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet_vision.data.preprocessing import Matrix, RGBImage
+from agnet_vision.data.preprocessing import EvaluationTransform, Matrix, RGBImage
 from agnet_vision.data.transforms import TrainingTransform
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import LabeledPoints
 
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels; x1 and y1 lie outside
+# The network's input, and the matrix that takes points (x, y, 1) of the image to where they are.
+View = tuple[Float[Tensor, "3 side side"], Matrix]
 
 PADDING = (0.05, 0.3)  # around a region on each side, as a share of its own side
 ASPECT = (3 / 4, 4 / 3)  # width to height, as usual for random crops
@@ -46,9 +48,7 @@ class Guide:
         if not 0 < self.crop <= 1:
             raise ValueError(f"crop must be in (0, 1], got {self.crop}")
 
-    def __call__(
-        self, image: RGBImage, points: LabeledPoints, *, seed: int
-    ) -> tuple[Float[Tensor, "3 side side"], Matrix] | None:
+    def __call__(self, image: RGBImage, points: LabeledPoints, *, seed: int) -> View | None:
         """Make a guided view, or none, by chance or for want of a region.
 
         Args:
@@ -65,10 +65,7 @@ class Guide:
         window = self.choose_window(points, (image.shape[1], image.shape[0]), seed=window_seed)
         if window is None:
             return None
-        x0, y0, x1, y1 = window
-        cut = np.ascontiguousarray(image[y0:y1, x0:x1])
-        pixels, matrix = self.transform(cut, seed=transform_seed)
-        return pixels, np.stack([*matrix[:2], matrix[2] - np.array([x0, y0]) @ matrix[:2]])
+        return cut_out(self.transform, image, window, seed=transform_seed)
 
     def choose_window(
         self, points: LabeledPoints, image_size: tuple[int, int], *, seed: int
@@ -84,6 +81,19 @@ class Guide:
             return None
         box = found[generator.integers(len(found))] * np.array([*image_size, *image_size])
         return around(box, image_size, padding=generator.uniform(*PADDING))
+
+
+def cut_out(
+    transform: TrainingTransform | EvaluationTransform,
+    image: RGBImage,
+    window: Window,
+    *,
+    seed: int = 0,
+) -> View:
+    """Transform a window of an image; the matrix moves points of the whole image."""
+    x0, y0, x1, y1 = window
+    pixels, matrix = transform(np.ascontiguousarray(image[y0:y1, x0:x1]), seed=seed)
+    return pixels, np.stack([*matrix[:2], matrix[2] - np.array([x0, y0]) @ matrix[:2]])
 
 
 def around(box: np.ndarray, image_size: tuple[int, int], *, padding: float) -> Window:

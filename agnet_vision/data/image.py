@@ -75,24 +75,20 @@ def read_image(
         return _to_rgb(_upright(image))
 
 
-def check_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> None:
+def check_image(path: Path | str) -> None:
     """Refuse what ``read_image`` would refuse, mostly without decoding.
 
     The head and the end of a JPEG or PNG suffice, so a file damaged in its middle passes.
 
-    Args:
-        path: as for ``read_image``.
-        max_pixels: as for ``read_image``.
-
     Raises:
         ImageReadError: no such file, not an image, truncated, or too large.
     """
-    with _opened(path, max_pixels) as (stream, image):
+    with _opened(path, MAX_PIXELS) as (stream, image):
         end = _ENDS.get(image.format or "")
         stream.seek(max(0, os.fstat(stream.fileno()).st_size - 64))
         if end is not None and stream.read().rstrip(b"\0").endswith(end):
             return
-    read_image(path, max_pixels=max_pixels)
+    read_image(path)
 
 
 def check_images(paths: Iterable[Path]) -> None:

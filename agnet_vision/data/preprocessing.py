@@ -16,7 +16,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 Preset = Literal["modern", "paper", "none"]
-PRESETS: tuple[str, ...] = ("modern", "paper", "none")
 INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
     "bilinear": cv2.INTER_LINEAR,
@@ -68,9 +67,6 @@ class EvaluationTransform:
             shorter side.
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``; shrinking always averages areas.
         crop_fraction: side of the crop over side of the resized image; 0.875 (paper).
-
-    Raises:
-        ValueError: an option is unknown or out of range.
     """
 
     def __init__(
@@ -83,7 +79,6 @@ class EvaluationTransform:
         interpolation: str = "bilinear",
         crop_fraction: float = CROP_FRACTION,
     ) -> None:
-        check_options(image_size, interpolation, crop_fraction)
         self.image_size = image_size
         self.resized = round(image_size / crop_fraction)
         self.squash = squash
@@ -132,23 +127,6 @@ def _cut_excess(image: RGBImage) -> tuple[RGBImage, Float[np.ndarray, " 2"]]:
     return kept, np.array([left, top], dtype=np.float64)
 
 
-def check_options(image_size: int, interpolation: str, crop_fraction: float) -> None:
-    """Refuse options that cannot work.
-
-    Raises:
-        ValueError: one is unknown or out of range.
-    """
-    if interpolation not in INTERPOLATIONS:
-        raise ValueError(
-            f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}"
-        )
-    if image_size < 1 or not 0 < crop_fraction <= 1:
-        raise ValueError(
-            f"image_size must be >= 1 and crop_fraction in (0, 1], "
-            f"got {image_size} and {crop_fraction}"
-        )
-
-
 def move_points(xy: Float[np.ndarray, "points 2"], matrix: Matrix) -> Float[np.ndarray, "points 2"]:
     """Move points as a transform moved their image, by its matrix."""
     return (xy @ matrix[:2] + matrix[2]).astype(np.float32)
@@ -179,9 +157,6 @@ def evaluation_transform(config: Mapping[str, Any]) -> EvaluationTransform:
     Args:
         config: timm's words: ``input_size`` (channels, height, width; square), ``mean``, ``std``,
             ``interpolation``, ``crop_pct``, and ``crop_mode``: ``"squash"`` or ``"center"``.
-
-    Raises:
-        ValueError: an option is unknown or out of range.
     """
     return EvaluationTransform(
         config["input_size"][-1],

@@ -26,12 +26,10 @@ from torch import Tensor
 from agnet_vision.data.preprocessing import (
     CROP_FRACTION,
     INTERPOLATIONS,
-    PRESETS,
     Matrix,
     Normalization,
     Preset,
     RGBImage,
-    check_options,
 )
 
 RESIZES = (A.Resize, A.SmallestMaxSize, A.RandomResizedCrop)
@@ -124,18 +122,7 @@ def training_transform(
             an upside.
         min_crop_area: ``"modern"`` shows the network at least this part of an image; 0.35 (ours).
         cropped: the images are cut out already, so ``"modern"`` does not crop them again.
-
-    Raises:
-        ValueError: an option is unknown or out of range.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"augmentation preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    check_options(image_size, interpolation, crop_fraction)
-    if not 0 <= rotation_degrees <= 180 or not 0 < min_crop_area <= 1:
-        raise ValueError(
-            f"rotation_degrees must be in [0, 180] and min_crop_area in (0, 1], "
-            f"got {rotation_degrees} and {min_crop_area}"
-        )
     mode = INTERPOLATIONS[interpolation]
     flip = [A.HorizontalFlip(p=0.5)] if horizontal_flip else []
     match preset:
@@ -154,7 +141,7 @@ def training_transform(
             # A crop of the whole costs as much as a real one.
             crop = [A.RandomCrop(image_size, image_size)] if resized > image_size else []
             steps = [_squeeze(resized, mode), _affine(mean, rotation_degrees, 1.0), *crop, *flip]
-        case _:
+        case "none":
             steps = [_squeeze(image_size, mode)]
     return TrainingTransform(steps, mean, std)
 

@@ -16,13 +16,7 @@ from typing import Any
 # Read when Gradio is imported.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
-try:
-    import gradio as gr
-except ImportError as error:
-    from agnet_vision.errors import ConfigError
-
-    raise ConfigError("the demo page needs Gradio; pip install 'agnet_vision[demo]'") from error
-
+import gradio as gr
 from gradio.exceptions import InvalidPathError
 from gradio.processing_utils import save_bytes_to_cache
 from starlette.middleware import Middleware
@@ -128,10 +122,7 @@ def _controls(
 
 
 def _upload() -> gr.Image:
-    """Make an image input that hands over the file unopened.
-
-    Our reader, which knows limits, is the first to open it.
-    """
+    """Make an image input that leaves opening to our reader."""
     upload = gr.Image(
         label="Image",
         sources=["upload", "webcam", "clipboard"],

@@ -24,7 +24,7 @@ from agnet_vision.evaluation.calibration import reliability
 from agnet_vision.evaluation.comparison import Row
 from agnet_vision.evaluation.front import Candidate, in_order
 from agnet_vision.evaluation.run_folder import RunResults
-from agnet_vision.explain.labels import class_label
+from agnet_vision.explain.overlays import class_label
 
 # Okabe-Ito hues of middle lightness, readable on white and on near-black.
 FIRST, SECOND = "#D55E00", "#2b8fce"
@@ -245,10 +245,8 @@ def to_svg(figure: Figure, title: str) -> str:
     svg = svg[svg.index("<svg") :]
     width, height = figure.get_size_inches() * 72
     # Constrained layout sized the text with matplotlib's font; the page's is narrower.
-    fixed, flexible = (
-        f'width="{width:g}pt" height="{height:g}pt"',
-        f'style="max-width:{width * 1.25:.0f}px"',
-    )
+    fixed = f'width="{width:g}pt" height="{height:g}pt"'
+    flexible = f'style="max-width:{width * 1.25:.0f}px"'
     svg = svg.replace(fixed, flexible, 1)
     return svg.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
 

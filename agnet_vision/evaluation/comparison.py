@@ -47,15 +47,23 @@ class Trained:
     images: tuple[list[str], Int[np.ndarray, " images"]] | None
 
 
-def read_trained(folder: RunFolder, seed: tuple[Any, ...]) -> Trained:
+def read_trained(
+    folder: RunFolder, seed: tuple[Any, ...], tested: RunFolder | None = None
+) -> Trained:
     """Read a finished training.
+
+    Args:
+        folder: of the training.
+        seed: its name among the runs of its kind.
+        tested: an evaluation of it, whose scores count instead of its own.
 
     Raises:
         ConfigError: it is not finished, or its files are damaged.
     """
     record, history = folder.read_record(), folder.read_history()
-    if folder.is_tested():
-        found = folder.read_results()
+    tested = tested or folder
+    if tested.is_tested():
+        found = tested.read_results()
         scores = {name: float(found.scores[name]) for name in SCORES}
         by_score = estimates(found.label, found.probability)
         return Trained(seed, scores, record, history, by_score, (found.paths, found.label))

@@ -9,7 +9,6 @@ image, so that only the content changes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,8 +22,8 @@ from agnet_vision.evaluation.statistics import Interval, mean_interval
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.prepared import PreparedImage, prepare_image
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.structures import Regions
 
-Map = Literal["evidence", "evidence cells", "attention", "Grad-CAM", "random regions"]
 GRID = 14  # cells a side that are blurred or shown at once (ours)
 STEPS = 14  # of a curve
 BLUR = 0.1  # standard deviation of the blur over the side of the image (ours)
@@ -90,10 +89,8 @@ def _maps(
     for _ in range(int(explanation.mask.sum())):
         low = rng.uniform(0, 0.8, 2)
         high = low + rng.uniform(0.1, 0.5, 2)
-        (x0, y0), (x1, y1) = (
-            (low * GRID).astype(int),
-            np.ceil(np.minimum(high, 1) * GRID).astype(int),
-        )
+        x0, y0 = (low * GRID).astype(int)
+        x1, y1 = np.ceil(np.minimum(high, 1) * GRID).astype(int)
         random[y0:y1, x0:x1] += 1 / ((y1 - y0) * (x1 - x0))
     maps = {
         "evidence": _on_grid(explanation.heat("evidence", size)),
@@ -130,15 +127,8 @@ def _curves(
     inputs = torch.cat(
         [blurred * masks + sharp * (1 - masks), sharp * masks + blurred * (1 - masks)]
     )
-    boxes, mask = (
-        part.expand(len(inputs), *part.shape[1:]) for part in prepared.regions.to(device)
-    )
-    probability = (
-        model(inputs, prepared.regions._replace(boxes=boxes, mask=mask))
-        .softmax(dim=1)[:, target]
-        .cpu()
-        .numpy()
-    )
+    parts = (part.expand(len(inputs), *part.shape[1:]) for part in prepared.regions.to(device))
+    probability = model(inputs, Regions(*parts)).softmax(dim=1)[:, target].cpu().numpy()
     return probability[: STEPS + 1], probability[STEPS + 1 :]
 
 

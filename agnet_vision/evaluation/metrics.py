@@ -31,10 +31,7 @@ class Predictions(NamedTuple):
 
 
 class PredictionStore(Metric):
-    """Collects predictions over batches and processes.
-
-    Each sample counts once, however a sampler filled up its batches.
-    """
+    """Collects predictions over batches and processes, each sample once."""
 
     full_state_update = False
     index: list[Tensor]
@@ -54,10 +51,7 @@ class PredictionStore(Metric):
         label: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"],
     ) -> None:
-        """Add a batch.
-
-        Samples with a negative index are copies that fill it up and are left out.
-        """
+        """Add a batch, without the copies that fill it up (index below 0)."""
         counted = index >= 0
         self.index.append(index[counted])
         self.label.append(label[counted])
@@ -69,14 +63,14 @@ class PredictionStore(Metric):
             torch.cat(values) if isinstance(values, list) else values
             for values in (self.index, self.label, self.probability)
         )
-        order = index.argsort()
-        return Predictions(index[order].cpu(), label[order].cpu(), probability[order].cpu())
+        sample, row, views = index.unique(return_inverse=True, return_counts=True)
+        mean = probability.new_zeros(len(sample), probability.shape[1])
+        mean.index_add_(0, row, probability / views[row, None])
+        labels = label.new_zeros(len(sample)).index_copy_(0, row, label)
+        return Predictions(sample.cpu(), labels.cpu(), mean.cpu())
 
     def predictions(self) -> Predictions:
-        """Return ``compute()``, always with the axis of samples.
-
-        torchmetrics drops it of a single sample.
-        """
+        """Return ``compute()``, with the axis torchmetrics drops of one sample."""
         index, label, probability = self.compute()
         return Predictions(index.reshape(-1), label.reshape(-1), probability)
 

@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from agnet_vision.explain.explanation import Explanation
-from agnet_vision.explain.labels import class_label
-from agnet_vision.explain.overlays import THEMES
+from agnet_vision.explain.overlays import THEMES, class_label
 from agnet_vision.explain.panels import ON_IMAGE, PANELS, Panel, draw_panel
 
 ThemeName = Literal["light", "dark"]

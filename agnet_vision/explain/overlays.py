@@ -1,4 +1,4 @@
-"""An image and what is painted over it: boxes, importance and evidence.
+"""An image and what is painted over it: boxes, importance, evidence, labels.
 
 Okabe and Ito's colors suit every kind of color vision.
 """
@@ -33,6 +33,17 @@ GROUP_COLORS = (
 PAIR_COLOR = "#FFFFFF"
 SATURATION = 2  # times the uniform importance 1/R, or its half, where the attention's colors end
 MAX_SIDE = 640  # pixels kept of an image inside a figure
+
+
+def class_label(name: str, length: int = 24) -> str:
+    """Make a class's name a label for a figure.
+
+    Underscores become blanks, what is longer than ``length`` letters is cut, and a dollar sign is
+    escaped: matplotlib sets what stands between two of them as a formula.
+    """
+    name = " ".join(name.replace("_", " ").split())
+    short = name if len(name) <= length else f"{name[: length - 1]}…"
+    return short.replace("$", r"\$")
 
 
 class Theme(NamedTuple):

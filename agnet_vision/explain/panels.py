@@ -11,10 +11,10 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from agnet_vision.explain.explanation import Explanation
-from agnet_vision.explain.labels import class_label
 from agnet_vision.explain.overlays import (
     SATURATION,
     Theme,
+    class_label,
     draw_image,
     outline_region,
     paint_attention,

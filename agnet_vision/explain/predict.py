@@ -15,10 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet_vision.data.image import read_image
+from agnet_vision.data.views import TTA, TestTimeViews
 from agnet_vision.errors import ConfigError, ImageReadError, PredictionError
-from agnet_vision.explain.prepared import Image, batch_of
-from agnet_vision.explain.views import Augmentation, ViewMaker
+from agnet_vision.explain.prepared import Image, Preparation, PreparedImage, batch_of
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.regions.sources import no_keypoints
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Predictor:
         model: evaluated in evaluation mode, on the device it is on.
         batch_size: views a step; 16 (ours).
         workers: threads that decode images ahead; 4 (ours).
-        augmentation: views averaged, see ``ViewMaker``; ``"none"`` (ours).
+        tta: views averaged, see ``TestTimeViews``; ``"none"`` (ours).
 
     Raises:
         ValueError: an option is out of range or unknown.
@@ -78,13 +79,14 @@ class Predictor:
         *,
         batch_size: int = 16,
         workers: int = 4,
-        augmentation: Augmentation = "none",
+        tta: TTA = "none",
     ) -> None:
         for name, value in (("batch_size", batch_size), ("workers", workers)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.model, self.batch_size, self.workers = model.eval(), batch_size, workers
-        self.views = ViewMaker(model, augmentation)
+        self.preparation = Preparation(model)
+        self.views = TestTimeViews(model.data_config, tta, model.proposer)
         self.classes = class_names(model)
 
     def __call__(self, paths: Iterable[Path | str]) -> Iterator[Prediction]:
@@ -114,7 +116,7 @@ class Predictor:
         Raises:
             PredictionError: the network's output is not finite.
         """
-        views = self.views(images)
+        views = self._views(images)
         device = next(self.model.parameters()).device
         prepared = [view for of_image in views for view in of_image]
 
@@ -129,6 +131,15 @@ class Predictor:
 
         counts = [len(of_image) for of_image in views]
         return Outputs(_means(probabilities, counts), _means(embeddings, counts))
+
+    def _views(self, images: Sequence[Image]) -> list[list[PreparedImage]]:
+        found = [no_keypoints()] * len(images)
+        if self.model.head.needs_regions or self.views.proposer is not None:
+            found = self.preparation.proposer.keypoints_many(images)
+        return [
+            [self.preparation.place(image, points, view) for view in self.views(image, points)]
+            for image, points in zip(images, found, strict=True)
+        ]
 
     def _predict(self, batch: list[tuple[Path, Future]]) -> Iterator[Prediction]:
         read = [_image_or_error(future) for _, future in batch]

@@ -10,13 +10,9 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from agnet_vision.data.preprocessing import (
-    EvaluationTransform,
-    evaluation_transform,
-    move_points,
-)
+from agnet_vision.data.guide import View
+from agnet_vision.data.preprocessing import evaluation_transform, move_points
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.regions.boxes import boxes_from_keypoints, union_boxes
 from agnet_vision.regions.order import number_by_position
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, Regions
@@ -75,17 +71,15 @@ class Preparation:
         found = self.proposer.keypoints_many(images)
         return [self.place(image, points) for image, points in zip(images, found, strict=True)]
 
-    def place(
-        self, image: Image, keypoints: Keypoints, transform: EvaluationTransform | None = None
-    ) -> PreparedImage:
+    def place(self, image: Image, keypoints: Keypoints, view: View | None = None) -> PreparedImage:
         """Move an image and its keypoints into the frame, and draw the boxes there.
 
         Args:
             image: 8-bit RGB.
             keypoints: found on it.
-            transform: instead of the network's own.
+            view: what the network gets to see; None: what evaluation shows it.
         """
-        pixels, matrix = (transform or self.transform)(image)
+        pixels, matrix = view or self.transform(image)
         xy, side = move_points(keypoints.xy, matrix), pixels.shape[-1]
 
         # Frame pixels per image pixel, and where the image's corner lies in the frame.
@@ -93,18 +87,19 @@ class Preparation:
         x0, y0 = (-shift / scale).tolist()
         x1, y1 = ((side - shift) / scale).tolist()
 
+        # The controls live in the frame, drawn from its pixels, whatever they show.
+        content = pixels.permute(1, 2, 0).mul(255).to(torch.uint8).numpy()
+        drawn = self.proposer.draw_boxes(
+            [keypoints._replace(xy=xy)],
+            (side, side),
+            seeds=[self.proposer.content_seed(content)],
+            num_clusters=self.num_clusters,
+        )
+        regions = Regions(*map(torch.from_numpy, drawn))
+        inside = ((xy >= 0) & (xy <= side)).all(axis=1)
         slot = np.full(len(xy), OUTSIDE, dtype=np.int64)
+        slot[inside] = number_by_position(xy[inside], keypoints.group[inside])
         has_keypoints = self.proposer.needs_keypoints
-        if has_keypoints:
-            size = (side, side)
-            boxes, mask = boxes_from_keypoints(xy, keypoints.group, size, self.num_clusters)
-            inside = ((xy >= 0) & (xy <= side)).all(axis=1)
-            slot[inside] = number_by_position(xy[inside], keypoints.group[inside])
-        else:  # the controls live in the frame, drawn from its pixels, whatever they show
-            content = pixels.permute(1, 2, 0).mul(255).to(torch.uint8).numpy()
-            primary = self.proposer([content]).boxes[0, : self.proposer.num_clusters].numpy()
-            boxes, mask = union_boxes(primary, self.num_clusters)
-        regions = Regions(torch.from_numpy(boxes)[None], torch.from_numpy(mask)[None])
         frame = (x0, y0, x1, y1)
         return PreparedImage(image, keypoints, slot, frame, pixels, regions, has_keypoints)
 
@@ -114,13 +109,6 @@ def prepare_image(
 ) -> PreparedImage:
     """Prepare one image; see ``Preparation``."""
     return Preparation(model, proposer)([image])[0]
-
-
-def prepare_images(
-    model: AGNet, images: Sequence[Image], proposer: RegionProposer | None = None
-) -> list[PreparedImage]:
-    """Prepare many images, their keypoints grouped in one go; see ``Preparation``."""
-    return Preparation(model, proposer)(images)
 
 
 def batch_of(

@@ -12,8 +12,6 @@ import numpy as np
 from agnet_vision.explain.predict import Prediction
 from agnet_vision.explain.prediction_table import PredictionWriter
 
-Format = Literal["table", "csv", "jsonl"]
-
 
 def write_rows(
     predictions: Iterable[Prediction], file: IO[str], form: Literal["csv", "jsonl"]

@@ -1,7 +1,4 @@
-"""Feature map to logits: backbone, head, both together.
-
-Pure torch.
-"""
+"""Feature map to logits: backbone, head, both. Pure torch."""
 
 from agnet_vision.models.agnet import AGNet, load_model
 from agnet_vision.models.head import AGNetHead

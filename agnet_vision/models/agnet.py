@@ -30,9 +30,7 @@ class AGNet(
     tags=["image-classification", "fine-grained", "agnet", "timm"],
     model_card_template=TEMPLATE,
 ):
-    """A timm backbone with the AG-Net head.
-
-    It looks where the keypoints of an image are.
+    """A timm backbone whose head looks where keypoints are.
 
     ``save_pretrained(folder)`` and ``push_to_hub("owner/name")`` are the Hub's own methods; both
     take ``model_card_kwargs={"metrics": {"acc": 0.93}}`` for the scores on the model card.
@@ -155,10 +153,7 @@ class AGNet(
         return self.proposer(list(pixels.cpu().numpy())).to(images.device)
 
     def config(self) -> dict[str, Any]:
-        """Return what it takes to rebuild the network.
-
-        And to prepare its input; plain JSON types.
-        """
+        """Return what rebuilds network and input, in JSON types."""
         return {
             "backbone": self.backbone.architecture,
             "backbone_kwargs": {
@@ -223,9 +218,7 @@ class AGNet(
         return rebuild(cls.from_config, checkpoint.find(source, revision=revision, **hub))
 
     def generate_model_card(self, metrics: Mapping[str, float] | None = None) -> ModelCard:
-        """Describe the network in Markdown.
-
-        With the metadata the Hub reads.
+        """Describe the network in Markdown, with the Hub's metadata.
 
         Args:
             metrics: measured scores by name.
@@ -239,11 +232,8 @@ class AGNet(
         )
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """Write configuration and weights.
-
-        The mixin writes the card where there is none.
-        """
-        (save_directory / checkpoint.CARD).unlink(missing_ok=True)
+        """Write configuration and weights."""
+        (save_directory / checkpoint.CARD).unlink(missing_ok=True)  # the mixin writes it anew
         checkpoint.write_folder(self, save_directory)
 
 

@@ -1,7 +1,4 @@
-"""Any timm model as the source of a map.
-
-Layout, channels and stride are found by a dry run of its ``sketch``.
-"""
+"""Any timm model as a source of maps, by its ``sketch``."""
 
 from __future__ import annotations
 
@@ -156,10 +153,7 @@ class TimmBackbone(nn.Module):
         return self
 
     def _split_unused(self, sketch: Any, images: Tensor) -> tuple[list[str], list[str]]:
-        """Sort the modules the map does not use.
-
-        Some can be taken out, others must stay because the model runs them anyway.
-        """
+        """Part unused modules into removable ones and those run anyway."""
         removed, frozen = list[str](), list[str]()
         for name in unused_modules(sketch):
             module = sketch.get_submodule(name)

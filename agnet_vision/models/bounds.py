@@ -18,20 +18,14 @@ from torch.nn.modules.module import register_module_module_registration_hook
 
 
 class Bound(NamedTuple):
-    """The numbers from ``low`` to ``high``, both included.
-
-    ``whole``: integers only.
-    """
+    """The numbers, or whole numbers, from ``low`` to ``high``, inclusive."""
 
     low: float
     high: float
     whole: bool = True
 
     def holds(self, value: Any) -> bool:
-        """Tell whether a value is one of them.
-
-        NaN is not.
-        """
+        """Tell whether a value is one of them (NaN never)."""
         kind = Integral if self.whole else Real
         number = isinstance(value, kind) and not isinstance(value, bool)
         return number and self.low <= value <= self.high
@@ -50,6 +44,7 @@ BOUNDS = {
     "num_clusters": Bound(1, 64),
     "pool_size": Bound(1, 64),
     "attention_units": Bound(1, 4_096),
+    "width": Bound(1, 65_536),
     "dropout": Bound(0, 0.99, whole=False),
     # data_config, each number of it
     "input_size": Bound(1, 8_192),
@@ -113,9 +108,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def check_backbone(name: Any, options: Any) -> None:
-    """Refuse a backbone that reaches out or is too large.
-
-    It may name no files, no network and no code.
+    """Refuse a backbone that names files, network, code or huge numbers.
 
     Args:
         name: of a timm architecture.
@@ -203,10 +196,7 @@ def limited_modules() -> Iterator[None]:
 
 
 def _check_plain(name: str, value: Any) -> None:
-    """Refuse an option that is no plain value within bounds.
-
-    Plain values are numbers, text and short lists of them.
-    """
+    """Refuse anything but numbers, text and short lists, within bounds."""
     values = list(_leaves(value, depth=0))
     if len(values) > MAX_VALUES:
         raise ValueError(f"backbone_kwargs must hold at most {MAX_VALUES} values in {name}")
@@ -222,10 +212,7 @@ def _check_plain(name: str, value: Any) -> None:
 
 
 def _leaves(value: Any, depth: int) -> Iterator[Any]:
-    """Yield the values of nested lists.
-
-    What lies deeper than four is yielded as it is.
-    """
+    """Yield the values of lists, nested four deep at most."""
     if isinstance(value, list | tuple) and depth < 4:
         for item in value:
             yield from _leaves(item, depth + 1)

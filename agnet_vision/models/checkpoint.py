@@ -1,6 +1,4 @@
-"""Trained networks on disk and on the Hub.
-
-How they are written and found; ``rebuild`` makes networks of them again.
+"""Trained networks, written and found, on disk and on the Hub.
 
 A saved folder has the Hub's layout: weights in safetensors, one JSON file that rebuilds the
 network, and a model card. Files may come from strangers: they hold weights and plain data, never
@@ -61,10 +59,7 @@ class Saved(NamedTuple):
 
 
 def describe(model: Configured) -> dict[str, Any]:
-    """Return what it takes to rebuild the network.
-
-    And to prepare its input; plain data.
-    """
+    """Return what rebuilds network and input, as plain data."""
     return {"format": FORMAT, "model": model.config()}
 
 
@@ -113,9 +108,7 @@ def find(source: Path | str, *, revision: str | None = None, **hub: Any) -> Save
 
 
 def read_checkpoint(path: Path | str) -> Any:
-    """Read weights and plain data from a file.
-
-    A file that holds code is refused.
+    """Read weights and plain data from a file, never code.
 
     Raises:
         CheckpointError: missing, damaged, unsafe, or larger unpacked than packed.
@@ -204,10 +197,7 @@ def _download(repository: str, revision: str | None, hub: Mapping[str, Any]) -> 
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse a checkpoint that is larger unpacked.
-
-    torch never packs its own.
-    """
+    """Refuse a compressed checkpoint: torch never packs its own."""
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > path.stat().st_size:

@@ -12,9 +12,9 @@ what ``AGNet.config`` returns. ``docs/examples/onnx_predict.py`` is such a progr
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from agnet_vision.errors import ConfigError
+from agnet_vision.errors import extra_needed
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.boxes import grid_boxes
 from agnet_vision.structures import Regions
@@ -57,10 +57,7 @@ class BoxesIn(nn.Module):
 
 
 class GridIn(nn.Module):
-    """An ``AGNet`` on a fixed grid of regions.
-
-    Such as Grad-CAM, viewers and benchmarks.
-    """
+    """An ``AGNet`` on a fixed grid, for viewers and benchmarks."""
 
     def __init__(self, model: AGNet) -> None:
         super().__init__()
@@ -160,13 +157,7 @@ def export_onnx(
 
 
 def require(*packages: str) -> None:
-    """Refuse to go on without the packages.
-
-    Raises:
-        ConfigError: names those that are missing, and how to get them.
-    """
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"exporting needs {' and '.join(missing)}; pip install 'agnet_vision[export]'"
-        )
+    """Refuse to go on without the packages; see ``extra_needed``."""
+    with extra_needed("export"):
+        for name in packages:
+            import_module(name)

@@ -1,7 +1,4 @@
-"""AGNetHead: the layers in the paper's order.
-
-It plugs into any CNN that gives a (B, C, H, W) map.
-"""
+"""AGNetHead: the paper's layers in order, on any CNN's map."""
 
 from __future__ import annotations
 
@@ -37,6 +34,9 @@ class AGNetHead(nn.Module):
             regions instead of both attentions), ``backbone_only`` (no regions at all).
         pool_size: p, the side of a region's pooled grid; 7 (paper).
         attention_units: d of the pairwise attention; 32 (paper).
+        width: channels that a linear layer of each cell takes the map to before the regions are
+            made, for a head that costs little beside a small backbone; None (paper): those of the
+            map (the rest is ours).
         normalize_context: see ``RegionAttention``.
         dropout: see ``MixedPoolClassifier``.
 
@@ -58,6 +58,7 @@ class AGNetHead(nn.Module):
         variant: str = "full",
         pool_size: int = POOL_SIZE,
         attention_units: int = 32,
+        width: int | None = None,
         normalize_context: bool = True,
         dropout: float = 0.0,
     ) -> None:
@@ -69,6 +70,7 @@ class AGNetHead(nn.Module):
             pool_size=pool_size,
             attention_units=attention_units,
             dropout=dropout,
+            width=in_channels if width is None else width,
         )
         self.in_channels = in_channels
         self.num_classes = num_classes
@@ -76,6 +78,8 @@ class AGNetHead(nn.Module):
         self.num_regions = num_regions(num_clusters)
         self.pool_size = pool_size
 
+        channels = width or in_channels
+        self.projection = projection(in_channels, width) if width else nn.Identity()
         # What a variant lacks is replaced by a part that does nothing, so that forward is the same.
         self.features: type[MapFeatures] = RegionFeatures
         self.self_attention: Any = nn.Identity()
@@ -83,22 +87,22 @@ class AGNetHead(nn.Module):
         self.region_attention: Any = UniformAttention()
         match variant:
             case "full":
-                self.self_attention = SelfAttention(in_channels)
-                self.squeeze_excite = SlotSqueezeExcite(self.num_regions, in_channels)
+                self.self_attention = SelfAttention(channels)
+                self.squeeze_excite = SlotSqueezeExcite(self.num_regions, channels)
                 self.region_attention = RegionAttention(
-                    in_channels * pool_size**2,
+                    channels * pool_size**2,
                     units=attention_units,
                     normalize_context=normalize_context,
                 )
             case "no_attention":
-                self.squeeze_excite = SlotSqueezeExcite(self.num_regions, in_channels)
+                self.squeeze_excite = SlotSqueezeExcite(self.num_regions, channels)
             case "backbone_only":
                 self.features = MapFeatures
             case _:
                 raise ValueError(
                     f"variant must be full, no_attention or backbone_only, got {variant!r}"
                 )
-        self.classifier = MixedPoolClassifier(in_channels, num_classes, dropout=dropout)
+        self.classifier = MixedPoolClassifier(channels, num_classes, dropout=dropout)
 
     @property
     def needs_regions(self) -> bool:
@@ -125,7 +129,7 @@ class AGNetHead(nn.Module):
             regions: boxes (B, R, 4) and mask (B, R) on the map's device; not needed, and not looked
                 at, by ``backbone_only``.
             return_attention: also return importance (B, R) and pairwise (B, R, R).
-            pre_logits: return what the classifier's linear layer sees, (B, C), instead of logits.
+            pre_logits: return what the classifier's linear layer sees, (B, C or width), not logits.
             attention: take this attention instead of the head's own, such as a random one for a
                 counterfactual; it must be zero in masked slots.
 
@@ -136,7 +140,7 @@ class AGNetHead(nn.Module):
         if return_attention and not self.has_attention:
             raise ValueError("this variant has no attention to return; only 'full' has")
 
-        feature_map = self.self_attention(feature_map)  # section III-B
+        feature_map = self.self_attention(self.projection(feature_map))  # section III-B
         features = self.squeeze_excite(self._pool(feature_map, regions))  # section III-C
         attention = attention or self.region_attention(features)  # section III-D
         descriptor = features.weighted_sum(attention.coefficients)  # section III-D, the sum
@@ -146,15 +150,13 @@ class AGNetHead(nn.Module):
     def describe(
         self, feature_map: Float[Tensor, "batch channels height width"], regions: Regions | None
     ) -> tuple[MapFeatures, Attention]:
-        """Return region features and attention, before the sum.
-
-        What ``forward`` makes its logits from.
+        """Return what ``forward`` makes logits from: region features and attention.
 
         Raises:
             ValueError: the map or the regions do not fit the head.
         """
         regions = self._check(feature_map, regions)
-        feature_map = self.self_attention(feature_map)
+        feature_map = self.self_attention(self.projection(feature_map))
         features = self.squeeze_excite(self._pool(feature_map, regions))
         return features, self.region_attention(features)
 
@@ -185,3 +187,8 @@ class AGNetHead(nn.Module):
                 "this variant needs regions; RegionProposer makes them from the images"
             )
         return check_regions(regions, feature_map, self.num_clusters)
+
+
+def projection(in_channels: int, width: int) -> nn.Module:
+    """Take each cell of a map to fewer channels, of unit variance (ours)."""
+    return nn.Sequential(nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width))

@@ -31,9 +31,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Network:
-    """Make the network that was saved, with its weights.
-
-    In evaluation mode.
+    """Make the network that was saved, in evaluation mode.
 
     It is made without memory first, and for real when its weights turn out to be in the file.
 
@@ -65,10 +63,7 @@ def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Netw
 
 
 def _check_fit(sketch: nn.Module, saved: Saved) -> None:
-    """Refuse weights of another network.
-
-    And a network that is larger than the file it came in.
-    """
+    """Refuse weights of another network, or fewer than it needs."""
     expected = sketch.state_dict()
     unfit = [
         name

@@ -1,6 +1,4 @@
-"""The method, equation by equation.
-
-As one would first write it: the text to read, and what is tested.
+"""The method as one would first write it, by equation.
 
 ``AGNetHead`` computes the same numbers faster (``layers`` say how); the tests hold it against this
 file, and the benchmark says what the difference is worth. Sections and symbols are the paper's:
@@ -31,11 +29,8 @@ from agnet_vision.structures import Regions
 def logits(
     head: AGNetHead, feature_map: Float[Tensor, "batch channels height width"], regions: Regions
 ) -> Float[Tensor, "batch classes"]:
-    """Compute what ``head(feature_map, regions)`` computes.
-
-    The whole method, ``variant="full"``.
-    """
-    feature_map = attend_to_positions(head.self_attention, feature_map)
+    """Compute what ``head(feature_map, regions)`` of ``variant="full"`` computes."""
+    feature_map = attend_to_positions(head.self_attention, head.projection(feature_map))
     x = pool_regions(feature_map, regions.boxes, head.pool_size)
     phi = gate_channels(head.squeeze_excite, x)
     flat = phi.permute(0, 1, 3, 4, 2).flatten(2)  # (B, R, D): row, column, channel

@@ -25,10 +25,7 @@ Layout = Literal["NCHW", "NHWC", "tokens"]
 
 
 class SizeRule(NamedTuple):
-    """Which image sizes a model takes.
-
-    One (``fixed``), or those divisible by ``multiple``.
-    """
+    """Image sizes a model takes: one (``fixed``) or multiples."""
 
     fixed: tuple[int, int] | None = None
     multiple: int = 1
@@ -85,10 +82,7 @@ def read_map(
 
 
 def unused_modules(sketch: Any) -> list[str]:
-    """Name the largest modules that the map does not use.
-
-    None of their parameters took part in the backward pass just run.
-    """
+    """Name the largest modules that the last backward pass missed."""
     unused: list[str] = []
     for name, module in sketch.named_modules():
         parameters = list(module.parameters())
@@ -99,10 +93,7 @@ def unused_modules(sketch: Any) -> list[str]:
 
 
 def make_sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Make the model on the current (meta) device.
-
-    Freed from its training size where its class has an option for that.
-    """
+    """Make the model on meta, freed from its training size."""
     sketch = timm.create_model(name, num_classes=0, **options)
     accepted = {
         key for cls in type(sketch).__mro__[:-1] for key in inspect.signature(cls).parameters
@@ -114,10 +105,7 @@ def make_sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, A
 
 
 def find_size_rule(sketch: Any, images: Tensor) -> SizeRule:
-    """Find which sizes the model takes.
-
-    By trying an odd one, then one in whole patches.
-    """
+    """Find the sizes the model takes, by trying two others."""
     height, width = images.shape[-2:]
     patch = round(max(info["reduction"] for info in getattr(sketch, "feature_info", [])) or 1)
     for multiple, more in ((1, (19, 37)), (patch, (patch, 2 * patch))):

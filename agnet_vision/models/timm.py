@@ -1,6 +1,4 @@
-"""``agnet_resnet50`` and friends: AGNet as a model of timm.
-
-What timm's factory, training loops and optimizers ask of a model.
+"""``agnet_resnet50`` and friends: AGNet as timm's programs expect it.
 
 ``register_timm_models`` adds an entry point to timm for every name in ``BACKBONES``; ``import
 agnet_vision`` calls it. ``pretrained=True`` loads timm's weights of the backbone, and tags name
@@ -78,10 +76,7 @@ class TimmAGNet(AGNet):
     def forward_features(
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Compute the map.
-
-        It remembers its images, from which ``forward_head`` proposes regions if it gets none.
-        """
+        """Compute the map, which remembers its images for ``forward_head``."""
         feature_map = self.backbone(images)
         feature_map.images = images
         return feature_map
@@ -117,9 +112,7 @@ class TimmAGNet(AGNet):
         return self.head.classifier.linear
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Replace the last linear layer by a fresh one.
-
-        With no classes, by nothing.
+        """Replace the last linear layer by a fresh one or none.
 
         Raises:
             ValueError: another pooling is asked for.
@@ -132,10 +125,7 @@ class TimmAGNet(AGNet):
         self.pretrained_cfg["num_classes"] = num_classes
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Return the backbone's layer groups by their names here.
-
-        The head is the last group.
-        """
+        """Return the backbone's layer groups, the head being the last."""
         matcher = self.backbone.model.group_matcher(coarse=coarse)
         return {group: _prefixed(patterns) for group, patterns in matcher.items()}
 
@@ -150,9 +140,7 @@ class TimmAGNet(AGNet):
 
 
 def _prefixed(patterns: Any) -> Any:
-    """Put ``INNER`` before timm's patterns.
-
-    One pattern, or a list of (pattern, group).
+    """Put ``INNER`` before timm's patterns: one, or (pattern, group) pairs.
 
     A '^' of theirs stands only at a start.
     """
@@ -175,10 +163,7 @@ def _own(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_pooling(global_pool: str | None) -> None:
-    """Refuse another pooling.
-
-    'avg' is what timm's programs pass when they mean the default.
-    """
+    """Refuse another pooling than 'avg', the default of timm's programs."""
     if global_pool not in (None, "avg"):
         raise ValueError(
             f"global_pool cannot be changed, the head pools by itself; got {global_pool!r}"
@@ -186,10 +171,7 @@ def _check_pooling(global_pool: str | None) -> None:
 
 
 def register_timm_models() -> None:
-    """Make ``agnet_<backbone>`` known to timm.
-
-    For all ``BACKBONES``, with their pretrained tags.
-    """
+    """Make ``agnet_<backbone>`` and its pretrained tags known to timm."""
     for backbone in BACKBONES:
         tags = timm.list_models(f"{backbone}.*", pretrained=True) or [backbone]
         configs = {tag: get_pretrained_cfg(tag) for tag in tags}
@@ -206,12 +188,7 @@ def _entry_point(backbone: str) -> Callable[..., TimmAGNet]:
     """Make the function that timm's factory calls."""
 
     def create(pretrained: bool = False, **options: Any) -> TimmAGNet:
-        """Build the model.
-
-        timm's factory decides which options it passes on.
-
-        What is not ``AGNet``'s is the backbone's.
-        """
+        """Build the model from timm's options, ours and the backbone's."""
         options = {key: value for key, value in options.items() if value is not None}
         _check_pooling(options.pop("global_pool", None))
         own = {key: options.pop(key) for key in OWN_OPTIONS if key in options}

@@ -1,9 +1,6 @@
-"""The order of groups, and so of their slots.
+"""The order of groups, and so of slots: by mean y, then mean x.
 
-Top to bottom by mean y, then left to right by mean x.
-
-Weights are per slot, and a mixture's component order is arbitrary: this is the one place that
-decides.
+Weights are per slot, a mixture's component order is arbitrary: this is the one place that decides.
 """
 
 from __future__ import annotations

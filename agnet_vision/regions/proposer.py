@@ -17,13 +17,7 @@ from agnet_vision.regions import grouping as mixtures
 from agnet_vision.regions import keypoints as detection
 from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
-from agnet_vision.regions.sources import (
-    GridSource,
-    KeypointSource,
-    LabeledPoints,
-    RandomSource,
-    RegionSource,
-)
+from agnet_vision.regions.sources import SOURCES, GridSource, KeypointSource, LabeledPoints, Seed
 from agnet_vision.structures import Keypoints, Regions, num_regions
 
 Source = Literal["keypoints", "grid", "random"]
@@ -83,7 +77,7 @@ class RegionProposer:
             )
         found = self.keypoints_many(images)
         drawn = [
-            self.draw_boxes([points], image.shape[1::-1], seeds=[self._content_seed(image)])
+            self.draw_boxes([points], image.shape[1::-1], seeds=[self.content_seed(image)])
             for image, points in zip(images, found, strict=True)
         ]
         if not drawn:
@@ -113,7 +107,7 @@ class RegionProposer:
         points: Sequence[LabeledPoints],
         image_size: tuple[float, float],
         *,
-        seeds: Sequence[int | Sequence[int]],
+        seeds: Sequence[Seed],
         num_clusters: int | None = None,
     ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
         """Draw the boxes of frames of one size, as a loader needs them after an augmentation.
@@ -121,7 +115,7 @@ class RegionProposer:
         Args:
             points: labeled points of each frame, in its pixels; the controls ignore them.
             image_size: ``(width, height)`` of the frames.
-            seeds: of random boxes, one a frame; the other sources ignore them.
+            seeds: one a frame, of random boxes.
             num_clusters: kappa of the slots, at least the proposer's own; None: the same.
 
         Returns:
@@ -131,10 +125,7 @@ class RegionProposer:
         return self._source.draw_boxes(points, image_size, seeds, kappa)
 
     def settings(self) -> dict[str, Any]:
-        """Return all options and the versions that decide the result, ready for JSON.
-
-        Equal settings, equal regions.
-        """
+        """Return all that decides the result, ready for JSON."""
         versions = {"agnet_regions": str(REVISION), "opencv": cv2.__version__}
         if self.grouping == "sklearn":
             import sklearn  # slow to import, and only this path needs it
@@ -158,24 +149,11 @@ class RegionProposer:
         return cls(**options)
 
     @cached_property
-    def _source(self) -> RegionSource:
+    def _source(self) -> KeypointSource | GridSource:
         """Make what knows the rest about the source."""
-        match self.source:
-            case "keypoints":
-                return KeypointSource(
-                    detector=self.detector,
-                    num_clusters=self.num_clusters,
-                    keep_fraction=self.keep_fraction,
-                    max_side=self.max_side,
-                    grouping=self.grouping,
-                    seed=self.seed,
-                )
-            case "grid":
-                return GridSource(self.num_clusters)
-            case "random":
-                return RandomSource(self.num_clusters)
+        return SOURCES[self.source](self)
 
-    def _content_seed(self, image: Image) -> list[int]:
+    def content_seed(self, image: Image) -> list[int]:
         """Seed from the image itself, so that its boxes do not depend on its place in a batch."""
         if self.needs_keypoints:
             return [self.seed]

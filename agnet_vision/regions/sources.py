@@ -7,18 +7,21 @@ labeled points are known. Between the two an augmentation may move the points.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from agnet_vision.regions.boxes import boxes_of_images, grid_boxes, random_boxes, union_boxes
-from agnet_vision.regions.grouping import Grouping, group_points
-from agnet_vision.regions.keypoints import Detector, detect
+from agnet_vision.regions.grouping import group_points
+from agnet_vision.regions.keypoints import detect
 from agnet_vision.structures import Keypoints
 
+if TYPE_CHECKING:
+    from agnet_vision.regions.proposer import RegionProposer
+
 Image = UInt8[np.ndarray, "height width ..."]
+Seed = int | Sequence[int]
 Boxes = tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]
 
 
@@ -34,44 +37,27 @@ class LabeledPoints(Protocol):
         """Return the label of each point."""
 
 
-class RegionSource(Protocol):
-    """The two steps from images to boxes; ``RegionProposer`` describes their arguments."""
-
-    needs_keypoints: bool
-
-    def find_keypoints(self, images: Sequence[Image]) -> list[Keypoints]:
-        """Find and group the keypoints of images."""
-
-    def draw_boxes(
-        self,
-        points: Sequence[LabeledPoints],
-        image_size: tuple[float, float],
-        seeds: Sequence[int | Sequence[int]],
-        num_clusters: int,
-    ) -> Boxes:
-        """Draw the boxes of frames of one size."""
-
-
-@dataclass(frozen=True)
 class KeypointSource:
-    """The paper's: tight boxes around groups of keypoints. Options as of ``RegionProposer``."""
+    """The paper's: tight boxes around groups of keypoints.
 
-    detector: Detector
-    num_clusters: int
-    keep_fraction: float
-    max_side: int
-    grouping: Grouping
-    seed: int
+    Args:
+        options: the proposer, which describes the arguments of both steps as well.
+    """
+
     needs_keypoints = True
+
+    def __init__(self, options: RegionProposer) -> None:
+        self.options = options
 
     def find_keypoints(self, images: Sequence[Image]) -> list[Keypoints]:
         """Detect, then group all images together."""
+        own = self.options
         found = [
-            detect(image, self.detector, keep_fraction=self.keep_fraction, max_side=self.max_side)
+            detect(image, own.detector, keep_fraction=own.keep_fraction, max_side=own.max_side)
             for image in images
         ]
         groups = group_points(
-            [xy for xy, _ in found], self.num_clusters, method=self.grouping, seed=self.seed
+            [xy for xy, _ in found], own.num_clusters, method=own.grouping, seed=own.seed
         )
         return [
             Keypoints(xy, response, group)
@@ -82,7 +68,7 @@ class KeypointSource:
         self,
         points: Sequence[LabeledPoints],
         image_size: tuple[float, float],
-        seeds: Sequence[int | Sequence[int]],
+        seeds: Sequence[Seed],
         num_clusters: int,
     ) -> Boxes:
         """Draw around the points, wherever they are now."""
@@ -92,54 +78,52 @@ class KeypointSource:
         return boxes_of_images(xy, group, owner, len(points), image_size, num_clusters)
 
 
-@dataclass(frozen=True)
-class Control:
-    """What the controls have in common: they look for no keypoints."""
+class GridSource:
+    """The control that ignores the image: equal cells of the frame."""
 
-    num_clusters: int
     needs_keypoints = False
+
+    def __init__(self, options: RegionProposer) -> None:
+        self.num_clusters = options.num_clusters
 
     def find_keypoints(self, images: Sequence[Image]) -> list[Keypoints]:
         """Find none."""
         return [no_keypoints() for _ in images]
 
-
-class GridSource(Control):
-    """The control that ignores the image: equal cells of the frame."""
-
     def draw_boxes(
         self,
         points: Sequence[LabeledPoints],
         image_size: tuple[float, float],
-        seeds: Sequence[int | Sequence[int]],
+        seeds: Sequence[Seed],
         num_clusters: int,
     ) -> Boxes:
-        """Draw the same cells in every frame."""
-        cells, _ = grid_boxes(self.num_clusters)
-        return _complete([cells[: self.num_clusters] for _ in points], num_clusters)
+        """Complete the primary boxes of each frame to all slots of ``num_clusters`` groups."""
+        drawn = [union_boxes(self.primary_boxes(seed), num_clusters) for seed in seeds]
+        boxes, mask = zip(*drawn, strict=True)
+        return np.stack(boxes), np.stack(mask)
+
+    def primary_boxes(self, seed: Seed) -> Float[np.ndarray, "groups 4"]:
+        """Return the same cells for every frame."""
+        return grid_boxes(self.num_clusters)[0][: self.num_clusters]
 
 
-class RandomSource(Control):
+class RandomSource(GridSource):
     """The control with boxes thrown at random, others for every seed."""
 
-    def draw_boxes(
-        self,
-        points: Sequence[LabeledPoints],
-        image_size: tuple[float, float],
-        seeds: Sequence[int | Sequence[int]],
-        num_clusters: int,
-    ) -> Boxes:
-        """Throw boxes into every frame by its seed."""
-        thrown = [random_boxes(self.num_clusters, np.random.default_rng(seed)) for seed in seeds]
-        return _complete([boxes[: self.num_clusters] for boxes, _ in thrown], num_clusters)
+    def primary_boxes(self, seed: Seed) -> Float[np.ndarray, "groups 4"]:
+        """Throw boxes into a frame by its seed."""
+        thrown, _ = random_boxes(self.num_clusters, np.random.default_rng(seed))
+        return thrown[: self.num_clusters]
+
+
+# Source by its name; a new one is a class and a line here.
+SOURCES: dict[str, type[KeypointSource | GridSource]] = {
+    "keypoints": KeypointSource,
+    "grid": GridSource,
+    "random": RandomSource,
+}
 
 
 def no_keypoints() -> Keypoints:
     """Return what there is where nothing was sought."""
     return Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
-
-
-def _complete(primary: Sequence[Float[np.ndarray, "groups 4"]], num_clusters: int) -> Boxes:
-    """Complete the primary boxes of each frame to all slots of ``num_clusters`` groups."""
-    boxes, mask = zip(*(union_boxes(boxes, num_clusters) for boxes in primary), strict=True)
-    return np.stack(boxes), np.stack(mask)

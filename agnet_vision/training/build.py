@@ -21,6 +21,7 @@ from agnet_vision.data.guide import Guide
 from agnet_vision.data.preprocessing import data_config, evaluation_transform
 from agnet_vision.data.sources.samples import SampleTable, read_samples
 from agnet_vision.data.transforms import training_transform
+from agnet_vision.data.views import TTA, TestTimeViews
 from agnet_vision.errors import ConfigError, DatasetError
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
@@ -64,10 +65,7 @@ def build_table(dataset: Dataset, seed: int) -> SampleTable:
 def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
     """Make the network, with the backbone's weights where asked for, and the input it expects."""
     backbone = config.backbone
-    # A run that goes on has its own weights.
-    checkpoint, pretrained = (
-        (None, False) if config.resume else (backbone.checkpoint, backbone.pretrained)
-    )
+    checkpoint = None if config.resume else backbone.checkpoint  # it has its own weights
     options = dict(backbone.kwargs)
     if backbone.output_stride is not None:
         options["output_stride"] = backbone.output_stride
@@ -82,7 +80,7 @@ def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
             len(classes),
             num_clusters=proposer.num_clusters,
             variant=config.model.variant,
-            pretrained=pretrained and checkpoint is None,
+            pretrained=backbone.pretrained and not config.resume and checkpoint is None,
             taps=backbone.taps,
             backbone_kwargs=options,
             head_kwargs=config.model.head,
@@ -121,22 +119,30 @@ def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDa
         interpolation=input_config["interpolation"],
         **augmentation.model_dump(),
     )
+    guide = None
+    if config.guide.crop > 0:
+        guide = Guide(model.proposer, config.guide.crop, transform(cropped=True))
+    return AGNetDataModule(
+        table,
+        transform(),
+        evaluation_transform(input_config),
+        model.proposer if model.head.needs_regions else None,
+        guide=guide,
+        views=build_views(model, config.tta),
+        cache_folder=Path(config.cache_dir) if config.cache_dir else None,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        sampler=config.sampler,
+        seed=config.seed,
+    )
+
+
+def build_views(model: AGNet, tta: TTA) -> TestTimeViews | None:
+    """Make what makes the views of test images; None: one each, that of evaluation."""
+    if tta == "none":
+        return None
     with options_checked():
-        guide = None
-        if config.guide.crop > 0:
-            guide = Guide(model.proposer, config.guide.crop, transform(cropped=True))
-        return AGNetDataModule(
-            table,
-            transform(),
-            evaluation_transform(input_config),
-            model.proposer if model.head.needs_regions else None,
-            guide=guide,
-            cache_folder=Path(config.cache_dir) if config.cache_dir else None,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            sampler=config.sampler,
-            seed=config.seed,
-        )
+        return TestTimeViews(model.data_config, tta, model.proposer)
 
 
 def build_module(config: TrainConfig, model: AGNet, class_counts: list[int]) -> AGNetModule:
@@ -146,15 +152,14 @@ def build_module(config: TrainConfig, model: AGNet, class_counts: list[int]) -> 
         weights = [
             sum(class_counts) / (len(class_counts) * max(count, 1)) for count in class_counts
         ]
-    with options_checked():
-        return AGNetModule(
-            model,
-            optimizer=config.optimizer.model_dump(),
-            schedule=config.schedule.model_dump(),
-            label_smoothing=config.loss.label_smoothing,
-            class_weights=weights,
-            compile_model=config.compile,
-        )
+    return AGNetModule(
+        model,
+        optimizer=config.optimizer.model_dump(),
+        schedule=config.schedule.model_dump(),
+        label_smoothing=config.loss.label_smoothing,
+        class_weights=weights,
+        compile_model=config.compile,
+    )
 
 
 def build_trainer(
@@ -211,8 +216,7 @@ def build_callbacks(
     if config.freeze_backbone_epochs:
         callbacks.append(FreezeBackbone(config.freeze_backbone_epochs))
     if config.ema_decay is not None:
-        with options_checked():
-            callbacks.append(AveragedWeights(config.ema_decay))
+        callbacks.append(AveragedWeights(config.ema_decay))
     if config.early_stopping_patience is not None:
         if not has_validation:
             raise ConfigError(

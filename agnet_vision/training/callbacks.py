@@ -58,9 +58,6 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        if not 0 < decay < 1:
-            raise ValueError(f"ema_decay must be in (0, 1), got {decay}")
-
         def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
             """Move the average towards the current value."""
             if not averaged.is_floating_point():

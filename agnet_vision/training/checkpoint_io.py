@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from agnet_vision.errors import CheckpointError
+from agnet_vision.files import open_atomically
 from agnet_vision.models.checkpoint import first_line
 
 
@@ -42,15 +42,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if path.name == "best.ckpt":
             checkpoint = {key: checkpoint[key] for key in NETWORK}
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.tmp")
         try:
-            with unfinished.open("wb") as file:
+            with open_atomically(path) as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
         except (OSError, RuntimeError) as error:  # torch wraps the system's error in a RuntimeError
-            unfinished.unlink(missing_ok=True)
             reason = error.__context__ if isinstance(error.__context__, OSError) else error
             kept = "the one before is untouched; " if path.exists() else ""
             raise CheckpointError(

@@ -74,17 +74,13 @@ def _folder_of_first(config: TrainConfig | EvaluateConfig) -> Path:
 def _locked(run_dir: Path) -> Iterator[None]:
     """Keep every other run out of the folder."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run_dir / ".lock")
     try:
-        lock.acquire(timeout=0)
+        with FileLock(run_dir / ".lock", timeout=0):
+            yield
     except Timeout as error:
         raise ConfigError(
             f"run_dir={run_dir} is in use by a run that is going on; name another folder"
         ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _outputs(config: TrainConfig | EvaluateConfig) -> Path:

@@ -129,7 +129,7 @@ def find_file(option: str, name: Any, others: Sequence[str] = ()) -> Path:
 def read_layer(path: Path) -> Values:
     """Read options from a YAML file, and refuse unknown ones by its name."""
     values = nest(read_yaml(path))
-    known = list(list_options(TrainConfig))
+    known = list_options(TrainConfig)
     for name in full_names(values):
         if not any(name == each.name or name.startswith(f"{each.name}.") for each in known):
             raise ConfigError(f"{path}: {unknown_option(TrainConfig, name)}")
@@ -145,18 +145,18 @@ def full_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     return names
 
 
-def read_yaml(path: Path) -> Values:
+def read_yaml(path: Path, cure: str = "") -> Values:
     """Read a YAML file of options; ``1e-3`` is a number in it.
 
     Raises:
-        ConfigError: it is damaged, or holds no options.
+        ConfigError: it is damaged, or holds no options; says the cure.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} must be options in YAML, and is damaged") from error
+        raise ConfigError(f"{path} must be options in YAML, and is damaged{cure}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} must be options in YAML, and names none")
+        raise ConfigError(f"{path} must be options in YAML, and names none{cure}")
     return {str(name): value for name, value in content.items()}
 
 

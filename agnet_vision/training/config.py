@@ -9,6 +9,7 @@ import timm
 from pydantic import FiniteFloat, field_validator, model_validator
 
 from agnet_vision.data.preprocessing import Preset
+from agnet_vision.data.views import TTA
 from agnet_vision.models.variants import Variant
 from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
@@ -17,6 +18,10 @@ from agnet_vision.training.dataset_config import DatasetConfig, Demo
 from agnet_vision.training.optim import OptimizerName, ScheduleName
 from agnet_vision.training.options import LocalPath, Options, Place, Seed, Text, option
 
+TTA_HELP = (
+    "views of an image whose answers are averaged: flip adds the mirror image, whole the whole "
+    "image, keypoints where most keypoints lie; crops takes ten"
+)
 Monitor = Literal["acc", "mAP", "mean_per_class_acc", "loss"]
 Correction = Literal["none", "temperature", "rare_classes"]
 LoggerName = Literal["tensorboard", "csv", "wandb", "mlflow", "comet"]
@@ -263,6 +268,7 @@ class TrainConfig(Options):
         "mean what they say; rare_classes: logit adjustment as well",
     )
     test: bool = option(True, "evaluate best.ckpt on the test split at the end")
+    tta: TTA = option("none", f"in that test, {TTA_HELP}")
     report: bool = option(True, "write report.html")
     trainer: TrainerConfig = TrainerConfig()
     logger: LoggerConfig = LoggerConfig()
@@ -287,5 +293,6 @@ class EvaluateConfig(Options):
     cache_dir: LocalPath | None = option(
         None, "where keypoints are kept; null: .agnet_cache in the dataset's folder"
     )
+    tta: TTA | None = option(None, f"null: as the run was tested; {TTA_HELP}")
     report: bool = option(True, "write report.html")
     trainer: TrainerConfig = TrainerConfig()

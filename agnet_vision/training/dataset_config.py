@@ -11,6 +11,9 @@ from agnet_vision.training.options import LocalPath, Options, Place, Text, optio
 DEFAULT = "demo"
 
 
+TEST_FRACTION = option(0.2, "held out of train where there is no test (ours)", ge=0, lt=1)
+
+
 class Dataset(Options):
     """What every dataset has."""
 
@@ -41,9 +44,7 @@ class Folder(HeldOut):
     """A folder of one's own."""
 
     name: Literal["folder"] = option("folder", "the dataset")
-    test_fraction: FiniteFloat = option(
-        0.2, "held out of train where there is no test (ours)", ge=0, lt=1
-    )
+    test_fraction: FiniteFloat = TEST_FRACTION
     csv: LocalPath | None = option(
         None, "a CSV with the columns path,label[,split] instead of class folders"
     )
@@ -58,9 +59,7 @@ class HuggingFace(HeldOut):
     name: Literal["hf"] = option("hf", "the dataset")
     path: Place = option(..., "name on the Hub, folder, or Parquet file")
     subset: Text | None = option(None, "which of the dataset's configurations; null: its only one")
-    test_fraction: FiniteFloat = option(
-        0.2, "held out of train where there is no test (ours)", ge=0, lt=1
-    )
+    test_fraction: FiniteFloat = TEST_FRACTION
     image_column: Text | None = option(None, "column of images; null: the only one of that type")
     label_column: Text | None = option(
         None, "column of labels; null: the only one of that type, or the one called label"

@@ -18,6 +18,7 @@ from agnet_vision.data.preprocessing import evaluation_transform
 from agnet_vision.data.sources.listing import image_name
 from agnet_vision.data.sources.samples import DatasetWarning, SampleTable
 from agnet_vision.data.sources.split_list import read_split_list
+from agnet_vision.data.views import TTA
 from agnet_vision.errors import CheckpointError
 from agnet_vision.evaluation.charts import confusion_matrix, save_png
 from agnet_vision.evaluation.environment import environment
@@ -25,15 +26,21 @@ from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet, load_model
-from agnet_vision.training.build import build_table, build_trainer, require_samples
+from agnet_vision.training.build import (
+    build_table,
+    build_trainer,
+    build_views,
+    require_samples,
+)
 from agnet_vision.training.claim import claimed_run_dir
 from agnet_vision.training.config import EvaluateConfig
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.progress import progress_callbacks
-from agnet_vision.training.resolve import is_same, look_up, run_folder_of, run_options
+from agnet_vision.training.resolve import is_same, run_folder_of, run_options
 from agnet_vision.training.run import Run
 from agnet_vision.training.stop import interruptible, stoppable
 from agnet_vision.training.tell import tell_scores, tell_where
+from agnet_vision.training.validation import look_up
 
 REMARKS = (
     ".*Checkpoint directory .* exists and is not empty.*",  # it holds the options of the run
@@ -67,12 +74,13 @@ def evaluate(config: EvaluateConfig) -> Run:
         # The split to be scored takes the place of the test split; no other is touched.
         table.splits = {"train": [], "val": [], "test": table.splits[config.split]}
 
-        module, data = AGNetModule(model), _data(config, table, model)
+        tta = config.tta or "none"
+        module, data = AGNetModule(model), _data(config, table, model, tta)
         callbacks: list[Callback] = []
         if config.trainer.progress_bar:
             callbacks = progress_callbacks(config.batch_size)
         trainer = build_trainer(config, run_dir, callbacks, [])
-        record: dict[str, Any] = {"seed": config.seed, "checkpoint": str(checkpoint)}
+        record: dict[str, Any] = {"seed": config.seed, "checkpoint": str(checkpoint), "tta": tta}
         scores = test_and_write(
             trainer, module, data, table, run_dir, split=config.split, record=record
         )
@@ -118,7 +126,7 @@ def split_as_its_run_did(table: SampleTable, config: EvaluateConfig) -> SampleTa
     return table
 
 
-def _data(config: EvaluateConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
+def _data(config: EvaluateConfig, table: SampleTable, model: AGNet, tta: TTA) -> AGNetDataModule:
     """Make the loaders; ``backbone_only`` gets no regions, so none are computed."""
     transform = evaluation_transform(model.data_config)
     return AGNetDataModule(
@@ -126,6 +134,7 @@ def _data(config: EvaluateConfig, table: SampleTable, model: AGNet) -> AGNetData
         transform,
         transform,
         model.proposer if model.head.needs_regions else None,
+        views=build_views(model, tta),
         cache_folder=Path(config.cache_dir) if config.cache_dir else None,
         batch_size=config.batch_size,
         workers=config.workers,
@@ -160,15 +169,9 @@ def check_classes(model: AGNet, table: SampleTable, checkpoint: str) -> None:
     if len(stored) != len(table.classes):
         difference = f"knows {len(stored)} classes, dataset={table.name} has {len(table.classes)}"
     else:
-        number = next(
-            i
-            for i, pair in enumerate(zip(stored, table.classes, strict=True))
-            if pair[0] != pair[1]
-        )
-        difference = (
-            f"has {stored[number]!r} as class {number}, "
-            f"dataset={table.name} has {table.classes[number]!r}"
-        )
+        pairs = enumerate(zip(stored, table.classes, strict=True))
+        number, (own, other) = next(each for each in pairs if each[1][0] != each[1][1])
+        difference = f"has {own!r} as class {number}, dataset={table.name} has {other!r}"
     raise CheckpointError(
         f"{checkpoint} {difference}; "
         "evaluate it on the dataset it was trained on, or train on this one"

@@ -18,12 +18,12 @@ from pytorch_lightning.loggers import (
 from agnet_vision.errors import ConfigError
 from agnet_vision.training.config import LoggerConfig
 
-# Logger -> module it needs, and the package that has it.
+# Logger -> module it needs; the package has a hyphen instead of the underscore.
 NEEDS = {
-    "tensorboard": ("tensorboard", "tensorboard"),
-    "wandb": ("wandb", "wandb"),
-    "mlflow": ("mlflow", "mlflow"),
-    "comet": ("comet_ml", "comet-ml"),
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+    "comet": "comet_ml",
 }
 
 
@@ -34,8 +34,9 @@ def check_loggers(config: LoggerConfig) -> None:
         ConfigError: names the package.
     """
     for name in config.name:
-        module, package = NEEDS.get(name, (None, None))
+        module = NEEDS.get(name)
         if module is not None and importlib.util.find_spec(module) is None:
+            package = module.replace("_", "-")
             raise ConfigError(
                 f"logger={name} needs {package}, which is not installed; pip install {package}"
             )

@@ -117,10 +117,7 @@ def renew_options(
     momentum: float = 0.9,
     layer_decay: float | None = None,
 ) -> None:
-    """Set an optimizer and its schedule to these options.
-
-    Its momenta stay.
-    """
+    """Set optimizer and schedule to these options, keeping momenta."""
     for group, factor in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
         own = backbone_lr if group["name"].startswith("backbone") else lr
         group["initial_lr"] = own * group["lr_scale"]

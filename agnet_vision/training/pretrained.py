@@ -5,12 +5,12 @@ Where the net cannot be reached, the answer comes at once.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import huggingface_hub
 import timm
@@ -195,17 +195,11 @@ def _check_source(name: str) -> None:
 
 def _answers(endpoint: str) -> bool:
     """Try to connect to a server, or to the proxy on the way to it."""
-    secure = endpoint.startswith("https")
-    proxy = (
-        os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
-        if secure
-        else os.environ.get("http_proxy")
-    )
-    address = urlsplit(proxy or endpoint)
+    scheme = urlsplit(endpoint).scheme
+    address = urlsplit(getproxies().get(scheme, endpoint))
+    port = address.port or (443 if scheme == "https" else 80)
     try:
-        socket.create_connection(
-            (address.hostname, address.port or (443 if secure else 80)), CONNECT_SECONDS
-        ).close()
+        socket.create_connection((address.hostname, port), CONNECT_SECONDS).close()
     except OSError:
         return False
     return True

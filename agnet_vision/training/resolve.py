@@ -13,7 +13,7 @@ from agnet_vision.errors import ConfigError
 from agnet_vision.training.compose import Values, compose, merge, nest, read_yaml
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.options import Options
-from agnet_vision.training.validation import unknown_option, validate
+from agnet_vision.training.validation import look_up, unknown_option, validate
 
 # Options that decide which images are held out.
 DRAWN = (
@@ -85,9 +85,9 @@ def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
             f"dataset must be given: at {config.checkpoint} there is no run "
             "whose own could be taken"
         )
-    return config.model_copy(
-        update={"seed": config.seed or 0, "run_dir": _filled(config, config.run_dir)}
-    )
+    tta = config.tta or stored.get("tta", "none")
+    run_dir = _filled(config, config.run_dir)
+    return config.model_copy(update={"seed": config.seed or 0, "tta": tta, "run_dir": run_dir})
 
 
 def read_stored(run_dir: Path) -> Values:
@@ -99,15 +99,12 @@ def read_stored(run_dir: Path) -> Values:
     path = run_dir / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"there is no {path}; run_dir must name the folder of an interrupted run")
-    cure = "put a good copy in its place, or start again with another run_dir"
-    try:
-        stored = read_yaml(path)
-    except ConfigError as error:
-        raise ConfigError(f"{error}; {cure}") from error
+    cure = "; put a good copy in its place, or start again with another run_dir"
+    stored = read_yaml(path, cure)
     if lacking := [name for name in TrainConfig.model_fields if name not in stored]:
         raise ConfigError(
             f"{path} must hold all options of a run, and lacks {lacking[0]}: "
-            f"it is damaged or of another version; {cure}"
+            f"it is damaged or of another version{cure}"
         )
     return validate(TrainConfig, stored).model_dump()
 
@@ -115,14 +112,6 @@ def read_stored(run_dir: Path) -> Values:
 def stored_text(config: Options) -> str:
     """Write options as a run stores them."""
     return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
-
-
-def look_up(values: Mapping[str, Any], name: str) -> Any:
-    """Find an option by its full name; None where there is none."""
-    found: Any = values
-    for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
 
 
 def _filled(config: Options, text: str | None) -> str | None:
@@ -151,14 +140,11 @@ def run_options(checkpoint: Any) -> Values:
     path = run_folder_of(checkpoint) / "config.yaml"
     if not path.is_file():
         return {}
-    cure = "without the file, give dataset and seed yourself"
-    try:
-        stored = read_yaml(path)
-    except ConfigError as error:
-        raise ConfigError(f"{error}; {cure}") from error
+    cure = "; without the file, give dataset and seed yourself"
+    stored = read_yaml(path, cure)
     if look_up(stored, "dataset.name") is None or "seed" not in stored:
         raise ConfigError(
-            f"{path} must hold the options of a run, and names no dataset or seed; {cure}"
+            f"{path} must hold the options of a run, and names no dataset or seed{cure}"
         )
     return stored
 

@@ -36,10 +36,7 @@ class StopRequest:
         self._before: dict[int, Any] = {}
 
     def listen(self) -> None:
-        """Take the signals over.
-
-        Once more after Lightning, which puts its own handlers in place.
-        """
+        """Take the signals, also back from Lightning's own handlers."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 before = signal.signal(number, self._note)

@@ -79,7 +79,7 @@ def _map(config: TrainConfig, model: AGNet) -> str:
     return f"{text}, {model.head.num_regions} regions pooled to {pool_size} x {pool_size}{chosen}"
 
 
-def tell_scores(scores: dict[str, Any], worst: int = 10) -> None:
+def tell_scores(scores: dict[str, Any]) -> None:
     """Print the scores, and the classes with the lowest AP."""
     epoch = f", weights of epoch {scores['best_epoch']}" if "best_epoch" in scores else ""
     table = Table(
@@ -99,7 +99,7 @@ def tell_scores(scores: dict[str, Any], worst: int = 10) -> None:
     console().print(table)
 
     rows = [(name, row) for name, row in scores["per_class"].items() if row["ap"] is not None]
-    rows = sorted(rows, key=lambda pair: pair[1]["ap"])[:worst]
+    rows = sorted(rows, key=lambda pair: pair[1]["ap"])[:10]
     per_class = Table(
         title="lowest AP" if len(rows) < len(scores["per_class"]) else "classes, lowest AP first"
     )

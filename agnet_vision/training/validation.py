@@ -7,17 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.options import (
-    Options,
-    groups_of,
-    list_options,
-    option_of,
-    rule_of,
-    tag_of,
-)
+from agnet_vision.training.options import Options, list_options
 
 T = TypeVar("T", bound=Options)
 
@@ -100,49 +92,31 @@ def _explain(
     """Say in our own words what pydantic found."""
     if error["type"] == "value_error":  # from a validator of a schema, which has said it all
         return ConfigError(str(error["ctx"]["error"]))
-    names, field, groups = _locate(schema, error["loc"])
-    name = ".".join(names)
-    if field is None:
+    options = {each.name: each for each in list_options(schema)}
+    path = [str(part) for part in error["loc"]]
+    if len(path) > 2 and path[1] in getattr(options.get(f"{path[0]}.name"), "choices", ()):
+        del path[1]  # of several groups pydantic names the chosen one, too
+    name = ".".join(path)
+    if error["type"] == "extra_forbidden":
         return unknown_option(schema, _first_leaf(name, error["input"]))
-    if error["type"] == "missing":
-        return ConfigError(f"{name} must be given: {field.description}")
-    if len(groups) > 1 and isinstance(error["input"], Mapping):
-        tags = [tag_of(group) for group in groups]
-        chosen = error["input"].get("name")
-        hint = did_you_mean(str(chosen), tags)
-        return OptionError(name, f"one of {', '.join(tags)}", chosen, hint)
-    value = _value_at(values, names)
-    if groups:
-        first = next(each.name for each in list_options(groups[0], f"{name}."))
+
+    # What lies inside a list or mapping is part of one option.
+    while name not in options and not any(each.startswith(f"{name}.") for each in options):
+        name = name.rpartition(".")[0]
+    if error["type"] == "union_tag_invalid":
+        value, option = error["input"]["name"], options[f"{name}.name"]
+    elif name in options:
+        value, option = look_up(values, name), options[name]
+    else:
+        first = next(each for each in options if each.startswith(f"{name}."))
         return ConfigError(
-            f"{name} is a group of options; give one of them, {first} for one, not {value!r}"
+            f"{name} is a group of options; give one of them, {first} for one, "
+            f"not {look_up(values, name)!r}"
         )
-    choices = [str(choice) for choice in option_of(name, field).choices]
-    return OptionError(name, rule_of(field), value, did_you_mean(str(value), choices))
-
-
-def _locate(
-    schema: type[Options], location: Sequence[Any]
-) -> tuple[list[str], FieldInfo | None, list[type[Options]]]:
-    """Follow the place of an error through the schema.
-
-    Returns:
-        The names on the way, the last field (None: there is no such option), and the groups it may
-        be of.
-    """
-    names: list[str] = []
-    field: FieldInfo | None = None
-    groups = [schema]
-    for part in location:
-        if len(groups) > 1:  # pydantic names the chosen one, too
-            groups = [group for group in groups if tag_of(group) == part]
-            continue
-        if not groups:  # inside a list or mapping, which is one option
-            break
-        field = groups[0].model_fields.get(str(part))
-        names.append(str(part))
-        groups = groups_of(field) if field is not None else []
-    return names, field, groups
+    if error["type"] == "missing":
+        return ConfigError(f"{name} must be given: {option.description}")
+    hint = did_you_mean(str(value), [str(choice) for choice in option.choices])
+    return OptionError(name, option.rule, value, hint)
 
 
 def _first_leaf(name: str, value: Any) -> str:
@@ -153,8 +127,9 @@ def _first_leaf(name: str, value: Any) -> str:
     return name
 
 
-def _value_at(values: Mapping[str, Any], names: Sequence[str]) -> Any:
+def look_up(values: Mapping[str, Any], name: str) -> Any:
+    """Find an option by its full name; None where there is none."""
     found: Any = values
-    for name in names:
-        found = found[name]
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
     return found

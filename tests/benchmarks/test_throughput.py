@@ -19,8 +19,9 @@ def test_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = json.loads((tmp_path / "out.json").read_text())["rows"]["test_resnet"]
     assert row["agnet"]["parameters"] > row["backbone"]["parameters"]
     for part in ("forward", "training_step"):
-        assert row[f"{part}_ratio"]["median"] > 0
-        for name in ("agnet", "backbone"):
+        for name in ("agnet", "narrow"):
+            assert row[name][part]["times_the_backbone"]["median"] > 0
+        for name in ("backbone", "agnet", "narrow"):
             assert row[name][part]["images_a_second"]["median"] > 0
             assert row[name][part]["working_memory_mib"] > 0
     assert "test_resnet" in capsys.readouterr().out

@@ -97,12 +97,3 @@ def test_commands_are_complete() -> None:
         assert not set(command.layers) & set(command.schema.model_fields) - {
             "dataset", "backbone", "model", "regions", "trainer", "logger",
         }  # fmt: skip
-
-
-def test_only_this_room_knows_hydra() -> None:
-    for path in (ROOT / "agnet_vision").rglob("*.py"):
-        if path.parent.name != "cli":
-            text = path.read_text(encoding="utf-8")
-            assert "import hydra" not in text, path
-            assert "from hydra" not in text, path
-            assert "omegaconf" not in text.lower(), path

@@ -24,15 +24,6 @@ AUGMENTED = training_transform(SIDE, "modern", mean=(0, 0, 0), std=(1, 1, 1))
 PLAIN = EvaluationTransform(SIDE, (0, 0, 0), (1, 1, 1), squash=True, crop_fraction=1.0)
 
 
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-    for number in range(4):
-        image = cv2.resize(generator.integers(0, 255, (20, 26, 3), dtype=np.uint8), (130, 100))
-        cv2.imwrite(str(folder / f"{number}.png"), image)
-    return [Sample(folder / f"{number}.png", number % 2) for number in range(4)]
-
-
 def test_shape(samples: list[Sample]) -> None:
     item = RegionDataset(samples, AUGMENTED, RegionProposer(num_clusters=KAPPA))[1]
     assert item["image"].shape == (3, SIDE, SIDE)

@@ -29,15 +29,6 @@ def points(xy: list[tuple[float, float]], group: list[int]) -> Keypoints:
     return Keypoints(np.float32(xy), np.ones(len(xy), np.float32), np.int64(group))
 
 
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-    for number in range(3):
-        image = cv2.resize(generator.integers(0, 255, (20, 26, 3), dtype=np.uint8), (130, 100))
-        cv2.imwrite(str(folder / f"{number}.png"), image)
-    return [Sample(folder / f"{number}.png", number % 2) for number in range(3)]
-
-
 @given(
     low=st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),
     share=st.tuples(st.floats(0, 1), st.floats(0, 1)),

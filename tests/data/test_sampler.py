@@ -53,13 +53,6 @@ def test_training_shares_are_disjoint() -> None:
     assert len(set.union(*shares)) == 10
 
 
-def test_sampler_raises() -> None:
-    with pytest.raises(
-        ValueError, match="sampler must be one of shuffle, balanced, sequential, got 'sorted'"
-    ):
-        EpochSampler(LABELS, "sorted")
-
-
 def test_value_count_repeats() -> None:
     assert count_repeats(np.array([5, 3, 5, 5, 3])).tolist() == [0, 0, 1, 2, 1]
     assert count_repeats(np.zeros(0, np.int64)).tolist() == []

@@ -62,6 +62,12 @@ def make_run(
     return folder.path
 
 
+@pytest.fixture(scope="module")
+def model() -> AGNet:
+    torch.manual_seed(0)
+    return AGNet("test_resnet", 4, num_clusters=3).eval()
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two runs on the same images; only to be looked at."""

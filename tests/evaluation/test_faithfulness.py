@@ -23,12 +23,6 @@ from agnet_vision.models.agnet import AGNet
 from tests.explain.conftest import photograph
 
 
-@pytest.fixture(scope="module")
-def model() -> AGNet:
-    torch.manual_seed(0)
-    return AGNet("test_resnet", 4, num_clusters=3).eval()
-
-
 def test_value_grad_cam_equals_the_grad_cam_package(model: AGNet) -> None:
     prepared = prepare_image(model, photograph())
 

@@ -85,6 +85,18 @@ def test_store_leaves_copies_out_and_sorts() -> None:
     assert predictions.probability.sum(1).tolist() == pytest.approx([1, 1, 1])
 
 
+def test_value_store_averages_the_views_of_a_sample() -> None:
+    store = PredictionStore()
+    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    store.update(logits[:2], torch.tensor([1, 0]), torch.tensor([7, 2]))
+    store.update(logits[2:], torch.tensor([1]), torch.tensor([7]))
+    predictions = store.compute()
+    assert predictions.sample.tolist() == [2, 7]
+    assert predictions.label.tolist() == [0, 1]
+    expected = logits.softmax(1)[[0, 2]].mean(0)
+    torch.testing.assert_close(predictions.probability[1], expected)
+
+
 def test_store_of_one_sample() -> None:
     store = PredictionStore()
     store.update(torch.tensor([[0.0, 2.0, 1.0]]), torch.tensor([1]), torch.tensor([0]))

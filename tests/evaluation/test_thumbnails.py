@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from agnet_vision.errors import ImageReadError
 from agnet_vision.evaluation.run_folder import RunFolder, RunResults
@@ -27,12 +26,6 @@ from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
 from tests.explain.conftest import photograph
-
-
-@pytest.fixture(scope="module")
-def model() -> AGNet:
-    torch.manual_seed(0)
-    return AGNet("test_resnet", 4, num_clusters=3).eval()
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.overlays import (
     THEMES,
     attention_map,
+    class_label,
     draw_image,
     outline_region,
     paint_evidence,
@@ -66,3 +68,21 @@ def test_value_pairs_are_dashed_and_white(explanation: Explanation) -> None:
     assert single.get_linestyle() == "-"
     assert pair.get_linestyle() != "-"
     assert region_color(explanation, 5) == "#FFFFFF" != region_color(explanation, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("red_wasp", "red wasp"),
+        ("$", r"\$"),
+        ("$$", r"\$\$"),
+        (r"$\frac{$", r"\$\frac{\$"),
+        ("a" * 30, "a" * 23 + "…"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_value_label(name: str, label: str) -> None:
+    assert class_label(name) == label
+    figure = Figure()
+    figure.suptitle(f"{class_label(name)} and {class_label(name)}")
+    FigureCanvasAgg(figure).draw()  # matplotlib would fail here on half a formula

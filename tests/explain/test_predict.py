@@ -13,12 +13,17 @@ import torch
 from PIL import Image
 
 from agnet_vision.data.image import read_image
-from agnet_vision.errors import CheckpointError, ConfigError, PredictionError
+from agnet_vision.data.preprocessing import move_points
+from agnet_vision.data.views import TestTimeViews
+from agnet_vision.errors import ConfigError, PredictionError
 from agnet_vision.explain.explanation import explain
 from agnet_vision.explain.files import find_images
 from agnet_vision.explain.predict import Predictor, choose_device
-from agnet_vision.models.agnet import AGNet, load_model
-from agnet_vision.models.checkpoint import describe
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.structures import Regions
+
+from .conftest import photograph
 
 TOOL = Path(__file__).parents[2] / "tools" / "predict.py"
 
@@ -65,6 +70,23 @@ def test_value_rows_come_in_order_and_equal_single_images(folder: Path, model: A
         )
 
 
+def test_no_keypoints_are_found_where_none_are_needed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AGNet("test_resnet", 3, num_clusters=3, variant="backbone_only").eval()
+    path = folder / "0.png"
+    expected = explain(model, read_image(path)).probabilities
+
+    def find(self: RegionProposer, images: object) -> None:
+        raise AssertionError("keypoints were sought")
+
+    monkeypatch.setattr(RegionProposer, "keypoints_many", find)
+    (row,) = Predictor(model)([path])
+    np.testing.assert_allclose(row.probabilities, expected, atol=1e-5)
+    with pytest.raises(AssertionError, match="sought"):
+        list(Predictor(model, tta="keypoints")([path]))
+
+
 def test_value_a_single_step_gives_the_same(folder: Path, model: AGNet) -> None:
     one, many = (
         [row.probabilities for row in Predictor(model, batch_size=size)(find_images(folder))]
@@ -85,27 +107,12 @@ def test_raises_on_weights_that_answer_nothing(folder: Path, value: float) -> No
         next(Predictor(model)([folder / "0.png"]))
 
 
-def test_value_open_model_takes_every_kind(tmp_path: Path, model: AGNet) -> None:
-    model.save_pretrained(tmp_path / "saved")
-    (tmp_path / "run").mkdir()
-    weights = {f"model.{name}": value for name, value in model.state_dict().items()}
-    torch.save({"agnet": describe(model), "state_dict": weights}, tmp_path / "run" / "best.ckpt")
-    for place in ("saved", "run", "run/best.ckpt"):
-        opened = load_model(tmp_path / place)
-        assert opened.classes == model.classes
-        torch.testing.assert_close(
-            opened.head.classifier.linear.weight, model.head.classifier.linear.weight
-        )
-    with pytest.raises(CheckpointError, match="neither"):
-        load_model(tmp_path)
-
-
 def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:
     model.save_pretrained(tmp_path / "saved")
     command = [sys.executable, TOOL, f"checkpoint={tmp_path / 'saved'}", "device=cpu"]
     out = tmp_path / "rows.csv"
     options = [f"images={folder}/3*", f"output={out}", f"figures={tmp_path / 'figures'}"]
-    options += ["augmentation=flip", f"embeddings={tmp_path / 'new' / 'rows.npy'}"]
+    options += ["tta=flip", f"embeddings={tmp_path / 'new' / 'rows.npy'}"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "1 of 2 images could not be read" in done.stderr
@@ -113,7 +120,7 @@ def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:
     assert [p.name for p in sorted((tmp_path / "figures").iterdir())] == ["3_png.png"]
 
     embeddings = np.load(tmp_path / "new" / "rows.npy")
-    rows = Predictor(model, augmentation="flip")(find_images(f"{folder}/3*"))
+    rows = Predictor(model, tta="flip")(find_images(f"{folder}/3*"))
     for embedding, row in zip(embeddings, rows, strict=True):
         if row.embedding is None:
             assert np.isnan(embedding).all()
@@ -149,3 +156,31 @@ def test_value_tool_prints_names_that_look_like_markup(tmp_path: Path, folder: P
 def test_raises_on_a_device_that_is_not_there(name: str) -> None:
     with pytest.raises(ConfigError, match="device=cpu"):
         choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "tta"),
+    [("keypoints", "flip"), ("keypoints", "crops"), ("keypoints", "keypoints"), ("grid", "flip")],
+)
+def test_value_answers_are_the_mean_over_the_views(source: str, tta: str) -> None:
+    torch.manual_seed(0)
+    proposer = RegionProposer(source, num_clusters=3)
+    model = AGNet("test_resnet", 3, num_clusters=3, proposer=proposer).eval()
+    images = [photograph(0), photograph(1, 60, 120)]
+    found = Predictor(model, batch_size=3, tta=tta).outputs(images)
+    for number, image in enumerate(images):
+        (points,) = proposer.keypoints_many([image])
+        logits, embeddings = [], []
+        for pixels, matrix in TestTimeViews(model.data_config, tta, proposer)(image, points):
+            moved = points._replace(xy=move_points(points.xy, matrix))
+            size = (pixels.shape[2], pixels.shape[1])
+            boxes, mask = map(torch.from_numpy, proposer.draw_boxes([moved], size, seeds=[0]))
+            with torch.no_grad():
+                feature_map, regions = model.forward_features(pixels[None]), Regions(boxes, mask)
+                logits.append(model.head(feature_map, regions)[0])
+                embeddings.append(model.head(feature_map, regions, pre_logits=True)[0])
+        expected = torch.stack(logits).softmax(1).mean(0)
+        np.testing.assert_allclose(found.probabilities[number], expected, atol=1e-5)
+        np.testing.assert_allclose(
+            found.embeddings[number], torch.stack(embeddings).mean(0), atol=1e-4
+        )

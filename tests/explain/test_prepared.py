@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agnet_vision.explain.prepared import batch_of, prepare_image, prepare_images
+from agnet_vision.explain.prepared import Preparation, batch_of, prepare_image
 from agnet_vision.models.agnet import AGNet
 
 from .conftest import photograph
@@ -27,7 +27,7 @@ def test_value_frame_is_the_center_crop(model: AGNet) -> None:
 
 def test_value_many_images_are_prepared_as_each_alone(model: AGNet) -> None:
     images = [photograph(0), photograph(1, 100, 60), np.zeros((30, 30, 3), np.uint8)]
-    inputs, regions = batch_of(prepare_images(model, images))
+    inputs, regions = batch_of(Preparation(model)(images))
     assert inputs.shape[0] == len(regions.boxes) == len(regions.mask) == 3
     for number, image in enumerate(images):
         alone = prepare_image(model, image)

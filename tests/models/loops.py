@@ -68,16 +68,14 @@ def squeeze_excite(pooled: Tensor, slot: int, layer) -> Tensor:
     return gate[:, None, None] * pooled + pooled
 
 
-def head_logits(
-    head: AGNetHead, feature_map: Tensor, regions: Regions
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Return logits, importances and pairwise matrices, forming every context vector."""
+def head_logits(head: AGNetHead, feature_map: Tensor, regions: Regions) -> Tensor:
+    """Return the logits, forming every context vector."""
     mapped = self_attention(feature_map, head.self_attention)
     attention = head.region_attention
     w_own, w_other, w_score = (attention.project.weight * attention.scale).split(
         [attention.units, attention.units, 1]
     )
-    pooled_descriptors, importances, pairwises = [], [], []
+    pooled_descriptors = []
     for image in range(len(feature_map)):
         slots = [r for r in range(head.num_regions) if regions.mask[image, r]]
         phi = {}
@@ -85,7 +83,6 @@ def head_logits(
             pooled = pool_region(mapped[image], regions.boxes[image, r], head.pool_size)
             phi[r] = squeeze_excite(pooled, r, head.squeeze_excite)
         flat = {r: phi[r].permute(1, 2, 0).flatten() for r in slots}  # row, column, channel
-        pairwise = torch.zeros(head.num_regions, head.num_regions)
         alpha = {}
         for r in slots:
             context = torch.zeros_like(flat[r])
@@ -93,21 +90,16 @@ def head_logits(
                 u = torch.tanh(w_own @ flat[r] + w_other @ flat[other] + attention.pair_bias)
                 m = torch.sigmoid(attention.pair_score.weight[0] @ u + attention.pair_score.bias[0])
                 m = m / len(slots) if attention.normalize_context else m
-                pairwise[r, other] = m
                 context = context + m * flat[other]
             alpha[r] = context
         scores = torch.stack(
             [w_score[0] @ alpha[r] + attention.importance_bias for r in slots]
         ).softmax(0)
-        importance = torch.zeros(head.num_regions)
-        importance[slots] = scores
         descriptor = sum(scores[k] * alpha[r] for k, r in enumerate(slots)).view(
             head.pool_size**2, -1
         )
         average, largest = descriptor.mean(0), descriptor.max(0).values
         omega = torch.sigmoid(head.classifier.mix.weight[0] @ average + head.classifier.mix.bias[0])
         pooled_descriptors.append(omega * largest + (1 - omega) * average)
-        importances.append(importance)
-        pairwises.append(pairwise)
     y = torch.stack(pooled_descriptors)
-    return head.classifier.linear(head.classifier.norm(y)), importances, pairwises
+    return head.classifier.linear(head.classifier.norm(y))

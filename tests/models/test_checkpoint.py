@@ -164,13 +164,6 @@ def test_value_saved_folder(saved_model: AGNet, saved_folder: Path) -> None:
     assert torch.equal(loaded(images, regions), saved_model(images, regions))
 
 
-def test_value_from_pretrained(saved_model: AGNet, saved_folder: Path) -> None:
-    """The Hub's own name for the same."""
-    loaded = AGNet.from_pretrained(saved_folder)
-    assert loaded.classes == saved_model.classes
-    assert not loaded.training
-
-
 def test_others_may_read_what_is_saved(saved_folder: Path) -> None:
     """All files have the rights that the user's umask gives a new file."""
     (saved_folder / "other").touch()
@@ -178,18 +171,12 @@ def test_others_may_read_what_is_saved(saved_folder: Path) -> None:
     assert {path.stat().st_mode for path in saved_folder.iterdir()} == {rights}
 
 
-class Bomb:
-    def __reduce__(self) -> tuple:
-        return Path("exploded").touch, ()
-
-
-def test_raises_on_a_pickle(saved_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raises_on_a_pickle(saved_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A pickle in the place of the weights is refused, and its code does not run."""
-    monkeypatch.chdir(saved_folder)
-    (saved_folder / WEIGHTS).write_bytes(pickle.dumps(Bomb()))
+    (saved_folder / WEIGHTS).write_bytes(pickle.dumps(Evil()))
     with pytest.raises(CheckpointError, match="not a safetensors file"):
         load_model(saved_folder)
-    assert not (saved_folder / "exploded").exists()
+    assert capsys.readouterr().out == ""
 
 
 def test_raises_on_weights_of_another_model(saved_folder: Path) -> None:
@@ -204,17 +191,6 @@ def test_raises_on_weights_of_another_model(saved_folder: Path) -> None:
 def test_raises_on_config(saved_folder: Path, text: str) -> None:
     (saved_folder / CONFIG).write_text(text)
     with pytest.raises(CheckpointError, match=r"not a configuration|describes no|update agnet"):
-        load_model(saved_folder)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("mean", "gray"), ("std", [0.2, 0, 0.2]), ("input_size", None)]
-)
-def test_raises_on_data_config(saved_folder: Path, name: str, value: object) -> None:
-    content = json.loads((saved_folder / CONFIG).read_text())
-    content["model"]["data_config"][name] = value
-    (saved_folder / CONFIG).write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match=f"numbers as {name}"):
         load_model(saved_folder)
 
 

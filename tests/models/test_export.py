@@ -17,7 +17,7 @@ from agnet_vision import AGNet, Regions
 from agnet_vision.errors import ConfigError
 from agnet_vision.explain.files import find_images
 from agnet_vision.explain.predict import Predictor
-from agnet_vision.explain.prepared import prepare_images
+from agnet_vision.explain.prepared import Preparation
 from agnet_vision.models.export import BoxesIn, GridIn, export_onnx, export_program
 from benchmarks import onnx as benchmark
 from tests.conftest import random_regions
@@ -36,7 +36,7 @@ def model() -> AGNet:
 @pytest.fixture(scope="module")
 def photographs(model: AGNet) -> tuple[torch.Tensor, Regions]:
     """Two photographs that come with scikit-learn, as the network sees them."""
-    views = prepare_images(model, load_sample_images().images)
+    views = Preparation(model)(load_sample_images().images)
     regions = Regions(
         torch.cat([v.regions.boxes for v in views]), torch.cat([v.regions.mask for v in views])
     )
@@ -150,6 +150,18 @@ def test_benchmark(model: AGNet, onnx_file: Path, tmp_path: Path) -> None:
     (images / "a").rename(images / "cow")
     with pytest.raises(ConfigError, match=r"named after the classes .* got .'cow'"):
         benchmark.run(arguments)
+
+
+def test_benchmark_of_a_network_without_regions(tmp_path: Path) -> None:
+    """Its file takes images alone."""
+    images = write_pictures(tmp_path, {"test": 1}, classes=("a", "b")) / "test"
+    plain = AGNet("test_resnet", 2, num_clusters=2, variant="backbone_only", classes=("a", "b"))
+    path = export_onnx(plain.eval(), tmp_path / "plain.onnx")
+    parser = argparse.ArgumentParser()
+    benchmark.add_arguments(parser)
+    arguments = parser.parse_args([str(path), "--images", str(images), "--timed", "1"])
+    (row,) = benchmark.run(arguments)["files"].values()
+    assert row["agreement"] == 1
 
 
 def test_value_tokens(tmp_path: Path) -> None:

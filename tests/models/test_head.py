@@ -1,4 +1,4 @@
-"""AGNetHead: the formulas' plain loop, the invariants of the method, the errors."""
+"""AGNetHead: the invariants of the method, the errors; its values in ``test_reference``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from agnet_vision.models.head import AGNetHead
 from agnet_vision.models.layers import Attention
 from agnet_vision.structures import Regions
 from tests.conftest import random_regions
-from tests.models import loops
 
 CHANNELS, CLUSTERS = 32, 3
 
@@ -28,22 +27,6 @@ def trained_head(*, normalize_context: bool = True) -> AGNetHead:
 @pytest.fixture
 def feature_map() -> torch.Tensor:
     return torch.randn(3, CHANNELS, 4, 6, generator=torch.Generator().manual_seed(2))
-
-
-@pytest.mark.parametrize("normalize_context", [True, False])
-def test_value_loop(feature_map: torch.Tensor, normalize_context: bool) -> None:
-    """Outputs and gradients equal the formulas written as loops, masked slots included."""
-    head = trained_head(normalize_context=normalize_context)
-    regions = random_regions(3, CLUSTERS, masked=2)
-    feature_map.requires_grad_()
-    logits, attention = head(feature_map, regions, return_attention=True)
-    (gradient,) = torch.autograd.grad(logits.square().sum(), feature_map)
-    expected, importances, pairwises = loops.head_logits(head, feature_map, regions)
-    (expected_gradient,) = torch.autograd.grad(expected.square().sum(), feature_map)
-    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(gradient, expected_gradient, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(attention.importance, torch.stack(importances), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(attention.pairwise, torch.stack(pairwises), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
@@ -172,6 +155,25 @@ def test_value_describe(variant: str, gradients: bool, feature_map: torch.Tensor
         descriptor = torch.einsum("br,brnc->bnc", attention.coefficients, features.dense())
         logits, expected = head(feature_map, regions), head.classifier(descriptor)
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
+def test_value_a_narrow_head_is_one_on_the_projected_map(
+    variant: str, feature_map: torch.Tensor
+) -> None:
+    torch.manual_seed(0)
+    options = {"num_clusters": CLUSTERS, "variant": variant, "pool_size": 3}
+    head = AGNetHead(CHANNELS, 5, width=2, **options).eval()
+    inner = AGNetHead(2, 5, **options).eval()
+    inner.load_state_dict(
+        {name: value for name, value in head.state_dict().items() if "projection" not in name}
+    )
+    regions = random_regions(3, CLUSTERS, masked=2)
+    expected = inner(head.projection(feature_map), regions)
+    torch.testing.assert_close(head(feature_map, regions), expected)
+    features, _ = head.describe(feature_map, regions)
+    assert features.dense().shape[-1] == 2
+    assert head(feature_map, regions, pre_logits=True).shape == (3, 2)
 
 
 def test_value_pre_logits(feature_map: torch.Tensor) -> None:

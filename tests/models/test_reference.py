@@ -19,17 +19,18 @@ def test_value_loops(feature_map: torch.Tensor, normalize_context: bool) -> None
     head = trained_head(normalize_context=normalize_context)
     regions = random_regions(3, CLUSTERS, masked=2)
     logits = reference.logits(head, feature_map, regions)
-    expected, _, _ = loops.head_logits(head, feature_map, regions)
+    expected = loops.head_logits(head, feature_map, regions)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_value_head(feature_map: torch.Tensor) -> None:
-    """The head gives the same logits, and the same gradient of every weight."""
-    head, regions, results = trained_head(), random_regions(3, CLUSTERS, masked=2), []
+@pytest.mark.parametrize("normalize_context", [True, False])
+def test_value_head(feature_map: torch.Tensor, normalize_context: bool) -> None:
+    """The head gives the same logits, and the same gradient of the map and of every weight."""
+    head, results = trained_head(normalize_context=normalize_context), list[list[torch.Tensor]]()
+    regions = random_regions(3, CLUSTERS, masked=2)
+    inputs = [feature_map.requires_grad_(), *head.parameters()]
     for logits in (head(feature_map, regions), reference.logits(head, feature_map, regions)):
-        gradients = torch.autograd.grad(
-            logits.square().mean(), list(head.parameters()), allow_unused=True
-        )
+        gradients = torch.autograd.grad(logits.square().mean(), inputs, allow_unused=True)
         results.append([logits, *(g for g in gradients if g is not None)])
     for fast, plain in zip(*results, strict=True):
         torch.testing.assert_close(fast, plain, atol=1e-4, rtol=1e-3)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import adjusted_rand_score
 
-from agnet_vision.regions import grouping
 from agnet_vision.regions.grouping import count_components, group_points, whiten
 
 FAST = {"max_examples": 25, "deadline": None}
@@ -163,11 +162,3 @@ def test_property_ties_and_duplicates_do_not_depend_on_the_batch(cells, clusters
 def test_raises_not_finite(value):
     with pytest.raises(ValueError, match="points must be finite, got NaN or infinity in image 1"):
         group_points([np.zeros((3, 2), np.float32), np.array([[1, value]], np.float32)])
-
-
-@pytest.mark.parametrize(
-    ("options", "message"), [((0, "em"), "num_clusters"), ((8, "kmeans"), "em, sklearn")]
-)
-def test_raises_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        grouping.check_options(*options)

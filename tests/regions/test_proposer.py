@@ -9,9 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from agnet_vision.data.image import read_image
 from agnet_vision.regions.proposer import RegionProposer
 from tests.regions.test_boxes import check_invariants
 from tests.regions.test_keypoints import blob, texture
@@ -78,35 +76,6 @@ def test_value_few_keypoints():
     regions = RegionProposer()([np.zeros((64, 64, 3), np.uint8), blob(100, 100, 50, 50)])
     assert regions.mask[0].sum() == 1, "without keypoints, the whole image"
     assert regions.mask[1, -1]
-
-
-@pytest.mark.parametrize("save", ["palette", "cmyk", "gray16", "rgba", "exif", "animated"])
-def test_unbreakable_files(tmp_path, save):
-    image = Image.fromarray(texture(90, 60))
-    match save:
-        case "palette":
-            image.quantize(16).save(path := tmp_path / "a.png")
-        case "cmyk":
-            image.convert("CMYK").save(path := tmp_path / "a.jpg")
-        case "gray16":
-            Image.fromarray(texture(90, 60)[..., 0].astype(np.uint16) * 257).save(
-                path := tmp_path / "a.png"
-            )
-        case "rgba":
-            image.convert("RGBA").save(path := tmp_path / "a.png")
-        case "exif":
-            exif = Image.Exif()
-            exif[0x0112] = 6
-            image.save(path := tmp_path / "a.jpg", exif=exif)
-        case _:
-            image.save(
-                path := tmp_path / "a.gif",
-                save_all=True,
-                append_images=[Image.fromarray(texture(90, 60, 1))],
-            )
-    array = read_image(path)
-    assert array.shape == ((90, 60, 3) if save == "exif" else (60, 90, 3))
-    assert RegionProposer()([array]).mask.sum() > 1
 
 
 def test_value_settings_round_trip():

@@ -9,9 +9,8 @@ import pytest
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
-from agnet_vision.training.options import Options
-from agnet_vision.training.resolve import look_up
-from agnet_vision.training.validation import validate
+from agnet_vision.training.options import Options, list_options
+from agnet_vision.training.validation import look_up, validate
 
 
 def nested(name: str, value: Any) -> dict[str, Any]:
@@ -97,6 +96,8 @@ def test_raises(name: str, value: Any, rule: str) -> None:
             r"dataset.val_fraction must be a number in \[0, 1\)",
         ),
         ({"dataset": {"name": "food101", "csv": "x"}}, "there is no option dataset.csv"),
+        ({"optimizer": {"sgd": 1}}, "there is no option optimizer.sgd"),
+        ({"dataset": {"name": "hf"}}, r"dataset\.path must be given: name on the Hub"),
         ({"backbone": {"name": None}}, "backbone=timm needs backbone.name, any name of timm"),
         (
             {"backbone": {"name": "test_resne"}},
@@ -178,22 +179,11 @@ def test_paths_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> N
     assert validate(EvaluateConfig, {"checkpoint": "owner/name"}).checkpoint == "owner/name"
 
 
-def every_field(schema: type[Options]) -> list[tuple[str, Any]]:
-    from agnet_vision.training.options import groups_of
-
-    fields = []
-    for name, field in schema.model_fields.items():
-        groups = groups_of(field)
-        fields += [each for group in groups for each in every_field(group)]
-        fields += [(f"{schema.__name__}.{name}", field)] if not groups else []
-    return fields
-
-
 @pytest.mark.parametrize("schema", [TrainConfig, EvaluateConfig])
 def test_every_option_is_described_and_its_default_allowed(schema: type[Options]) -> None:
-    for name, field in every_field(schema):
-        assert field.description, name
-        assert "\n" not in field.description, name
+    for option in list_options(schema):
+        assert option.description, option.name
+        assert "\n" not in option.description, option.name
     required = {"checkpoint": "x"} if schema is EvaluateConfig else {}
     config = validate(schema, required)
     assert validate(schema, config.model_dump()) == config

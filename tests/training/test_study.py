@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,20 @@ import pytest
 import torch
 import yaml
 
-from agnet_vision.errors import ConfigError
+from agnet_vision.errors import AGNetError, ConfigError
 from agnet_vision.evaluation.comparison import Trained, as_markdown, compare
 from agnet_vision.evaluation.metrics import Predictions, score
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import study as machine
+from agnet_vision.training import study_table
 from agnet_vision.training.resolve import stored_text, training_options
 from agnet_vision.training.study import (
     Study,
     read_study,
     run_folder,
     run_study,
-    summarize_runs,
-    summarize_study,
 )
+from agnet_vision.training.study_table import summarize_runs, summarize_study
 
 CLASSES = ("ant", "bee")
 SECONDS = {"plain": 100.0, "slow": 60.0}  # of one epoch of the slow arm, of the plain arm's run
@@ -54,6 +55,9 @@ class Trainer:
         seconds = SECONDS[arm] if "timed" in folder.path.parts else 100.0
         record = {"finished": True, "training_seconds": seconds, "images_seen": 10, "parameters": 3}
         folder.write_record(record)
+        log = folder.path / "csv" / "version_0" / "metrics.csv"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("epoch,val/mAP\n0,0.5\n1,0.6\n")
         if stored.get("test", True):
             write_results(folder, stored["seed"], shift=0.0 if arm == "plain" else 1.0)
 
@@ -77,7 +81,7 @@ def write_results(folder: RunFolder, seed: int, *, shift: float) -> None:
 def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
     stand_in = Trainer()
     monkeypatch.setattr(machine, "train_with", stand_in)
-    monkeypatch.setattr(machine, "forward_ms", lambda _: {"plain": 1.0, "slow": 2.0})
+    monkeypatch.setattr(study_table, "forward_ms", lambda _: {"plain": 1.0, "slow": 2.0})
     return stand_in
 
 
@@ -114,6 +118,44 @@ def test_finished_runs_are_not_run_again(tmp_path: Path, trainer: Trainer, study
     run_study(study, tmp_path)
     run_study(study, tmp_path)
     assert len(trainer.asked) == 4
+
+
+def test_arms_that_differ_in_their_test_are_trained_once(
+    tmp_path: Path, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested = []
+
+    def evaluate(given: dict[str, Any]) -> None:
+        tested.append(given)
+        folder = RunFolder(given["run_dir"])
+        folder.path.mkdir(parents=True)
+        write_results(folder, len(tested) - 1, shift=2.0)
+
+    monkeypatch.setattr(machine, "evaluate_with", evaluate)
+    arms = {"two views": {"tta": "flip"}, "plain": {}, "other": {"model": "backbone_only"}}
+    study = Study("Which?", {"epochs": 4}, arms, (0, 1), "plain")
+    for _ in range(2):  # what is tested is not tested again
+        run_study(study, tmp_path)
+        assert len(trainer.asked) == 4
+        assert [(each["checkpoint"], each["tta"]) for each in tested] == [
+            (str(tmp_path / f"runs/plain/seed{seed}"), "flip") for seed in (0, 1)
+        ]
+    monkeypatch.setattr(study_table, "forward_ms", lambda paths: dict.fromkeys(paths, 3.0))
+    rows = {row.name: row for row in summarize_study(study, tmp_path)}
+    assert rows["two views"].mean["acc"] > rows["plain"].mean["acc"]
+    assert rows["two views"].seconds == rows["plain"].seconds == 100
+    assert (rows["two views"].forward_ms, rows["plain"].forward_ms) == (6.0, 3.0)
+
+
+def test_a_cluster_runs_what_is_left_and_says_what_failed(tmp_path: Path, study: Study) -> None:
+    """Without SLURM submitit starts processes of its own, which is as far as a test can go."""
+    study = replace(study, base={"epochs": 0}, arms={"plain": {}}, seeds=(0, 1))
+    finished = run_folder(tmp_path, "plain", 1)
+    finished.path.mkdir(parents=True)
+    write_results(finished, 1, shift=0.0)
+    message = r"1 of 1 runs failed, the first with .*epochs must be a whole number of at least 1"
+    with pytest.raises(AGNetError, match=message):
+        run_study(study, tmp_path, cluster={"timeout_min": 5})
 
 
 def test_a_killed_study_goes_on(tmp_path: Path, trainer: Trainer, study: Study) -> None:

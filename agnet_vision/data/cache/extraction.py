@@ -1,6 +1,4 @@
-"""Find the keypoints of many image files in parallel.
-
-Runs on processes of this machine, or on the workers of a Dask cluster.
+"""Find keypoints in parallel, here or on a Dask cluster.
 
 Workers only compute; this process alone writes, every few seconds, so a cluster needs no shared
 place to write to.
@@ -37,7 +35,7 @@ from agnet_vision.data.cache.rows import (
     write_rows,
 )
 from agnet_vision.data.image import read_image
-from agnet_vision.errors import ConfigError, ImageReadError
+from agnet_vision.errors import ConfigError, ImageReadError, extra_needed
 from agnet_vision.regions.proposer import RegionProposer
 
 # images a worker takes at once: enough for the batched mixtures, few enough to share the work
@@ -138,10 +136,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def executor(workers: int | None, scheduler: str | None) -> Iterator[Parallel]:
-    """Run tasks on this machine or a Dask cluster.
-
-    Results come as they are ready.
-    """
+    """Run tasks here or on Dask, yielding results when ready."""
     if scheduler is None:
         try:
             with Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered") as run:
@@ -150,10 +145,8 @@ def executor(workers: int | None, scheduler: str | None) -> Iterator[Parallel]:
             if workers != 1:  # joblib keeps idle processes, even after this one was killed
                 get_reusable_executor().shutdown(wait=False)
         return
-    try:
+    with extra_needed("cluster"):
         from distributed import Client
-    except ImportError as error:
-        raise ConfigError("scheduler= needs Dask: pip install 'agnet_vision[cluster]'") from error
     try:
         client = Client(scheduler, timeout=30)
     except (OSError, ValueError) as error:

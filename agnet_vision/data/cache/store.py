@@ -130,10 +130,7 @@ class RegionCache:
         raise CacheError(f"{path} {state} in {self.folder}; run tools/extract_regions.py again")
 
     def _open(self) -> list[Shard]:
-        """Map the files on first use in this process.
-
-        They were verified when the cache was made.
-        """
+        """Map the verified files on first use in this process."""
         if self._shards is None:
             try:
                 self._shards = [
@@ -151,9 +148,6 @@ class RegionCache:
             "_names": [shard.path for shard in self._open()],
             "_shards": None,
         }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
 
 def default_cache_folder(root: Path) -> Path:

@@ -1,6 +1,4 @@
-"""What the demo set is painted with.
-
-A canvas, signed distances turned into coverage, shadows, shading, strokes.
+"""What the demo set is painted with: distances, shadows, strokes.
 
 Coordinates are fractions of the frame's side, x to the right, y downwards; colors are RGB in
 [0, 1]. Everything is float32 and confined to windows: an image has to cost a few milliseconds.
@@ -40,10 +38,7 @@ class Canvas(NamedTuple):
     light: Point
 
     def window(self, center: Point, radius: float) -> Canvas:
-        """Look at the square of half side ``radius`` around ``center``.
-
-        Painting there paints the image.
-        """
+        """View the square of half side ``radius``; painting it paints the image."""
         low = [max(0, math.floor((c - radius) / self.pixel)) for c in center]
         high = [math.ceil((c + radius) / self.pixel) for c in center]
         columns, rows = (
@@ -98,10 +93,8 @@ class Canvas(NamedTuple):
             angle: of the frame.
         """
         cosine, sine = math.cos(angle), math.sin(angle)
-        light_x, light_y = (
-            self.light[0] * cosine + self.light[1] * sine,
-            self.light[1] * cosine - self.light[0] * sine,
-        )
+        light_x = self.light[0] * cosine + self.light[1] * sine
+        light_y = self.light[1] * cosine - self.light[0] * sine
         up = np.sqrt(np.clip(1 - x * x - y * y, 0.02, 1))
         return np.clip((x * light_x + y * light_y) * 0.64 + up * 0.77, 0, 1)
 
@@ -129,10 +122,7 @@ def ellipse(x: Plane, y: Plane, half_width: float, half_height: float) -> Plane:
 
 
 def relief(rng: np.random.Generator, size: int, roughness: float, stretch: float = 1.0) -> Plane:
-    """Draw random heights of zero mean and unit deviation.
-
-    Rougher keeps more of the fine octaves.
-    """
+    """Draw random heights of unit deviation, finer where rougher."""
     field = np.zeros((size, size), np.float32)
     for octave in range(1, 7):
         cells = 2**octave

@@ -37,13 +37,11 @@ def generate_demo(
     num_test: int = 480,
     image_size: int = 128,
 ) -> None:
-    """Write ``root/{train,val,test}/<class>/<number>.jpg``.
-
-    Nothing is done when the very same set is there already.
+    """Write ``root/{train,val,test}/<class>/<number>.jpg``, unless all is there already.
 
     The set appears whole or not at all: it is painted beside ``root`` and renamed. Same arguments,
-        same bytes; every
-    image depends on (seed, split, number) alone, so a longer split extends a shorter one.
+    same bytes; every image depends on (seed, split, number) alone, so a longer split extends a
+    shorter one.
 
     Args:
         root: the folder to create.
@@ -58,11 +56,6 @@ def generate_demo(
     """
     root = Path(root)
     counts = dict(zip(_SPLITS, (num_train, num_val, num_test), strict=True))
-    if short := [split for split, count in counts.items() if count < len(MARKS)]:
-        raise ValueError(
-            f"each split needs at least one image a class ({len(MARKS)}), "
-            f"got {counts[short[0]]} for {short[0]}"
-        )
     settings = {"version": _VERSION, "seed": seed, "image_size": image_size, **counts}
     if _is_present(root, settings):
         return
@@ -90,10 +83,7 @@ def generate_demo(
 
 
 def _is_present(root: Path, settings: dict[str, int]) -> bool:
-    """Tell whether ``root`` is the set of these settings.
-
-    A folder that holds anything else is refused.
-    """
+    """Tell whether ``root`` is this set, refusing anything else there."""
     if not root.exists() or not any(root.iterdir()):
         return False
     cure = "delete the folder, or choose another with dataset.root="

@@ -1,6 +1,4 @@
-"""The marks that tell the demo set's classes apart.
-
-Signed distances of six flat shapes of one area.
+"""The demo classes' marks: signed distances of six flat shapes.
 
 A signed distance is negative inside a shape, zero on its outline, positive outside; it gives an
 antialiased image at any place, scale and rotation. All marks cover the same area, so their size
@@ -84,12 +82,6 @@ def _unit_scale(mark: str) -> float:
 
 
 def mark_distance(mark: str, x: Plane, y: Plane) -> Plane:
-    """Signed distance to a mark whose area is that of the unit disc.
-
-    Raises:
-        ValueError: ``mark`` is not one of ``MARKS``.
-    """
-    if mark not in _SHAPES:
-        raise ValueError(f"mark must be one of {MARKS}, got {mark!r}")
+    """Signed distance to a mark whose area is that of the unit disc."""
     scale = _unit_scale(mark)
     return _SHAPES[mark](x / scale, y / scale) * scale

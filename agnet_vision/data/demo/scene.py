@@ -129,17 +129,10 @@ def _floor(rng: np.random.Generator, size: int, light: Point) -> RGBPlanes:
 
 def _drop_litter(canvas: Canvas, rng: np.random.Generator) -> None:
     """Drop a leaf or a pebble."""
-    center, angle, scale = (
-        _point(rng, -0.05, 1.05),
-        rng.uniform(0, 2 * math.pi),
-        rng.uniform(0.05, 0.17),
-    )
-    color, slim, vein, is_leaf = (
-        _pick(rng, _LITTER),
-        rng.uniform(0.35, 0.6),
-        rng.uniform(0.95, 1.45),
-        rng.random() < 0.55,
-    )
+    center, angle = _point(rng, -0.05, 1.05), rng.uniform(0, 2 * math.pi)
+    scale, color = rng.uniform(0.05, 0.17), _pick(rng, _LITTER)
+    slim, vein = rng.uniform(0.35, 0.6), rng.uniform(0.95, 1.45)
+    is_leaf = rng.random() < 0.55
     canvas = canvas.window(center, scale + 0.04)
     x, y = canvas.local(center, angle, scale)
     if is_leaf:  # two circles meet in a pointed shape
@@ -167,11 +160,8 @@ def _drop_twig(canvas: Canvas, rng: np.random.Generator) -> None:
 def _drop_marked_pebble(canvas: Canvas, rng: np.random.Generator) -> None:
     """Drop a smooth pebble that carries a mark drawn without regard to the class."""
     center, angle, scale = _point(rng, 0, 1), rng.uniform(0, 2 * math.pi), rng.uniform(0.09, 0.13)
-    mark, turn, flat = (
-        MARKS[rng.integers(len(MARKS))],
-        rng.uniform(0, 2 * math.pi),
-        rng.uniform(0.75, 1),
-    )
+    mark = MARKS[rng.integers(len(MARKS))]
+    turn, flat = rng.uniform(0, 2 * math.pi), rng.uniform(0.75, 1)
     color, paint = _pick(rng, _SHELLS), _pick(rng, _PAINTS)
     canvas = canvas.window(center, scale + 0.05)
     x, y = canvas.local(center, angle, scale)
@@ -191,11 +181,8 @@ def _paint_mark(
 
 def _draw_beetle(canvas: Canvas, rng: np.random.Generator, mark: str) -> None:
     """Draw the beetle; ``mark`` goes on one wing cover, freckles on the other."""
-    center, angle, scale = (
-        _point(rng, 0.38, 0.62),
-        rng.uniform(0, 2 * math.pi),
-        rng.uniform(0.27, 0.35),
-    )
+    center, angle = _point(rng, 0.38, 0.62), rng.uniform(0, 2 * math.pi)
+    scale = rng.uniform(0.27, 0.35)
     shell, paint, gloss = _pick(rng, _SHELLS), _pick(rng, _PAINTS), rng.uniform(0.15, 0.6)
     turn = (
         np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]) * scale
@@ -253,10 +240,7 @@ def _draw_limbs(
 
 
 def _develop(canvas: Canvas, rng: np.random.Generator) -> UInt8[np.ndarray, "height width 3"]:
-    """Take the photograph.
-
-    Light falls off over the frame, the lens is a little soft, the sensor a little noisy.
-    """
+    """Take the photograph: uneven light, a soft lens, a noisy sensor."""
     dx, dy = canvas.x - 0.5, canvas.y - 0.5
     gradient = rng.uniform(0.1, 0.5) * (dx * canvas.light[0] + dy * canvas.light[1])
     vignette = rng.uniform(0, 0.5) * (dx * dx + dy * dy)

@@ -28,12 +28,7 @@ from agnet_vision.data.prepare.duplicates import Fingerprint, fingerprint
 from agnet_vision.data.sources.card import Card, load_card
 from agnet_vision.data.sources.listing import Listing, Problem, ProblemKind, image_name
 from agnet_vision.data.sources.readers import read_listing
-from agnet_vision.data.sources.samples import (
-    OWN_DATA,
-    VAL_FRACTION,
-    check_fractions,
-    draw_splits,
-)
+from agnet_vision.data.sources.samples import OWN_DATA, TEST_FRACTION, VAL_FRACTION, draw_splits
 from agnet_vision.errors import ImageReadError
 from agnet_vision.files import write_atomically
 
@@ -104,7 +99,7 @@ def check_dataset(
     root: Path | str | None = None,
     *,
     val_fraction: float = VAL_FRACTION,
-    test_fraction: float | None = None,
+    test_fraction: float = TEST_FRACTION,
     seed: int = 0,
     find_near_duplicates: bool = True,
     workers: int | None = None,
@@ -128,9 +123,8 @@ def check_dataset(
 
     Raises:
         DatasetNotFoundError: there is nothing to check.
-        ConfigError: an unknown option, or a value that cannot be.
+        ConfigError: an option does not fit the dataset.
     """
-    check_fractions(name, val_fraction, test_fraction)
     listing = read_listing(name, root, **options)
     _check_class_counts(load_card(name), listing)
     own = name in OWN_DATA

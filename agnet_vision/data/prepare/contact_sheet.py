@@ -9,21 +9,16 @@ from PIL import Image, ImageDraw, ImageOps
 from agnet_vision.data.image import read_image
 from agnet_vision.data.prepare.compare import DuplicatePair
 
+MAX_PAIRS = 24
 _CELL = 200  # pixels: one image
 _MARGIN = 8
 _CAPTION = 30
 _COLUMNS = 3
 
 
-def draw_sheet(pairs: list[DuplicatePair], path: Path, *, max_pairs: int = 24) -> None:
-    """Write a PNG with the first pairs: left the image of the first split, right of the second.
-
-    Args:
-        pairs: the most alike first.
-        path: the PNG.
-        max_pairs: how many are drawn.
-    """
-    shown = pairs[:max_pairs]
+def draw_sheet(pairs: list[DuplicatePair], path: Path) -> None:
+    """Write a PNG with the first pairs: left the image of the first split, right of the second."""
+    shown = pairs[:MAX_PAIRS]
     rows = max(1, -(-len(shown) // _COLUMNS))
     width, height = 2 * _CELL + 3 * _MARGIN, _CELL + _CAPTION + 2 * _MARGIN
     sheet = Image.new("RGB", (_COLUMNS * width, rows * height), "white")

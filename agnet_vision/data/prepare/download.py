@@ -21,13 +21,13 @@ from rich.progress import (
 
 from agnet_vision.data.prepare.unpack import is_archive
 from agnet_vision.data.sources.card import RemoteFile
-from agnet_vision.errors import DatasetError, DatasetNotFoundError
+from agnet_vision.errors import FULL, DatasetError, DatasetNotFoundError
 
 ATTEMPTS = 3  # ours: per mirror; each one resumes where the last one stopped
 TIMEOUT_S = 30.0  # ours: without a single byte
 _CHUNK = 1 << 20
 # The disk's fault: no other mirror will help.
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+_DISK = (*FULL, errno.EACCES, errno.EROFS)
 
 
 def download(

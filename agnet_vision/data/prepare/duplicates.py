@@ -1,6 +1,4 @@
-"""Find images that are nearly the same.
-
-That is: re-encoded, resized, brightened, turned or slightly cropped.
+"""Find nearly equal images: re-encoded, resized, brightened, turned or cropped.
 
 A perceptual hash of 64 bits selects candidates, and the gradients of small thumbnails decide. The
 dataset's mean gradient is taken away first, so that frames, bars and white backgrounds that many
@@ -17,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 HASH_BITS = 64
-MAX_HASH_DISTANCE = 12  # ours: generous; the gradients decide
+MAX_HASH_DISTANCE = 12  # bits in which candidates may differ (ours); the gradients decide
 MIN_SIMILARITY = 0.85  # ours
 THUMBNAIL_SIDE = 16
 MEAN_WEIGHT = (
@@ -64,10 +62,7 @@ def fingerprint(image: UInt8[np.ndarray, "height width 3"]) -> Fingerprint:
 
 
 def similar_pairs(
-    fingerprints: list[Fingerprint],
-    *,
-    max_hash_distance: int = MAX_HASH_DISTANCE,
-    min_similarity: float = MIN_SIMILARITY,
+    fingerprints: list[Fingerprint], *, min_similarity: float = MIN_SIMILARITY
 ) -> SimilarPairs:
     """Pair the images that are nearly the same.
 
@@ -75,7 +70,6 @@ def similar_pairs(
 
     Args:
         fingerprints: of all images.
-        max_hash_distance: bits in which candidates may differ; 12 (ours).
         min_similarity: least correlation of their gradients; 0.85 (ours).
     """
     if len(fingerprints) < 2:
@@ -85,7 +79,7 @@ def similar_pairs(
     units = _gradients(np.stack([print_.thumbnail for print_ in fingerprints]))
 
     # The product of two sign vectors counts bits alike minus bits different.
-    least = HASH_BITS - 2 * max_hash_distance
+    least = HASH_BITS - 2 * MAX_HASH_DISTANCE
     found = []
     step = max(1, _BLOCK // len(signs))
     for start in range(0, len(signs), step):

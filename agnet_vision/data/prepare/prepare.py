@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from agnet_vision.data.prepare.unpack import unpack
 from agnet_vision.data.sources.card import Card, dataset_root, load_card
 from agnet_vision.data.sources.find import find_layout
 from agnet_vision.data.sources.listing import ProblemKind
-from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
+from agnet_vision.errors import FULL, ConfigError, DatasetError, DatasetNotFoundError
 
 # What unpacking the archives again can cure.
 MENDABLE: frozenset[ProblemKind] = frozenset(
@@ -102,10 +101,7 @@ def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -
         for file in card.files:
             unpack(download(file, root, show_progress=show_progress), root, strip=strip)
     except OSError as error:
-        if error.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-        ):  # the tool has its own words for a full disk
+        if error.errno in FULL:  # the tool has its own words for a full disk
             raise
         raise DatasetError(
             f"{card.title} cannot be put into {root}: {error.strerror} ({error.filename}); "

@@ -8,9 +8,10 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -107,14 +108,14 @@ def _scratch_folder(folder: Path) -> Iterator[Path]:
 
 @dataclass
 class _Writer:
-    """Writes members below a folder, counting what really comes out.
+    """Writes members below a folder, as far as limits allow.
 
     Attributes:
         archive: for the messages.
         scratch: where members go.
         max_bytes: of all members together.
         max_files: of the archive.
-        written: bytes so far.
+        written: bytes so far, as announced: no reader gives more than a member announces.
         files: members so far.
     """
 
@@ -125,39 +126,33 @@ class _Writer:
     written: int = 0
     files: int = 0
 
-    def place(self, name: str, announced: int) -> Path | None:
-        """Say where a member goes; None for the folder itself.
-
-        Args:
-            name: as the archive has it.
-            announced: size the archive claims, refused before anything is written.
-        """
+    def write(
+        self, name: str, size: int, is_folder: bool, open_member: Callable[[], IO[bytes] | None]
+    ) -> None:
+        """Write a folder or a plain file, unless it is unsafe."""
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
             raise self.unsafe(f"{name!r} lies outside the folder")
         self.files += 1
         if self.files > self.max_files:
             raise self.unsafe(f"it holds more than {self.max_files:,} files")
-        self._count(name, announced)
-        return self.scratch.joinpath(*path.parts) if path.parts else None
+        if not 0 <= size <= self.max_bytes - self.written:
+            raise self.unsafe(f"with {name} it holds more than {self.max_bytes:,} bytes")
 
-    def write(self, name: str, source: IO[bytes], target: Path) -> None:
-        """Copy a member's content."""
+        self.written += size
+        target = self.scratch.joinpath(*path.parts)
+        if is_folder or not path.parts:
+            target.mkdir(parents=True, exist_ok=True)
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as sink:
-            while chunk := source.read(_CHUNK):
-                self._count(name, len(chunk))
-                self.written += len(chunk)
-                sink.write(chunk)
+        source = open_member()
+        assert source is not None  # it is a plain file
+        with source, target.open("wb") as sink:
+            shutil.copyfileobj(source, sink, _CHUNK)
 
     def unsafe(self, reason: str) -> DatasetError:
         """Make the error that refuses the archive."""
         return DatasetError(f"{self.archive} is not safe to unpack: {reason}")
-
-    def _count(self, name: str, more: int) -> None:
-        """Stop a bomb before it is written."""
-        if self.written + more > self.max_bytes:
-            raise self.unsafe(f"with {name} it holds more than {self.max_bytes:,} bytes")
 
 
 def _unpack_tar(writer: _Writer) -> None:
@@ -166,15 +161,8 @@ def _unpack_tar(writer: _Writer) -> None:
         for member in tar:
             if not member.isreg() and not member.isdir():
                 raise writer.unsafe(f"{member.name!r} is a link or a device")
-            target = writer.place(member.name, member.size)
-            if target is None:
-                continue
-            if member.isdir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            source = tar.extractfile(member)
-            assert source is not None  # it is a plain file
-            writer.write(member.name, source, target)
+            open_member = partial(tar.extractfile, member)
+            writer.write(member.name, member.size, member.isdir(), open_member)
         while tar.fileobj is not None and tar.fileobj.read(_CHUNK):
             pass  # the compressor's check sum comes after the last member
 
@@ -185,14 +173,8 @@ def _unpack_zip(writer: _Writer) -> None:
         for member in zipped.infolist():
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise writer.unsafe(f"{member.filename!r} is a link")
-            target = writer.place(member.filename, member.file_size)
-            if target is None:
-                continue
-            if member.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            with zipped.open(member) as source:
-                writer.write(member.filename, source, target)
+            open_member = partial(zipped.open, member)
+            writer.write(member.filename, member.file_size, member.is_dir(), open_member)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 from typing import Any
 
 from agnet_vision.data.sources.card import Card
 from agnet_vision.data.sources.layouts.scan import class_folders
-from agnet_vision.errors import DatasetError, DatasetNotFoundError
+from agnet_vision.errors import DatasetNotFoundError
 
 
 def find_layout(card: Card, root: Path) -> Path:
@@ -20,13 +19,14 @@ def find_layout(card: Card, root: Path) -> Path:
 
     Raises:
         DatasetNotFoundError: with what was looked for, where to get it and the command that checks.
+        DatasetError: the root cannot be read.
     """
     folders = [root / inside for inside in card.inside]
     for folder in folders:
         if _is_layout(card, folder):
             return folder
     if card.needs and root.is_dir():
-        deeper = [inner / inside for inner in _subfolders(root) for inside in card.inside]
+        deeper = [inner / inside for inner in class_folders(root) for inside in card.inside]
         for folder in deeper:
             if _is_layout(card, folder):
                 return folder
@@ -40,14 +40,6 @@ def find_layout(card: Card, root: Path) -> Path:
 
 def _is_layout(card: Card, folder: Path) -> bool:
     return folder.is_dir() and all((folder / need).exists() for need in card.needs)
-
-
-def _subfolders(root: Path) -> list[Path]:
-    """List the folders inside a root; one that cannot be read has none."""
-    try:
-        return class_folders(root)
-    except DatasetError:
-        return []
 
 
 def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
@@ -64,14 +56,5 @@ def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
 def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
     """Write the command that checks a dataset, as it can be pasted into a shell."""
     given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
-    words = " ".join(
-        shlex.quote(f"dataset.{key}={_quoted(str(value))}") for key, value in given.items()
-    )
+    words = shlex.join(f"dataset.{key}={value}" for key, value in given.items())
     return f"python tools/prepare_dataset.py dataset={name} {words}"
-
-
-def _quoted(value: str) -> str:
-    """Put a value in the quotes that the command line wants around special characters."""
-    if re.fullmatch(r"[\w ./:+-]*", value, re.ASCII):
-        return value
-    return '"' + value.replace('"', r"\"") + '"'

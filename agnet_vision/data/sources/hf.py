@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agnet_vision.data.sources.layouts.folder import SPLIT_NAMES, read_folder
 from agnet_vision.data.sources.listing import Listing
-from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
+from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError, extra_needed
 from agnet_vision.files import write_atomically
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read_hf(
     root: Path,
     classes: tuple[str, ...] = (),
     *,
-    path: str | None = None,
+    path: str,
     subset: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
@@ -68,10 +68,8 @@ def read_hf(
     Raises:
         DatasetNotFoundError: there is no such dataset, or no network to get it.
         DatasetError: it has no training split.
-        ConfigError: ``path`` is missing, or a column cannot be found.
+        ConfigError: a column cannot be found.
     """
-    if path is None:
-        raise ConfigError("dataset=hf needs path=: a name on the Hub, a folder or a Parquet file")
     splits = _map_splits(_load(path, subset), path)
     columns = _find_columns(splits["train"], image_column, label_column, group_column)
     folder = root / re.sub(r"[^\w.-]+", "-", f"{path} {subset or ''}").strip("-.")
@@ -87,10 +85,8 @@ def read_hf(
 
 def _load(path: str, subset: str | None) -> dict[str, Dataset]:
     """Open a dataset; its images stay undecoded."""
-    try:
+    with extra_needed("hf"):
         import datasets
-    except ImportError as error:
-        raise ConfigError("dataset=hf needs pip install 'agnet_vision[hf]'") from error
 
     place = Path(path).expanduser()
     try:

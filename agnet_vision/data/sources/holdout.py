@@ -34,10 +34,7 @@ def hold_out(
 
     Raises:
         DatasetError: there are groups, but none can be held out.
-        ValueError: ``fraction`` is out of range.
     """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"fraction must be in [0, 1), got {fraction}")
     if fraction == 0 or not samples:
         return list(samples), []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,19 @@ from agnet_vision.data.sources.layouts.stanford40 import read_stanford40
 from agnet_vision.data.sources.listing import Listing, ProblemKind
 from agnet_vision.errors import ConfigError
 
+# Dataset -> what reads its layout from a root, with the card's classes and its own options.
+READERS: dict[str, Callable[..., Listing]] = {
+    "demo": read_folder,
+    "folder": read_folder,
+    "hf": read_hf,
+    "aucd_v1": read_aucd_v1,
+    "aucd_v2": read_aucd_v2,
+    "stanford40": read_stanford40,
+    "ppmi": read_ppmi,
+    "food101": read_food101,
+    "caltech256": read_caltech256,
+}
+
 
 def read_listing(name: str, root: Path | str | None = None, **options: Any) -> Listing:
     """Read a layout as it is on disk: the official splits, and what its names and counts show.
@@ -29,26 +41,25 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
     Args:
         name: of the dataset.
         root: where the data lies; None: its default home.
-        **options: of the dataset; None is the same as leaving an option out. ``group_regex`` is
-            taken by every dataset of files.
+        **options: of the dataset, and ``group_regex``; None is the same as leaving an option out.
 
     Raises:
         DatasetNotFoundError: the root, or what the layout cannot do without, is missing.
-        ConfigError: an unknown dataset or option.
+        ConfigError: an unknown dataset, or an option that does not fit it.
     """
     card = load_card(name)
     root = dataset_root(name, root)
-    read = _reader(name)
     options = {key: value for key, value in options.items() if value is not None}
-    _check_options(name, read, options)
     if name == "demo" and not (root / "demo.json").exists():
         generate_demo(root)
-    if name == "hf":  # its files are written into the root
+    pattern = options.pop("group_regex", None)
+    if name == "hf":  # its files are written into the root, under names of ours
+        if pattern is not None:
+            raise ConfigError("dataset=hf has no paths that tell groups; use group_column")
         root.mkdir(parents=True, exist_ok=True)
 
-    pattern = options.pop("group_regex", None)
     layout = find_layout(card, root)
-    listing = read(layout, card.classes, **options)
+    listing = READERS[name](layout, card.classes, **options)
     if listing.layout == Path():  # the reader has no folder of its own
         listing.layout = layout
     if pattern is not None:
@@ -58,46 +69,6 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
     report_divided_groups(listing)
     report_skipped(listing)
     return listing
-
-
-def _reader(name: str) -> Callable[..., Listing]:
-    """Choose the reader of a layout."""
-    match name:
-        case "folder":
-            return read_folder
-        case "demo":
-            return lambda root, classes: read_folder(root, classes)
-        case "hf":
-            return read_hf
-        case "aucd_v1":
-            return read_aucd_v1
-        case "aucd_v2":
-            return read_aucd_v2
-        case "stanford40":
-            return read_stanford40
-        case "ppmi":
-            return read_ppmi
-        case "food101":
-            return read_food101
-        case "caltech256":
-            return read_caltech256
-        case _:
-            raise ConfigError(f"dataset={name} has a card but no reader")
-
-
-def dataset_options(name: str) -> list[str]:
-    """Name the options a dataset has beside those of the split."""
-    parameters = inspect.signature(_reader(name)).parameters.values()
-    own = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    return own if name in ("demo", "hf") else [*own, "group_regex"]
-
-
-def _check_options(name: str, read: Callable[..., Listing], options: dict[str, Any]) -> None:
-    """Refuse options the layout does not have."""
-    accepted = dataset_options(name)
-    if unknown := sorted(set(options) - set(accepted)):
-        takes = f"its options are {', '.join(accepted)}" if accepted else "it has no such options"
-        raise ConfigError(f"dataset={name} does not take {', '.join(unknown)}; {takes}")
 
 
 def _check_counts(card: Card, root: Path, listing: Listing) -> None:

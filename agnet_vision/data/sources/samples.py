@@ -20,7 +20,7 @@ from agnet_vision.data.sources.split_list import (
     read_split_list,
     write_split_list,
 )
-from agnet_vision.errors import ConfigError, DatasetError
+from agnet_vision.errors import DatasetError
 
 VAL_FRACTION = 0.1  # ours; the papers have no validation split
 TEST_FRACTION = 0.2  # ours
@@ -122,7 +122,7 @@ def read_samples(
     root: Path | str | None = None,
     *,
     val_fraction: float = VAL_FRACTION,
-    test_fraction: float | None = None,
+    test_fraction: float = TEST_FRACTION,
     seed: int = 0,
     **options: Any,
 ) -> SampleTable:
@@ -136,15 +136,13 @@ def read_samples(
         test_fraction: part held out as test where the data has no test split; 0.2 (ours). Only
             for data of one's own: benchmarks have a test split.
         seed: chooses what is held out; each image is placed by its own name (``holdout``).
-        **options: of the dataset (``clean`` of aucd_v2, ``csv`` of folder, ...); one it does not
-            have is an error.
+        **options: of the dataset (``clean`` of aucd_v2, ``csv`` of folder, ...).
 
     Raises:
         DatasetNotFoundError: nothing there; says where to get it.
         DatasetError: there, but unusable.
-        ConfigError: an unknown dataset, an unknown option or a wrong value.
+        ConfigError: an unknown dataset, or an option that does not fit it.
     """
-    check_fractions(name, val_fraction, test_fraction)
     listing = read_listing(name, root, **options)
     root = dataset_root(name, root)
     _refuse_or_warn(name, root, listing, options)
@@ -154,34 +152,18 @@ def read_samples(
     return SampleTable(name, root, listing.classes, splits, problems, drawn, layout)
 
 
-def check_fractions(name: str, val_fraction: float, test_fraction: float | None) -> None:
-    """Refuse fractions that cannot be.
-
-    Raises:
-        ConfigError: one is out of range, or the dataset has its own test split.
-    """
-    if test_fraction is not None and name not in OWN_DATA:
-        raise ConfigError(
-            f"test_fraction is for dataset={' or '.join(OWN_DATA)}; {name} has its own test split"
-        )
-    for option, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-        if value is not None and (not isinstance(value, int | float) or not 0 <= value < 1):
-            raise ConfigError(f"{option} must be in [0, 1), got {value}")
-
-
 OWN_DATA = ("folder", "hf")  # what has no official split
 
 
 def draw_splits(
-    listing: Listing, val_fraction: float, test_fraction: float | None, seed: int
+    listing: Listing, val_fraction: float, test_fraction: float, seed: int
 ) -> dict[str, list[Sample]]:
     """Take the splits that are given, and hold out those that are not."""
     splits = dict(listing.splits)
     for part, fraction in (("test", test_fraction), ("val", val_fraction)):
         if part not in splits:
-            share = TEST_FRACTION if fraction is None else fraction
             splits["train"], splits[part] = hold_out(
-                splits["train"], share, seed=seed, part=part, layout=listing.layout
+                splits["train"], fraction, seed=seed, part=part, layout=listing.layout
             )
     return {split: splits[split] for split in SPLITS}
 

@@ -86,28 +86,22 @@ class SplitDifference(NamedTuple):
         missing: listed, but no longer among the images.
         new: among the images, but not listed.
         relabeled: in another class now.
-        regrouped: in another group now.
     """
 
     missing: list[str]
     new: list[str]
     relabeled: list[str]
-    regrouped: list[str]
 
 
 def compare_with_list(
     found: Sequence[ListedImage], listed: Sequence[ListedImage]
 ) -> SplitDifference:
-    """Compare the images of a dataset with a split list.
-
-    Which split they are in does not matter.
-    """
+    """Compare a dataset's images with a split list, splits aside."""
     before = {row.path: row for row in listed}
     now = {row.path: row for row in found}
-    both = [(before[path], now[path]) for path in before if path in now]
+    both = [path for path in before if path in now]
     return SplitDifference(
         missing=[path for path in before if path not in now],
         new=[path for path in now if path not in before],
-        relabeled=[old.path for old, new in both if old.label != new.label],
-        regrouped=[old.path for old, new in both if old.group != new.group],
+        relabeled=[path for path in both if before[path].label != now[path].label],
     )

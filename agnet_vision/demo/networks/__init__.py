@@ -1,7 +1,7 @@
 """Small networks trained on the demo set, so that the demo page starts without a download.
 
-Each folder is what ``tools/train.py model=<folder>`` gives, saved in half precision by
-``add_demo_model``.
+Each folder is what ``agnet train model=<folder>`` gives, in half precision, less its card:
+``load_model(run).half().save_pretrained(folder)``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agnet_vision.errors import CheckpointError
 from agnet_vision.models.agnet import AGNet, load_model
-from agnet_vision.models.checkpoint import CARD, CONFIG
+from agnet_vision.models.checkpoint import CONFIG
 
 
 def demo_models() -> dict[str, AGNet]:
@@ -28,16 +28,3 @@ def demo_models() -> dict[str, AGNet]:
     return dict(
         sorted(models.items(), key=lambda pair: pair[0] != "full")
     )  # the whole network first
-
-
-def add_demo_model(checkpoint: Path | str) -> Path:
-    """Save a run's network among these, in half precision, which keeps the package small.
-
-    ``python -c "from agnet_vision.demo.networks import add_demo_model;
-    add_demo_model('outputs/demo/my_run')"``
-    """
-    model = load_model(checkpoint).half()
-    folder = Path(__file__).parent / model.variant
-    model.save_pretrained(folder)
-    (folder / CARD).unlink()  # this file says it all
-    return folder

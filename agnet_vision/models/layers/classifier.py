@@ -1,7 +1,4 @@
-"""From the image descriptor to logits (AG-Net section III-E).
-
-Mixed pooling, batch norm, linear layer.
-"""
+"""Image descriptor to logits (AG-Net section III-E)."""
 
 from __future__ import annotations
 
@@ -12,9 +9,7 @@ from torch import Tensor, nn
 class MixedPoolClassifier(nn.Module):
     """Classify a learned mix of max and average pooling.
 
-    ``y = omega GMP(f) + (1 - omega) GAP(f)``.
-
-    Each image has one learned ``omega = sigmoid(W_o GAP(f) + b_o)``.
+    ``y = omega GMP(f) + (1 - omega) GAP(f)``, where ``omega = sigmoid(W_o GAP(f) + b_o)``.
 
     Args:
         channels: C.
@@ -32,10 +27,7 @@ class MixedPoolClassifier(nn.Module):
     def forward(
         self, descriptor: Float[Tensor, "batch bins channels"], pre_logits: bool = False
     ) -> Float[Tensor, "batch outputs"]:
-        """Return the logits of each descriptor.
-
-        Or what the linear layer would see.
-        """
+        """Return the logits, or what the linear layer would see."""
         embedding = self.norm(self.pool(descriptor))
         return embedding if pre_logits else self.linear(self.dropout(embedding))
 

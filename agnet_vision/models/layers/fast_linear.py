@@ -15,9 +15,7 @@ def fast_linear(
     weight: Float[Tensor, "outputs features"],
     bias: Float[Tensor, " outputs"] | None = None,
 ) -> Float[Tensor, "batch rows outputs"]:
-    """Compute ``inputs @ weight.T + bias``.
-
-    Without gradients, as a convolution.
+    """Compute ``inputs @ weight.T + bias``, without gradients as a convolution.
 
     A convolution with kernels as long as its input is the same product. PyTorch hands a linear
     layer to MKL and a convolution to oneDNN, which with AVX-512 needs half the time (AMD Zen 5),
@@ -30,10 +28,7 @@ def fast_linear(
 
 
 def _is_plain_prediction(inputs: Tensor) -> bool:
-    """Tell whether inputs are plain float32 on the CPU.
-
-    Nothing is differentiated, compiled, exported or cast.
-    """
+    """Tell whether plain float32 is evaluated on the CPU."""
     plain = (
         inputs.device.type == "cpu"
         and inputs.dtype == torch.float32

@@ -1,6 +1,4 @@
-"""Pairwise and importance attention (AG-Net section III-D).
-
-Without forming any context vector.
+"""Pairwise and importance attention without context vectors (AG-Net section III-D).
 
 By the formulas, ``alpha_r = sum_r' m_rr' phi_r'`` is a D-vector for each region, and both things it
 is used for are linear in it. So (method page, "exact identities"): ``W_a alpha_r = sum_r' m_rr'
@@ -35,18 +33,12 @@ class Attention(NamedTuple):
 
     @property
     def coefficients(self) -> Float[Tensor, "batch regions"]:
-        """Weight of each region in the image descriptor.
-
-        ``c_r' = sum_r w_r m_rr'``.
-        """
+        """Weight of each region in the descriptor, ``c_r' = sum_r w_r m_rr'``."""
         return torch.matmul(self.importance[:, None], self.pairwise).squeeze(1)
 
 
 class UniformAttention(nn.Module):
-    """Every valid region counts alike.
-
-    Each takes from itself alone, so that the descriptor is their mean.
-    """
+    """Every valid region counts alike: the descriptor is their mean."""
 
     def forward(self, features: MapFeatures) -> Attention:
         """Return the attention that makes no difference."""
@@ -85,10 +77,7 @@ class RegionAttention(nn.Module):
         nn.init.zeros_(self.project.weight[-1])  # importance starts uniform (ours)
 
     def forward(self, features: MapFeatures) -> Attention:
-        """Compute the attention of each image.
-
-        Every image must have at least one region.
-        """
+        """Compute the attention of images with at least one region."""
         return self.relate(features.project(self.project.weight), features.mask)
 
     def relate(

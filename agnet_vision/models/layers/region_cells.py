@@ -1,6 +1,4 @@
-"""The pooling product, reading only cells with weight.
-
-Four weights of each row of ``region_pooling``'s product are not zero.
+"""The pooling product, reading only the four cells with weight.
 
 A quarter of the product's time on a 7 x 7 map, a sixteenth on 14 x 14; the processor's way, used by
 ``region_passes``.
@@ -19,15 +17,7 @@ from agnet_vision.models.layers.region_pooling import axis_centers
 def sampled_cells(
     boxes: Float[Tensor, "batch regions 4"], height: int, width: int, pool_size: int
 ) -> tuple[Int[Tensor, "batch regions bins 4"], Float[Tensor, "batch regions bins 4"]]:
-    """Find the four cells around each bin's center.
-
-    And their weights.
-
-    Args:
-        boxes: as for ``pool_regions``.
-        height: of the map, in cells.
-        width: of the map, in cells.
-        pool_size: p.
+    """Find the four cells around each bin's center, with weights.
 
     Returns:
         Rows of the maps' positions written below each other, image by image; and interpolation
@@ -56,9 +46,7 @@ def gather_cells(
 
 
 def _two_cells(centers: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return the cells on both sides of each center.
-
-    And their weights.
+    """Return the cells beside each center, with their weights.
 
     A center that is NaN gets an arbitrary cell with NaN as its weight.
     """

@@ -29,14 +29,11 @@ PART_BYTES = 32 * 2**20  # ours: of phi made at a time on the CPU
 
 
 class MapFeatures:
-    """The whole map as the only region.
-
-    Its cells are the bins: what a head without regions sees.
+    """The whole map as one region, its cells as bins.
 
     Args:
         feature_map: the map.
-        regions: not used; here so that all features are made alike.
-        pool_size: not used.
+        regions: not used, nor is ``pool_size``: all features are made alike.
 
     Attributes:
         feature_map: the map.
@@ -65,10 +62,7 @@ class MapFeatures:
     def project(
         self, weight: Float[Tensor, "outputs features"]
     ) -> Float[Tensor, "batch regions outputs"]:
-        """Compute ``phi @ weight.T`` of flattened features.
-
-        Flattened bin by bin, each with its channels.
-        """
+        """Compute ``phi @ weight.T`` with phi flattened bin by bin."""
         return fast_linear(self.dense().flatten(2), weight)
 
     def weighted_sum(
@@ -91,9 +85,7 @@ class MapFeatures:
 
 
 class RegionFeatures(MapFeatures):
-    """Pooled and gated features of every region.
-
-    ``phi_r = x_r * (1 + gate_r)``.
+    """Pooled and gated features of regions, ``phi_r = x_r * (1 + gate_r)``.
 
     Args:
         feature_map: the map the regions are pooled from, after self-attention.
@@ -137,10 +129,7 @@ class RegionFeatures(MapFeatures):
     def project(
         self, weight: Float[Tensor, "outputs features"]
     ) -> Float[Tensor, "batch regions outputs"]:
-        """Compute ``phi @ weight.T`` of flattened features.
-
-        Flattened bin by bin, each with its channels.
-        """
+        """Compute ``phi @ weight.T`` with phi flattened bin by bin."""
         if self._fits_passes():
             return project_regions(self.feature_map, self.boxes, self.gates, weight, self.pool_size)
         return torch.cat([fast_linear(phi.flatten(2), weight) for phi in self._parts()])
@@ -161,10 +150,7 @@ class RegionFeatures(MapFeatures):
         coefficients: Float[Tensor, "batch regions"],
         weights: Float[Tensor, "batch bins channels"],
     ) -> Float[Tensor, "batch height width"]:
-        """Share a weighted sum of features among the map's cells.
-
-        The sum is ``sum_r,n,c coefficients_r weights_nc phi_rnc``; the shares add up to it.
-        """
+        """Share a weighted sum of features among the map's cells."""
         height, width = self.feature_map.shape[-2:]
         sampled = sampling_weights(self.boxes, height, width, self.pool_size)
         scale = coefficients[:, :, None] * (1 + self.gates)
@@ -173,10 +159,7 @@ class RegionFeatures(MapFeatures):
         return shares.unflatten(1, self.feature_map.shape[2:])
 
     def _fits_passes(self) -> bool:
-        """Tell whether phi need not be held.
-
-        Plain numbers on the CPU, and no gradient of boxes.
-        """
+        """Tell whether phi need not be held: plain CPU numbers."""
         return (
             self.feature_map.device.type == "cpu"
             and self.feature_map.dtype in (torch.float32, torch.float64)
@@ -186,10 +169,7 @@ class RegionFeatures(MapFeatures):
         )
 
     def _parts(self) -> list[Tensor]:
-        """Make phi, once.
-
-        On the CPU in parts of a few images.
-        """
+        """Make phi once, in parts of images on the CPU."""
         if self._made is None:
             self._made = [
                 pool_regions(feature_map, boxes, self.pool_size) * (1 + gates)[:, :, None]
@@ -200,10 +180,7 @@ class RegionFeatures(MapFeatures):
         return self._made
 
     def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-        """Divide tensors of the batch into parts of images.
-
-        On the CPU only.
-        """
+        """Divide tensors into parts of images, on the CPU only."""
         if self.feature_map.device.type != "cpu" or torch.compiler.is_compiling():
             return [tensors]
         _, regions, channels = self.gates.shape

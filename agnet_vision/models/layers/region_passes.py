@@ -1,6 +1,4 @@
-"""What the head needs of phi, without holding it.
-
-Two differentiable functions for the CPU.
+"""Two differentiable functions that use phi without holding it.
 
 phi of 37 regions is 15 MB an image with ResNet-50, and in training autograd would keep it, and
 several tensors of its size, from the forward to the backward pass. Both things the head does with
@@ -38,10 +36,7 @@ def project_regions(
     weight: Float[Tensor, "outputs features"],
     pool_size: int,
 ) -> Float[Tensor, "batch regions outputs"]:
-    """Compute ``phi @ weight.T`` with phi flattened bin by bin.
-
-    ``features = pool_size ** 2 * channels``.
-    """
+    """Compute ``phi @ weight.T`` with phi flattened bin by bin."""
     outputs: Tensor = _ProjectRegions.apply(feature_map, boxes, gates, weight, pool_size)
     return outputs
 
@@ -66,10 +61,7 @@ class _Part(NamedTuple):
 
 
 class _Pooling:
-    """Pools the regions of a batch part by part.
-
-    And takes gradients of the pooled bins back to the map.
-    """
+    """Pools regions part by part, and takes gradients back."""
 
     def __init__(self, feature_map: Tensor, boxes: Tensor, pool_size: int) -> None:
         self.batch, _, self.height, self.width = feature_map.shape
@@ -105,10 +97,7 @@ class _Pooling:
         part: _Part,
         gradient: Float[Tensor, "images regions bins channels"],
     ) -> None:
-        """Add the gradients of bins to the cells they read.
-
-        Always in the same order.
-        """
+        """Add bins' gradients to their cells, always in one order."""
         images, bins = part
         cells, order = self.cells[images, :, bins].flatten().sort(stable=True)
         weights = self.weights[images, :, bins].flatten()[order]
@@ -126,10 +115,7 @@ class _Pooling:
 
 
 class _Passes(Function):
-    """What both functions keep for the backward pass.
-
-    Their inputs, and no features.
-    """
+    """Keeps inputs, and no features, for the backward pass."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -158,10 +144,7 @@ class _ProjectRegions(_Passes):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Pool each part again, and drop it again.
-
-        Boxes get no gradient.
-        """
+        """Pool and drop each part again, without gradients of boxes."""
         feature_map, boxes, gates, weight = ctx.saved_tensors
         pooling, scale = _Pooling(feature_map, boxes, ctx.pool_size), _scale(gates)
         map_gradient = torch.zeros_like(pooling.positions)
@@ -203,10 +186,7 @@ class _SumRegions(_Passes):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Pool each part again, and drop it again.
-
-        Boxes get no gradient.
-        """
+        """Pool and drop each part again, without gradients of boxes."""
         feature_map, boxes, gates, coefficients = ctx.saved_tensors
         pooling, scale = _Pooling(feature_map, boxes, ctx.pool_size), _scale(gates)
         map_gradient = torch.zeros_like(pooling.positions)

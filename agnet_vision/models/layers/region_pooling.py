@@ -1,6 +1,4 @@
-"""Bilinear pooling of each region to a fixed grid.
-
-Written as one matrix product with the map.
+"""Bilinear pooling of regions, as one matrix product.
 
 Bilinear sampling is linear in the map, and its weights are an outer product of two per-axis
 weights. So pooling is a (R p^2, H W) x (H W, C) product: deterministic in its backward, parallel on
@@ -42,10 +40,7 @@ def pool_region_means(
     boxes: Float[Tensor, "batch regions 4"],
     pool_size: int = 7,
 ) -> Float[Tensor, "batch regions channels"]:
-    """Average ``pool_regions`` over the bins, without forming them.
-
-    The mean of samples is one sample with averaged weights.
-    """
+    """Average ``pool_regions`` over bins by averaging its weights."""
     _, _, height, width = feature_map.shape
     x0, y0, x1, y1 = boxes.unbind(-1)
     rows = axis_weights(y0, y1, height, pool_size).mean(dim=2)  # (batch, regions, height)
@@ -57,13 +52,7 @@ def pool_region_means(
 def sampling_weights(
     boxes: Float[Tensor, "batch regions 4"], height: int, width: int, pool_size: int
 ) -> Float[Tensor, "batch regions bins positions"]:
-    """Weigh a map's cells for every bin of every box.
-
-    Args:
-        boxes: as for ``pool_regions``.
-        height: of the map, in cells.
-        width: of the map, in cells.
-        pool_size: p.
+    """Weigh a map's cells, ``height`` x ``width`` of them, for every bin.
 
     Returns:
         Interpolation weights over the ``height * width`` cells, row by row; each bin's sum to one.

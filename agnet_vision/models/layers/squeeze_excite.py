@@ -10,9 +10,7 @@ from agnet_vision.models.layers.region_features import RegionFeatures
 
 
 class SlotSqueezeExcite(nn.Module):
-    """Gate the channels of each region.
-
-    One block per slot, no bias (SE-residual).
+    """Gate each region's channels by its slot's block, without bias.
 
     ``phi_r = SE_r(x_r) + x_r = x_r * (1 + gate_r)``.
 

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from agnet_vision.cli.command import load_command
+from agnet_vision.cli.parse import parse
 from agnet_vision.data.sources.readers import read_listing
 from agnet_vision.data.sources.samples import read_samples
 from agnet_vision.errors import DatasetNotFoundError
@@ -53,5 +54,4 @@ def test_the_command_in_a_message_can_be_pasted(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError) as raised:
         read_listing("ppmi", odd)
     (_, _, option) = shlex.split(str(raised.value).rpartition("python ")[2])
-    (override,) = OverridesParser.create().parse_overrides([option])
-    assert override.value() == str(odd)
+    assert parse([option], load_command("prepare")) == {"dataset.root": str(odd)}

@@ -132,8 +132,8 @@ def test_raises_without_a_training_split(tmp_path: Path) -> None:
 def test_raises_offline(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError, match=r"owner/name cannot be opened .* a network"):
         read_samples("hf", tmp_path / "root", path="owner/name")
-    with pytest.raises(ConfigError, match="needs path="):
-        read_samples("hf", tmp_path / "root")
+    with pytest.raises(ConfigError, match="no paths that tell groups; use group_column"):
+        read_samples("hf", tmp_path / "root", path="owner/name", group_regex="x")
 
 
 def _all(table: SampleTable) -> list[Any]:

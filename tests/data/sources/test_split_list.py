@@ -79,12 +79,6 @@ def test_raises_missing_and_relabeled_images(flat: Path, stored: Path) -> None:
         read(flat).read_splits(stored)
 
 
-def test_regrouped_images_are_named(flat: Path, stored: Path) -> None:
-    table = read_samples("folder", flat, group_regex="(..)[.]png")
-    assert len(table.compare_splits(stored).regrouped) == 60
-    assert read(flat).compare_splits(stored).regrouped == []
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

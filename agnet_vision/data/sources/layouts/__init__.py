@@ -1,4 +1,1 @@
-"""One file per layout on disk: each turns a root folder into a ``Listing``.
-
-What is wrong is recorded there instead of raised.
-"""
+"""A file a layout: root folder to ``Listing``, with what is wrong."""

@@ -15,9 +15,7 @@ SHARED_DRIVER_FIRST, SHARED_DRIVER_LAST = 322, 415
 
 
 def read_aucd_v1(root: Path, classes: tuple[str, ...]) -> Listing:
-    """Read ``{Train,Test}_data_list.csv``.
-
-    Rows are such as ``/distracted.driver/Drive Safe/1887.jpg,0``.
+    """Read ``{Train,Test}_data_list.csv``: ``/distracted.driver/Drive Safe/1887.jpg,0`` ...
 
     The leading ``distracted.driver`` may or may not exist on disk. Copies in circulation lack some
     listed files.
@@ -54,8 +52,6 @@ def read_aucd_v2(
         drivers: CSV with the columns ``path`` (inside the root) and ``driver``. With it, validation
             is held out by driver, and drivers in both official splits are reported.
     """
-    if not isinstance(clean, bool):
-        raise ConfigError(f"clean must be true or false, got {clean!r}")
     groups = _drivers(root, Path(drivers).expanduser()) if drivers is not None else {}
     listing = Listing(classes, {"train": [], "test": []})
     folders = tuple(f"c{label}" for label in range(len(classes)))
