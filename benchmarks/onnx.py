@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         type=Path,
         nargs="+",
-        help="of tools/export.py, with two inputs; the first is the reference",
+        help="of tools/export.py; the first is the reference",
     )
     parser.add_argument(
         "--images", required=True, help="folder with a folder of photographs a class"
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     config = read_metadata(next(iter(sessions.values())), arguments.files[0])
     inputs, labels = prepare(config, arguments.images)
     logits = {
-        name: np.concatenate([session.run(None, one)[0] for one in inputs])
+        name: np.concatenate([infer(session, one) for one in inputs])
         for name, session in sessions.items()
     }
     milliseconds = time_in_turn(sessions, inputs[: arguments.timed])
@@ -155,6 +155,12 @@ def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndar
     return inputs, np.array([classes.index(path.parent.name) for path in paths])
 
 
+def infer(session: Any, one: dict[str, np.ndarray]) -> np.ndarray:
+    """Compute the logits; a network without regions takes no boxes."""
+    names = {value.name for value in session.get_inputs()}
+    return session.run(None, {name: one[name] for name in names})[0]
+
+
 def time_in_turn(
     sessions: dict[str, Any], inputs: list[dict[str, np.ndarray]]
 ) -> dict[str, list[float]]:
@@ -166,7 +172,7 @@ def time_in_turn(
     for one in inputs:
         for name, session in sessions.items():
             started = time.perf_counter()
-            session.run(None, one)
+            infer(session, one)
             times[name].append(1e3 * (time.perf_counter() - started))
     return times
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agnet_vision.models.agnet import AGNet
 
 SUFFIXES = {"onnx": ".onnx", "int8": ".int8.onnx", "program": ".pt2", "pretrained": "_pretrained"}
-CALIBRATION_BATCH = 8
+READ_AT_ONCE = 8
 
 
 class ExportConfig(Options):
@@ -43,7 +43,9 @@ class ExportConfig(Options):
         None,
         "int8 only: images to calibrate on, not those of the training: a file, folder or pattern",
     )
-    calibration: int = option(128, "int8 only: how many of them at most", ge=1)
+    calibration: int = option(
+        256, "int8 only: how many of them at most; half of them measure the agreement", ge=2
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ExportConfig:
@@ -87,11 +89,10 @@ def export(config: ExportConfig) -> Path:
         case "int8":
             source = export_onnx(model, path.with_suffix(".float.onnx"), grid=config.grid)
             try:
-                made = quantize_onnx(source, path, calibration_batches(model, config))
+                made = quantize_onnx(source, path, calibration_inputs(model, config))
             finally:
                 source.unlink()
-            kept = f", {len(made.kept_float)} layers kept in float32" if made.kept_float else ""
-            print(f"{made.agreement:.3f} of {made.images} images keep their class{kept}")
+            print(f"{made.agreement:.3f} of {made.images} other images keep their class")
             return made.path
 
 
@@ -113,8 +114,10 @@ def default_output(config: ExportConfig) -> Path:
     return folder / f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format]}"
 
 
-def calibration_batches(model: AGNet, config: ExportConfig) -> list[tuple[Tensor, ...]]:
+def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]:
     """Prepare images as the network sees them, spread evenly over those that were found."""
+    import torch
+
     from agnet_vision.data.image import read_image
     from agnet_vision.explain.files import find_images
     from agnet_vision.explain.prepared import Preparation, batch_of
@@ -125,11 +128,11 @@ def calibration_batches(model: AGNet, config: ExportConfig) -> list[tuple[Tensor
     # Files come sorted by folder, so the first ones would all be of one class.
     paths = found[:: max(1, len(found) // config.calibration)][: config.calibration]
     batches: list[tuple[Tensor, ...]] = []
-    for start in range(0, len(paths), CALIBRATION_BATCH):
-        images = [read_image(path) for path in paths[start : start + CALIBRATION_BATCH]]
+    for start in range(0, len(paths), READ_AT_ONCE):
+        images = [read_image(path) for path in paths[start : start + READ_AT_ONCE]]
         inputs, regions = batch_of(Preparation(model)(images))
         batches.append((inputs, regions.boxes) if has_boxes(model, config.grid) else (inputs,))
-    return batches
+    return tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
 
 
 COMMAND = Command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.explain.prediction_table import PredictionWriter, read_predictions
 from agnet_vision.files import open_atomically, write_atomically
+
+TOLERANCE = 1e-4  # ours: probabilities are written with nine digits
 
 
 class RunFolder:
@@ -126,11 +129,13 @@ class RunFolder:
         if not self.predictions.is_file():
             raise ConfigError(f"{self.path} has no {self.predictions.name}; {_UNFINISHED}")
         classes, paths, label, probability = read_predictions(self.predictions)
-        if (count := scores.get("num_images")) != len(paths):
-            raise ConfigError(
-                f"{self.metrics} says {count} images, {self.predictions.name} beside it has "
-                f"{len(paths)}: they are not of one test; {_UNFINISHED}"
-            )
+        found = {"num_images": len(paths), "acc": float((probability.argmax(1) == label).mean())}
+        for name, value in found.items():
+            if abs(scores.get(name, math.inf) - value) > TOLERANCE:
+                raise ConfigError(
+                    f"{self.metrics} says {name} {scores.get(name)}, {self.predictions.name} beside"
+                    f" it gives {value}: they are not of one test; {_UNFINISHED}"
+                )
         return RunResults(
             folder=self,
             scores=scores,

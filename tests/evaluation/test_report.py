@@ -50,7 +50,7 @@ def test_raises_on_scores_beside_other_predictions(runs: tuple[Path, Path], tmp_
     run = shutil.copytree(runs[0], tmp_path / "run")
     lines = (run / "predictions.csv").read_text().splitlines()
     (run / "predictions.csv").write_text("\n".join(lines[: len(lines) // 2]) + "\n")
-    with pytest.raises(ConfigError, match=r"says 24 images, predictions\.csv .* has 11"):
+    with pytest.raises(ConfigError, match=r"says num_images 24, predictions\.csv .* gives 11"):
         write_report(run)
     assert (
         not (run / "report.html").exists() or "11 images" not in (run / "report.html").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_raises_on_predictions_that_were_cut_off(run: RunFolder, kept: float) ->
     content = run.predictions.read_bytes()
     run.predictions.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(ConfigError, match=r"cut off|not of one test"):
+        run.read_results()
+
+
+def test_raises_on_scores_of_other_predictions(run: RunFolder) -> None:
+    scores = run.read_metrics()
+    write_other_results(run)
+    run.metrics.write_text(json.dumps(scores))
+    with pytest.raises(ConfigError, match=r"says acc .* not of one test"):
         run.read_results()
 
 

@@ -152,6 +152,18 @@ def test_benchmark(model: AGNet, onnx_file: Path, tmp_path: Path) -> None:
         benchmark.run(arguments)
 
 
+def test_benchmark_of_a_network_without_regions(tmp_path: Path) -> None:
+    """Its file takes images alone."""
+    images = write_pictures(tmp_path, {"test": 1}, classes=("a", "b")) / "test"
+    plain = AGNet("test_resnet", 2, num_clusters=2, variant="backbone_only", classes=("a", "b"))
+    path = export_onnx(plain.eval(), tmp_path / "plain.onnx")
+    parser = argparse.ArgumentParser()
+    benchmark.add_arguments(parser)
+    arguments = parser.parse_args([str(path), "--images", str(images), "--timed", "1"])
+    (row,) = benchmark.run(arguments)["files"].values()
+    assert row["agreement"] == 1
+
+
 def test_value_tokens(tmp_path: Path) -> None:
     """A network of tokens, away from its neutral start, exports as a CNN does."""
     torch.manual_seed(0)

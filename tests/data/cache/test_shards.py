@@ -124,7 +124,7 @@ def move_a_point(columns: dict[str, list]) -> None:
         (put("width", 0), "side is not within 1 to 65,535"),
         (put("height", 4_000_000_000), "side is not within"),
         (put("scale", float("nan")), "a response is not a number"),
-        (put("response", float("inf")), "a response is not a number"),
+        (put("response", np.float16("inf")), "a response is not a number"),
         (put("mtime_ns", None), "a value is missing"),
         (put("path_hash", 2**64 - 1), "not in order"),
         (drop_a_point, "lists differ in length"),
