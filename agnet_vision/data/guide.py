@@ -8,15 +8,18 @@ the forward pass, so this costs nothing, and the network needs no regions when i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from agnet_vision.data.preprocessing import EvaluationTransform, Matrix, RGBImage
-from agnet_vision.data.transforms import TrainingTransform
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import LabeledPoints
+
+if TYPE_CHECKING:
+    from agnet_vision.data.transforms import TrainingTransform  # it needs the extra train
 
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels; x1 and y1 lie outside
 # The network's input, and the matrix that takes points (x, y, 1) of the image to where they are.

@@ -14,7 +14,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -24,22 +24,13 @@ from torch import Tensor
 
 from agnet_vision.errors import CheckpointError
 
+if TYPE_CHECKING:
+    from agnet_vision.models.agnet import AGNet
+
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1  # raise when an older version of this library could not rebuild the network
 MAX_CONFIG_BYTES = 16 * 2**20  # ours: the names of a hundred thousand classes
 PREFIX = "model."  # before the names of the weights in a checkpoint of a run
-
-
-class Configured(Protocol):
-    """A network that can describe itself."""
-
-    def config(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the weights by name."""
-        ...
 
 
 class Saved(NamedTuple):
@@ -58,12 +49,12 @@ class Saved(NamedTuple):
     file_bytes: int
 
 
-def describe(model: Configured) -> dict[str, Any]:
+def describe(model: AGNet) -> dict[str, Any]:
     """Return what rebuilds network and input, as plain data."""
     return {"format": FORMAT, "model": model.config()}
 
 
-def write_folder(model: Configured, folder: Path) -> None:
+def write_folder(model: AGNet, folder: Path) -> None:
     """Write configuration and weights into a folder that exists."""
     content = {"library": "agnet_vision", **describe(model)}
     weights = {

@@ -11,7 +11,7 @@ from agnet_vision.models.latency import latency_ms
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the exporter's own
 @pytest.mark.parametrize("variant", ["no_attention", "backbone_only"])
 def test_larger_images_take_longer(variant: str) -> None:
-    model = AGNet("test_resnet", 3, num_clusters=2, variant=variant)
+    model = AGNet("test_resnet", 3, num_clusters=2, variant=variant, head_kwargs={"pool_size": 2})
     found = []
     for side in (64, 256):
         model.data_config["input_size"] = (3, side, side)
