@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
+from agnet_vision.errors import ConfigError
 from agnet_vision.training.options import LocalPath, Options, Place, option
 from agnet_vision.training.validation import validate
 
@@ -87,9 +88,10 @@ def export(config: ExportConfig) -> Path:
         case "onnx":
             return export_onnx(model, path, grid=config.grid)
         case "int8":
+            inputs = calibration_inputs(model, config)
             source = export_onnx(model, path.with_suffix(".float.onnx"), grid=config.grid)
             try:
-                made = quantize_onnx(source, path, calibration_inputs(model, config))
+                made = quantize_onnx(source, path, inputs)
             finally:
                 source.unlink()
             print(f"{made.agreement:.3f} of {made.images} other images keep their class")
@@ -104,7 +106,8 @@ def measured(checkpoint: str) -> dict[str, float]:
         return {}
     scores = json.loads(file.read_text(encoding="utf-8"))
     names = ("acc", "mean_per_class_acc", "mAP")
-    return {f"{scores['split']} {name}": scores[name] for name in names}
+    views = f" (tta={scores['tta']})" if scores.get("tta", "none") != "none" else ""
+    return {f"{scores['split']} {name}{views}": scores[name] for name in names}
 
 
 def default_output(config: ExportConfig) -> Path:
@@ -115,7 +118,12 @@ def default_output(config: ExportConfig) -> Path:
 
 
 def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]:
-    """Prepare images as the network sees them, spread evenly over those that were found."""
+    """Prepare images as the network sees them, spread evenly over those that were found.
+
+    Raises:
+        ConfigError: there are fewer than two.
+    """
+    import numpy as np
     import torch
 
     from agnet_vision.data.image import read_image
@@ -126,7 +134,10 @@ def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]
     assert config.images is not None
     found = find_images(config.images)
     # Files come sorted by folder, so the first ones would all be of one class.
-    paths = found[:: max(1, len(found) // config.calibration)][: config.calibration]
+    count = min(config.calibration, len(found))
+    if count < 2:
+        raise ConfigError(f"images must be two or more, to calibrate on and to test, got {count}")
+    paths = [found[round(number)] for number in np.linspace(0, len(found) - 1, count)]
     batches: list[tuple[Tensor, ...]] = []
     for start in range(0, len(paths), READ_AT_ONCE):
         images = [read_image(path) for path in paths[start : start + READ_AT_ONCE]]

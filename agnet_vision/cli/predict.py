@@ -37,7 +37,7 @@ class PredictConfig(Options):
     )
     output: LocalPath | None = option(None, ".csv or .jsonl file; null: to the terminal")
     format: Format | None = option(None, "null: as the suffix of output says, table without one")
-    tta: TTA = option("none", TTA_HELP)
+    tta: TTA | None = option(None, f"null: as the run was tested; {TTA_HELP}")
     embeddings: LocalPath | None = option(
         None, ".npy file: a row an image of what the last layer sees; NaN where it is unreadable"
     )
@@ -76,11 +76,13 @@ def call(given: Mapping[str, Any]) -> None:
     from agnet_vision.explain.predict import Predictor, choose_device, embedding_size
     from agnet_vision.explain.write import write_embeddings, write_rows
     from agnet_vision.models.agnet import load_model
+    from agnet_vision.training.resolve import run_options
     from agnet_vision.training.tell import console
 
     paths = find_images(config.images)
     model = load_model(config.checkpoint).to(choose_device(config.device))
-    predictor = Predictor(model, batch_size=config.batch_size, tta=config.tta)
+    tta = config.tta or run_options(config.checkpoint).get("tta", "none")
+    predictor = Predictor(model, batch_size=config.batch_size, tta=tta)
     rows: Iterable[Prediction] = predictor(paths)
     form = config.row_format()
     kept = []

@@ -39,7 +39,7 @@ class StudyConfig(Options):
         None,
         "run on SLURM, jobs at a time, with what submitit asks it for: cluster.slurm_partition=gpu "
         "cluster.timeout_min=240",
-        rule="parameters of submitit such as {timeout_min: 240}, or null",
+        rule="parameters of submitit such as {timeout_min: 240}",
     )
     summary: bool = option(False, "train nothing, compare what is finished")
 
@@ -80,9 +80,11 @@ def _folders(patterns: str | list[str]) -> list[Path]:
     """List the folders that patterns match."""
     names = [patterns] if isinstance(patterns, str) else patterns
     found = [Path(name) for pattern in names for name in sorted(glob.glob(pattern))]
-    folders = [path for path in found if path.is_dir()]
+    folders = [path for path in found if (path / "config.yaml").is_file()]
     if not folders:
-        raise ConfigError(f"runs={', '.join(names)} matches no folder; quote the pattern")
+        raise ConfigError(
+            f"runs={', '.join(names)} matches no folder of a training; quote the pattern"
+        )
     return folders
 
 

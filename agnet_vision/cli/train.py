@@ -24,7 +24,8 @@ COMMAND = Command(
         "regions": "regions.source: keypoints | grid | random",
         "trainer": "auto | cpu | gpu | ddp: accelerator, devices and strategy together",
         "logger": "logger.name: tensorboard | csv | wandb | mlflow | comet | none, or a list",
-        "experiment": "none | paper | a YAML file: values that other options have from the start",
+        "experiment": "none | paper | recommended | a YAML file: values that other options have "
+        "from the start",
     },
     sweeps=True,
 )

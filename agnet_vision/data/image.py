@@ -114,7 +114,7 @@ def _failure(path: Path) -> ImageReadError | None:
 def combine_errors(failures: Sequence[ImageReadError]) -> ImageReadError:
     """Make one error of several: the first with its reason, the next nine by name, the cure."""
     first, others = failures[0], len(failures) - 1
-    cure = "repair or delete such files; tools/prepare_dataset.py lists them all"
+    cure = "repair or delete such files; agnet prepare lists them all"
     if not others:
         return ImageReadError(first.path, f"{first.reason}; {cure}")
     names = ", ".join(str(failure.path) for failure in failures[1:10])

@@ -28,7 +28,8 @@ class TestTimeViews:
     Args:
         data_config: of the network; describes its frame.
         tta: ``"none"``: the view of evaluation alone; ``"flip"``: that and its mirror image;
-            ``"whole"``: that and the whole image, squeezed to a square; ``"keypoints"``: that and
+            ``"whole"``: that and the whole image, squeezed to a square (of one longer than 20
+            times its breadth, the middle); ``"keypoints"``: that and
             where most keypoints of the image lie, likewise; ``"crops"``: the four corners and the
             middle, each as large as evaluation crops, and each mirrored as well, ten in all.
         proposer: finds the keypoints.
@@ -54,11 +55,12 @@ class TestTimeViews:
         # A window is cut out of the image itself, so it is resized and not cropped again.
         whole = {**self.data_config, "crop_pct": 1.0, "crop_mode": "squash"}
         self.window_transform = evaluation_transform(whole)
+        self.sees_whole = whole == {"crop_pct": CROP_FRACTION, **self.data_config}
 
     def __call__(self, image: RGBImage, points: LabeledPoints) -> list[View]:
         """Return the views of an image, that of evaluation first but for ``"crops"``.
 
-        They are fewer where all crops show the same, or where there are no keypoints.
+        They are fewer where some would be the same, or where there are no keypoints.
 
         Args:
             image: of any size.
@@ -71,7 +73,7 @@ class TestTimeViews:
         view = self.transform(image)
         if self.tta == "flip":
             return [view, mirror(view)]
-        if self.tta == "whole":
+        if self.tta == "whole" and not self.sees_whole:
             return [view, self.window_transform(image)]
         if self.proposer is not None and len(points.xy):
             low, high = np.quantile(points.xy, MIDDLE, axis=0)

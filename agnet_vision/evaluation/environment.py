@@ -48,7 +48,9 @@ def environment(device: torch.device | str = "cpu") -> dict[str, Any]:
 
 def this_command() -> str:
     """Return the command line of this process, to be typed again."""
-    return shlex.join(["python", *sys.argv])
+    program = Path(sys.argv[0])
+    words = ["agnet"] if program.name == "agnet" else ["python", sys.argv[0]]
+    return shlex.join([*words, *sys.argv[1:]])
 
 
 def _version(package: str) -> str | None:

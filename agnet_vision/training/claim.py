@@ -74,13 +74,15 @@ def _folder_of_first(config: TrainConfig | EvaluateConfig) -> Path:
 def _locked(run_dir: Path) -> Iterator[None]:
     """Keep every other run out of the folder."""
     run_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run_dir / ".lock", timeout=0)
     try:
-        with FileLock(run_dir / ".lock", timeout=0):
-            yield
+        held = lock.acquire()
     except Timeout as error:
         raise ConfigError(
             f"run_dir={run_dir} is in use by a run that is going on; name another folder"
         ) from error
+    with held:
+        yield
 
 
 def _outputs(config: TrainConfig | EvaluateConfig) -> Path:

@@ -18,7 +18,7 @@ from agnet_vision.data.preprocessing import evaluation_transform
 from agnet_vision.data.sources.listing import image_name
 from agnet_vision.data.sources.samples import DatasetWarning, SampleTable
 from agnet_vision.data.sources.split_list import read_split_list
-from agnet_vision.data.views import TTA
+from agnet_vision.data.views import COUNTS, TTA
 from agnet_vision.errors import CheckpointError
 from agnet_vision.evaluation.charts import confusion_matrix, save_png
 from agnet_vision.evaluation.environment import environment
@@ -78,7 +78,7 @@ def evaluate(config: EvaluateConfig) -> Run:
         module, data = AGNetModule(model), _data(config, table, model, tta)
         callbacks: list[Callback] = []
         if config.trainer.progress_bar:
-            callbacks = progress_callbacks(config.batch_size)
+            callbacks = progress_callbacks(max(1, config.batch_size // COUNTS[tta]))
         trainer = build_trainer(config, run_dir, callbacks, [])
         record: dict[str, Any] = {"seed": config.seed, "checkpoint": str(checkpoint), "tta": tta}
         scores = test_and_write(

@@ -6,6 +6,7 @@ run again, and what was interrupted goes on, so a study can be killed and starte
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from joblib import Parallel, delayed
 
 from agnet_vision.errors import AGNetError, ConfigError, extra_needed
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.training.compose import Values, merge, nest, read_yaml
+from agnet_vision.training.compose import Values, compose, merge, nest, read_yaml
 from agnet_vision.training.resolve import training_options
 from agnet_vision.training.run import evaluate_with, train_with
 
@@ -49,16 +50,16 @@ class Study:
 
     def trained(self, arm: str) -> str:
         """Name the arm whose runs an arm tests: itself, or one that differs in ``tta`` alone."""
-
-        def training(name: str) -> Values:
-            """Return the options that count in training."""
-            return {**merge(self.base, nest(self.arms[name])), "tta": None}
-
-        return next(name for name in self.in_order() if training(name) == training(arm))
+        own = {**self.composed(arm), "tta": None}
+        return next(n for n in self.in_order() if {**self.composed(n), "tta": None} == own)
 
     def tta(self, arm: str) -> str:
         """Tell which views of an image the tests of an arm take."""
-        return merge(self.base, nest(self.arms[arm])).get("tta", "none")
+        return self.composed(arm).get("tta", "none")
+
+    def composed(self, arm: str) -> Values:
+        """Put base, arm, and the experiment that they name together."""
+        return compose(merge(self.base, nest(self.arms[arm])))
 
     def in_order(self) -> list[str]:
         """List the arms, the baseline first."""
@@ -169,24 +170,32 @@ def _submit(
     jobs: int,
     parameters: Mapping[str, Any],
 ) -> None:
-    """Run on SLURM, or where there is none in processes of this machine, and wait for the end.
+    """Run on SLURM and wait for the end.
 
     Raises:
         AGNetError: runs failed; the others are finished.
+        ConfigError: this machine cannot reach a SLURM.
     """
     with extra_needed("cluster"):
         import submitit
 
-    executor = submitit.AutoExecutor(output / "cluster")
+    if shutil.which("sbatch") is None:
+        raise ConfigError("cluster= needs SLURM's sbatch, which is not here; leave cluster out")
+    executor = submitit.AutoExecutor(output / "cluster", cluster="slurm")
     executor.update_parameters(**{"slurm_array_parallelism": jobs, **parameters})
-    started = executor.map_array(run, *zip(*pairs, strict=True))
-    errors = [error for job in started if (error := job.exception())]
+    errors = failures(executor.map_array(run, *zip(*pairs, strict=True)))
     if errors:
-        reason = str(errors[0]).split("\n-----")[1].strip().splitlines()[-1]
         raise AGNetError(
-            f"{len(errors)} of {len(pairs)} runs failed, the first with {reason}; "
+            f"{len(errors)} of {len(pairs)} runs failed, the first with {errors[0]}; "
             f"their output is in {executor.folder}"
         )
+
+
+def failures(jobs: Sequence[Any]) -> list[str]:
+    """Wait for jobs of submitit; give the last line of each error's own text."""
+    errors = [str(error) for job in jobs if (error := job.exception())]
+    # A traceback stands between two lines of dashes; a job that never ran has none.
+    return [[*error.split("\n-----"), error][1].strip().splitlines()[-1] for error in errors]
 
 
 def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | None) -> None:

@@ -82,9 +82,9 @@ def _map(config: TrainConfig, model: AGNet) -> str:
 def tell_scores(scores: dict[str, Any]) -> None:
     """Print the scores, and the classes with the lowest AP."""
     epoch = f", weights of epoch {scores['best_epoch']}" if "best_epoch" in scores else ""
-    table = Table(
-        title=f"{scores['dataset']}, {scores['split']} split, {scores['num_images']} images{epoch}"
-    )
+    views = f", tta={scores['tta']}" if scores.get("tta", "none") != "none" else ""
+    title = f"{scores['dataset']}, {scores['split']} split, {scores['num_images']} images"
+    table = Table(title=f"{title}{epoch}{views}")
     names = {
         "accuracy": "acc",
         "mean per class": "mean_per_class_acc",

@@ -64,13 +64,13 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
         config = config.model_copy(update={"run_dir": str(run_dir)})
         folder = RunFolder(run_dir)
         before = check_resumable(config, folder) if config.resume else None
+        table = build_table(config.dataset, config.seed)
+        require_samples(table, "train")
         if before is None:  # a run that goes on has its own weights
             backbone = config.backbone
             check_weights(
                 str(backbone.name), pretrained=backbone.pretrained, checkpoint=backbone.checkpoint
             )
-        table = build_table(config.dataset, config.seed)
-        require_samples(table, "train")
         model = build_model(config, table.classes)
         if before is not None:
             check_network(before, model, run_dir)
@@ -162,7 +162,7 @@ def finish(
     if config.test and table.splits["test"]:
         best = read_checkpoint(run_dir / "best.ckpt")
         module.load_state_dict(best["state_dict"])
-        record["best_epoch"] = best["epoch"] + 1
+        record |= {"best_epoch": best["epoch"] + 1, "tta": config.tta}
         scores = test_and_write(trainer, module, data, table, run_dir, split="test", record=record)
         if scores is not None and config.report:
             write_report(run_dir)

@@ -59,6 +59,7 @@ def validate(schema: type[T], values: Mapping[str, Any]) -> T:
 def unknown_option(schema: type[Options], name: str) -> UnknownOption:
     """Return the error about an option that a schema does not have."""
     names = [each.name for each in list_options(schema)]
+    names += dict.fromkeys(each.rpartition(".")[0] for each in names if "." in each)
     return UnknownOption(f"there is no option {name}{did_you_mean(name, names)}")
 
 

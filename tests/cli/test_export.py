@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from agnet_vision import AGNet, load_model
 from agnet_vision.cli import export as export_command
+from agnet_vision.errors import ConfigError
 from agnet_vision.models.export import BoxesIn
 from agnet_vision.training.train import train
 from agnet_vision.training.validation import validate
@@ -86,3 +89,34 @@ def test_value_onnx(
         None, {"images": images.numpy(), "boxes": boxes.numpy()}
     )
     torch.testing.assert_close(torch.from_numpy(answer), logits, atol=1e-4, rtol=1e-4)
+
+
+def test_calibration_images_are_of_the_whole_list(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files come sorted by class: of five hundred, the first half would be of half the classes."""
+    names = [Path(f"{number:03}.png") for number in range(500)]
+    read: list[Path] = []
+
+    def read_image(path: Path) -> np.ndarray:
+        read.append(path)
+        return np.zeros((50, 60, 3), np.uint8)
+
+    monkeypatch.setattr("agnet_vision.explain.files.find_images", lambda _: names)
+    monkeypatch.setattr("agnet_vision.data.image.read_image", read_image)
+    given = {"checkpoint": checkpoint, "format": "int8", "images": "any", "calibration": 256}
+    config = validate(export_command.ExportConfig, given)
+    export_command.calibration_inputs(load_model(checkpoint), config)
+    assert len(set(read)) == 256
+    assert (read[0], read[-1]) == (names[0], names[-1])
+    del names[1:]
+    with pytest.raises(ConfigError, match="images must be two or more"):
+        export_command.export(config)
+
+
+def test_value_scores_say_what_views_they_are_of(tmp_path: Path) -> None:
+    scores = {"split": "test", "acc": 0.5, "mean_per_class_acc": 0.4, "mAP": 0.6, "tta": "whole"}
+    (tmp_path / "metrics.json").write_text(json.dumps(scores))
+    assert export_command.measured(str(tmp_path))["test mAP (tta=whole)"] == 0.6
+    (tmp_path / "metrics.json").write_text(json.dumps({**scores, "tta": "none"}))
+    assert export_command.measured(str(tmp_path))["test mAP"] == 0.6

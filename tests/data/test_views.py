@@ -102,6 +102,11 @@ def test_value_the_whole_image_is_whole() -> None:
     assert bool(bright[-1, 0])
 
 
+def test_value_a_view_of_the_whole_is_not_shown_twice() -> None:
+    image = np.zeros((80, 160, 3), np.uint8)
+    assert len(make_views("whole", crop_mode="squash", crop_pct=1.0)(image, points_at())) == 1
+
+
 def test_value_without_keypoints_one_view_is_left() -> None:
     image = np.zeros((50, 60, 3), np.uint8)
     assert len(make_views("keypoints")(image, points_at())) == 1

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import Timeout
 from torch.distributed import TCPStore
 
 from agnet_vision.errors import ConfigError
@@ -69,6 +70,11 @@ def test_raises_on_a_folder_in_use(tmp_path: Path, second: TrainConfig | Evaluat
         pass
     with claimed_run_dir(second.model_copy(update=place)):
         pass
+
+
+def test_locks_of_others_keep_their_own_words(tmp_path: Path) -> None:
+    with pytest.raises(Timeout), claimed_run_dir(TrainConfig(run_dir=str(tmp_path / "mine"))):
+        raise Timeout("of a library inside the run")
 
 
 def test_a_killed_run_keeps_no_lock(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import submitit
 import torch
 import yaml
 
@@ -147,15 +148,46 @@ def test_arms_that_differ_in_their_test_are_trained_once(
     assert (rows["two views"].forward_ms, rows["plain"].forward_ms) == (6.0, 3.0)
 
 
-def test_a_cluster_runs_what_is_left_and_says_what_failed(tmp_path: Path, study: Study) -> None:
+def test_value_views_of_an_experiment_are_those_of_the_arm() -> None:
+    recommended = {"experiment": "recommended"}
+    arms = {"plain": {"tta": "none"}, "both": recommended, "one": {**recommended, "tta": "none"}}
+    study = Study("", {"model": "backbone_only"}, arms, (0,), "plain")
+    assert [study.tta(arm) for arm in arms] == ["none", "whole", "none"]
+    assert [study.trained(arm) for arm in arms] == ["plain", "both", "both"]
+
+
+def test_a_cluster_runs_what_is_left_and_says_what_failed(
+    tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without SLURM submitit starts processes of its own, which is as far as a test can go."""
     study = replace(study, base={"epochs": 0}, arms={"plain": {}}, seeds=(0, 1))
     finished = run_folder(tmp_path, "plain", 1)
     finished.path.mkdir(parents=True)
     write_results(finished, 1, shift=0.0)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(ConfigError, match="needs SLURM's sbatch"):
+        run_study(study, tmp_path, cluster={"timeout_min": 5})
+
+    monkeypatch.setattr(shutil, "which", str)
+    make = submitit.AutoExecutor
+    monkeypatch.setattr(submitit, "AutoExecutor", lambda folder, cluster: make(folder, "local"))
     message = r"1 of 1 runs failed, the first with .*epochs must be a whole number of at least 1"
     with pytest.raises(AGNetError, match=message):
         run_study(study, tmp_path, cluster={"timeout_min": 5})
+
+
+def test_value_a_job_that_never_ran_has_a_reason() -> None:
+    """The text is submitit's own for a job that was cancelled while it waited."""
+
+    class Job:
+        def exception(self) -> Exception:
+            return submitit.core.utils.UncompletedJobError(
+                "Job 7 (task: 0) with path /x/7_0_result.pkl\n"
+                "has not produced any output (state: CANCELLED)\n"
+                "No output/error stream produced ! Check: /x/7_0_log.out"
+            )
+
+    assert machine.failures([Job()]) == ["No output/error stream produced ! Check: /x/7_0_log.out"]
 
 
 def test_a_killed_study_goes_on(tmp_path: Path, trainer: Trainer, study: Study) -> None:

@@ -54,7 +54,7 @@ class RegionCache:
         if not self._shards:
             raise CacheError(
                 f"no regions are stored in {self.folder} for {proposer}; "
-                "run tools/extract_regions.py with the same dataset= and regions= options"
+                "run agnet extract with the same dataset= and regions= options"
             )
 
     @classmethod
@@ -127,7 +127,7 @@ class RegionCache:
             if shard.content(row) == content:
                 return shard, row
         state = "has changed since its regions were stored" if rows else "has no regions"
-        raise CacheError(f"{path} {state} in {self.folder}; run tools/extract_regions.py again")
+        raise CacheError(f"{path} {state} in {self.folder}; run agnet extract again")
 
     def _open(self) -> list[Shard]:
         """Map the verified files on first use in this process."""

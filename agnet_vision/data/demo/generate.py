@@ -53,9 +53,12 @@ def generate_demo(
 
     Raises:
         DatasetError: ``root`` holds something else.
+        ValueError: a split has fewer images than there are classes.
     """
     root = Path(root)
     counts = dict(zip(_SPLITS, (num_train, num_val, num_test), strict=True))
+    if min(counts.values()) < len(MARKS):
+        raise ValueError(f"each split needs an image of each of {len(MARKS)} classes, got {counts}")
     settings = {"version": _VERSION, "seed": seed, "image_size": image_size, **counts}
     if _is_present(root, settings):
         return

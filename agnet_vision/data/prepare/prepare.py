@@ -1,4 +1,4 @@
-"""Get a dataset, check it, mend it: what ``tools/prepare_dataset.py`` does."""
+"""Get a dataset, check it, mend it: what ``agnet prepare`` does."""
 
 from __future__ import annotations
 

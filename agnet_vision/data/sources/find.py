@@ -57,4 +57,4 @@ def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
     """Write the command that checks a dataset, as it can be pasted into a shell."""
     given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
     words = shlex.join(f"dataset.{key}={value}" for key, value in given.items())
-    return f"python tools/prepare_dataset.py dataset={name} {words}"
+    return f"agnet prepare dataset={name} {words}"

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from agnet_vision.data.sources.listing import Sample, image_name
-from agnet_vision.errors import DatasetError
+from agnet_vision.errors import ConfigError, DatasetError
 
 
 def hold_out(
@@ -33,8 +33,11 @@ def hold_out(
         layout: folder that the images are named relative to.
 
     Raises:
+        ConfigError: the fraction is none.
         DatasetError: there are groups, but none can be held out.
     """
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"{part}_fraction must be in [0, 1), got {fraction}")
     if fraction == 0 or not samples:
         return list(samples), []
 

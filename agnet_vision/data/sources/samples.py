@@ -141,7 +141,8 @@ def read_samples(
     Raises:
         DatasetNotFoundError: nothing there; says where to get it.
         DatasetError: there, but unusable.
-        ConfigError: an unknown dataset, or an option that does not fit it.
+        ConfigError: an unknown dataset, or a fraction that is none.
+        TypeError: an option that the dataset does not have.
     """
     listing = read_listing(name, root, **options)
     root = dataset_root(name, root)

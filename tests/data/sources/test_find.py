@@ -21,7 +21,7 @@ def test_missing_root_says_what_to_do(tmp_path: Path, name: str) -> None:
         read_samples(name, tmp_path / "nowhere")
     for part in (
         str(tmp_path / "nowhere"),
-        f"tools/prepare_dataset.py dataset={name}",
+        f"agnet prepare dataset={name}",
         "dataset.root=",
     ):
         assert part in str(error.value)
@@ -53,5 +53,5 @@ def test_the_command_in_a_message_can_be_pasted(tmp_path: Path) -> None:
     odd = tmp_path / "my (photos), é"
     with pytest.raises(DatasetNotFoundError) as raised:
         read_listing("ppmi", odd)
-    (_, _, option) = shlex.split(str(raised.value).rpartition("python ")[2])
+    (_, _, option) = shlex.split(str(raised.value).rpartition("agnet ")[2])
     assert parse([option], load_command("prepare")) == {"dataset.root": str(odd)}

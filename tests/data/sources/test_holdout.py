@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agnet_vision.data.sources.holdout import hold_out as hold_out_of
 from agnet_vision.data.sources.listing import Sample
-from agnet_vision.errors import DatasetError
+from agnet_vision.errors import ConfigError, DatasetError
 
 LAYOUT = Path("/set")
 
@@ -103,6 +103,8 @@ def test_raises() -> None:
         hold_out(make([0, 1], ["a", "a"]), 0.5)
     with pytest.raises(DatasetError, match="each is all that a class has"):
         hold_out(make([0, 0, 0, 1], ["a", "a", "a", "b"]), 0.5)
+    with pytest.raises(ConfigError, match=r"val_fraction must be in \[0, 1\), got 1.5"):
+        hold_out(make([0, 1]), 1.5)
 
 
 def test_empty() -> None:
