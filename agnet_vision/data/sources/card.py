@@ -37,7 +37,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a dataset before any file is read.
+    """Facts about a dataset known before any file is read.
 
     Attributes:
         name: as in ``dataset=<name>``.
@@ -74,14 +74,20 @@ class Card:
 
 
 def datasets_folder() -> Path:
-    """Find the cards: beside the package in a checkout, inside it in an installed wheel."""
+    """Find the folder of the dataset cards.
+
+    It lies beside the package in a checkout and inside it in an installed wheel.
+    """
     package = Path(__file__).parents[2]
     installed = package / "_datasets"
     return installed if installed.is_dir() else package.parent / "datasets"
 
 
 def default_root(name: str) -> Path:
-    """Give a dataset's default folder, beside its card in a checkout."""
+    """Return a dataset's default folder.
+
+    In a checkout it lies beside the dataset's card.
+    """
     folder = datasets_folder()
     if folder.name == "_datasets":  # an installed package is no place for images
         folder = (
@@ -93,7 +99,10 @@ def default_root(name: str) -> Path:
 
 
 def dataset_root(name: str, root: Path | str | None) -> Path:
-    """Give the folder where a dataset lies: what the user says, else the default."""
+    """Return the folder where a dataset lies.
+
+    This is what the user says, else the default.
+    """
     return Path(root).expanduser() if root is not None else default_root(name)
 
 

@@ -1,4 +1,7 @@
-"""Find a dataset on disk, or say what was looked for, where to get it and how to check it."""
+"""The search for a dataset on disk.
+
+A search in vain says what was looked for, where to get it and how to check it.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,10 @@ def _is_layout(card: Card, folder: Path) -> bool:
 
 
 def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
-    """Say what was looked for in vain; of a layout that is half there, only the other half."""
+    """Say what was looked for in vain.
+
+    Of a layout that is half there, only the other half is named.
+    """
     if not root.is_dir():
         return f"{root} {'is not a folder' if root.exists() else 'does not exist'}"
     for folder in folders:
@@ -54,7 +60,10 @@ def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
 
 
 def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
-    """Write the command that checks a dataset, as it can be pasted into a shell."""
+    """Write the command that checks a dataset.
+
+    It can be pasted into a shell as it is.
+    """
     given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
     words = shlex.join(f"dataset.{key}={value}" for key, value in given.items())
     return f"agnet prepare dataset={name} {words}"

@@ -1,4 +1,7 @@
-"""Groups: who or what an image shows, so that no split divides a driver, a patient or a video."""
+"""Groups of images that no split divides.
+
+A group is who or what an image shows, so that no split divides a driver, a patient or a video.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from agnet_vision.errors import ConfigError
 
 
 def assign_groups(listing: Listing, pattern: str) -> None:
-    """Read the group of every image from its path inside the layout.
+    """Read each image's group from its path inside the layout.
 
     Args:
         listing: its samples get their groups.

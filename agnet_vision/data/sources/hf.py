@@ -1,7 +1,8 @@
-"""Hugging Face datasets: written out once as image files and a list, then read as a folder.
+"""Hugging Face datasets as image files and a list.
 
-The only file that imports ``datasets``. Files hold the bytes of the dataset unchanged, so that all
-that goes by files (region cache, split lists, search for duplicates) needs no second way.
+A dataset is written out once and then read as a folder. This is the only file that imports
+``datasets``. Files hold the bytes of the dataset unchanged, so that all that goes by files (region
+cache, split lists, search for duplicates) needs no second way.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def read_hf(
     label_column: str | None = None,
     group_column: str | None = None,
 ) -> Listing:
-    """Read a dataset of the Hub, of a local folder, or of a Parquet file.
+    """Read a dataset of the Hub or of local files.
 
     Args:
         root: images are written into a folder of it.
@@ -84,7 +85,7 @@ def read_hf(
 
 
 def _load(path: str, subset: str | None) -> dict[str, Dataset]:
-    """Open a dataset; its images stay undecoded."""
+    """Open a dataset without decoding its images."""
     with extra_needed("hf"):
         import datasets
 
@@ -107,7 +108,10 @@ def _load(path: str, subset: str | None) -> dict[str, Dataset]:
 
 
 def _map_splits(found: dict[str, Dataset], path: str) -> dict[str, Dataset]:
-    """Name the splits train, val and test; a single one is all train."""
+    """Name the splits train, val and test.
+
+    A single split is all train.
+    """
     if len(found) == 1:
         return {"train": next(iter(found.values()))}
     splits: dict[str, Dataset] = {}
@@ -153,7 +157,10 @@ def _only(found: list[str], option: str, what: str, types: Any) -> str:
 
 
 def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> int:
-    """Write images and list, unless the same ones were written before; return the rows skipped."""
+    """Write images and list, and return the rows skipped.
+
+    Nothing is written where the same images and list were written before.
+    """
     files = {name: [file["filename"] for file in part.cache_files] for name, part in splits.items()}
     record: dict[str, Any] = {"files": files, "columns": list(columns)}
     place = folder / RECORD
@@ -188,7 +195,10 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
 
 
 def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, str]]:
-    """Yield the bytes, the class and the group of each row; no class where it is not told."""
+    """Yield the bytes, class and group of each row.
+
+    The class is None where it is not told.
+    """
     from datasets import ClassLabel, Image
 
     names = part.features[columns.label]
@@ -202,7 +212,10 @@ def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, 
 
 
 def _content(image: dict[str, Any] | None) -> bytes:
-    """Return the bytes of an image, which stand in the row or in a file beside it."""
+    """Return the bytes of an image.
+
+    They stand in the row or in a file beside it.
+    """
     if image is None or not (image["bytes"] or image["path"]):
         raise DatasetError("a row of the dataset has a label but no image; remove such rows")
     try:

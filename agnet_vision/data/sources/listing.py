@@ -1,4 +1,7 @@
-"""What a layout on disk holds: labelled files per split, and the problems met on the way."""
+"""What a layout on disk holds.
+
+This is labelled files per split, and the problems met on the way.
+"""
 
 from __future__ import annotations
 
@@ -60,13 +63,18 @@ class Problem(NamedTuple):
     detail: str
 
     def __str__(self) -> str:
-        """Write it as one line that any terminal in UTF-8 can show."""
+        """Write the problem as one line.
+
+        Any terminal in UTF-8 can show it.
+        """
         return f"{self.path}: {self.detail}".encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass
 class Listing:
-    """A layout as found on disk, before any validation split is made.
+    """A layout as found on disk.
+
+    No validation split has been made yet.
 
     Attributes:
         classes: names in label order.
@@ -105,5 +113,8 @@ class Listing:
 
 
 def image_name(path: Path, layout: Path) -> str:
-    """Name an image by its path inside the layout's folder, with slashes on every system."""
+    """Name an image by its path inside the layout's folder.
+
+    The name has slashes on every system.
+    """
     return Path(os.path.relpath(path, layout)).as_posix()

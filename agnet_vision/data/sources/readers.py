@@ -1,4 +1,7 @@
-"""``read_listing``: any dataset's layout as it is on disk, and every problem it shows."""
+"""Any dataset's layout as it is on disk.
+
+``read_listing`` reads it, and records every problem it shows.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ READERS: dict[str, Callable[..., Listing]] = {
 
 
 def read_listing(name: str, root: Path | str | None = None, **options: Any) -> Listing:
-    """Read a layout as it is on disk: the official splits, and what its names and counts show.
+    """Read a layout as it is on disk.
+
+    The listing holds the official splits, and what its names and counts show.
 
     Args:
         name: of the dataset.
@@ -72,7 +77,10 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
 
 
 def _check_counts(card: Card, root: Path, listing: Listing) -> None:
-    """Record what is missing to train at all, and splits whose size is not the card's."""
+    """Record missing images and wrong counts.
+
+    These are what is missing to train at all, and splits whose size is not the card's.
+    """
     if not listing.splits["train"]:
         expected = (
             "expected <class>/*.jpg or train/<class>/*.jpg inside"

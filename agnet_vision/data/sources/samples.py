@@ -1,4 +1,7 @@
-"""``read_samples``: any dataset, or any folder, to the files of its train, val and test split."""
+"""The files of a dataset's train, val and test split.
+
+``read_samples`` reads them from any dataset, or any folder.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ TEST_FRACTION = 0.2  # ours
 
 
 class DatasetWarning(UserWarning):
-    """A dataset is not what it should be, but can be used; the message says how to look closer."""
+    """A warning about a dataset that can still be used.
+
+    The dataset is not what it should be. The message says how to look closer.
+    """
 
 
 @dataclass
@@ -57,7 +63,7 @@ class SampleTable:
         write_split_list(path, self._rows())
 
     def compare_splits(self, path: Path) -> SplitDifference:
-        """Name the images in which this table and a stored split list differ.
+        """Name the images that differ from a stored split list.
 
         Raises:
             DatasetError: there is no such list, or it is damaged.
@@ -65,9 +71,10 @@ class SampleTable:
         return compare_with_list(self._rows(), read_split_list(path))
 
     def read_splits(self, path: Path) -> SampleTable:
-        """Put the images back into the splits of a stored list, in its order.
+        """Put the images back into a stored list's splits.
 
-        Images that the list does not name are left out, with a ``DatasetWarning``.
+        They come in the list's order. Images that the list does not name are left out, with a
+        ``DatasetWarning``.
 
         Raises:
             DatasetError: there is no such list, it is damaged, or a listed image is missing or has
@@ -97,7 +104,7 @@ class SampleTable:
 
 
 def _refusal(table: SampleTable, path: Path, difference: SplitDifference) -> str:
-    """Say which listed images are not what they were, and what to do."""
+    """Say which listed images changed, and what to do."""
     parts = []
     if difference.missing:
         count = len(difference.missing)
@@ -126,7 +133,7 @@ def read_samples(
     seed: int = 0,
     **options: Any,
 ) -> SampleTable:
-    """Read a dataset's labelled files; no image is opened.
+    """Read a dataset's labelled files without opening any image.
 
     Args:
         name: demo, folder, hf, aucd_v1, aucd_v2, stanford40, ppmi, food101 or caltech256.
@@ -159,7 +166,7 @@ OWN_DATA = ("folder", "hf")  # what has no official split
 def draw_splits(
     listing: Listing, val_fraction: float, test_fraction: float, seed: int
 ) -> dict[str, list[Sample]]:
-    """Take the splits that are given, and hold out those that are not."""
+    """Take the given splits, and hold out the others."""
     splits = dict(listing.splits)
     for part, fraction in (("test", test_fraction), ("val", val_fraction)):
         if part not in splits:
@@ -170,7 +177,10 @@ def draw_splits(
 
 
 def _refuse_or_warn(name: str, root: Path, listing: Listing, options: dict[str, Any]) -> None:
-    """Raise for problems that would spoil the labels, warn once for the others."""
+    """Raise or warn about the problems of a listing.
+
+    Problems that would spoil the labels raise, and the others cause one warning.
+    """
     check = f"{check_command(name, root, options)} report=problems.json"
     if fatal := listing.fatal():
         others = [problem for problem in listing.problems if problem not in fatal]

@@ -1,7 +1,8 @@
-"""Split lists: a CSV ``path,label,split,group`` of what a run was trained, validated and tested on.
+"""Split lists: CSV files with ``path,label,split,group``.
 
-Paths are relative to the folder the dataset's layout begins in, so a list fits a dataset that was
-moved. ``dataset=folder`` reads the same columns, so a list is also a dataset description.
+A list says what a run was trained, validated and tested on. Paths are relative to the folder the
+dataset's layout begins in, so a list fits a dataset that was moved. ``dataset=folder`` reads the
+same columns, so a list is also a dataset description.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def list_images(
 
 
 class SplitDifference(NamedTuple):
-    """How the images on disk differ from a split list; paths as in the list.
+    """The difference between images on disk and a split list.
+
+    Paths are as in the list.
 
     Attributes:
         missing: listed, but no longer among the images.

@@ -1,1 +1,4 @@
-"""A file a layout: root folder to ``Listing``, with what is wrong."""
+"""Readers of layouts, one file each.
+
+A reader turns a root folder into a ``Listing``, with what is wrong.
+"""

@@ -1,4 +1,7 @@
-"""AUC Distracted Driver: V1 (lists, random split) and V2 (folders of two cameras, by driver)."""
+"""AUC Distracted Driver, V1 and V2.
+
+V1 has lists and a random split. V2 has folders of two cameras, split by driver.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,10 @@ def read_aucd_v2(
 
 
 def _is_shared_driver(path: Path) -> bool:
-    """Tell the images of the driver who is in both splits by their number."""
+    """Tell whether an image shows the driver in both splits.
+
+    The number of the image tells it.
+    """
     return path.stem.isdigit() and SHARED_DRIVER_FIRST <= int(path.stem) <= SHARED_DRIVER_LAST
 
 

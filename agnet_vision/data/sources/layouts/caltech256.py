@@ -17,10 +17,11 @@ CLUTTER = "257.clutter"
 def draw_training_paths(
     classes: tuple[str, ...], totals: tuple[int, ...], split_seed: int
 ) -> list[str]:
-    """Draw the training paths of one seed: of every class, the 60 images whose SHA-256 comes first.
+    """Draw the training paths of one seed.
 
-    No random generator is involved, so the lists are the same anywhere; a test compares them with
-    the checksums of those that results were published with.
+    These are, of every class, the 60 images whose SHA-256 comes first. No random generator is
+    involved, so the lists are the same anywhere; a test compares them with the checksums of those
+    that results were published with.
 
     Args:
         classes: folder names.
@@ -36,11 +37,11 @@ def draw_training_paths(
 
 
 def read_caltech256(root: Path, classes: tuple[str, ...], *, split_seed: int = 0) -> Listing:
-    """Read one of the five splits: 60 training images a class, all others test.
+    """Read one of the five splits.
 
-    The background folder ``257.clutter`` is no class. ``198.spider/RENAME2`` and the folder
-    ``056.dog/greg`` hold no images of the set: only image files directly inside a class folder
-    count.
+    It has 60 training images a class, and all others are test. The background folder
+    ``257.clutter`` is no class. ``198.spider/RENAME2`` and the folder ``056.dog/greg`` hold no
+    images of the set: only image files directly inside a class folder count.
 
     Args:
         root: holds the class folders.

@@ -1,4 +1,7 @@
-"""Any folder of images: ``<split>/<class>/*`` or ``<class>/*``, or a CSV that lists them."""
+"""Any folder of images, or a CSV that lists them.
+
+The folder holds ``<split>/<class>/*`` or ``<class>/*``.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ def read_folder(
     csv: str | Path | None = None,
     group_column: str | None = None,
 ) -> Listing:
-    """Read class folders, below split folders where there are any, or the files a CSV lists.
+    """Read class folders, or the files a CSV lists.
+
+    Class folders are read below split folders where there are any.
 
     Args:
         root: holds ``train``, ``val``, ``test`` folders, or the class folders themselves (then all
@@ -61,7 +66,10 @@ def read_folder(
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Find the folders named like a split that hold class folders; without one, all is train."""
+    """Find folders named like a split that hold class folders.
+
+    Without one, all is train.
+    """
     found: dict[str, Path] = {}
     for folder in class_folders(root):
         split = SPLIT_NAMES.get(folder.name.lower())
@@ -84,7 +92,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def _report_loose_images(folder: Path, listing: Listing) -> None:
-    """Record the images beside the class folders: they have no label."""
+    """Record images beside the class folders, which have no label."""
     loose = sorted(path for path in folder.iterdir() if is_image_name(path.name) and path.is_file())
     if loose:
         detail = f"{len(loose):,} images lie outside the class folders and are skipped"
@@ -92,7 +100,10 @@ def _report_loose_images(folder: Path, listing: Listing) -> None:
 
 
 def _class_names(split_folders: dict[str, Path], listing: Listing) -> tuple[str, ...]:
-    """Name the classes by the training folders; record folders the training split does not know."""
+    """Name the classes by the training folders.
+
+    Folders that the training split does not know are recorded.
+    """
     train = split_folders["train"]
     for path in sorted(train.iterdir()):
         if path.is_symlink() and (not path.exists() or leads_back(path)):
@@ -117,7 +128,10 @@ def _class_names(split_folders: dict[str, Path], listing: Listing) -> tuple[str,
 
 
 def _read_csv(root: Path, path: Path, group_column: str | None) -> Listing:
-    """Read a CSV; its class names, sorted, give the label order."""
+    """Read the files that a CSV lists.
+
+    Its class names, sorted, give the label order.
+    """
     if not path.is_file():
         raise DatasetNotFoundError(
             f"csv={path} does not exist; give a CSV with the columns path,label[,split]"

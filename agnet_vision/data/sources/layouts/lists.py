@@ -11,11 +11,12 @@ from agnet_vision.errors import DatasetError
 
 
 class ListedFiles:
-    """Collect listed files into a listing; what is wrong with one becomes a problem.
+    """Listed files, collected into a listing.
 
-    A file that is not there is left out. One listed twice for a split counts once; one listed for
-    two splits counts in both, as published. Existence is answered from one directory listing per
-    folder: 100,000 questions cost seconds even on a network disk.
+    What is wrong with a file becomes a problem. A file that is not there is left out. One listed
+    twice for a split counts once; one listed for two splits counts in both, as published. Existence
+    is answered from one directory listing per folder: 100,000 questions cost seconds even on a
+    network disk.
     """
 
     def __init__(self, listing: Listing) -> None:
@@ -77,7 +78,9 @@ class ListedFiles:
 def read_rows(
     path: Path, columns: tuple[str, ...], *, strip: bool = True
 ) -> list[tuple[int, dict[str, str]]]:
-    """Read a CSV with a header: every row with its line number.
+    """Read each row of a CSV, with its line number.
+
+    The CSV has a header.
 
     Args:
         path: the file, in UTF-8.
@@ -117,7 +120,10 @@ def _stripped(row: dict[str, str]) -> dict[str, str]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read the non-empty lines of a text file, without byte-order mark or Windows line ends."""
+    """Read the non-empty lines of a text file.
+
+    They come without byte-order mark or Windows line ends.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,10 +13,11 @@ from agnet_vision.data.sources.listing import Listing, Sample
 
 
 def read_ppmi(root: Path, classes: tuple[str, ...]) -> Listing:
-    """Read the official split of the 24 classes ``play_<instrument>`` and ``with_<instrument>``.
+    """Read the official split.
 
-    Instrument folders are matched without regard to case, blanks, hyphens and underscores
-    (``french_horn``, ``frenchhorn``).
+    The 24 classes are ``play_<instrument>`` and ``with_<instrument>``. Instrument folders are
+    matched without regard to case, blanks, hyphens and underscores (``french_horn``,
+    ``frenchhorn``).
     """
     listing = Listing(classes, {"train": [], "test": []})
     known: dict[Path, set[str]] = {
@@ -36,7 +37,7 @@ def read_ppmi(root: Path, classes: tuple[str, ...]) -> Listing:
 
 
 def _find(parent: Path, instrument: str) -> Path | None:
-    """Find the folder of an instrument whatever way its name is joined."""
+    """Find an instrument's folder, however its name is joined."""
     for folder in class_folders(parent):
         if _letters(folder.name) == _letters(instrument):
             return folder

@@ -1,4 +1,7 @@
-"""Look at folders: class folders and image files. Order never depends on the file system."""
+"""Class folders and image files as found on disk.
+
+Their order never depends on the file system.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ OTHER_IMAGE_SUFFIXES = frozenset(
 
 
 def is_unicode(name: str) -> bool:
-    """Tell whether a file name is valid UTF-8; others could not be written to any result."""
+    """Tell whether a file name is valid UTF-8.
+
+    Others could not be written to any result.
+    """
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
@@ -39,20 +45,25 @@ def class_folders(folder: Path) -> list[Path]:
 
 
 def report_extra_folders(parent: Path, known: Collection[str], listing: Listing) -> None:
-    """Record the folders inside ``parent`` that are none of the ``known`` classes."""
+    """Record folders inside ``parent`` that are no ``known`` class."""
     for folder in class_folders(parent) if parent.is_dir() else []:
         if folder.name not in known:
             listing.report("extra_class", folder, "no such class in the card; it is left out")
 
 
 def leads_back(folder: Path) -> bool:
-    """Tell a link to a folder that holds the link: following it would count every image again."""
+    """Tell whether ``folder`` links to a folder that holds it.
+
+    Following such a link would count every image again.
+    """
     real, parent = os.path.realpath(folder), os.path.realpath(folder.parent)
     return os.path.commonpath([real, parent]) == real
 
 
 def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> list[Path]:
-    """List the images of a folder by name, following links but no loop of links.
+    """List the images of a folder by name.
+
+    Links are followed, but no loop of links.
 
     Args:
         folder: where to look; a missing one is recorded.
@@ -75,7 +86,10 @@ def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> l
 def _walk(
     folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...]
 ) -> Iterator[Path]:
-    """Yield images in the order of their names; ``above`` holds the real folders passed so far."""
+    """Yield images in the order of their names.
+
+    The real folders passed so far are ``above``.
+    """
     try:
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
@@ -104,7 +118,10 @@ def _walk(
 
 
 def _is_usable(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
-    """Tell whether a file named like an image can be listed; record why not."""
+    """Tell whether a file can be listed.
+
+    The file is named like an image. Why it cannot be listed is recorded.
+    """
     if not is_unicode(entry.name):
         listing.report("bad_name", path, "its name is not valid UTF-8; left out, rename it")
     elif entry.is_symlink() and not path.exists():
@@ -118,7 +135,10 @@ def _is_usable(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
 
 
 def _looks_like_an_image(path: Path) -> bool:
-    """Tell files that a user takes for images though their name is not one that is read."""
+    """Tell whether a user takes the file for an image.
+
+    The name of the file is not one that is read.
+    """
     if path.name.startswith(".") or not is_unicode(path.name):
         return False
     suffix = path.suffix.lower()
@@ -128,7 +148,10 @@ def _looks_like_an_image(path: Path) -> bool:
 
 
 def report_skipped(listing: Listing) -> None:
-    """Record, once for the whole dataset, the files that look like images but are not read."""
+    """Record files that look like images but are not read.
+
+    They are recorded once for the whole dataset.
+    """
     if not listing.skipped:
         return
     suffixes = Counter(path.suffix.lower() or "no suffix" for path in listing.skipped)

@@ -9,7 +9,10 @@ from agnet_vision.data.sources.listing import Listing
 
 
 def read_stanford40(root: Path, classes: tuple[str, ...]) -> Listing:
-    """Read the official split: one list of file names per class and split."""
+    """Read the official split.
+
+    There is one list of file names per class and split.
+    """
     listing = Listing(classes, {"train": [], "test": []})
     files = ListedFiles(listing)
     for split in ("train", "test"):
