@@ -1,4 +1,7 @@
-"""Check a dataset on disk: counts against the card, every image decoded, no image in two splits."""
+"""The check of a dataset on disk.
+
+Counts are compared with the card, every image is decoded, and no image may be in two splits.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ class CheckResult:
 
     @property
     def agrees(self) -> bool:
-        """Tell whether nothing contradicts the card, or forbids to use data of one's own."""
+        """Tell whether nothing speaks against the data.
+
+        Nothing contradicts the card, or forbids to use data of one's own.
+        """
         return all(problem.kind in self.harmless for problem in self.problems)
 
     def write(self, path: Path) -> None:
@@ -75,10 +81,11 @@ class CheckResult:
         write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
     def write_groups(self, path: Path) -> None:
-        """Write ``path,label,split,group``: images that are nearly the same share a group.
+        """Write ``path,label,split,group``.
 
-        ``dataset=folder`` reads the file as ``csv=`` with ``group_column="group"`` and then never
-        parts them. The split column is there only where the dataset has given splits.
+        Images that are nearly the same share a group. ``dataset=folder`` reads the file as ``csv=``
+        with ``group_column="group"`` and then never parts them. The split column is there only
+        where the dataset has given splits.
         """
         given = len(self.listing.splits) > 1
         text = io.StringIO(newline="")
@@ -106,9 +113,10 @@ def check_dataset(
     show_progress: bool = True,
     **options: Any,
 ) -> CheckResult:
-    """Read every file of a dataset, and find whatever training would refuse or should know.
+    """Read every file of a dataset, and find its problems.
 
-    Data of one's own is checked as training would split it; of a benchmark, the official splits.
+    These are whatever training would refuse or should know. Data of one's own is checked as
+    training would split it; of a benchmark, the official splits.
 
     Args:
         name: of the dataset.
@@ -152,7 +160,10 @@ def check_dataset(
 
 
 class _Content(NamedTuple):
-    """What reading one file gave: its digest, and its fingerprint or why it has none."""
+    """What reading one file gave.
+
+    This is its digest, and its fingerprint or why it has none.
+    """
 
     digest: str
     fingerprint: Fingerprint | None

@@ -1,4 +1,7 @@
-"""Compare the content of a dataset's files: copies across splits and classes, and what is alike."""
+"""The comparison of the content of a dataset's files.
+
+It finds copies across splits and classes, and what is alike.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ class LookedAt(NamedTuple):
 
 
 class DuplicatePair(NamedTuple):
-    """Two files of two splits that show the same image, and how alike they are (1: same bytes)."""
+    """Two files of two splits that show the same image.
+
+    The similarity says how alike they are, where 1 means the same bytes.
+    """
 
     first: Path
     second: Path
@@ -43,10 +49,10 @@ class DuplicatePair(NamedTuple):
 
 
 def report_copies(listing: Listing, looks: list[LookedAt]) -> list[DuplicatePair]:
-    """Record files with the bytes of an earlier one, in another split or another class.
+    """Record copies in another split or another class.
 
-    Each is recorded once, however many copies there are. Only images become pairs: a damaged file
-    cannot be drawn.
+    A copy is a file with the bytes of an earlier one. Each is recorded once, however many copies
+    there are. Only images become pairs: a damaged file cannot be drawn.
     """
     holder: dict[str, LookedAt] = {}
     pairs = []
@@ -67,7 +73,7 @@ def report_copies(listing: Listing, looks: list[LookedAt]) -> list[DuplicatePair
 
 
 class AlikeImages(NamedTuple):
-    """Images of different content, and which of them are nearly the same.
+    """Different images, and which of them are nearly the same.
 
     Attributes:
         images: one of each content that could be decoded.
@@ -87,7 +93,10 @@ def find_alike(looks: list[LookedAt]) -> AlikeImages:
 
 
 def report_alike(listing: Listing, alike: AlikeImages) -> list[DuplicatePair]:
-    """Record images that look nearly like one of another split; each by the one it is most like."""
+    """Record images that look nearly like another split's.
+
+    Each is recorded by the one it is most like.
+    """
     images, pairs = alike
     best: dict[int, tuple[float, int]] = {}
     for first, second, similarity in zip(*(column.tolist() for column in pairs), strict=True):
@@ -104,7 +113,9 @@ def report_alike(listing: Listing, alike: AlikeImages) -> list[DuplicatePair]:
 
 
 def group_alike(looks: list[LookedAt], alike: AlikeImages) -> dict[Path, str]:
-    """Put each image into one group with its copies, what is nearly the same, and its given group.
+    """Put each image into one group with what resembles it.
+
+    These are its copies, what is nearly the same, and its given group.
 
     Returns:
         A group for every file that could be read, named by its first file.

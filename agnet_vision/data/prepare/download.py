@@ -33,10 +33,10 @@ _DISK = (*FULL, errno.EACCES, errno.EROFS)
 def download(
     file: RemoteFile, folder: Path, *, timeout_s: float = TIMEOUT_S, show_progress: bool = True
 ) -> Path:
-    """Download a file into ``folder`` unless it is there already, and verify it.
+    """Download a file into ``folder`` and verify it.
 
-    An interrupted download leaves ``<name>.part``, which the next call continues. Mirrors are tried
-    in order.
+    A file that is there already is not downloaded. An interrupted download leaves ``<name>.part``,
+    which the next call continues. Mirrors are tried in order.
 
     Args:
         file: name, addresses and, where known, the checksum.
@@ -129,7 +129,10 @@ def _fetch(url: str, part: Path, timeout_s: float, progress: Progress, task: obj
 
 
 def _mismatch(file: RemoteFile, path: Path) -> str | None:
-    """Say in what ``path`` differs from what is published; None if in nothing."""
+    """Say in what ``path`` differs from what is published.
+
+    The result is None where it differs in nothing.
+    """
     if file.bytes is not None and path.stat().st_size != file.bytes:
         return f"{path.stat().st_size:,} bytes instead of {file.bytes:,}"
     if file.md5 is None:

@@ -26,7 +26,9 @@ _PART = 20_000  # candidates at once: 80 MB
 
 
 class Fingerprint(NamedTuple):
-    """What is kept of an image to compare it: a few hundred bytes.
+    """What is kept of an image to compare it.
+
+    It takes a few hundred bytes.
 
     Attributes:
         bits: perceptual hash, one byte of 0 or 1 a bit.
@@ -38,7 +40,9 @@ class Fingerprint(NamedTuple):
 
 
 class SimilarPairs(NamedTuple):
-    """Pairs of nearly equal images, by their index, and how alike they are (1: the same).
+    """Pairs of nearly equal images, by their index.
+
+    The similarity says how alike they are, where 1 means the same.
 
     Attributes:
         first: index of one image, smaller than ``second``.
@@ -52,7 +56,10 @@ class SimilarPairs(NamedTuple):
 
 
 def fingerprint(image: UInt8[np.ndarray, "height width 3"]) -> Fingerprint:
-    """Hash an image by the signs of its lowest frequencies, and keep a thumbnail."""
+    """Hash an image, and keep a thumbnail.
+
+    The hash is made of the signs of the image's lowest frequencies.
+    """
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA)
     low = cv2.dct(small.astype(np.float32))[:8, :8].ravel()
@@ -99,9 +106,9 @@ def similar_pairs(
 def _gradients(
     thumbnails: UInt8[np.ndarray, "images side side"],
 ) -> Float[np.ndarray, "images steps"]:
-    """Take the steps between neighbors, less what all images share, as vectors of length 1.
+    """Take the steps between neighbors, as vectors of length 1.
 
-    A flat image becomes zero and is like no other.
+    What all images share is subtracted. A flat image becomes zero and is like no other.
     """
     pixels = thumbnails.astype(np.float32)
     across = np.diff(pixels, axis=2).reshape(len(pixels), -1)

@@ -1,4 +1,7 @@
-"""Get a dataset, check it, mend it: what ``agnet prepare`` does."""
+"""The work of ``agnet prepare``.
+
+It gets a dataset, checks it and mends it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ def prepare_dataset(
     show_progress: bool = True,
     **options: Any,
 ) -> CheckResult:
-    """Make sure a dataset is there, then check it; nothing is fetched when it is there already.
+    """Make sure a dataset is there, then check it.
+
+    Nothing is fetched when it is there already.
 
     Args:
         name: of the dataset.
@@ -61,7 +66,7 @@ def prepare_dataset(
 
 
 def can_be_mended(card: Card, result: CheckResult) -> bool:
-    """Tell whether unpacking the archives again may cure what a check found."""
+    """Tell whether unpacking again may cure what a check found."""
     return bool(card.files) and any(problem.kind in MENDABLE for problem in result.problems)
 
 
@@ -80,7 +85,10 @@ def _cure(card: Card, root: Path) -> str:
 
 
 def _layout(card: Card, root: Path) -> Path | None:
-    """Find the layout, complete or not; None where there is nothing of it."""
+    """Find the layout, complete or not.
+
+    The result is None where there is nothing of it.
+    """
     try:
         return find_layout(card, root)
     except DatasetNotFoundError:
@@ -88,7 +96,7 @@ def _layout(card: Card, root: Path) -> Path | None:
 
 
 def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -> None:
-    """Fetch the archives that are not there, and unpack all of them."""
+    """Fetch the missing archives, then unpack all archives."""
     missing = [file.name for file in card.files if not (root / file.name).exists()]
     if missing and not allow_download:
         raise DatasetNotFoundError(

@@ -1,4 +1,7 @@
-"""Unpack an archive without trusting it: nothing outside the folder, no bomb, all or nothing."""
+"""The unpacking of archives that are not trusted.
+
+Nothing is written outside the folder, no bomb is unpacked, and it is all or nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ _BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 def is_archive(path: Path) -> bool:
-    """Tell by its content whether a file is a zip, or a tar with any of Python's compressions."""
+    """Tell whether a file is a zip or tar archive.
+
+    Its content tells. A tar may have any of Python's compressions.
+    """
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
 
@@ -41,10 +47,11 @@ def unpack(
     max_bytes: int | None = None,
     max_files: int = MAX_FILES,
 ) -> None:
-    """Unpack into ``folder``; files already there are replaced, others stay.
+    """Unpack an archive into ``folder``.
 
-    The archive is unpacked into ``.unpacking`` inside its destination and moved when it is
-    complete. What a killed process left there goes away with the next call.
+    Files already there are replaced, and others stay. The archive is unpacked into ``.unpacking``
+    inside its destination and moved when it is complete. What a killed process left there goes away
+    with the next call.
 
     Args:
         archive: a zip, or a tar with any of Python's compressions.
@@ -88,7 +95,10 @@ def unpack(
 
 @contextmanager
 def _scratch_folder(folder: Path) -> Iterator[Path]:
-    """Make an empty folder for one process alone, and remove it in the end."""
+    """Make an empty folder for one process alone.
+
+    It is removed in the end.
+    """
     place = folder / ".unpacking"
     place.mkdir(exist_ok=True)
     try:
@@ -129,7 +139,7 @@ class _Writer:
     def write(
         self, name: str, size: int, is_folder: bool, open_member: Callable[[], IO[bytes] | None]
     ) -> None:
-        """Write a folder or a plain file, unless it is unsafe."""
+        """Write a folder or a plain file, unless unsafe."""
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
             raise self.unsafe(f"{name!r} lies outside the folder")
@@ -156,7 +166,10 @@ class _Writer:
 
 
 def _unpack_tar(writer: _Writer) -> None:
-    """Unpack folders and plain files; a link or a device has no place in a dataset."""
+    """Unpack folders and plain files.
+
+    A link or a device has no place in a dataset.
+    """
     with tarfile.open(writer.archive) as tar:
         for member in tar:
             if not member.isreg() and not member.isdir():
@@ -178,7 +191,10 @@ def _unpack_zip(writer: _Writer) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move a file or a tree onto another, replacing files and keeping what only the other has."""
+    """Move a file or a tree onto another.
+
+    Files are replaced, and what only the other has is kept.
+    """
     if not source.is_dir() or not target.is_dir():
         if target.is_dir():
             raise DatasetError(
