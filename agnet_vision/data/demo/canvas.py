@@ -38,7 +38,10 @@ class Canvas(NamedTuple):
     light: Point
 
     def window(self, center: Point, radius: float) -> Canvas:
-        """View the square of half side ``radius``; painting it paints the image."""
+        """View the square of half side ``radius``.
+
+        Painting it paints the image.
+        """
         low = [max(0, math.floor((c - radius) / self.pixel)) for c in center]
         high = [math.ceil((c + radius) / self.pixel) for c in center]
         columns, rows = (
@@ -49,7 +52,10 @@ class Canvas(NamedTuple):
         )
 
     def local(self, center: Point, angle: float, scale: float) -> tuple[Plane, Plane]:
-        """Coordinates in a frame at ``center``, turned by ``angle``, with unit length ``scale``."""
+        """Return coordinates in a frame at ``center``.
+
+        The frame is turned by ``angle`` and has the unit length ``scale``.
+        """
         cosine, sine = math.cos(angle) / scale, math.sin(angle) / scale
         dx, dy = self.x - center[0], self.y - center[1]
         return dx * cosine + dy * sine, dy * cosine - dx * sine
@@ -59,7 +65,10 @@ class Canvas(NamedTuple):
         self.rgb[...] += alpha * (color - self.rgb)
 
     def shadow(self, distance: Plane, height: float, strength: float) -> None:
-        """Darken the image beside a thing of that signed distance, away from the light."""
+        """Darken the image beside a thing, away from the light.
+
+        The signed distance to the thing is ``distance``.
+        """
         moved = _shift(
             distance, -self.light[0] * height / self.pixel, -self.light[1] * height / self.pixel
         )
@@ -68,7 +77,10 @@ class Canvas(NamedTuple):
     def strokes(
         self, lines: list[Float[np.ndarray, "points 2"]], width: float, color: Color, shadow: float
     ) -> None:
-        """Draw antialiased polylines with their shadow (on the whole image, not on a window)."""
+        """Draw antialiased polylines with their shadow.
+
+        This works on the whole image, not on a window.
+        """
         size = 2 * self.rgb.shape[1]
         mask = np.zeros((size, size), np.uint8)
         for line in lines:
@@ -85,7 +97,9 @@ class Canvas(NamedTuple):
         self.blend(alpha, color)
 
     def facing(self, x: Plane, y: Plane, angle: float) -> Plane:
-        """How much a half-ball over the unit disc looks to the light (0 to 1).
+        """Return how much a half-ball looks to the light.
+
+        The half-ball lies over the unit disc. The result is in [0, 1].
 
         Args:
             x: across, in a frame turned by ``angle``.
@@ -100,23 +114,35 @@ class Canvas(NamedTuple):
 
 
 def cover(distance: Plane, width: float) -> Plane:
-    """Turn a signed distance into coverage in [0, 1], falling off over ``width``."""
+    """Turn a signed distance into coverage in [0, 1].
+
+    The coverage falls off over ``width``.
+    """
     return np.clip(0.5 - distance / width, 0, 1)
 
 
 def diffuse(facing: Plane) -> Plane:
-    """Turn ``Canvas.facing`` into a factor for colors: some light comes from everywhere."""
+    """Turn ``Canvas.facing`` into a factor for colors.
+
+    Some light comes from everywhere.
+    """
     return 0.35 + 0.75 * facing
 
 
 def soften(rgb: RGBPlanes, sigma: float) -> None:
-    """Blur a image in place; ``sigma`` in pixels."""
+    """Blur an image in place.
+
+    The unit of ``sigma`` is pixels.
+    """
     for plane in rgb:
         plane[...] = cv2.GaussianBlur(plane, (0, 0), sigma)
 
 
 def ellipse(x: Plane, y: Plane, half_width: float, half_height: float) -> Plane:
-    """Signed distance to an ellipse around the origin, to first order."""
+    """Return the signed distance to an ellipse, to first order.
+
+    The ellipse lies around the origin.
+    """
     reach = length(x / half_width, y / half_height)
     return reach * (reach - 1) / (length(x / half_width**2, y / half_height**2) + 1e-6)
 
@@ -132,7 +158,10 @@ def relief(rng: np.random.Generator, size: int, roughness: float, stretch: float
 
 
 def _shift(plane: Plane, dx: float, dy: float) -> Plane:
-    """Move a plane by a vector in pixels; the edge continues outwards."""
+    """Move a plane by a vector in pixels.
+
+    The edge continues outwards.
+    """
     move = np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float32)
     return np.asarray(
         cv2.warpAffine(plane, move, plane.shape[::-1], borderMode=cv2.BORDER_REPLICATE)

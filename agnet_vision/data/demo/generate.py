@@ -1,8 +1,8 @@
-"""The demo set: generated photographs of beetles whose class is the shape of one small mark.
+"""The demo set: generated photographs of beetles.
 
-Six classes share palette, pose, floor, litter and light. The mark covers about one hundredth of the
-image, sits anywhere on a wing cover at any rotation, and lies between look-alikes on pebbles that
-mean nothing. ``demo_scene`` paints it.
+Their class is the shape of one small mark. Six classes share palette, pose, floor, litter and
+light. The mark covers about one hundredth of the image, sits anywhere on a wing cover at any
+rotation, and lies between look-alikes on pebbles that mean nothing. ``demo_scene`` paints it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,10 @@ def _is_present(root: Path, settings: dict[str, int]) -> bool:
 
 
 def _write_image(split: Path, number: int, rng: np.random.Generator, image_size: int) -> None:
-    """Paint one image; ``number`` modulo the classes is what it shows."""
+    """Paint one image.
+
+    It shows the class that is ``number`` modulo the classes.
+    """
     mark = MARKS[number % len(MARKS)]
     image = paint_scene(rng, mark, image_size=image_size)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(80, 96))]

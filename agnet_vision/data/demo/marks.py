@@ -25,12 +25,15 @@ def length(x: Plane, y: Plane) -> Plane:
 
 
 def disc(x: Plane, y: Plane, radius: float) -> Plane:
-    """Signed distance to a disc around the origin."""
+    """Return the signed distance to a disc around the origin."""
     return length(x, y) - radius
 
 
 def box(x: Plane, y: Plane, half_width: float, half_height: float) -> Plane:
-    """Signed distance to an upright rectangle around the origin (exact outside, a bound inside)."""
+    """Return the signed distance to a rectangle around the origin.
+
+    The rectangle is upright. The distance is exact outside and a bound inside.
+    """
     dx, dy = np.abs(x) - half_width, np.abs(y) - half_height
     return length(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0)
 
@@ -74,7 +77,10 @@ MARKS: tuple[str, ...] = tuple(_SHAPES)
 
 @lru_cache
 def _unit_scale(mark: str) -> float:
-    """Find the factor that gives the mark the area of the unit disc."""
+    """Find the factor by which a mark is scaled.
+
+    It gives the mark the area of the unit disc.
+    """
     step = 0.005
     axis = np.arange(-2, 2, step) + step / 2
     x, y = np.meshgrid(axis, axis)
@@ -82,6 +88,9 @@ def _unit_scale(mark: str) -> float:
 
 
 def mark_distance(mark: str, x: Plane, y: Plane) -> Plane:
-    """Signed distance to a mark whose area is that of the unit disc."""
+    """Return the signed distance to a mark.
+
+    The area of the mark is that of the unit disc.
+    """
     scale = _unit_scale(mark)
     return _SHAPES[mark](x / scale, y / scale) * scale
