@@ -54,7 +54,9 @@ def extract_all(
     scheduler: str | None,
     progress: bool,
 ) -> list[ImageReadError]:
-    """Extract in parallel and save every few seconds, also when interrupted.
+    """Extract in parallel and save every few seconds.
+
+    Work is also saved when interrupted.
 
     Returns:
         The images that cannot be read.
@@ -93,7 +95,10 @@ def extract_all(
 def _extract(
     paths: Sequence[str], proposer: RegionProposer
 ) -> tuple[list[Row], list[ImageReadError]]:
-    """Read a few images and pack their keypoints; runs in a worker, with one thread."""
+    """Read a few images and pack their keypoints.
+
+    This runs in a worker, with one thread.
+    """
     found = [_read(path) for path in paths]
     failures = [result for result in found if isinstance(result, ImageReadError)]
     readable = [result for result in found if not isinstance(result, ImageReadError)]

@@ -1,4 +1,6 @@
-"""The rows of a region cache, one an image, and how they are written.
+"""The rows of a region cache, one an image.
+
+This module also says how they are written.
 
 Columns: ``path``; ``path_hash`` (uint64); ``size``, ``mtime_ns``, ``ctime_ns`` of the file;
 ``content`` (16-byte digest of its bytes); ``width``, ``height`` in pixels; ``x``, ``y`` (lists of
@@ -43,7 +45,10 @@ SCHEMA = pa.schema(
 
 
 class Signature(NamedTuple):
-    """What the file system says about a file; it changes whenever the content does."""
+    """What the file system says about a file.
+
+    It changes whenever the content does.
+    """
 
     size: int
     mtime_ns: int
@@ -76,7 +81,9 @@ def hash_content(path: str) -> bytes:
 def encode_row(
     path: str, signature: Signature, content: bytes, image_size: tuple[int, int], points: Keypoints
 ) -> dict[str, Any]:
-    """Pack one image's keypoints into a row: 7 bytes a point.
+    """Pack one image's keypoints into a row.
+
+    A point takes 7 bytes.
 
     Args:
         path: absolute path of the image.
@@ -110,7 +117,10 @@ def write_rows(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
 
 
 def write_shard(folder: Path, table: pa.Table) -> Path:
-    """Write a table as one shard, named by its checksum; it appears complete or not at all."""
+    """Write a table as one shard, named by its checksum.
+
+    The shard appears complete or not at all.
+    """
     order = pa.compute.sort_indices(table, sort_keys=[("path_hash", "ascending")])
     batch = table.take(order).combine_chunks().to_batches()[0]
     sink = pa.BufferOutputStream()

@@ -1,9 +1,10 @@
-"""The files of a region cache: immutable Arrow tables named by their own checksum.
+"""The files of a region cache.
 
-Two writers cannot collide, and damage shows when a file is opened. A matching name proves no good
-will, so that every offset, size and value is checked once, too: a forged file is refused, not used.
-Rows are sorted by a hash of the path and found by binary search in the memory map. No index is
-built, and nothing is copied into a loader worker.
+They are immutable Arrow tables named by their own checksum. Two writers cannot collide, and damage
+shows when a file is opened. A matching name proves no good will, so that every offset, size and
+value is checked once, too: a forged file is refused, not used. Rows are sorted by a hash of the
+path and found by binary search in the memory map. No index is built, and nothing is copied into a
+loader worker.
 """
 
 from __future__ import annotations
@@ -64,14 +65,20 @@ class Shard:
         return self.batch.column(name).to_numpy()
 
     def rows_of(self, path_hash: int) -> range:
-        """Find the rows of a path: none, one, or one for each content it has had."""
+        """Find the rows of a path.
+
+        There is none, one, or one for each content the path has had.
+        """
         key = np.uint64(path_hash)
         start = int(np.searchsorted(self.path_hash, key, side="left"))
         stop = int(np.searchsorted(self.path_hash, key, side="right"))
         return range(start, stop)
 
     def signature(self, row: int) -> Signature:
-        """Return what the file system said about the file when the row was written."""
+        """Return the file's signature when the row was written.
+
+        This is what the file system said about the file.
+        """
         return Signature(*(int(column[row]) for column in self._signature))
 
     def content(self, row: int) -> bytes:
@@ -146,7 +153,10 @@ def _what_is_wrong(batch: pa.RecordBatch, num_clusters: int) -> str:
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """Name the shards of a folder, oldest first; one merged away meanwhile does not count."""
+    """Name the shards of a folder, oldest first.
+
+    One merged away meanwhile does not count.
+    """
     found = []
     for path in folder.glob(f"*{SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):
@@ -155,10 +165,11 @@ def list_shards(folder: Path) -> list[Path]:
 
 
 def merge_shards(folder: Path, shards: Iterable[Shard]) -> None:
-    """Replace several shards by one with the newest row of each path and content.
+    """Replace several shards by one.
 
-    Then delete what it replaces. Two processes may merge at once: each deletes only shards whose
-    rows lie in a complete file of its own.
+    It holds the newest row of each path and content. Then what it replaces is deleted. Two
+    processes may merge at once: each deletes only shards whose rows lie in a complete file of its
+    own.
     """
     shards = list(shards)
     _delete_stale_temporaries(folder)

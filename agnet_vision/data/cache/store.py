@@ -1,9 +1,9 @@
-"""Labelled keypoints of a dataset: computed once, stored, read by every loader worker.
+"""Labelled keypoints of a dataset, computed once and stored.
 
-An entry belongs to an image's *content* and a proposer's settings. Each row also remembers what the
-file system said about the file (size and times), so that reading costs one ``stat``; if that
-differs the content is hashed, and an entry of other content is never used. Work is saved every few
-seconds: a killed run resumes where it was. The format is in ``rows``.
+Every loader worker reads them. An entry belongs to an image's *content* and a proposer's settings.
+Each row also remembers what the file system said about the file (size and times), so that reading
+costs one ``stat``; if that differs the content is hashed, and an entry of other content is never
+used. Work is saved every few seconds: a killed run resumes where it was. The format is in ``rows``.
 """
 
 from __future__ import annotations
@@ -30,11 +30,16 @@ FORMAT = 1  # raise when the columns of a shard change
 
 
 class DamagedCacheWarning(UserWarning):
-    """A file of the cache was damaged; its images are computed again."""
+    """A warning that a file of the cache was damaged.
+
+    Its images are computed again.
+    """
 
 
 class RegionCache:
-    """Stored keypoints: ``cache[path]`` gives the labelled points of the image file at ``path``.
+    """Stored keypoints of image files.
+
+    ``cache[path]`` gives the labelled points of the image file at ``path``.
 
     Cheap to pickle: a copy in a loader worker maps the same files and shares their pages.
 
@@ -68,7 +73,7 @@ class RegionCache:
         scheduler: str | None = None,
         progress: bool = True,
     ) -> RegionCache:
-        """Compute and store what is missing for ``paths``, then open the cache.
+        """Compute and store what is missing, then open the cache.
 
         A second call costs one ``stat`` an image.
 
@@ -151,7 +156,10 @@ class RegionCache:
 
 
 def default_cache_folder(root: Path) -> Path:
-    """Put the cache beside the data, or in the user's cache folder where the data is read-only."""
+    """Return the default folder of the cache.
+
+    It lies beside the data, or in the user's cache folder where the data is read-only.
+    """
     if os.access(root, os.W_OK):
         return root / ".agnet_cache"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -159,7 +167,10 @@ def default_cache_folder(root: Path) -> Path:
 
 
 def settings_folder(folder: Path | str, proposer: RegionProposer) -> Path:
-    """Name the folder of a proposer's settings: readable, and unique by their digest."""
+    """Name the folder of a proposer's settings.
+
+    The name is readable, and unique by the settings' digest.
+    """
     content = json.dumps({**proposer.settings(), "format": FORMAT}, sort_keys=True)
     digest = blake2b(content.encode(), digest_size=6).hexdigest()
     return Path(folder) / f"{proposer.source}-{proposer.detector}-{proposer.num_clusters}-{digest}"
@@ -184,7 +195,10 @@ def _find_current(shards: Sequence[Shard], path: str) -> tuple[Shard, int] | Non
 
 
 def _open_all(store: Path, num_clusters: int) -> list[Shard]:
-    """Open the shards of a folder; where another process merges them meanwhile, look again."""
+    """Open the shards of a folder.
+
+    Where another process merges them meanwhile, look again.
+    """
     try:
         return [Shard(path, num_clusters=num_clusters) for path in list_shards(store)]
     except FileNotFoundError:  # every merge leaves fewer files, so this ends
@@ -192,7 +206,10 @@ def _open_all(store: Path, num_clusters: int) -> list[Shard]:
 
 
 def _open_healthy(store: Path, num_clusters: int) -> list[Shard]:
-    """Open the shards of a folder; damaged ones are deleted and their images computed again."""
+    """Open the healthy shards of a folder.
+
+    Damaged ones are deleted and their images computed again.
+    """
     shards = (_open_or_delete(path, num_clusters) for path in list_shards(store))
     return [shard for shard in shards if shard is not None]
 
@@ -209,7 +226,10 @@ def _open_or_delete(path: Path, num_clusters: int) -> Shard | None:
 
 
 def _adopt_known_content(missing: Sequence[str], known: Sequence[Shard], store: Path) -> list[str]:
-    """Copy the rows of files that were moved or touched; return the paths whose content is new."""
+    """Copy the rows of files that were moved or touched.
+
+    The result is the paths whose content is new.
+    """
     rows_by_content = {
         shard.content(row): (shard, row) for shard in known for row in range(len(shard))
     }
