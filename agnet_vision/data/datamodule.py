@@ -1,4 +1,4 @@
-"""``AGNetDataModule``: a sample table to loaders for training, validation and test."""
+"""A sample table to loaders for training, validation and test."""
 
 from __future__ import annotations
 
@@ -111,13 +111,19 @@ class AGNetDataModule(pl.LightningDataModule):
         return self._loader("test")
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
-        """Raise, in the main process, what a worker could not read."""
+        """Raise what a worker could not read.
+
+        This happens in the main process.
+        """
         if isinstance(batch, AGNetError):
             raise batch
         return batch
 
     def _open_cache(self) -> None:
-        """Read the stored keypoints of all splits in use, computing what is missing."""
+        """Read the stored keypoints of all splits in use.
+
+        Those that are missing are computed.
+        """
         proposer = keypoint_proposer(self.proposer, self.guide, self.views)
         if proposer is None:
             return

@@ -1,4 +1,7 @@
-"""Samples to tensors: an image, its regions drawn after the augmentation, and its label."""
+"""Samples to tensors: an image, its regions and its label.
+
+The regions are drawn after the augmentation.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +27,26 @@ from agnet_vision.regions.sources import LabeledPoints, no_keypoints
 
 
 class ImageTransform(Protocol):
-    """What turns an image into the network's input: ``training_`` or ``evaluation_transform``."""
+    """What turns an image into the network's input.
+
+    See ``training_transform`` and ``evaluation_transform``.
+    """
 
     normalize: Normalization
 
     def __call__(
         self, image: UInt8[np.ndarray, "height width 3"], *, seed: int = 0
     ) -> tuple[Float[Tensor, "3 side side"], Float[np.ndarray, "3 2"]]:
-        """Return the input, and the matrix that takes points to where they are in it."""
+        """Return the input, and the matrix that moves points along.
+
+        The matrix takes points to where they are in the input.
+        """
 
 
 class RegionDataset(Dataset):
-    """Items ``{"image" (3, H, W), "boxes" (R, 4), "mask" (R,), "label", "index"}``.
+    """Items of an image, its boxes, its label and index.
+
+    An item is ``{"image" (3, H, W), "boxes" (R, 4), "mask" (R,), "label", "index"}``.
 
     A region follows its points: they are augmented with the image, and the boxes are drawn from
     where they end up. The control regions, grid and random, lie in the augmented frame.
@@ -78,7 +89,9 @@ class RegionDataset(Dataset):
         return len(self.samples)
 
     def __getitem__(self, draw: int | Draw) -> dict[str, Any] | AGNetError:
-        """Load one item; of several views, the first.
+        """Load one item.
+
+        Of several views it is the first.
 
         What is wrong with its file is returned, not raised: so its message survives the way from a
         worker.
@@ -108,7 +121,10 @@ class RegionDataset(Dataset):
         return results
 
     def _load(self, draw: Draw) -> list[_Loaded] | AGNetError:
-        """Read an image and its points, and augment both; a row a view."""
+        """Read an image and its points, and augment both.
+
+        The result has a row for each view.
+        """
         sample = self.samples[draw.sample]
         try:
             image = read_image(sample.path)
@@ -136,7 +152,10 @@ class RegionDataset(Dataset):
         ]
 
     def _points(self, sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> LabeledPoints:
-        """Look the labeled points up, or detect them; none where no region needs them."""
+        """Look the labeled points up, or detect them.
+
+        There are none where no region needs them.
+        """
         proposer = keypoint_proposer(self.proposer, self.guide, self.views)
         if proposer is None:
             return no_keypoints()
@@ -146,13 +165,19 @@ class RegionDataset(Dataset):
 def keypoint_proposer(
     proposer: RegionProposer | None, *others: Guide | TestTimeViews | None
 ) -> RegionProposer | None:
-    """Tell who finds the keypoints of a dataset; None: nothing needs any."""
+    """Tell who finds the keypoints of a dataset.
+
+    None: nothing needs any.
+    """
     users = (proposer, *(other.proposer for other in others if other is not None))
     return next((one for one in users if one is not None and one.needs_keypoints), None)
 
 
 class _Loaded(NamedTuple):
-    """An item whose image is done, with what its boxes are drawn from."""
+    """An item with its image done, its boxes still undrawn.
+
+    It carries what its boxes are drawn from.
+    """
 
     item: dict[str, Any]
     xy: Float[np.ndarray, "points 2"]
@@ -171,7 +196,10 @@ def _add_boxes(loaded: Sequence[_Loaded], proposer: RegionProposer) -> None:
 
 
 def collate(items: Sequence[dict[str, Any] | AGNetError]) -> dict[str, Any] | AGNetError:
-    """Stack items to a batch; the first that is wrong takes its place."""
+    """Stack items to a batch.
+
+    The first item that is wrong takes the batch's place.
+    """
     for item in items:
         if isinstance(item, AGNetError):
             return item

@@ -1,8 +1,9 @@
-"""Training views cut around the regions of an image (ours): regions that guide what is learned.
+"""Training views cut around the regions of an image (ours).
 
-A random crop shows any part of an image, and often none of what tells its class. Here some of the
-crops of training are cut around one of the image's own regions instead. Regions are known before
-the forward pass, so this costs nothing, and the network needs no regions when it is used.
+Regions guide what is learned. A random crop shows any part of an image, and often none of what
+tells its class. Here some of the crops of training are cut around one of the image's own regions
+instead. Regions are known before the forward pass, so this costs nothing, and the network needs no
+regions when it is used.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MIN_AREA = 0.2  # of the image; smaller regions get more of what surrounds them
 
 @dataclass(frozen=True)
 class Guide:
-    """Cuts guided views out of training images.
+    """Cutter of guided views out of training images.
 
     Args:
         proposer: makes the regions; its source may be a control.
@@ -52,7 +53,9 @@ class Guide:
             raise ValueError(f"crop must be in (0, 1], got {self.crop}")
 
     def __call__(self, image: RGBImage, points: LabeledPoints, *, seed: int) -> View | None:
-        """Make a guided view, or none, by chance or for want of a region.
+        """Make a guided view, or none.
+
+        There is none by chance, or for want of a region.
 
         Args:
             image: of any size.
@@ -73,7 +76,10 @@ class Guide:
     def choose_window(
         self, points: LabeledPoints, image_size: tuple[int, int], *, seed: int
     ) -> Window | None:
-        """Choose what a view shows: any region but the whole image is as likely as any other."""
+        """Choose what a view shows.
+
+        Any region but the whole image is as likely as any other.
+        """
         choice_seed, box_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
         generator = np.random.default_rng(choice_seed)
         if generator.random() >= self.crop:
@@ -93,14 +99,19 @@ def cut_out(
     *,
     seed: int = 0,
 ) -> View:
-    """Transform a window of an image; the matrix moves points of the whole image."""
+    """Transform a window of an image.
+
+    The matrix moves points of the whole image.
+    """
     x0, y0, x1, y1 = window
     pixels, matrix = transform(np.ascontiguousarray(image[y0:y1, x0:x1]), seed=seed)
     return pixels, np.stack([*matrix[:2], matrix[2] - np.array([x0, y0]) @ matrix[:2]])
 
 
 def around(box: np.ndarray, image_size: tuple[int, int], *, padding: float) -> Window:
-    """Pad a box, bring it to a usual shape and least area, and keep it inside the image.
+    """Pad a box to a usual shape and least area.
+
+    It is kept inside the image.
 
     Args:
         box: ``(x0, y0, x1, y1)`` in pixels.

@@ -1,9 +1,10 @@
-"""A file on disk to an 8-bit RGB array; the only place where images are decoded.
+"""A file on disk to an 8-bit RGB array.
 
-Which decoder runs is decided by content, and only for the formats named here: a file of another
-format never reaches its decoder, whatever its name is. Ordinary JPEGs go through OpenCV, 1.2 to 2
-times as fast as Pillow and equal to it bit by bit. All else goes through Pillow, and so does every
-JPEG that looks cut off: Pillow refuses damaged ones (docs/benchmarks/decode.md).
+This is the only place where images are decoded. Which decoder runs is decided by content, and only
+for the formats named here: a file of another format never reaches its decoder, whatever its name
+is. Ordinary JPEGs go through OpenCV, 1.2 to 2 times as fast as Pillow and equal to it bit by bit.
+All else goes through Pillow, and so does every JPEG that looks cut off: Pillow refuses damaged ones
+(docs/benchmarks/decode.md).
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ def check_image(path: Path | str) -> None:
 
 
 def check_images(paths: Iterable[Path]) -> None:
-    """Look at many files, 0.06 ms each, before a run depends on them.
+    """Look at many files before a run depends on them.
+
+    Each takes 0.06 ms.
 
     Raises:
         ImageReadError: some are not readable; names the first ten.
@@ -103,7 +106,7 @@ def check_images(paths: Iterable[Path]) -> None:
 
 
 def _failure(path: Path) -> ImageReadError | None:
-    """Return what is wrong with a file, None if nothing is."""
+    """Return what is wrong with a file, or None."""
     try:
         check_image(path)
     except ImageReadError as error:
@@ -112,7 +115,10 @@ def _failure(path: Path) -> ImageReadError | None:
 
 
 def combine_errors(failures: Sequence[ImageReadError]) -> ImageReadError:
-    """Make one error of several: the first with its reason, the next nine by name, the cure."""
+    """Make one error of several.
+
+    It gives the first with its reason, the next nine by name, and the cure.
+    """
     first, others = failures[0], len(failures) - 1
     cure = "repair or delete such files; agnet prepare lists them all"
     if not others:
@@ -123,12 +129,18 @@ def combine_errors(failures: Sequence[ImageReadError]) -> ImageReadError:
 
 
 def is_image_name(name: str) -> bool:
-    """Tell images by their suffix; hidden files (``._a.jpg``, ``.DS_Store``) are not."""
+    """Tell images by their suffix.
+
+    Hidden files (``._a.jpg``, ``.DS_Store``) are not images.
+    """
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in READ_SUFFIXES
 
 
 def is_image_content(path: Path) -> bool:
-    """Tell by its first bytes whether a file is in one of the formats that are read."""
+    """Tell by its content whether a file is an image.
+
+    Its first bytes tell whether it is in one of the formats that are read.
+    """
     try:
         with _opened(path, MAX_PIXELS):
             return True
@@ -138,7 +150,10 @@ def is_image_content(path: Path) -> bool:
 
 @contextmanager
 def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[tuple[BinaryIO, Image.Image]]:
-    """Open a file and its header; whatever goes wrong inside becomes an ``ImageReadError``."""
+    """Open a file and its header.
+
+    Whatever goes wrong inside becomes an ``ImageReadError``.
+    """
     name = f"<{len(source):,} bytes>" if isinstance(source, bytes) else source
     try:
         with (

@@ -1,7 +1,8 @@
-"""An image to the network's input, as in evaluation: resize, crop the middle, normalize.
+"""An image to the network's input, as in evaluation.
 
-Needs NumPy, OpenCV and torch alone. Pixels are those of albumentations' Resize, SmallestMaxSize and
-CenterCrop, bit by bit. Points follow by a matrix, in the continuous coordinates of ``structures``.
+It is resized, its middle is cropped, and its pixels are normalized. Needs NumPy, OpenCV and torch
+alone. Pixels are those of albumentations' Resize, SmallestMaxSize and CenterCrop, bit by bit.
+Points follow by a matrix, in the continuous coordinates of ``structures``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ Matrix = Float[np.ndarray, "3 2"]
 
 
 class Normalization:
-    """8-bit pixels to a tensor of mean 0 and deviation 1.
+    """8-bit pixels to values of mean 0 and deviation 1.
+
+    The result is a tensor.
 
     Args:
         mean: per channel, of values in [0, 1].
@@ -42,7 +45,10 @@ class Normalization:
         self.offset = (-np.asarray(mean) / np.asarray(std)).astype(np.float32)
 
     def __call__(self, image: RGBImage) -> Float[Tensor, "3 height width"]:
-        """Scale and shift plane by plane: a tenth of the time it takes on interleaved pixels."""
+        """Scale and shift plane by plane.
+
+        That takes a tenth of the time it takes on interleaved pixels.
+        """
         planes = np.empty((3, *image.shape[:2]), dtype=np.float32)
         channels = zip(planes, cv2.split(image), self.scale, self.offset, strict=True)
         for plane, channel, scale, offset in channels:
@@ -119,7 +125,10 @@ class EvaluationTransform:
 
 
 def _cut_excess(image: RGBImage) -> tuple[RGBImage, Float[np.ndarray, " 2"]]:
-    """Keep the middle of an image that is very long; return where it starts."""
+    """Keep the middle of an image that is very long.
+
+    Where it starts is returned, too.
+    """
     height, width = image.shape[:2]
     longest = MAX_ASPECT * min(height, width)
     left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
@@ -128,14 +137,14 @@ def _cut_excess(image: RGBImage) -> tuple[RGBImage, Float[np.ndarray, " 2"]]:
 
 
 def move_points(xy: Float[np.ndarray, "points 2"], matrix: Matrix) -> Float[np.ndarray, "points 2"]:
-    """Move points as a transform moved their image, by its matrix."""
+    """Move points by the matrix of their image's transform."""
     return (xy @ matrix[:2] + matrix[2]).astype(np.float32)
 
 
 def data_config(
     preset: Preset, image_size: int, crop_fraction: float = CROP_FRACTION
 ) -> dict[str, Any]:
-    """Describe what images of a preset are evaluated with, in timm's words.
+    """Describe, in timm's words, how a preset's images are evaluated.
 
     The description travels with the weights.
 
@@ -152,7 +161,9 @@ def data_config(
 
 
 def evaluation_transform(config: Mapping[str, Any]) -> EvaluationTransform:
-    """Build the transform that a model's ``data_config`` describes: what it was validated with.
+    """Build the transform that a model's ``data_config`` describes.
+
+    It is the one the model was validated with.
 
     Args:
         config: timm's words: ``input_size`` (channels, height, width; square), ``mean``, ``std``,

@@ -1,4 +1,7 @@
-"""Which sample comes when: a function of seed and epoch alone, so that a run can go on anywhere."""
+"""Which sample comes when.
+
+The order is a function of seed and epoch alone, so that a run can go on anywhere.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ Order = Literal["shuffle", "balanced", "sequential"]
 
 
 class Draw(NamedTuple):
-    """One order to the dataset; the epoch travels along because workers outlive it.
+    """One order to the dataset.
+
+    The epoch travels along because workers outlive it.
 
     Attributes:
         epoch: seeds the augmentation together with ``sample`` and ``repeat``.
@@ -29,7 +34,9 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """Draws of one epoch for one process of a distributed run.
+    """Draws of one epoch for one process.
+
+    The run may be distributed over several processes.
 
     In training every process gets the same number of different samples (fewer than ``world_size``
     are left out an epoch, other ones each time). In evaluation none is left out: the last processes
@@ -62,7 +69,10 @@ class EpochSampler(Sampler[Draw]):
         self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass; Lightning calls this."""
+        """Choose the epoch of the next pass.
+
+        Lightning calls this.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -95,7 +105,10 @@ class EpochSampler(Sampler[Draw]):
 
 
 def count_repeats(indices: Int[np.ndarray, " samples"]) -> Int[np.ndarray, " samples"]:
-    """Count how often each entry has come before: ``[5, 3, 5, 5]`` gives ``[0, 0, 1, 2]``."""
+    """Count how often each entry has come before.
+
+    For example, ``[5, 3, 5, 5]`` gives ``[0, 0, 1, 2]``.
+    """
     order = np.argsort(indices, kind="stable")
     ordered = indices[order]
     first = np.searchsorted(ordered, ordered)
@@ -105,10 +118,10 @@ def count_repeats(indices: Int[np.ndarray, " samples"]) -> Int[np.ndarray, " sam
 
 
 class EpochLoader(DataLoader):
-    """A ``DataLoader`` over an ``EpochSampler`` that can go on in mid-epoch.
+    """A ``DataLoader`` that can go on in mid-epoch.
 
-    ``LastCheckpoint`` keeps its ``state_dict``, which counts samples: a run may go on with another
-    batch size or number of processes.
+    It goes over an ``EpochSampler``. ``LastCheckpoint`` keeps its ``state_dict``, which counts
+    samples: a run may go on with another batch size or number of processes.
     """
 
     sampler: EpochSampler
@@ -130,23 +143,32 @@ class EpochLoader(DataLoader):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return where in which epoch the loader is, in samples of all processes together."""
+        """Return where in which epoch the loader is.
+
+        The place is counted in samples of all processes together.
+        """
         return {
             "epoch": self.sampler.epoch,
             "samples": self._position * self.sampler.world_size,
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on there with the next pass, if it is through the same epoch."""
+        """Go on there with the next pass.
+
+        It does so only if that pass is through the same epoch.
+        """
         self._resume = (state["epoch"], state["samples"])
 
     def batches_done(self, epoch: int) -> int:
-        """Count the batches that the next pass leaves out if it is through ``epoch``."""
+        """Count the batches that the next pass leaves out.
+
+        There are some only if it is through ``epoch``.
+        """
         left = len(self.sampler) - self._start_of(epoch)
         batch_size = self.batch_size or 1
         return len(self) - (left // batch_size if self.drop_last else -(-left // batch_size))
 
     def _start_of(self, epoch: int) -> int:
-        """Say at which draw of this process a pass through ``epoch`` begins."""
+        """Say at which of this process's draws a pass begins."""
         resumed_epoch, samples = self._resume
         return samples // self.sampler.world_size if epoch == resumed_epoch else 0

@@ -1,11 +1,11 @@
-"""Augmentation that moves an image and its keypoints together; the only file with albumentations.
+"""Augmentation that moves an image and its keypoints together.
 
-Every step is affine, so where the corners of the frame go tells where all points go: albumentations
-moves the corners, and the points follow by one matrix product. Points go in and come out in the
-continuous coordinates of ``structures``. albumentations puts the center of pixel (0, 0) at the
-origin, so the corners are shifted by half a pixel before a step and back after it. Its resizing
-steps scale positions about the origin, which is right without that shift. Points that leave the
-frame stay in the arrays: ``boxes_from_keypoints`` drops them.
+This is the only file with albumentations. Every step is affine, so where the corners of the frame
+go tells where all points go: albumentations moves the corners, and the points follow by one matrix
+product. Points go in and come out in the continuous coordinates of ``structures``. albumentations
+puts the center of pixel (0, 0) at the origin, so the corners are shifted by half a pixel before a
+step and back after it. Its resizing steps scale positions about the origin, which is right without
+that shift. Points that leave the frame stay in the arrays: ``boxes_from_keypoints`` drops them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COLOR_STRENGTH = 0.3  # ours
 
 
 class TrainingTransform:
-    """Steps of albumentations that speak continuous coordinates and take a seed a call.
+    """Steps of albumentations in continuous coordinates, seeded by call.
 
     Args:
         steps: affine in space (crop, resize, flip, rotate, scale, shear), or of color alone.
@@ -57,7 +57,9 @@ class TrainingTransform:
     def __call__(
         self, image: RGBImage, *, seed: int = 0
     ) -> tuple[Float[Tensor, "3 out_height out_width"], Matrix]:
-        """Transform one image; the same seed gives the same result on any worker.
+        """Transform one image.
+
+        The same seed gives the same result on any worker.
 
         Args:
             image: of any size.
@@ -147,7 +149,10 @@ def training_transform(
 
 
 def _color() -> A.ColorJitter:
-    """Change brightness, contrast and saturation of most images, and their hue a little."""
+    """Change brightness, contrast and saturation of most images.
+
+    Their hue changes a little, too.
+    """
     strength = (1 - COLOR_STRENGTH, 1 + COLOR_STRENGTH)
     return A.ColorJitter(
         brightness=strength, contrast=strength, saturation=strength, hue=(-0.03, 0.03), p=0.8
@@ -155,9 +160,10 @@ def _color() -> A.ColorJitter:
 
 
 def _affine(mean: Sequence[float], rotation_degrees: float, probability: float) -> A.Affine:
-    """Rotate and scale as the paper does, filling with the mean color: zero when normalized.
+    """Rotate and scale as the paper does.
 
-    A mirrored border would look better, but albumentations then mirrors the keypoints, too.
+    What is uncovered is filled with the mean color, which is zero when normalized. A mirrored
+    border would look better, but albumentations then mirrors the keypoints, too.
     """
     fill = tuple(float(round(value * 255)) for value in mean)
     return A.Affine(

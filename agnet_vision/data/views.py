@@ -1,4 +1,4 @@
-"""Test-time augmentation: several views of an image, whose answers are averaged.
+"""Test-time augmentation: views of an image, whose answers are averaged.
 
 Keypoints are found and grouped once, on the whole image; a view takes them along.
 """
@@ -23,7 +23,7 @@ PADDING = 0.05  # as a share of the side
 
 
 class TestTimeViews:
-    """Makes the views of images for a network.
+    """Maker of the views of images for a network.
 
     Args:
         data_config: of the network; describes its frame.
@@ -58,9 +58,10 @@ class TestTimeViews:
         self.sees_whole = whole == {"crop_pct": CROP_FRACTION, **self.data_config}
 
     def __call__(self, image: RGBImage, points: LabeledPoints) -> list[View]:
-        """Return the views of an image, that of evaluation first but for ``"crops"``.
+        """Return the views of an image.
 
-        They are fewer where some would be the same, or where there are no keypoints.
+        That of evaluation comes first but for ``"crops"``. They are fewer where some would be the
+        same, or where there are no keypoints.
 
         Args:
             image: of any size.
@@ -85,7 +86,10 @@ class TestTimeViews:
         return cut_out(self.window_transform, image, window)
 
     def _windows(self, width: int, height: int) -> list[Window]:
-        """List what five crops of the resized image show, in pixels of the image itself."""
+        """List what five crops of the resized image show.
+
+        The windows are in pixels of the image itself.
+        """
         fraction = self.data_config.get("crop_pct", CROP_FRACTION)
         short = min(height, width)
         squeezed = self.data_config.get("crop_mode") == "squash"

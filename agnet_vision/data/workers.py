@@ -1,4 +1,4 @@
-"""Loader processes: how they start, what they may use, and when they end."""
+"""How loader processes start and end, and what they use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 
 def worker_context() -> multiprocessing.context.BaseContext:
-    """Choose a way to start workers that never forks this process.
+    """Choose how to start workers without forking this process.
 
     torch's threads do not survive a fork.
     """
@@ -29,7 +29,10 @@ def worker_context() -> multiprocessing.context.BaseContext:
 
 
 def start_worker(worker: int) -> None:
-    """Keep a worker to one thread, leave Ctrl-C to the main process, and end with it."""
+    """Keep a worker to one thread.
+
+    It leaves Ctrl-C to the main process, and ends with it.
+    """
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     threadpool_limits(1)
@@ -38,7 +41,7 @@ def start_worker(worker: int) -> None:
 
 
 def _end_with_main_process() -> None:
-    """Wait for the end of the main process, then end at once.
+    """Wait for the main process's end, then end at once.
 
     A worker's parent is the fork server, which lives as long as its workers: without this, all of
     them would stay for ever after the main process was killed.

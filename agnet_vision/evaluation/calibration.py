@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, and rare classes that are heard.
+"""Calibrated probabilities, and rare classes that are heard.
 
 Two corrections of the logits after training, both fitted on held-out images: a temperature (Guo et
 al., 2017), which makes the confidence as high as the accuracy, and logit adjustment (Menon et al.,
@@ -45,7 +45,7 @@ def reliability(
     *,
     bins: int = 15,
 ) -> Reliability:
-    """Compare how sure a network is with how often it is right.
+    """Compare a network's confidence with how often it is right.
 
     Args:
         confidence: probability of the predicted class.
@@ -62,7 +62,9 @@ def reliability(
 def fit_temperature(
     logits: Float[np.ndarray, "images classes"], label: Int[np.ndarray, " images"]
 ) -> float:
-    """Find the T for which ``softmax(logits / T)`` has the smallest cross-entropy.
+    """Find the temperature that calibrates the logits best.
+
+    It is the T for which ``softmax(logits / T)`` has the smallest cross-entropy.
 
     Args:
         logits: of held-out images; logarithms of their probabilities serve as well.
@@ -90,7 +92,9 @@ def fit_tau(
     label: Int[np.ndarray, " images"],
     class_counts: Sequence[int],
 ) -> float:
-    """Find the strength of logit adjustment with the highest mean per-class accuracy.
+    """Find the best strength of logit adjustment.
+
+    The best has the highest mean per-class accuracy.
 
     Args:
         logits: of held-out images; logarithms of their probabilities serve as well.
@@ -116,7 +120,7 @@ def fit_tau(
 
 
 def log_share(class_counts: Sequence[int]) -> Float[np.ndarray, " classes"]:
-    """Take the logarithm of each class's share of the training images.
+    """Take the logarithm of each class's share of training images.
 
     Raises:
         ValueError: a class has none.
@@ -128,7 +132,10 @@ def log_share(class_counts: Sequence[int]) -> Float[np.ndarray, " classes"]:
 
 
 class Calibration(NamedTuple):
-    """Corrections of the logits: ``(logits - tau * log_share) / temperature``."""
+    """Corrections of the logits.
+
+    The corrected logits are ``(logits - tau * log_share) / temperature``.
+    """
 
     temperature: float = 1.0
     tau: float = 0.0

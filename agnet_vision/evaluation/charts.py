@@ -1,6 +1,7 @@
-"""The charts of a run, drawn once: as PNG for its folder, as SVG for its report.
+"""The charts of a run, drawn once.
 
-As SVG their ink follows the page, light or dark, without a second file.
+They are written as PNG for its folder and as SVG for its report. As SVG their ink follows the page,
+light or dark, without a second file.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ History = Sequence[dict[str, float]]
 
 
 def learning_curves(history: History, baseline: History = ()) -> Figure:
-    """Draw loss, and accuracy and mAP of the validation split, over the epochs."""
+    """Draw the learning curves over the epochs.
+
+    They are the loss, and accuracy and mAP of the validation split.
+    """
     figure, axes = _figure(8.4, 3.6, 2)
     for place, (title, lines) in zip(axes, CURVES.items(), strict=True):
         for rows, style, suffix in ((history, "-", ""), (baseline, "--", ", baseline")):
@@ -60,7 +64,10 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
 
 
 def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
-    """Draw validation mAP over the epochs, one line a kind of run: its mean over the seeds."""
+    """Draw validation mAP over the epochs.
+
+    There is one line for each kind of run: its mean over the seeds.
+    """
     figure, (axes,) = _figure(6.4, 3.8, 1)
     for (name, runs), color in zip(histories.items(), itertools.cycle(CYCLE), strict=False):
         values: dict[int, list[float]] = {}
@@ -77,7 +84,10 @@ def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
 
 
 def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
-    """Draw each kind's difference to the baseline, in points, with its 95 % interval."""
+    """Draw each kind's difference to the baseline.
+
+    It is in points, with its 95 % interval.
+    """
     shown = [row for row in rows if row.difference is not None]
     figure, (axes,) = _figure(6.4, 1.2 + 0.35 * len(shown), 1)
     for place, row in enumerate(reversed(shown)):
@@ -92,7 +102,10 @@ def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
 
 
 def latency_front(trials: Sequence[Candidate], metric: str, budget_ms: float | None) -> Figure:
-    """Draw score against latency; a line joins the trials of the front, which are numbered."""
+    """Draw score against latency.
+
+    A line joins the trials of the front, which are numbered.
+    """
     figure, (axes,) = _figure(6.4, 4.2, 1)
     looks: dict[str, dict[str, Any]] = {
         "front": {"marker": "o", "color": FIRST, "linestyle": "-", "linewidth": 1.5, "zorder": 3},
@@ -122,7 +135,10 @@ def latency_front(trials: Sequence[Candidate], metric: str, budget_ms: float | N
 
 
 def precision_recall(run: RunResults, baseline: RunResults | None = None) -> Figure:
-    """Draw the mean curve over the classes, and single ones: all of a few, else the extremes."""
+    """Draw the mean precision-recall curve, and those of single classes.
+
+    Of a few classes all are drawn, else the extremes.
+    """
     figure, (axes,) = _figure(5.4, 4.0, 1)
     curves = _class_curves(run)
     order = sorted(curves, key=lambda k: curves[k].mean())
@@ -141,7 +157,10 @@ def precision_recall(run: RunResults, baseline: RunResults | None = None) -> Fig
 
 
 def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> Figure:
-    """Draw accuracy against confidence; a calibrated network stays on the diagonal."""
+    """Draw accuracy against confidence.
+
+    A calibrated network stays on the diagonal.
+    """
     figure, (axes,) = _figure(4.2, 4.0, 1)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
     shown = [(run, "this run", "o-", FIRST)]
@@ -173,7 +192,9 @@ def histogram(values: Sequence[float], title: str, xlabel: str) -> Figure:
 
 
 class Confusion(NamedTuple):
-    """The confusion matrix drawn, and what a page needs to name the cell under the pointer.
+    """The confusion matrix drawn, and its cells.
+
+    A page needs the cells to name the one under the pointer.
 
     Attributes:
         figure: the drawing.
@@ -191,9 +212,10 @@ class Confusion(NamedTuple):
 def confusion_matrix(
     counts: Int[np.ndarray, "classes classes"] | Sequence[Sequence[int]], classes: Sequence[str]
 ) -> Confusion:
-    """Draw the matrix, each row divided by the images of its class.
+    """Draw the confusion matrix.
 
-    Confused classes stand side by side; names stand beside the matrix while they fit.
+    Each row is divided by the images of its class. Confused classes stand side by side; names stand
+    beside the matrix while they fit.
 
     Args:
         counts: images of each true class (row) by predicted class (column).
@@ -252,7 +274,10 @@ def to_svg(figure: Figure, title: str) -> str:
 
 
 def _similar_first(counts: Int[np.ndarray, "classes classes"]) -> Int[np.ndarray, " classes"]:
-    """Order classes so that confused ones stand together; few classes keep their order."""
+    """Order classes so that confused ones stand together.
+
+    Few classes keep their order.
+    """
     if len(counts) <= MAX_NUMBERED:
         return np.arange(len(counts))
     rate = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -261,7 +286,10 @@ def _similar_first(counts: Int[np.ndarray, "classes classes"]) -> Int[np.ndarray
 
 
 def _class_curves(run: RunResults) -> dict[int, Float[np.ndarray, " recall"]]:
-    """Sample each class's curve at fixed recalls: the best precision with at least that recall."""
+    """Sample each class's curve at fixed recalls.
+
+    The value is the best precision with at least that recall.
+    """
     curves = {}
     for k in np.unique(run.label):
         precision, recall, _ = precision_recall_curve(run.label == k, run.probability[:, k])

@@ -1,7 +1,8 @@
-"""Kinds of training side by side: means over seeds, and paired differences to a baseline.
+"""Kinds of training side by side.
 
-A difference is taken seed by seed and, where the same images were tested, image by image, so that
-what makes one seed or one image easier for all kinds of run drops out of it.
+The table has means over seeds, and paired differences to a baseline. A difference is taken seed by
+seed and, where the same images were tested, image by image, so that what makes one seed or one
+image easier for all kinds of run drops out of it.
 """
 
 from __future__ import annotations
@@ -140,7 +141,10 @@ def _row(name: str, runs: Sequence[Trained], baseline: Sequence[Trained], own: b
 
 
 def _difference(runs: Sequence[Trained], baseline: Sequence[Trained], score: str) -> Interval:
-    """Compare the runs of equal seeds; NaN where there are none."""
+    """Compare the runs of equal seeds.
+
+    The result is NaN where there are none.
+    """
     partners = {run.seed: run for run in baseline}
     pairs = [(run, partners[run.seed]) for run in runs if run.seed in partners]
     if not pairs:
@@ -163,7 +167,10 @@ def _array(values: Sequence[float]) -> Float[np.ndarray, " runs"]:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Write the table; scores in percent, differences in points with their 95 % intervals."""
+    """Write the table.
+
+    Scores are in percent, differences in points with their 95 % intervals.
+    """
     head = ["", "seeds"]
     for score in SCORES:
         head += [f"{score} %", "difference"]

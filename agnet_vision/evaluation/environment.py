@@ -1,4 +1,7 @@
-"""What a run or a benchmark ran on: versions, hardware, commit and command."""
+"""What a run ran on: versions, hardware, commit and command.
+
+The same is recorded of a benchmark.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def environment(device: torch.device | str = "cpu") -> dict[str, Any]:
 
 
 def this_command() -> str:
-    """Return the command line of this process, to be typed again."""
+    """Return this process's command line, to be typed again."""
     program = Path(sys.argv[0])
     words = ["agnet"] if program.name == "agnet" else ["python", sys.argv[0]]
     return shlex.join([*words, *sys.argv[1:]])
@@ -61,7 +64,10 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Name the checkout's commit, with a plus sign when files were changed."""
+    """Name the checkout's commit.
+
+    It has a plus sign when files were changed.
+    """
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None

@@ -1,9 +1,9 @@
-"""Does a heat map tell what matters? Deletion and insertion curves for several kinds of map.
+"""Deletion and insertion curves for several kinds of heat map.
 
-Deletion (Petsiuk et al., RISE, 2018) blurs the image cell by cell, most important first: the better
-the map, the faster the class is lost, the lower the area under the curve. Insertion starts from the
-blurred image: the faster the class appears, the higher the area. Regions stay those of the whole
-image, so that only the content changes.
+They measure whether a map tells what matters. Deletion (Petsiuk et al., RISE, 2018) blurs the image
+cell by cell, most important first: the better the map, the faster the class is lost, the lower the
+area under the curve. Insertion starts from the blurred image: the faster the class appears, the
+higher the area. Regions stay those of the whole image, so that only the content changes.
 """
 
 from __future__ import annotations
@@ -107,7 +107,10 @@ def _maps(
 
 
 def _on_grid(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "grid grid"]:
-    """Resize a map: averages when it shrinks, bilinear when it grows."""
+    """Resize a map to the common grid.
+
+    Values are averaged when it shrinks, and interpolated bilinearly when it grows.
+    """
     shrinks = heat.shape[0] > GRID
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(heat.astype(np.float32), (GRID, GRID), interpolation=method)
@@ -117,7 +120,10 @@ def _on_grid(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "grid
 def _curves(
     model: AGNet, prepared: PreparedImage, target: int, rank: np.ndarray
 ) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
-    """Return the probability of the class while cells are blurred, and while they are uncovered."""
+    """Return the curves of deletion and insertion.
+
+    They are the probability of the class while cells are blurred, and while they are uncovered.
+    """
     device = next(model.parameters()).device
     sharp = prepared.input.to(device)
     blurred = _blur(sharp)
@@ -133,7 +139,10 @@ def _curves(
 
 
 def _blur(pixels: Float[Tensor, "3 side side"]) -> Float[Tensor, "3 side side"]:
-    """Blur until only the colors are left: a gray patch would be a signal of its own."""
+    """Blur until only the colors are left.
+
+    A gray patch would be a signal of its own.
+    """
     array = pixels.permute(1, 2, 0).cpu().numpy()
     blurred = cv2.GaussianBlur(array, (0, 0), BLUR * array.shape[0])
     return torch.from_numpy(blurred).permute(2, 0, 1).to(pixels.device)
@@ -142,7 +151,10 @@ def _blur(pixels: Float[Tensor, "3 side side"]) -> Float[Tensor, "3 side side"]:
 def summarize(
     curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]],
 ) -> dict[str, dict[str, Interval]]:
-    """Average the area under each image's curve, with a 95 % interval over the images."""
+    """Average the area under each image's curve.
+
+    It comes with a 95 % interval over the images.
+    """
     return {
         name: {
             kind: mean_interval(((rows[:, 1:] + rows[:, :-1]) / 2).mean(axis=1))

@@ -1,4 +1,4 @@
-"""Trials of a search side by side: score against latency, as a table."""
+"""A table of a search's trials: score against latency."""
 
 from __future__ import annotations
 
@@ -36,14 +36,20 @@ class Candidate:
 
 
 def in_order(trials: Sequence[Candidate]) -> list[Candidate]:
-    """Sort trials: the front first, and the fastest first of each outcome."""
+    """Sort trials, those of the front first.
+
+    Within each outcome the fastest comes first.
+    """
     return sorted(
         trials, key=lambda each: (OUTCOMES.index(each.outcome), each.latency_ms or 0.0, each.number)
     )
 
 
 def as_markdown(trials: Sequence[Candidate], metric: str) -> str:
-    """Write the table; scores in percent."""
+    """Write the table.
+
+    Scores are in percent.
+    """
     names = list(dict.fromkeys(name for each in trials for name in each.options))
     lines = [["trial", f"{metric} %", "ms", "epochs", *names, "outcome"]]
     lines.append(["---:"] * 4 + ["---"] * (len(names) + 1))

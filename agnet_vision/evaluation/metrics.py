@@ -1,4 +1,7 @@
-"""From predictions to scores; torchmetrics sees every prediction of a split at once."""
+"""From predictions to scores.
+
+Every prediction of a split is seen by torchmetrics at once.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from torchmetrics.functional.classification import (
 
 
 class Predictions(NamedTuple):
-    """What a model says about a split, in the order of its samples.
+    """What a model says about a split.
+
+    It is in the order of the samples.
 
     Attributes:
         sample: its number.
@@ -31,7 +36,7 @@ class Predictions(NamedTuple):
 
 
 class PredictionStore(Metric):
-    """Collects predictions over batches and processes, each sample once."""
+    """Store of predictions over batches and processes, each sample once."""
 
     full_state_update = False
     index: list[Tensor]
@@ -51,14 +56,20 @@ class PredictionStore(Metric):
         label: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"],
     ) -> None:
-        """Add a batch, without the copies that fill it up (index below 0)."""
+        """Add a batch, without the copies that fill it up.
+
+        A copy has an index below 0.
+        """
         counted = index >= 0
         self.index.append(index[counted])
         self.label.append(label[counted])
         self.probability.append(logits[counted].float().softmax(dim=1))
 
     def compute(self) -> Predictions:
-        """Return all predictions in the order of the samples, on the CPU."""
+        """Return all predictions in the order of the samples.
+
+        They are on the CPU.
+        """
         index, label, probability = (
             torch.cat(values) if isinstance(values, list) else values
             for values in (self.index, self.label, self.probability)
@@ -76,11 +87,11 @@ class PredictionStore(Metric):
 
 
 def score(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
-    """Score a split; every number is a fraction in [0, 1], ready for JSON.
+    """Score a split.
 
-    AP is the area under the uninterpolated precision-recall curve of one class against the rest, as
-    scikit-learn defines it. Classes without an image in the split have no AP and no accuracy (None)
-    and take no part in the means.
+    Every number is a fraction in [0, 1], ready for JSON. AP is the area under the uninterpolated
+    precision-recall curve of one class against the rest, as scikit-learn defines it. Classes
+    without an image in the split have no AP and no accuracy (None) and take no part in the means.
 
     Args:
         predictions: of the split.

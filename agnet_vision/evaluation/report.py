@@ -1,4 +1,7 @@
-"""``write_report``: everything measured about a run in one HTML file, without a single address."""
+"""Everything measured about a run in one HTML file.
+
+The file has not a single address in it.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,10 @@ SHOWN_CONFUSIONS = 15
 
 
 class Row(NamedTuple):
-    """A headline metric, and where there is a baseline, its value and the paired difference."""
+    """A headline metric.
+
+    Where there is a baseline, it has the baseline's value and the paired difference, too.
+    """
 
     name: str
     value: Interval
@@ -65,7 +71,9 @@ class ClassRow(NamedTuple):
 def write_report(
     run_dir: Path | str, *, baseline: Path | str | None = None, root: Path | str | None = None
 ) -> Path:
-    """Write ``report.html`` into a run folder; it opens offline and holds everything it shows.
+    """Write ``report.html`` into a run folder.
+
+    It opens offline and holds everything it shows.
 
     Args:
         run_dir: of a training whose test is done, or of an evaluation.
@@ -120,7 +128,10 @@ def _same_images(run: RunResults, other: RunResults) -> RunResults:
 
 
 def _headline(run: RunResults, other: RunResults | None) -> list[Row]:
-    """Put intervals around the metrics, and around the paired differences to the baseline."""
+    """Put intervals around the metrics.
+
+    The paired differences to the baseline get them, too.
+    """
     own = estimates(run.label, run.probability)
     # Of five classes the right one is always among the first five.
     names = [name for name in METRICS if name != "top5" or len(run.classes) > 5]
@@ -159,7 +170,10 @@ def _classes(run: RunResults, other: RunResults | None) -> list[ClassRow]:
 
 
 def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
-    """List the commonest confusions: true, predicted, how often, of how many."""
+    """List the commonest confusions.
+
+    Each is the true class, the predicted one, how often, and of how many.
+    """
     wrong = run.predicted != run.label
     pairs, counts = np.unique(
         np.stack([run.label[wrong], run.predicted[wrong]]), axis=1, return_counts=True
@@ -217,7 +231,10 @@ def _images(run: RunResults, root: Path) -> dict[str, Any]:
 
 
 def _attention_words(has_attention: bool, cards: Sequence[Card]) -> str:
-    """Say what the outlined boxes of the cards mean, and where there are none, why."""
+    """Say what the outlined boxes of the cards mean.
+
+    Where there are none, it says why.
+    """
     separated = sum(card.separated for card in cards)
     if not has_attention:
         return "This network has no attention: all regions count alike, so none is outlined."
@@ -236,7 +253,10 @@ def _attention_words(has_attention: bool, cards: Sequence[Card]) -> str:
 
 
 def _render(page: dict[str, Any]) -> str:
-    """Fill in the template; everything is escaped but the charts."""
+    """Fill in the template.
+
+    Everything is escaped but the charts.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -1,4 +1,7 @@
-"""The folder of a run: its files named, written and read in one place."""
+"""The folder of a run.
+
+Its files are named, written and read in this one place.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ class RunFolder:
         self.confusion = self.path / "confusion.png"
 
     def is_tested(self) -> bool:
-        """Tell whether the scores and the predictions behind them are written."""
+        """Tell whether scores and the predictions behind them are written."""
         return self.metrics.is_file() and self.predictions.is_file()
 
     def write_config(self, text: str) -> None:
@@ -71,7 +74,9 @@ class RunFolder:
         write_atomically(self.record, _as_json(record))
 
     def read_record(self) -> dict[str, Any]:
-        """Read what the run ran on; empty where nothing is recorded.
+        """Read what the run ran on.
+
+        It is empty where nothing is recorded.
 
         Raises:
             ConfigError: the file is damaged.
@@ -86,7 +91,9 @@ class RunFolder:
         classes: Sequence[str],
         root: Path,
     ) -> None:
-        """Write scores and predictions together: never the one of this test, the other of another.
+        """Write scores and predictions together.
+
+        So there is never the one of this test beside the other of another.
 
         Args:
             scores: of ``score``, and whatever else ``metrics.json`` shall say.
@@ -120,7 +127,9 @@ class RunFolder:
         return _read_json(self.metrics)
 
     def read_results(self) -> RunResults:
-        """Read what the run found, and make sure that its files agree.
+        """Read what the run found.
+
+        This makes sure that its files agree.
 
         Raises:
             ConfigError: the run is not finished, or its files are damaged or contradict each other.
@@ -149,7 +158,9 @@ class RunFolder:
         )
 
     def read_history(self) -> list[dict[str, float]]:
-        """Read the CSV logs, one row an epoch, oldest first; after a resume the newer log counts.
+        """Read the CSV logs, one row an epoch.
+
+        The oldest comes first. After a resume the newer log counts.
 
         Returns:
             Rows with ``epoch`` and what was logged at its end: ``train/loss_epoch``, ``val/acc``
@@ -201,7 +212,10 @@ class RunResults:
 
     @property
     def checkpoint(self) -> Path:
-        """Return where the weights are: in the folder, or where the evaluation took them from."""
+        """Return where the weights are.
+
+        They are in the folder, or where the evaluation took them from.
+        """
         return Path(self.scores.get("checkpoint", self.folder.best))
 
     @property

@@ -1,10 +1,11 @@
-"""How sure the numbers are: intervals of scores, paired differences of runs, McNemar's test.
+"""How sure the numbers are.
 
-Intervals come from the delete-one jackknife, class by class: a score is computed again without each
-image in turn. The usual bootstrap draws images more than once, and a copied image is ranked beside
-itself, so that average precision comes out too high: with 40 classes of 10 images its interval
-missed the true value nearly always. What the intervals here cover is the score to be expected on
-other test sets of this size with as many images a class; a test measures how often they do.
+This has intervals of scores, paired differences of runs, and McNemar's test. Intervals come from
+the delete-one jackknife, class by class: a score is computed again without each image in turn. The
+usual bootstrap draws images more than once, and a copied image is ranked beside itself, so that
+average precision comes out too high: with 40 classes of 10 images its interval missed the true
+value nearly always. What the intervals here cover is the score to be expected on other test sets of
+this size with as many images a class; a test measures how often they do.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ LEVEL = 0.95
 
 
 class Interval(NamedTuple):
-    """A number and its 95 % interval; NaN ends where the data cannot tell how sure it is."""
+    """A number and its 95 % interval.
+
+    The ends are NaN where the data cannot tell how sure it is.
+    """
 
     value: float
     low: float
@@ -51,7 +55,9 @@ class Estimate(NamedTuple):
 def estimates(
     label: Int[np.ndarray, " images"], probability: Float[np.ndarray, "images classes"]
 ) -> dict[str, Estimate]:
-    """Compute ``METRICS``; classes without an image take no part in the means.
+    """Compute ``METRICS``.
+
+    Classes without an image take no part in the means.
 
     Args:
         label: the true class of each image.
@@ -72,11 +78,12 @@ def estimates(
 def average_precision(
     positive: Bool[np.ndarray, " images"], score: Float[np.ndarray, " images"]
 ) -> Estimate:
-    """Compute the area under the uninterpolated precision-recall curve, as scikit-learn does.
+    """Compute the area under the uninterpolated precision-recall curve.
 
-    AP is the mean over the positives of ``hits / seen``, both counted down to the positive's own
-    score. An image left out takes one from ``seen`` of every positive that scores no higher, and if
-    it is a positive, one from ``hits``. So sums from the top serve all images at once.
+    It is computed as scikit-learn does it. AP is the mean over the positives of ``hits / seen``,
+    both counted down to the positive's own score. An image left out takes one from ``seen`` of
+    every positive that scores no higher, and if it is a positive, one from ``hits``. So sums from
+    the top serve all images at once.
     """
     ranked, chosen = np.sort(score), np.sort(score[positive])[::-1]
     count = len(chosen)
@@ -98,10 +105,11 @@ def average_precision(
 
 
 def interval(estimate: Estimate, label: Int[np.ndarray, " images"]) -> Interval:
-    """Put the interval around a score, computed on the logit scale so that it stays in [0, 1].
+    """Put the 95 % interval around a score.
 
-    Where no image makes a difference (all are right), it is Wilson's for as many images. Scores by
-    class have none where a class has a single image: nothing tells how such a class varies.
+    It is computed on the logit scale so that it stays in [0, 1]. Where no image makes a difference
+    (all are right), it is Wilson's for as many images. Scores by class have none where a class has
+    a single image: nothing tells how such a class varies.
     """
     value, (variance, freedom) = estimate.value, _variance(estimate.without, label)
     if np.isnan(variance):
@@ -118,12 +126,13 @@ def interval(estimate: Estimate, label: Int[np.ndarray, " images"]) -> Interval:
 def paired_difference(
     first: Sequence[Estimate], second: Sequence[Estimate], label: Int[np.ndarray, " images"]
 ) -> Interval:
-    """Put an interval around the mean difference of two kinds of run, tested on the same images.
+    """Put an interval around two kinds' mean difference.
 
-    Both sources of chance count: which images were tested (jackknife of the differences), and the
-    seeds of the training (Student's t over the pairs; with one pair they cannot be seen, and the
-    interval is over the images alone). Their degrees of freedom are joined by Welch's formula.
-    As in ``interval``, scores by class have none where a class has a single image.
+    Both kinds of run were tested on the same images. Both sources of chance count: which images
+    were tested (jackknife of the differences), and the seeds of the training (Student's t over the
+    pairs; with one pair they cannot be seen, and the interval is over the images alone). Their
+    degrees of freedom are joined by Welch's formula. As in ``interval``, scores by class have none
+    where a class has a single image.
 
     Args:
         first: the same score of runs of the first kind, one a seed.
@@ -218,9 +227,9 @@ def _mean_over_classes(
 def _variance(
     without: Float[np.ndarray, " images"], label: Int[np.ndarray, " images"]
 ) -> tuple[float, float]:
-    """Return the jackknife's variance, class by class, and its degrees of freedom.
+    """Return the jackknife's variance and its degrees of freedom.
 
-    Classes of one image count as one class.
+    Both are computed class by class. Classes of one image count as one class.
     """
     _, place, count = np.unique(label, return_inverse=True, return_counts=True)
     stratum = np.where(count[place] == 1, len(count), place)
@@ -236,5 +245,5 @@ def _quantile(freedom: float) -> float:
 
 
 def _sums(parts: Float[np.ndarray, " positives"]) -> Float[np.ndarray, " sums"]:
-    """Return the sums of the first 0, 1, 2, ... parts."""
+    """Return the sums of the first 0, 1, ... parts."""
     return np.concatenate([[0.0], parts.cumsum()])

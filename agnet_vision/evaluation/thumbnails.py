@@ -1,4 +1,7 @@
-"""The report's images: explained thumbnails, and what the regions of a sample look like."""
+"""The report's images: explained thumbnails, and statistics of regions.
+
+The statistics tell what the regions of a sample look like.
+"""
 
 from __future__ import annotations
 
@@ -66,12 +69,15 @@ class RegionStatistics:
 
     @property
     def few(self) -> int:
-        """Count the images with fewer points than a full mixture takes."""
+        """Count images with too few points for a full mixture."""
         return sum(count < FEW_POINTS for count in self.points)
 
     @property
     def none(self) -> int:
-        """Count the images without any point: only their whole image is a region."""
+        """Count the images without any point.
+
+        Only their whole image is a region.
+        """
         return sum(count == 0 for count in self.points)
 
 
@@ -82,7 +88,10 @@ def confident_mistakes(run: RunResults) -> Int[np.ndarray, " images"]:
 
 
 def random_images(run: RunResults, *, seed: int = 0) -> Int[np.ndarray, " images"]:
-    """Draw images, right or wrong, so that the mistakes do not stand alone."""
+    """Draw images, right or wrong.
+
+    So the mistakes do not stand alone.
+    """
     return np.sort(np.random.default_rng(seed).permutation(len(run.label))[:SHOWN])
 
 
@@ -114,7 +123,9 @@ def make_cards(
 def region_statistics(
     model: AGNet, root: Path, paths: Sequence[str], *, seed: int = 0
 ) -> RegionStatistics | None:
-    """Count points and groups on a sample; None where the regions come from no points.
+    """Count points and groups on a sample.
+
+    The result is None where the regions come from no points.
 
     Raises:
         ImageReadError: an image cannot be read any more.
@@ -132,9 +143,9 @@ def region_statistics(
 
 
 def thumbnail(explanation: Explanation) -> str:
-    """Draw the most important regions beside the evidence, as a JPEG data address.
+    """Draw the most important regions beside the evidence.
 
-    Where the attention prefers no region, none is outlined.
+    The result is a JPEG data address. Where the attention prefers no region, none is outlined.
     """
     height, width = explanation.image.shape[:2]
     scale = SIDE / max(height, width)

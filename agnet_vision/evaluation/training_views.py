@@ -1,7 +1,7 @@
-"""The first training views of a run on one sheet: what the network is really shown.
+"""The first training views of a run on one sheet.
 
-A wrong crop, regions that miss their object or colors beyond recognition are seen here at a glance,
-before hours of training.
+It tells what the network is really shown. A wrong crop, regions that miss their object or colors
+beyond recognition are seen here at a glance, before hours of training.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ def first_views(data: AGNetDataModule, count: int = VIEWS) -> list[TrainingView]
 
 
 def draw_views(views: Sequence[TrainingView]) -> Image.Image:
-    """Lay views out in rows of eight, each above the name of its class."""
+    """Lay views out in rows of eight.
+
+    Each stands above the name of its class.
+    """
     columns, rows = min(_COLUMNS, len(views)), -(-len(views) // _COLUMNS)
     cell = (_SIDE + _GAP, _SIDE + _CAPTION + _GAP)
     sheet = Image.new("RGB", (columns * cell[0] + _GAP, rows * cell[1] + _GAP), "white")
@@ -89,6 +92,9 @@ def save_views(data: AGNetDataModule, path: Path) -> None:
 
 
 def _caption(name: str) -> str:
-    """Shorten a class's name; the drawing font has Latin letters only."""
+    """Shorten a class's name.
+
+    The drawing font has Latin letters only.
+    """
     name = name.replace("_", " ").encode("latin-1", "replace").decode("latin-1")
     return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 3]}..."

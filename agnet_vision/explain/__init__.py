@@ -1,4 +1,7 @@
-"""One image, understood: what the network saw and why it answered so."""
+"""One image, understood.
+
+Here is what the network saw and why it answered so.
+"""
 
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.files import find_images, name_outputs

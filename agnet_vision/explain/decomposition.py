@@ -1,9 +1,10 @@
-"""The logits of a head, taken apart exactly over regions, bins and cells.
+"""The logits of a head, taken apart exactly.
 
-Once the mix omega, the winners of the max pool and the attention are known, a logit is linear in
-the region features: ``logit_k = bias_k + sum_r evidence_rk``. Nothing is approximated: the parts
-add up to the logit. What is attributed is the *content* of a region; that another region would have
-moved the attention is not seen by any additive attribution.
+They are taken apart over regions, bins and cells. Once the mix omega, the winners of the max pool
+and the attention are known, a logit is linear in the region features: ``logit_k = bias_k + sum_r
+evidence_rk``. Nothing is approximated: the parts add up to the logit. What is attributed is the
+*content* of a region; that another region would have moved the attention is not seen by any
+additive attribution.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from agnet_vision.structures import Regions
 
 
 class Decomposition(NamedTuple):
-    """The logits of a batch, taken apart: ``logits = bias + evidence.sum(regions)``.
+    """The logits of a batch, taken apart.
+
+    They are ``logits = bias + evidence.sum(regions)``.
 
     Attributes:
         bias: what the classifier says before it sees anything.
@@ -46,7 +49,9 @@ def decompose(
     regions: Regions | None,
     target: Int[Tensor, " batch"],
 ) -> Decomposition:
-    """Take the logits of a head in evaluation mode apart, exactly.
+    """Take the logits of a head apart, exactly.
+
+    The head is in evaluation mode.
 
     Args:
         head: any variant; ``backbone_only`` counts as one region with the map's cells as bins.
@@ -99,9 +104,10 @@ def _linear(head: AGNetHead) -> tuple[Float[Tensor, "classes channels"], Float[T
 def _pooling_share(
     head: AGNetHead, descriptor: Float[Tensor, "batch bins channels"]
 ) -> Float[Tensor, "batch bins channels"]:
-    """Weigh each bin in ``omega GMP + (1 - omega) GAP``.
+    """Weigh each bin in the mix of both pools.
 
-    The winner of a channel gets omega, all share the rest.
+    The mix is ``omega GMP + (1 - omega) GAP``. The winner of a channel gets omega, all share the
+    rest.
     """
     omega = head.classifier.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
     winner = torch.zeros_like(descriptor).scatter_(1, descriptor.argmax(dim=1, keepdim=True), 1.0)

@@ -1,4 +1,7 @@
-"""Where the network looked, as data: regions, their attention, their exact share in the logits."""
+"""Where the network looked, as data.
+
+This has the regions, their attention, and their exact share in the logits.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,10 @@ NEARLY_UNIFORM = 0.01  # ours: importances this close to 1/R separate nothing
 
 @dataclass(frozen=True)
 class Explanation:
-    """One image, explained. Boxes are in its pixels; the whole image is the last region.
+    """One image, explained.
 
-    A network without regions has a single one: what it sees of the image.
+    Boxes are in its pixels. The whole image is the last region. A network without regions has a
+    single one: what it sees of the image.
 
     Attributes:
         image: 8-bit RGB.
@@ -72,11 +76,14 @@ class Explanation:
     cells: Float[np.ndarray, "map_height map_width"]
 
     def times_uniform(self) -> Float[np.ndarray, " valid"]:
-        """Return the importance of the valid regions as multiples of the uniform 1/R."""
+        """Return the valid regions' importance as multiples of uniform 1/R."""
         return self.importance[self.mask] * int(self.mask.sum())
 
     def separates_regions(self) -> bool:
-        """Tell whether the attention prefers any region: by more than 1 % of the uniform."""
+        """Tell whether the attention prefers any region.
+
+        It does where a region differs from the uniform by more than 1 % of it.
+        """
         return bool(np.abs(self.times_uniform() - 1).max() > NEARLY_UNIFORM)
 
     def regions_by_importance(self) -> list[int]:
@@ -87,9 +94,10 @@ class Explanation:
     def heat(
         self, of: Literal["evidence", "attention"] = "evidence", size: int = 112
     ) -> Float[np.ndarray, "size size"]:
-        """Spread the evidence for the target, or the importance, over the frame, keeping its sum.
+        """Spread the evidence for the target over the frame.
 
-        Each bin spreads its value evenly over the rectangle it was pooled from.
+        With ``of="attention"`` the importance is spread. The sum is kept. Each bin spreads its
+        value evenly over the rectangle it was pooled from.
 
         Args:
             of: what is spread.
@@ -104,7 +112,10 @@ class Explanation:
         return _spread(values[self.mask], boxes[self.mask], size)
 
     def region_name(self, region: int) -> str:
-        """Name a slot: ``3`` for a primary region, ``1+4`` for a pair, ``whole``."""
+        """Name a slot.
+
+        ``3`` is a primary region, ``1+4`` a pair, and ``whole`` the whole image.
+        """
         if region == len(self.mask) - 1:
             return "whole"
         if region < self.num_primary:
@@ -189,13 +200,19 @@ def _spread(
     boxes: Float[np.ndarray, "regions 4"],
     size: int,
 ) -> Float[np.ndarray, "size size"]:
-    """Spread each bin evenly over its rectangle of a ``size`` x ``size`` map of the frame."""
+    """Spread each bin evenly over its rectangle of a map.
+
+    The map of the frame is ``size`` x ``size``.
+    """
     edges = np.linspace(0, 1, size + 1)
 
     def overlap(
         low: Float[np.ndarray, " regions"], high: Float[np.ndarray, " regions"], bins: int
     ) -> np.ndarray:
-        """Return the share of each bin that lies in each row, or column, of the map."""
+        """Return each bin's share in each row of a map.
+
+        It is the same for columns.
+        """
         steps = np.linspace(0, 1, bins + 1)
         ends = low[:, None] + (high - low)[:, None] * steps  # (regions, bins + 1)
         start, stop = ends[:, :-1, None], ends[:, 1:, None]

@@ -1,4 +1,7 @@
-"""Explanations drawn: six panels in a figure, or each panel alone."""
+"""Explanations drawn, in one figure or panel by panel.
+
+A figure has six panels.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def explanation_figure(explanation: Explanation, *, theme: ThemeName = "light") 
 
 
 def panel_figure(explanation: Explanation, panel: Panel, *, theme: ThemeName = "light") -> Figure:
-    """Draw one panel, large enough to be read on a phone."""
+    """Draw one panel, large enough for a phone."""
     height, width = explanation.image.shape[:2]
     inches = 0.8 + 4.4 * min(height / width, 1.4) if panel in ON_IMAGE else 4.0
     figure = Figure(figsize=(4.4, inches), layout="constrained", facecolor=THEMES[theme].paper)
@@ -45,7 +48,10 @@ def panel_figure(explanation: Explanation, panel: Panel, *, theme: ThemeName = "
 
 
 def save_figure(figure: Figure, path: Path | str) -> Path:
-    """Write PNG, SVG or PDF, as the suffix says; the same figure gives the same bytes."""
+    """Write PNG, SVG or PDF, as the suffix says.
+
+    The same figure gives the same bytes.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     undated: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}

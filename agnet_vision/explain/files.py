@@ -1,4 +1,4 @@
-"""Which files are meant, and what the files made of them are called."""
+"""Which files are meant, and what their outputs are called."""
 
 from __future__ import annotations
 

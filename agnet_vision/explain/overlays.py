@@ -1,6 +1,7 @@
-"""An image and what is painted over it: boxes, importance, evidence, labels.
+"""An image and what is painted over it.
 
-Okabe and Ito's colors suit every kind of color vision.
+That is boxes, importance, evidence and labels. Okabe and Ito's colors suit every kind of color
+vision.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ def class_label(name: str, length: int = 24) -> str:
 
 
 class Theme(NamedTuple):
-    """Colors of a figure; ``supports`` and ``opposes`` differ for every kind of color vision."""
+    """Colors of a figure.
+
+    ``supports`` and ``opposes`` differ for every kind of color vision.
+    """
 
     ink: str
     paper: str
@@ -67,13 +71,18 @@ THEMES = {
 
 
 def region_color(explanation: Explanation, region: int) -> str:
-    """Choose the color of a region: that of its group, white for pairs of groups."""
+    """Choose the color of a region.
+
+    It is that of its group, and white for pairs of groups.
+    """
     primary = region < explanation.num_primary
     return GROUP_COLORS[region % len(GROUP_COLORS)] if primary else PAIR_COLOR
 
 
 def draw_image(explanation: Explanation, axes: Axes, *, gray: bool = False) -> None:
-    """Show the image in its own pixels, what the network does not see darkened.
+    """Show the image in its own pixels.
+
+    What the network does not see is darkened.
 
     Args:
         explanation: of the image.
@@ -103,7 +112,10 @@ def draw_image(explanation: Explanation, axes: Axes, *, gray: bool = False) -> N
 def outline_region(
     explanation: Explanation, axes: Axes, region: int, *, linewidth: float = 1.8
 ) -> None:
-    """Outline a region, a pair of groups dashed; the dark rim keeps it visible on any ground."""
+    """Outline a region, a pair of groups dashed.
+
+    The dark rim keeps it visible on any ground.
+    """
     x0, y0, x1, y1 = explanation.boxes[region]
     box = Rectangle(
         (x0, y0),
@@ -120,7 +132,10 @@ def outline_region(
 
 
 def paint_attention(explanation: Explanation, axes: Axes, theme: Theme) -> AxesImage:
-    """Paint the importance over the frame; -1 and 1 of the scale are half and twice the uniform."""
+    """Paint the importance over the frame.
+
+    The scale's -1 and 1 are half and twice the uniform.
+    """
     heat = np.log(attention_map(explanation)) / np.log(SATURATION)
     return _overlay(explanation, axes, heat, theme)
 
@@ -137,7 +152,10 @@ def paint_evidence(explanation: Explanation, axes: Axes, theme: Theme) -> tuple[
 
 
 def attention_map(explanation: Explanation) -> Float[np.ndarray, "size size"]:
-    """Average the importance of the regions over each place, as a multiple of the uniform 1/R."""
+    """Average the importance of the regions over each place.
+
+    It is a multiple of the uniform 1/R.
+    """
     mask = explanation.mask
     uniform = replace(explanation, importance=(mask / mask.sum()).astype(np.float32))
     ratio = explanation.heat("attention") / np.maximum(uniform.heat("attention"), 1e-12)
@@ -147,7 +165,10 @@ def attention_map(explanation: Explanation) -> Float[np.ndarray, "size size"]:
 def _overlay(
     explanation: Explanation, axes: Axes, heat: Float[np.ndarray, "size size"], theme: Theme
 ) -> AxesImage:
-    """Lay a map from -1 to 1 over the frame: cold, transparent, warm."""
+    """Lay a map from -1 to 1 over the frame.
+
+    Its colors go from cold over transparent to warm.
+    """
     cold, warm = theme.opposes, theme.supports
     colors = [f"{cold}e6", f"{cold}00", f"{warm}00", f"{warm}e6"]
     x0, y0, x1, y1 = explanation.frame

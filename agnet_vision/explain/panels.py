@@ -1,4 +1,4 @@
-"""The panels of an explanation, each drawn on axes of its own."""
+"""The panels of an explanation, each on its own axes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ def draw_panel(explanation: Explanation, axes: Axes, panel: Panel, theme: Theme)
 
 
 def _keypoints(explanation: Explanation, axes: Axes, theme: Theme) -> None:
-    """Show the points and the primary regions, a color and a marker a group."""
+    """Show the points and the primary regions.
+
+    Each group has a color and a marker.
+    """
     draw_image(explanation, axes)
     slots = np.flatnonzero(explanation.mask[: explanation.num_primary]).tolist()
     for slot in slots:
@@ -68,7 +71,10 @@ def _keypoints(explanation: Explanation, axes: Axes, theme: Theme) -> None:
 
 
 def _keypoints_title(explanation: Explanation, groups: int) -> str:
-    """Count points and groups; say why there are fewer than the network takes, where known."""
+    """Count points and groups.
+
+    Where known, it says why there are fewer than the network takes.
+    """
     if not explanation.num_primary:
         return "No regions: this network sees the whole image"
     if not explanation.has_keypoints:
@@ -85,7 +91,10 @@ def _keypoints_title(explanation: Explanation, groups: int) -> str:
 
 
 def _regions(explanation: Explanation, axes: Axes, theme: Theme) -> None:
-    """Show the most important regions; where none is, the primary ones."""
+    """Show the most important regions.
+
+    Where none is, the primary ones are shown.
+    """
     draw_image(explanation, axes)
     separates = explanation.separates_regions()
     regions = explanation.regions_by_importance()
@@ -134,7 +143,10 @@ def _label(explanation: Explanation, axes: Axes, labels: dict[int, str]) -> None
 
 
 def _attention(explanation: Explanation, axes: Axes, theme: Theme) -> None:
-    """Show the importance over the image, as a multiple of the uniform."""
+    """Show the importance over the image.
+
+    It is a multiple of the uniform.
+    """
     draw_image(explanation, axes, gray=True)
     ends = [f"1/{SATURATION} or less", "uniform", f"{SATURATION} times or more"]
     _scale(axes, paint_attention(explanation, axes, theme), ends, theme)
@@ -167,7 +179,10 @@ def _scale(axes: Axes, painted: AxesImage, ends: list[str], theme: Theme) -> Non
 
 
 def _evidence(explanation: Explanation, axes: Axes, theme: Theme) -> None:
-    """Draw bars that add up to the logit: the strongest regions, all others together, the bias."""
+    """Draw bars that add up to the logit.
+
+    They are the strongest regions, all others together, and the bias.
+    """
     evidence = explanation.evidence[:, explanation.target]
     order = np.argsort(-np.abs(evidence), kind="stable")
     order = order[explanation.mask[order]]
@@ -192,12 +207,18 @@ def _evidence(explanation: Explanation, axes: Axes, theme: Theme) -> None:
 
 
 def _digits(largest: float) -> int:
-    """Count the decimals that show two significant digits of the largest part."""
+    """Count the decimals for two digits of the largest part.
+
+    The digits are significant ones.
+    """
     return int(np.clip(1 - np.floor(np.log10(largest)), 2, 8)) if largest > 0 else 2
 
 
 def _pairwise(explanation: Explanation, axes: Axes, theme: Theme) -> None:
-    """Show how much each region takes from each; lines part single groups, pairs, whole image."""
+    """Show how much each region takes from each.
+
+    Lines part single groups, pairs and the whole image.
+    """
     if not explanation.has_attention:
         words = "this network has\nno pairwise attention"
         axes.text(0.5, 0.5, words, ha="center", color=theme.ink, fontsize=12)

@@ -14,7 +14,9 @@ GRID = 25  # places tried along each side of the image, when no corner of the bo
 def place_labels(
     size: tuple[int, int], boxes: Sequence[Float[np.ndarray, " 4"]], texts: Iterable[str]
 ) -> list[tuple[float, float] | None]:
-    """Place each text in a corner of its box where no other stands, else the nearest free place.
+    """Place each text in a corner of its box.
+
+    Where others stand in all corners, it takes the nearest free place.
 
     Args:
         size: ``(height, width)`` of the image in pixels.

@@ -41,7 +41,10 @@ class Prediction:
     error: str | None = None
 
     def top(self, count: int = 1) -> list[tuple[str, float]]:
-        """Return the most probable classes, best first; none where the file could not be read."""
+        """Return the most probable classes, best first.
+
+        There are none where the file could not be read.
+        """
         if self.probabilities is None:
             return []
         best = np.argsort(-self.probabilities, kind="stable")[:count]
@@ -61,7 +64,9 @@ class Outputs(NamedTuple):
 
 
 class Predictor:
-    """Classifies files in batches; a file that cannot be read gives a row with its error.
+    """Classifier of files in batches.
+
+    A file that cannot be read gives a row with its error.
 
     Args:
         model: evaluated in evaluation mode, on the device it is on.
@@ -90,7 +95,9 @@ class Predictor:
         self.classes = class_names(model)
 
     def __call__(self, paths: Iterable[Path | str]) -> Iterator[Prediction]:
-        """Yield a prediction for each path, in their order; at most two batches are in memory.
+        """Yield a prediction for each path, in their order.
+
+        At most two batches are in memory.
 
         Raises:
             PredictionError: the network's output is not finite.
@@ -153,7 +160,10 @@ class Predictor:
 
 
 def class_names(model: AGNet) -> tuple[str, ...]:
-    """Name the classes of a network, by number where it knows no names."""
+    """Name the classes of a network.
+
+    They are named by number where it knows no names.
+    """
     return model.classes or tuple(f"class {k}" for k in range(model.head.num_classes))
 
 
@@ -172,7 +182,9 @@ def probabilities_of(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "b
 
 
 def choose_device(name: str) -> torch.device:
-    """Name a device as torch does; ``auto`` takes the GPU where there is one.
+    """Name a device as torch does.
+
+    The name ``auto`` takes the GPU where there is one.
 
     Raises:
         ConfigError: torch knows no such name, or the machine has no such device.
@@ -194,7 +206,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def embedding_size(model: AGNet) -> int:
-    """Return the number of channels that the last linear layer sees."""
+    """Return how many channels the last linear layer sees."""
     return model.head.classifier.norm.num_features
 
 

@@ -1,4 +1,6 @@
-"""Predictions as CSV: one writer for single images and for whole splits, and the reader.
+"""Predictions as CSV, written and read.
+
+There is one writer for single images and for whole splits, and the reader.
 
 **Formulas.** Names of files and classes may come from strangers, and a spreadsheet runs a cell
 that begins with ``=``, ``+``, ``-`` or ``@``. Such a text is written with an apostrophe before it,
@@ -25,7 +27,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class PredictionWriter:
-    """Writes rows of text columns, then one probability a class.
+    """Writer of text columns, then one probability a class.
 
     Args:
         file: open for writing text, with ``newline=""``.
@@ -39,7 +41,10 @@ class PredictionWriter:
         self._writer.writerow([*columns, *(f"{PROBABILITY}{name}" for name in classes)])
 
     def write(self, *texts: str, probabilities: Iterable[float] | None) -> None:
-        """Write a row; without probabilities their cells stay empty."""
+        """Write a row.
+
+        Without probabilities their cells stay empty.
+        """
         # Nine digits give every 32-bit number back exactly.
         numbers = self._empty if probabilities is None else [f"{p:.9g}" for p in probabilities]
         self._writer.writerow([*map(_as_text, texts), *numbers])
@@ -111,7 +116,10 @@ def _from_text(cell: str) -> str:
 
 
 def _is_formula(text: str) -> bool:
-    """Tell whether a spreadsheet would compute this text; a plain number is none."""
+    """Tell whether a spreadsheet would compute this text.
+
+    A plain number is no formula.
+    """
     if not text.startswith(FORMULA_STARTS):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Images as a trained network sees them, and where their regions lie."""
+"""Images and their regions as a trained network sees them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Image = UInt8[np.ndarray, "height width 3"]
 
 
 class PreparedImage(NamedTuple):
-    """An image and what the network gets to see of it.
+    """An image and what the network sees of it.
 
     Attributes:
         image: 8-bit RGB.
@@ -44,7 +44,9 @@ class PreparedImage(NamedTuple):
 
 
 class Preparation:
-    """Prepares images for a network as its evaluation does; its settings are read once.
+    """Preparation of images for a network, as in its evaluation.
+
+    The network's settings are read once.
 
     Args:
         model: its ``data_config`` describes the frame.
@@ -67,12 +69,17 @@ class Preparation:
         self.transform = evaluation_transform(self.data_config)
 
     def __call__(self, images: Sequence[Image]) -> list[PreparedImage]:
-        """Prepare images; keypoints are found on them, and move with them into the frame."""
+        """Prepare images.
+
+        Keypoints are found on them, and move with them into the frame.
+        """
         found = self.proposer.keypoints_many(images)
         return [self.place(image, points) for image, points in zip(images, found, strict=True)]
 
     def place(self, image: Image, keypoints: Keypoints, view: View | None = None) -> PreparedImage:
-        """Move an image and its keypoints into the frame, and draw the boxes there.
+        """Move an image and its keypoints into the frame.
+
+        The boxes are drawn there.
 
         Args:
             image: 8-bit RGB.
@@ -107,7 +114,10 @@ class Preparation:
 def prepare_image(
     model: AGNet, image: Image, proposer: RegionProposer | None = None
 ) -> PreparedImage:
-    """Prepare one image; see ``Preparation``."""
+    """Prepare one image.
+
+    See ``Preparation``.
+    """
     return Preparation(model, proposer)([image])[0]
 
 

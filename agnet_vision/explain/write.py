@@ -1,4 +1,7 @@
-"""Predictions written as they come, one by one, so that none need be kept."""
+"""Predictions written as they come, one by one.
+
+So none need be kept.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,10 @@ def write_rows(
 def write_embeddings(
     predictions: Iterable[Prediction], path: Path | str, shape: tuple[int, int]
 ) -> Iterator[Prediction]:
-    """Write each embedding into a ``.npy`` file as it comes, and pass the prediction on.
+    """Write each embedding into a ``.npy`` file as it comes.
 
-    Row k belongs to prediction k; it is NaN where the file could not be read.
+    The prediction is passed on. Row k belongs to prediction k; it is NaN where the file could not
+    be read.
 
     Args:
         predictions: from a ``Predictor``.
