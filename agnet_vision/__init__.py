@@ -29,7 +29,10 @@ register_timm_models()  # timm.create_model("agnet_resnet50"), as docs/head.md s
 
 
 def __getattr__(name: str) -> Any:
-    """Import training when it is asked for: it needs more packages than the network does."""
+    """Import training when it is asked for.
+
+    It needs more packages than the network does.
+    """
     if name not in ("train", "evaluate"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from agnet_vision.training import run

@@ -20,50 +20,58 @@ class AGNetError(Exception):
 
 
 class DatasetNotFoundError(AGNetError):
-    """A dataset's files are not where ``dataset.root`` says."""
+    """A dataset whose files are not where ``dataset.root`` says."""
 
 
 class DatasetError(AGNetError):
-    """A dataset is there but cannot be used as it is.
+    """A dataset that is there but cannot be used.
 
     A class is empty, there is no image, or lists contradict each other.
     """
 
 
 class ImageReadError(AGNetError):
-    """A file cannot be decoded as an image."""
+    """A file that cannot be decoded as an image."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"cannot read {path} as an image: {reason}")
         self.path, self.reason = Path(path), reason
 
     def __reduce__(self) -> tuple[type[ImageReadError], tuple[Path, str]]:
-        """Survive the trip from a loader worker: the default rebuilds from the message alone."""
+        """Survive the trip from a loader worker.
+
+        The default rebuilds from the message alone.
+        """
         return type(self), (self.path, self.reason)
 
 
 class CacheError(AGNetError):
-    """A region cache is damaged or belongs to other settings."""
+    """A region cache that is damaged or for other settings."""
 
 
 class CheckpointError(AGNetError):
-    """A checkpoint is missing, damaged, unsafe, or of another model."""
+    """A checkpoint missing, damaged, unsafe, or of another model."""
 
 
 class DiskFullError(AGNetError):
-    """A run could not write its files."""
+    """A run that could not write its files."""
 
 
 class PredictionError(AGNetError):
-    """A network answers with NaN or infinity; scores of that would be made up."""
+    """A network's answer with NaN or infinity.
+
+    Scores of such an answer would be made up.
+    """
 
 
 class ConfigError(AGNetError):
-    """An option is unknown or has a value that cannot work."""
+    """An unknown option, or a value that cannot work."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended a run; what was saved stays saved.
+    """The end of a run by a signal.
+
+    What was saved stays saved.
 
     Attributes:
         number: of the signal: 2 after Ctrl-C, 15 after SIGTERM.
@@ -88,7 +96,7 @@ EXTRAS = {
 
 @contextmanager
 def extra_needed(extra: str) -> Iterator[None]:
-    """Name the extra of this package that has what cannot be imported inside.
+    """Name the extra of packages that cannot be imported inside.
 
     Args:
         extra: the one to name for packages that are in no other.

@@ -73,7 +73,10 @@ def num_regions(num_clusters: int) -> int:
 
 
 def valid_slots(regions: Regions) -> Bool[Tensor, "batch regions"]:
-    """Tell which slots are empty or obey the rule (NaN never)."""
+    """Tell which slots are empty or obey the rule.
+
+    A slot with NaN never obeys it.
+    """
     low, high = regions.boxes[..., :2], regions.boxes[..., 2:]
     obeys = (low >= -TOLERANCE) & (high <= 1 + TOLERANCE) & (low <= high)
     return obeys.all(dim=-1) | ~regions.mask

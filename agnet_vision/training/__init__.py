@@ -1,1 +1,4 @@
-"""Training and evaluation: Lightning connects what the rest of the package computes."""
+"""Training and evaluation.
+
+Lightning connects what the rest of the package computes.
+"""

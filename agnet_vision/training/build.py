@@ -45,7 +45,7 @@ from agnet_vision.training.stop import StopRequest
 
 @contextmanager
 def options_checked() -> Iterator[None]:
-    """Turn a wrong value of an option into an error of the user's."""
+    """Turn an option's wrong value into a user's error."""
     try:
         yield
     except (ValueError, TypeError, MisconfigurationException) as error:
@@ -56,14 +56,20 @@ def options_checked() -> Iterator[None]:
 
 
 def build_table(dataset: Dataset, seed: int) -> SampleTable:
-    """Read a dataset's lists; ``seed`` draws what is held out."""
+    """Read a dataset's lists.
+
+    The held-out images are drawn with ``seed``.
+    """
     options = dataset.model_dump()
     with options_checked():
         return read_samples(options.pop("name"), options.pop("root"), seed=seed, **options)
 
 
 def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
-    """Make the network, with the backbone's weights where asked for, and the input it expects."""
+    """Make the network and the input it expects.
+
+    The backbone gets its weights where they are asked for.
+    """
     backbone = config.backbone
     checkpoint = None if config.resume else backbone.checkpoint  # it has its own weights
     options = dict(backbone.kwargs)
@@ -109,7 +115,10 @@ def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
 
 
 def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
-    """Make the loaders; ``backbone_only`` gets no regions, so none are computed."""
+    """Make the loaders.
+
+    A network of ``backbone_only`` gets no regions, so none are computed.
+    """
     input_config, augmentation = model.data_config, config.augmentation
     transform = partial(
         training_transform,
@@ -138,7 +147,10 @@ def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDa
 
 
 def build_views(model: AGNet, tta: TTA) -> TestTimeViews | None:
-    """Make what makes the views of test images; None: one each, that of evaluation."""
+    """Make what makes the views of test images.
+
+    None means one view of each image, that of evaluation.
+    """
     if tta == "none":
         return None
     with options_checked():
@@ -168,7 +180,10 @@ def build_trainer(
     callbacks: Sequence[Callback],
     loggers: list[Logger],
 ) -> pl.Trainer:
-    """Make Lightning's trainer; an evaluation needs less of it."""
+    """Make Lightning's trainer.
+
+    An evaluation needs less of it.
+    """
     options: dict[str, Any] = config.trainer.model_dump(exclude={"progress_bar"})
     frozen = False
     if isinstance(config, TrainConfig):
@@ -208,7 +223,10 @@ def build_trainer(
 def build_callbacks(
     config: TrainConfig, run_dir: Path, request: StopRequest, *, has_validation: bool
 ) -> list[Callback]:
-    """Choose the callbacks that the options ask for; checkpoints come last."""
+    """Choose the callbacks that the options ask for.
+
+    Checkpoints come last.
+    """
     monitor, mode = f"val/{config.monitor}", "min" if config.monitor == "loss" else "max"
     callbacks: list[Callback] = [RandomState(config.seed), LearningRateMonitor("step"), Meter()]
     if config.trainer.progress_bar:
@@ -235,7 +253,7 @@ def build_callbacks(
 
 
 def require_samples(table: SampleTable, split: str) -> None:
-    """Refuse a split without images, and a dataset with nothing to tell apart."""
+    """Refuse empty splits and datasets with nothing to tell apart."""
     if not table.splits[split]:
         raise DatasetError(
             f"dataset={table.name} has no images in its {split} split ({table.root})"

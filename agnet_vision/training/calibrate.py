@@ -1,4 +1,4 @@
-"""The best weights of a run, corrected on its validation images."""
+"""A run's best weights, corrected on its validation images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def calibrate_best(
     data: AGNetDataModule,
     correction: Correction,
 ) -> Calibration:
-    """Fit corrections to the validation images, and write them into ``best.ckpt``.
+    """Fit corrections to validation images, and write ``best.ckpt`` with them.
 
     All processes call it together.
 
@@ -60,7 +60,7 @@ def calibrate_best(
 
 @torch.no_grad()
 def collect_validation(trainer: pl.Trainer, module: AGNetModule, data: AGNetDataModule) -> None:
-    """Put the predictions of the validation images into the module's store."""
+    """Put predictions of validation images into the module's store."""
     device = trainer.strategy.root_device
     module.to(device).eval()
     module.store.reset()

@@ -1,4 +1,7 @@
-"""What happens beside the steps: frozen backbone, averaged weights, checkpoints, early end."""
+"""What happens beside the steps of a training.
+
+The backbone is frozen, weights are averaged, checkpoints are saved, and a training ends early.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,20 @@ from agnet_vision.training.stop import StopRequest
 
 
 class FreezeBackbone(Callback):
-    """Keep the backbone as it is during the first epochs, its batch norms' statistics included."""
+    """A freeze of the backbone during the first epochs.
+
+    The statistics of its batch norms are kept as they are, too.
+    """
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
         self._learning: list[Tensor] | None = None  # what the backbone itself has frozen stays so
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Also after a resume in mid-epoch, where no epoch starts."""
+        """Freeze or thaw after a resume in mid-epoch, too.
+
+        No epoch starts there.
+        """
         self._apply(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -50,7 +59,7 @@ class FreezeBackbone(Callback):
 
 
 class AveragedWeights(WeightAveraging):
-    """Average weights and statistics exponentially over the steps.
+    """Exponential averages of weights and statistics over the steps.
 
     The average is validated, tested and saved in place of the trained weights. The decay rises with
     the number of updates t as ``min(decay, (1 + t) / (10 + t))``, so that the random start is
@@ -69,7 +78,7 @@ class AveragedWeights(WeightAveraging):
 
 
 class RandomState(Callback):
-    """Make dropout and its like repeatable, on each process."""
+    """Random state that makes dropout repeatable, on each process."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -90,7 +99,10 @@ class RandomState(Callback):
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return torch's state of every process; all processes call this together."""
+        """Return torch's state of every process.
+
+        All processes call this together.
+        """
         state = {"torch": torch.get_rng_state()}
         if torch.cuda.is_initialized():
             state["cuda"] = torch.cuda.get_rng_state()
@@ -106,19 +118,31 @@ class RandomState(Callback):
 
 
 class EarlyStop(EarlyStopping):
-    """Early stopping whose patience is the option's, also after a resume with another."""
+    """Early stopping with the option's patience.
+
+    After a resume with another patience, that one counts.
+    """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Train no more where the run had ended: it goes on with its test."""
+        """Train no more where the run had ended.
+
+        It goes on with its test.
+        """
         trainer.should_stop = self.wait_count >= max(self.patience, 1)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over how long the run has waited, not how long it may."""
+        """Take over how long the run has waited.
+
+        How long it may wait is the option's.
+        """
         super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keep the best epoch's checkpoint, also in a folder that was moved or copied."""
+    """The best epoch's checkpoint, also in a moved folder.
+
+    The folder may also be a copy.
+    """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Look for the files in the folder of now."""
@@ -138,7 +162,9 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(Checkpoint):
-    """Save ``last.ckpt`` after every epoch, and when a signal asks to stop after the current step.
+    """The checkpoint ``last.ckpt``, saved after every epoch.
+
+    It is also saved when a signal asks to stop after the current step.
 
     Args:
         folder: of the run.
@@ -164,7 +190,9 @@ class LastCheckpoint(Checkpoint):
         self._position = checkpoint["loader_position"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Wait with signals for the end of a step, and move the loader to its place.
+        """Take the signals and move the loader to its place.
+
+        The signals wait for the end of a step.
 
         Lightning moves only loaders it has not asked for their length before.
         """
@@ -190,7 +218,10 @@ class LastCheckpoint(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Stop here when asked to: between two steps nothing is half done."""
+        """Stop here when asked to.
+
+        Between two steps nothing is half done.
+        """
         last_of_epoch = batch_idx + 1 >= trainer.num_training_batches
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if whole and not last_of_epoch and (number := self._asked_to_stop(trainer)):
@@ -198,7 +229,10 @@ class LastCheckpoint(Checkpoint):
             raise Stopped(number)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save; validation is over by now."""
+        """Save the checkpoint.
+
+        Validation is over by now.
+        """
         trainer.save_checkpoint(self.path)
         if number := self._asked_to_stop(trainer):
             raise Stopped(number)
@@ -214,7 +248,10 @@ class LastCheckpoint(Checkpoint):
         self.request.listen()
 
     def _asked_to_stop(self, trainer: pl.Trainer) -> int:
-        """Agree over all processes, or one would wait for the others for ever."""
+        """Agree on the signal over all processes.
+
+        Without that, one would wait for the others for ever.
+        """
         if trainer.world_size == 1:
             return self.request.number
         number = torch.tensor(self.request.number, device=trainer.strategy.root_device)

@@ -25,7 +25,7 @@ NETWORK = ("agnet", "epoch", "global_step", "pytorch-lightning_version", "state_
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the old file, then renames.
+    """Checkpoint files written beside the old one, then renamed.
 
     When the disk is full or the power fails, the old checkpoint is still whole.
     """

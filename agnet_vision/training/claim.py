@@ -1,4 +1,7 @@
-"""Which folder a run writes to: named once, the same on all processes, and never another run's."""
+"""The folder a run writes to.
+
+It is named once, the same on all processes, and never another run's.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 @contextmanager
 def claimed_run_dir(config: TrainConfig | EvaluateConfig) -> Iterator[Path]:
-    """Name the run's folder and lock it; a mistake that leaves it empty takes it away again.
+    """Name the run's folder and lock it.
+
+    A mistake that leaves the folder empty takes it away again.
 
     The system gives the lock back when the process ends, however it does.
 
@@ -86,14 +91,17 @@ def _locked(run_dir: Path) -> Iterator[None]:
 
 
 def _outputs(config: TrainConfig | EvaluateConfig) -> Path:
-    """Return the folder that runs without a name of their own go to."""
+    """Return the folder of runs without names of their own."""
     assert config.dataset is not None
     kind = Path("outputs") if isinstance(config, TrainConfig) else Path("outputs", "evaluate")
     return (kind / config.dataset.name).absolute()
 
 
 def _new_folder(config: TrainConfig | EvaluateConfig) -> Path:
-    """Make a folder that no other run has, even one begun in the same second."""
+    """Make a folder that no other run has.
+
+    A run begun in the same second gets another one.
+    """
     store = _store()
     name = time.strftime("%Y-%m-%d_%H-%M-%S")
     for number in count(1):
@@ -107,7 +115,7 @@ def _new_folder(config: TrainConfig | EvaluateConfig) -> Path:
 
 
 def _store() -> PrefixStore | None:
-    """Reach the other processes of this run, if there are any on other machines.
+    """Reach this run's processes on other machines, if any.
 
     Raises:
         ConfigError: the launcher gives them no way to talk before training.
@@ -125,7 +133,7 @@ def _store() -> PrefixStore | None:
 
 
 def _check(config: TrainConfig | EvaluateConfig, run_dir: Path) -> None:
-    """Refuse a folder that holds another run, or none to go on with."""
+    """Refuse folders of another run, or without one to resume."""
     last = run_dir / "last.ckpt"
     if isinstance(config, EvaluateConfig):
         if (run_dir / "config.yaml").exists():

@@ -1,4 +1,4 @@
-"""From the few options that are given to nested values for a schema.
+"""From the few given options to a schema's nested values.
 
 Later layers win: the defaults of the schema, the recipe of the dataset (``conf/recipe``), an
 experiment (``conf/experiment`` or any YAML file), and what is given.
@@ -34,7 +34,7 @@ REPLACED = ("dataset", "backbone")
 
 
 def conf_folder() -> Path:
-    """Find the recipes and experiments, in a wheel or a checkout."""
+    """Find recipes and experiments, in a wheel or a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "_conf"
     return installed if installed.is_dir() else package.parent / "conf"
@@ -60,7 +60,10 @@ def compose(given: Mapping[str, Any]) -> Values:
 
 
 def nest(given: Mapping[str, Any]) -> Values:
-    """Write full names as nested groups, and choices in full; their order means nothing."""
+    """Write full names as nested groups, and choices in full.
+
+    The order of the names means nothing.
+    """
     nested: Values = {}
     # What is chosen comes before its options, or it would replace them.
     for name in sorted(given, key=lambda name: name.removesuffix(".name") not in REPLACED):
@@ -98,12 +101,12 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:
 
 
 def _experiment(name: Any) -> Values:
-    """Read an experiment, one of ours or a file of the user's."""
+    """Read an experiment, ours or the user's file."""
     return {} if name == "none" else read_layer(find_file("experiment", name, others=("none",)))
 
 
 def find_file(option: str, name: Any, others: Sequence[str] = ()) -> Path:
-    """Find one of our files of a kind by its name, or a file of the user's.
+    """Find a file of ours by name, or the user's.
 
     Args:
         option: the option that names it, and the folder in ``conf`` that holds ours.
@@ -127,7 +130,10 @@ def find_file(option: str, name: Any, others: Sequence[str] = ()) -> Path:
 
 
 def read_layer(path: Path) -> Values:
-    """Read options from a YAML file, and refuse unknown ones by its name."""
+    """Read options from a YAML file.
+
+    Errors about unknown options name the file.
+    """
     values = nest(read_yaml(path))
     known = list_options(TrainConfig)
     for name in full_names(values):
@@ -146,7 +152,9 @@ def full_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def read_yaml(path: Path, cure: str = "") -> Values:
-    """Read a YAML file of options; ``1e-3`` is a number in it.
+    """Read a YAML file of options.
+
+    In it ``1e-3`` is a number.
 
     Raises:
         ConfigError: it is damaged, or holds no options; says the cure.
@@ -161,7 +169,10 @@ def read_yaml(path: Path, cure: str = "") -> Values:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 takes ``1e-3`` for text; everybody else takes it for a number."""
+    """A YAML loader that takes ``1e-3`` for a number.
+
+    YAML 1.1 takes it for text, unlike everybody else.
+    """
 
 
 _Loader.add_implicit_resolver(

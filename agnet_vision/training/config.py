@@ -1,4 +1,4 @@
-"""The options of a training and of an evaluation, defined once."""
+"""The options of training and evaluation, defined once."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ TRAINERS: dict[str, dict[str, Any]] = {
 
 
 class AugmentationConfig(Options):
-    """What happens to training images, and how images are cut for evaluation."""
+    """Changes to training images, and the cut of evaluation images."""
 
     preset: Preset = option("modern", "modern: random crops, colors; paper: rotation, scale, flip")
     crop_fraction: FiniteFloat = option(
@@ -199,7 +199,7 @@ class ScheduleConfig(Options):
 
 
 class LoggerConfig(Options):
-    """Where losses and scores go, beside the CSV file that the report reads."""
+    """Where losses and scores go beside the report's CSV file."""
 
     name: list[LoggerName] = option(
         ["tensorboard"],
@@ -275,7 +275,7 @@ class TrainConfig(Options):
 
 
 class EvaluateConfig(Options):
-    """An evaluation; network, classes, input size and regions come from the checkpoint."""
+    """An evaluation: network, classes, input size, regions are the checkpoint's."""
 
     checkpoint: Place = option(
         ..., "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"

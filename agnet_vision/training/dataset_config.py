@@ -1,4 +1,7 @@
-"""The options of each dataset: ``dataset=NAME`` chooses one of these schemas."""
+"""The options of each dataset.
+
+``dataset=NAME`` chooses one of these schemas.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ class Folder(HeldOut):
 
 
 class HuggingFace(HeldOut):
-    """A dataset of the Hugging Face Hub, or in one of its forms on disk."""
+    """A Hugging Face dataset, from the Hub or on disk."""
 
     name: Literal["hf"] = option("hf", "the dataset")
     path: Place = option(..., "name on the Hub, folder, or Parquet file")

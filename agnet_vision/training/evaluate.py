@@ -1,4 +1,7 @@
-"""``evaluate``: a checkpoint on a dataset -> scores, files and a table."""
+"""``evaluate``, which scores a checkpoint on a dataset.
+
+Scores, files and a table come out of it.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,9 @@ REMARKS = (
 
 
 def evaluate(config: EvaluateConfig) -> Run:
-    """Evaluate a checkpoint and write ``metrics.json``, ``predictions.csv`` and the plots.
+    """Evaluate a checkpoint and write its scores and plots.
+
+    The files are ``metrics.json``, ``predictions.csv`` and the plots.
 
     Args:
         config: all options; its dataset must be set.
@@ -94,7 +99,9 @@ def evaluate(config: EvaluateConfig) -> Run:
 
 
 def split_as_its_run_did(table: SampleTable, config: EvaluateConfig) -> SampleTable:
-    """Take the split list of the run that a checkpoint is of, if these are its images.
+    """Take the split list of the checkpoint's run.
+
+    The list is taken if these are the images of that run.
 
     Images elsewhere of which the list does not speak keep the split that was drawn for them; a
     ``DatasetWarning`` says so where some of those to be scored have the names of others that the
@@ -127,7 +134,10 @@ def split_as_its_run_did(table: SampleTable, config: EvaluateConfig) -> SampleTa
 
 
 def _data(config: EvaluateConfig, table: SampleTable, model: AGNet, tta: TTA) -> AGNetDataModule:
-    """Make the loaders; ``backbone_only`` gets no regions, so none are computed."""
+    """Make the loaders.
+
+    A network of ``backbone_only`` gets no regions, so none are computed.
+    """
     transform = evaluation_transform(model.data_config)
     return AGNetDataModule(
         table,
@@ -144,7 +154,10 @@ def _data(config: EvaluateConfig, table: SampleTable, model: AGNet, tta: TTA) ->
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's remarks that say nothing about this run off the terminal."""
+    """Keep Lightning's remarks off the terminal.
+
+    Those are meant that say nothing about this run.
+    """
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -158,7 +171,7 @@ def quiet_lightning() -> Iterator[None]:
 
 
 def check_classes(model: AGNet, table: SampleTable, checkpoint: str) -> None:
-    """Refuse a dataset whose classes are not those of the checkpoint.
+    """Refuse a dataset with other classes than the checkpoint's.
 
     Raises:
         CheckpointError: says how they differ.
@@ -188,7 +201,9 @@ def test_and_write(
     split: str,
     record: dict[str, Any],
 ) -> dict[str, Any] | None:
-    """Run the test loop, write scores, predictions and confusion, and print the scores.
+    """Run the test loop, and write and print its results.
+
+    Scores, predictions and confusion are written, and the scores are printed.
 
     Returns:
         The scores; None on all processes but the first.

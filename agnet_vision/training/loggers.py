@@ -43,7 +43,10 @@ def check_loggers(config: LoggerConfig) -> None:
 
 
 def build_loggers(config: LoggerConfig, run_dir: Path) -> list[Logger]:
-    """Make the loggers; the CSV file, which report and curves read, is always among them."""
+    """Make the loggers, the CSV file always among them.
+
+    Report and curves read that file.
+    """
     loggers: list[Logger] = [CSVLogger(run_dir, name="csv")]
     return loggers + [_build(name, config, run_dir) for name in config.name if name != "csv"]
 

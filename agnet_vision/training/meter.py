@@ -1,4 +1,7 @@
-"""What a training cost: its time and the images it has seen, kept over interruptions."""
+"""What a training cost, kept over interruptions.
+
+The cost is its time and the images it has seen.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from pytorch_lightning.callbacks import Callback
 
 
 class Meter(Callback):
-    """Counts training views, and the seconds of all epochs with their validation.
+    """Counter of training views and of the epochs' seconds.
+
+    The seconds are those of all epochs with their validation.
 
     On CPUs seconds are those of this process, so that what else the machine does counts nothing;
     what loader workers take is not in them. On other devices they are by the clock.

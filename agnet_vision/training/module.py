@@ -1,4 +1,7 @@
-"""The Lightning module: connects AGNet, loss, optimizer and scores; no mathematics of its own."""
+"""The Lightning module that connects network, loss, optimizer and scores.
+
+It has no mathematics of its own.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ Batch = dict[str, Tensor]
 
 
 class AGNetModule(pl.LightningModule):
-    """Trains and evaluates an ``AGNet``.
+    """Lightning's module that trains and evaluates an ``AGNet``.
 
     Args:
         model: the network; it must know its ``classes``.
@@ -70,14 +73,20 @@ class AGNetModule(pl.LightningModule):
         return self.model(batch["image"].contiguous(memory_format=torch.channels_last), regions)
 
     def on_train_start(self) -> None:
-        """Give the optimizer the options of now: a checkpoint brings those it was saved with."""
+        """Give the optimizer the options of now.
+
+        A checkpoint brings those it was saved with.
+        """
         optimizer, scheduler = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
         assert isinstance(optimizer, Optimizer)
         assert isinstance(scheduler, LambdaLR)
         renew_options(optimizer, scheduler, **self.optimizer_options)
 
     def on_train_epoch_start(self) -> None:
-        """Begin the epoch's mean; a run that goes on in mid-epoch does not come here."""
+        """Begin the epoch's mean.
+
+        A run that goes on in mid-epoch does not come here.
+        """
         self.epoch_loss.reset()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -102,11 +111,17 @@ class AGNetModule(pl.LightningModule):
         self.validation_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
-        """Log the scores, and keep the predictions for whoever writes them down."""
+        """Log the scores and keep the predictions.
+
+        The predictions stay for whoever writes them down.
+        """
         self._log_scores("test")
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer, and a schedule that moves with every optimizer step."""
+        """Make the optimizer and a schedule.
+
+        The schedule moves with every optimizer step.
+        """
         optimizer = build_optimizer(self.model, **self.optimizer_options)
         epochs = self.trainer.max_epochs or 1
         factor = schedule_factor(
@@ -118,7 +133,7 @@ class AGNetModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store what it takes to rebuild the network, as plain data."""
+        """Store what rebuilds the network, as plain data."""
         checkpoint["agnet"] = describe(self.model)
 
     def _log_scores(self, split: str) -> None:

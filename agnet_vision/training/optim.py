@@ -1,4 +1,7 @@
-"""What is learnt how fast: parameter groups, optimizers, and the learning rate's course."""
+"""Parameter groups, optimizers, and the learning rate's course.
+
+They say what is learnt how fast.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,10 @@ def parameter_groups(
 
 
 def _layer_scales(backbone: nn.Module, layer_decay: float) -> dict[int, float]:
-    """Return the factor on the learning rate of each parameter, by its identity."""
+    """Return each parameter's factor on the learning rate.
+
+    The keys are the identities of the parameters.
+    """
     groups = param_groups_layer_decay(backbone, layer_decay=layer_decay)
     return {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
 
@@ -138,7 +144,9 @@ def schedule_factor(
     step_epochs: int = 50,
     step_factor: float = 0.1,
 ) -> Callable[[int], float]:
-    """Return the factor on every learning rate as a function of the optimizer steps taken.
+    """Return the learning rates' factor as a function of steps.
+
+    The steps are those that the optimizer has taken. The factor is that of every learning rate.
 
     The warm-up rises linearly from 1 / warm-up steps to 1, for half of the run at most. After it
     ``cosine`` falls to ``final_fraction`` at the last step; ``step`` multiplies by ``step_factor``

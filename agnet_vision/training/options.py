@@ -1,4 +1,4 @@
-"""What a schema of options is made of: a typed field each.
+"""The typed fields that make a schema of options.
 
 A schema is a subclass of ``Options``; its groups are fields that are ``Options`` themselves. Types,
 bounds and defaults stand there once: pydantic refuses what they do not allow, and its JSON schema
@@ -26,7 +26,10 @@ Json = dict[str, Any]
 
 
 class Options(BaseModel):
-    """A group of options: nothing unknown, nothing converted, nothing changed afterwards."""
+    """A group of options that refuses what is unknown.
+
+    Nothing is converted, and nothing is changed afterwards.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -63,7 +66,9 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a schema, as errors, help, reference page and command line need it.
+    """An option of a schema, as its readers need it.
+
+    Those are errors, help, the reference page and the command line.
 
     Attributes:
         name: in full, such as ``optimizer.lr``.
@@ -90,7 +95,10 @@ class Option:
 
 @cache
 def list_options(schema: type[Options]) -> tuple[Option, ...]:
-    """List the options of a schema in order, those of its groups by their full names."""
+    """List the options of a schema in order.
+
+    Those of its groups are listed by their full names.
+    """
     content = schema.model_json_schema()
     return tuple(_list(content, content.get("$defs", {}), ""))
 
@@ -108,7 +116,10 @@ def _list(group: Json, definitions: Json, prefix: str) -> Iterator[Option]:
 
 
 def _list_variants(groups: Sequence[Json], definitions: Json, prefix: str) -> Iterator[Option]:
-    """List the options of groups of which one is chosen by its name."""
+    """List the options of groups that exclude each other.
+
+    One of the groups is chosen by its name.
+    """
     found: dict[str, Option] = {}
     having: dict[str, tuple[str, ...]] = {}
     for group in groups:

@@ -1,4 +1,4 @@
-"""Weights for the backbone: from a file, or from the net.
+"""Weights for the backbone, from a file or the net.
 
 Where the net cannot be reached, the answer comes at once.
 """
@@ -25,7 +25,9 @@ _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def check_weights(name: str, *, pretrained: bool, checkpoint: str | None) -> None:
-    """Fail before anything slow when the backbone's weights cannot be had.
+    """Fail early when the backbone's weights cannot be had.
+
+    This comes before anything slow.
 
     Raises:
         ConfigError: timm has no weights for it, or they cannot be fetched now.
@@ -38,7 +40,9 @@ def check_weights(name: str, *, pretrained: bool, checkpoint: str | None) -> Non
 
 
 def check_network_options(name: str, options: Mapping[str, Any]) -> None:
-    """Make a backbone without weights, to find options that it does not take.
+    """Make a backbone to find options it does not take.
+
+    It is made without weights.
 
     Raises:
         ConfigError: says which.
@@ -67,7 +71,10 @@ def check_network_options(name: str, options: Mapping[str, Any]) -> None:
 
 
 def _refusal(name: str, options: Mapping[str, Any]) -> str | None:
-    """Return why a timm model cannot be made with these options; None: it can."""
+    """Return why timm cannot make a model with these options.
+
+    None means that it can.
+    """
     try:
         with torch.device("meta"):
             timm.create_model(name, num_classes=0, **options)
@@ -139,7 +146,7 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
 
 
 def _weights_file(checkpoint: str) -> Path:
-    """Find the weights: the file itself, or that of a folder."""
+    """Find the weights, the file itself or a folder's."""
     place = Path(checkpoint)
     if not place.is_dir():
         if not place.is_file():
@@ -156,7 +163,7 @@ def _weights_file(checkpoint: str) -> Path:
 
 
 def _check_source(name: str) -> None:
-    """Make sure that the weights are on this machine or can be fetched."""
+    """Make sure that weights are local or can be fetched."""
     cure = (
         "give the weights as a file with backbone.checkpoint, or start from random weights with "
         "backbone.pretrained=False"
@@ -194,7 +201,10 @@ def _check_source(name: str) -> None:
 
 
 def _answers(endpoint: str) -> bool:
-    """Try to connect to a server, or to the proxy on the way to it."""
+    """Try to connect to a server, or to its proxy.
+
+    The proxy is the one on the way to the server.
+    """
     scheme = urlsplit(endpoint).scheme
     address = urlsplit(getproxies().get(scheme, endpoint))
     port = address.port or (443 if scheme == "https" else 80)

@@ -1,4 +1,7 @@
-"""What a run tells while it goes: a bar on a terminal, one line an epoch elsewhere."""
+"""What a run tells while it goes.
+
+That is a bar on a terminal, and one line an epoch elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,19 @@ def progress_callbacks(batch_size: int) -> list[Callback]:
 
 
 class TimeLeft:
-    """How long the rest of a run takes, judged by the steps it has made since ``trainer`` began."""
+    """How long the rest of a run takes.
+
+    It is judged by the steps that the run has made since ``trainer`` began.
+    """
 
     def __init__(self, trainer: pl.Trainer) -> None:
         self.trainer, self.began, self.first = trainer, time.monotonic(), trainer.global_step
 
     def __str__(self) -> str:
-        """Show hours, minutes and seconds; dashes before the first step."""
+        """Show hours, minutes and seconds.
+
+        Before the first step they are dashes.
+        """
         step = self.trainer.global_step
         if step <= self.first:
             return "-:--:--"
@@ -76,7 +85,7 @@ class ProgressBar(RichProgressBar):
         self.time_left: TimeLeft | None = None
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
-        """Put the speed in images in the place of the one in batches."""
+        """Show the speed in images instead of batches."""
         *columns, _ = super().configure_columns(trainer)
         return [*columns, ImagesPerSecond(self.batch_size * trainer.world_size)]
 
@@ -86,11 +95,17 @@ class ProgressBar(RichProgressBar):
         self.time_left = TimeLeft(trainer)
 
     def _get_train_description(self, current_epoch: int) -> str:
-        """Count epochs from one, as the plots do; Lightning's own counts from zero."""
+        """Count epochs from one, as the plots do.
+
+        Lightning's own description counts from zero.
+        """
         return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Leave out the logger's version number, and say how long the run has still to go."""
+        """Leave out the version number, and add the time left.
+
+        The version number is that of the logger.
+        """
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         if trainer.training and self.time_left is not None:
@@ -99,7 +114,10 @@ class ProgressBar(RichProgressBar):
 
 
 class EpochLines(Callback):
-    """Print a line an epoch: loss, scores, seconds, and the time left for the run."""
+    """One line an epoch, printed instead of a bar.
+
+    It has loss, scores, seconds, and the time left for the run.
+    """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clocks."""
@@ -107,7 +125,10 @@ class EpochLines(Callback):
         self.began = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the line; validation is over by now."""
+        """Print the line.
+
+        Validation is over by now.
+        """
         seconds, self.began = time.monotonic() - self.began, time.monotonic()
         if not trainer.is_global_zero:
             return

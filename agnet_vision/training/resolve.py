@@ -1,4 +1,8 @@
-"""What is given, and what a run has stored, to the typed options of a training or an evaluation."""
+"""From given and stored values to typed options.
+
+Values are given by the caller or stored by a run. The options are those of a training or an
+evaluation.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,9 @@ def training_options(given: Mapping[str, Any]) -> TrainConfig:
 
 
 def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
-    """Make the options of an evaluation; a run's own dataset is the default.
+    """Make the options of an evaluation.
+
+    A run's own dataset is the default.
 
     Raises:
         ConfigError: as ``training_options``; or an option draws another split of the run's own
@@ -91,7 +97,9 @@ def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
 
 
 def read_stored(run_dir: Path) -> Values:
-    """Read the options that a run has stored; all of a training must be there.
+    """Read the options that a run has stored.
+
+    All options of a training must be there.
 
     Raises:
         ConfigError: there are none, or they are damaged.
@@ -128,13 +136,19 @@ def _filled(config: Options, text: str | None) -> str | None:
 
 
 def run_folder_of(checkpoint: str | Path) -> Path:
-    """Return the folder that would be the run's, if the checkpoint is of one."""
+    """Return the folder of a checkpoint's run.
+
+    Whether the checkpoint is of a run is not checked.
+    """
     place = Path(checkpoint).expanduser()
     return place if place.is_dir() else place.parent
 
 
 def run_options(checkpoint: Any) -> Values:
-    """Read dataset and seed of the run that a checkpoint is of; nothing where it is of none."""
+    """Read dataset and seed of a checkpoint's run.
+
+    The result is empty where the checkpoint is of no run.
+    """
     if not isinstance(checkpoint, str | Path):
         return {}
     path = run_folder_of(checkpoint) / "config.yaml"
@@ -164,7 +178,10 @@ def _refuse_other_split(stored: Mapping[str, Any], own: Mapping[str, Any]) -> No
 
 
 def is_same(given: Any, stored: Any) -> bool:
-    """Compare two values of an option; of a file, by where it is."""
+    """Compare two values of an option.
+
+    Files are compared by where they are.
+    """
     if isinstance(given, str | Path) and isinstance(stored, str):
         return Path(given).expanduser().resolve() == Path(stored).resolve()
     return given == stored

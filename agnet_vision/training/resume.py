@@ -1,4 +1,4 @@
-"""What a run that goes on must have in common with the run it was.
+"""What a resumed run must share with its past.
 
 All of it is found before anything of the run is touched.
 """
@@ -24,7 +24,9 @@ KEPT = ("optimizer.name", "optimizer.layer_decay", "backbone.freeze_at", "monito
 
 
 def check_resumable(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
-    """Refuse to go on where nothing is left to do, or where the state of training would not fit.
+    """Refuse to go on with a run that cannot.
+
+    Such a run has nothing left to do, or its state of training would not fit.
 
     Returns:
         The description of the run's network.
@@ -61,7 +63,10 @@ def check_resumable(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
 
 
 def _state(checkpoint: dict[str, Any], callback: str) -> dict[str, Any]:
-    """Find what a callback has stored; nothing where there was none."""
+    """Find what a callback has stored.
+
+    The result is empty where nothing was stored.
+    """
     states = checkpoint["callbacks"].items()
     return next((state for name, state in states if name.startswith(callback)), {})
 
@@ -74,7 +79,10 @@ def _refuse_change(name: str, before: Any, now: Any) -> None:
 
 
 def _end(checkpoint: dict[str, Any], config: TrainConfig, done: int) -> str:
-    """Say how a run ended, and which option takes it further; nothing where it has not."""
+    """Say how a run ended, and what takes it further.
+
+    What takes it further is an option. The text is empty where the run has not ended.
+    """
     if done >= config.epochs:
         return f"its {config.epochs} epochs; raise epochs"
     patience = config.early_stopping_patience
@@ -88,7 +96,7 @@ def _end(checkpoint: dict[str, Any], config: TrainConfig, done: int) -> str:
 
 
 def check_network(before: dict[str, Any], model: AGNet, run_dir: Path) -> None:
-    """Refuse to go on with another network than the described one, or other classes.
+    """Refuse to go on with another network or other classes.
 
     Raises:
         CheckpointError: says what differs.
@@ -110,5 +118,8 @@ def check_network(before: dict[str, Any], model: AGNet, run_dir: Path) -> None:
 
 
 def _first_difference(before: list[str], now: list[str]) -> str:
-    """Name the first class that differs where their number is the same."""
+    """Name the first class that differs.
+
+    That is for lists of the same length, where their number says nothing.
+    """
     return next((f" ({a!r} was {b!r})" for a, b in zip(now, before, strict=False) if a != b), "")

@@ -69,7 +69,9 @@ def evaluate(
     root: str | Path | None = None,
     **options: Any,
 ) -> Run:
-    """Test a network on a dataset and write scores, predictions and a report.
+    """Test a network on a dataset and write a report.
+
+    Scores and predictions are written, too.
 
     Args:
         checkpoint: a run folder, a ``.ckpt``, a folder of ``save_pretrained``, or ``owner/name`` on
@@ -86,7 +88,10 @@ def evaluate(
 
 
 def train_with(given: Mapping[str, Any], callbacks: Sequence[Callback] = ()) -> Run:
-    """Do what ``train`` does, all options in one mapping; Lightning calls the callbacks as well."""
+    """Do what ``train`` does, all options in one mapping.
+
+    Lightning calls the callbacks as well.
+    """
     with extra_needed("train"):
         from agnet_vision.training.resolve import training_options
         from agnet_vision.training.train import train as train_run
@@ -108,14 +113,16 @@ def evaluate_with(given: Mapping[str, Any]) -> Run:
 def _given(
     dataset: str | dict[str, Any] | None, root: str | Path | None, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """Put the arguments that have a name of their own among the options."""
+    """Put the named arguments among the options."""
     named = {"dataset": dataset, "dataset.root": root}
     return {name: value for name, value in named.items() if value is not None} | options
 
 
 @contextmanager
 def _script_run_once() -> Iterator[None]:
-    """Keep loader workers from running the caller's script again, ``if __name__ ...`` or not.
+    """Keep loader workers from running the caller's script again.
+
+    It does not matter whether the script has ``if __name__ ...`` or not.
 
     Python's start methods without fork run it in every worker, for what it may define; here options
     are plain values and nothing of it is needed.

@@ -1,4 +1,6 @@
-"""Searches: options drawn from a space, each trial a training; scores against latencies.
+"""Searches for options that score high and run fast.
+
+Options are drawn from a space, and each trial is a training.
 
 Every trial is an ordinary run folder, ``<output>/trials/<number>``. Optuna draws the options and
 keeps what was found in ``<output>/search.journal``. Processes that are given the same folder share
@@ -43,7 +45,9 @@ OF_A_TRIAL = {"run_dir", "resume", "test", "report"}
 def run_search(
     search: Search, output: Path, trials: int, *, jobs: int = 1, threads: int | None = None
 ) -> None:
-    """Run trials until there are as many, those of other processes included.
+    """Run trials until there are as many.
+
+    Those of other processes count, too.
 
     Args:
         search: what to try.
@@ -115,7 +119,10 @@ def _work(
 def _next_trial(
     search: Search, output: Path, count: int
 ) -> tuple[optuna.Study, optuna.Trial, FileLock] | None:
-    """Take a trial, first those whose process has died; while its lock is held, it is ours."""
+    """Take a trial and its lock.
+
+    Trials whose process has died come first. While its lock is held, the trial is ours.
+    """
     (output / "trials").mkdir(parents=True, exist_ok=True)
     with FileLock(output / ".lock"):
         study = open_study(search, output)
@@ -134,7 +141,10 @@ def _next_trial(
 
 
 def _folder(trial: optuna.Trial | FrozenTrial, output: Path) -> Path:
-    """Name the run folder of a trial; one that went on kept its own."""
+    """Name the run folder of a trial.
+
+    A trial that went on kept its own.
+    """
     return output / "trials" / trial.user_attrs.get("folder", str(trial.number))
 
 
@@ -148,7 +158,9 @@ def _options(trial: optuna.Trial | FrozenTrial) -> dict[str, object]:
 
 
 def summarize_search(search: Search, output: Path) -> Candidate:
-    """Write table, JSON, plot and the best trial's options into the search's folder.
+    """Write what a search found into its folder.
+
+    That is a table, JSON, a plot and the options of the best trial.
 
     Returns:
         The best trial: that of the highest score.
@@ -197,7 +209,10 @@ def _candidate(trial: FrozenTrial, output: Path, is_front: bool) -> Candidate:
 
 
 def _experiment(search: Search, best: Candidate) -> str:
-    """Write the options of a trial as an experiment, which is trained and tested as any other."""
+    """Write a trial's options as an experiment.
+
+    It is trained and tested as any other.
+    """
     options = search.options(
         {name: json.dumps(value) for name, value in best.options.items()}, Path()
     )

@@ -1,4 +1,7 @@
-"""What a search draws: the options all trials share, and those that vary."""
+"""What a search draws.
+
+Some options are shared by all trials, and others vary.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,10 @@ class Search:
         return {name: distribution(name, values) for name, values in self.space.items()}
 
     def options(self, drawn: Mapping[str, Any], folder: Path) -> Values:
-        """Put the options of a trial together; the test split is not for choosing by."""
+        """Put the options of a trial together.
+
+        The test split is not for choosing by.
+        """
         chosen = nest({name: value_of(value) for name, value in drawn.items()})
         own = {"run_dir": str(folder), "resume": "auto", "test": False, "report": False}
         return merge(merge(self.base, chosen), {**own, "monitor": self.metric})
@@ -72,7 +78,9 @@ class Search:
 def read_search(
     name: str | None, base: Mapping[str, Any], space: Mapping[str, Any], **options: Any
 ) -> Search:
-    """Read a search from YAML, and check every value of its space before anything runs.
+    """Read a search from YAML and check its space.
+
+    Every value is checked before anything runs.
 
     Args:
         name: one of ``conf/search``, or a file with ``base`` and ``space``; None: the one named
@@ -131,7 +139,7 @@ def value_of(drawn: Any) -> Any:
 
 
 def _ends(drawn: Any) -> tuple[Any, ...]:
-    """List the values of a choice, or both ends of a range."""
+    """List a choice's values, or both ends of a range."""
     if isinstance(drawn, CategoricalDistribution):
         return drawn.choices
     return (drawn.low, drawn.high)

@@ -1,4 +1,7 @@
-"""What ends a run from outside: Ctrl-C, and the signals of a cluster before it takes a machine."""
+"""What ends a run from outside.
+
+That is Ctrl-C, and the signals of a cluster before it takes a machine.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ SIGNALS = [
 
 
 class StopRequest:
-    """Ends a run at once, or while it trains between two steps, where nothing is half done.
+    """A request to end a run.
+
+    While the run trains, it ends between two steps, where nothing is half done. Otherwise it ends
+    at once.
 
     A second signal ends it at once in any case.
 
@@ -71,7 +77,7 @@ def stoppable() -> Iterator[StopRequest]:
 
 @contextmanager
 def interruptible(trainer: pl.Trainer) -> Iterator[None]:
-    """Turn Lightning's exit after a signal back into what it was."""
+    """Turn Lightning's exit after a signal back into the interrupt."""
     try:
         yield
     except SystemExit as exit_request:

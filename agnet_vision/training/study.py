@@ -1,4 +1,6 @@
-"""Studies: kinds of training (arms) times seeds -> run folders -> one table of differences.
+"""Studies: arms times seeds, compared in one table of differences.
+
+An arm is a kind of training.
 
 Every run is an ordinary run folder, ``<output>/runs/<arm>/seed<seed>``. What is finished is never
 run again, and what was interrupted goes on, so a study can be killed and started at any time.
@@ -49,12 +51,15 @@ class Study:
     equal: Equal = "epochs"
 
     def trained(self, arm: str) -> str:
-        """Name the arm whose runs an arm tests: itself, or one that differs in ``tta`` alone."""
+        """Name the arm whose runs an arm tests.
+
+        It is the arm itself, or one that differs in ``tta`` alone.
+        """
         own = {**self.composed(arm), "tta": None}
         return next(n for n in self.in_order() if {**self.composed(n), "tta": None} == own)
 
     def tta(self, arm: str) -> str:
-        """Tell which views of an image the tests of an arm take."""
+        """Tell which views of images an arm's tests take."""
         return self.composed(arm).get("tta", "none")
 
     def composed(self, arm: str) -> Values:
@@ -72,7 +77,9 @@ class Study:
 
 
 def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
-    """Read a study from YAML, and check the options of every arm before anything runs.
+    """Read a study from YAML and check its options.
+
+    The options of every arm are checked before anything runs.
 
     Args:
         path: a file with ``base``, ``arms``, ``seeds`` and ``baseline``, and perhaps ``about`` and
@@ -114,7 +121,9 @@ def run_study(
     threads: int | None = None,
     cluster: Mapping[str, Any] | None = None,
 ) -> None:
-    """Run what is not finished yet, seed by seed, the baseline first.
+    """Run what is not finished yet.
+
+    It goes seed by seed, the baseline first.
 
     Args:
         study: what to run.
@@ -192,14 +201,21 @@ def _submit(
 
 
 def failures(jobs: Sequence[Any]) -> list[str]:
-    """Wait for jobs of submitit; give the last line of each error's own text."""
+    """Wait for submitit's jobs and return their errors.
+
+    The last line of each error's own text is returned.
+    """
     errors = [str(error) for job in jobs if (error := job.exception())]
     # A traceback stands between two lines of dashes; a job that never ran has none.
     return [[*error.split("\n-----"), error][1].strip().splitlines()[-1] for error in errors]
 
 
 def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | None) -> None:
-    """Train one arm with one seed, from its start or from where it was, or test another's run."""
+    """Train or test one arm with one seed.
+
+    Training goes on from where it was, if it had begun. An arm that tests another's run is not
+    trained.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
     folder = run_folder(output, arm, seed)
@@ -217,7 +233,7 @@ def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | Non
 
 
 def _epochs_in_time(study: Study, output: Path, arm: str, seed: int) -> int:
-    """Count the epochs of an arm that fit into the training time of the baseline."""
+    """Count an arm's epochs within the baseline's training time."""
     timed = run_folder(output, f"timed/{arm}", seed)
     if not is_finished(timed):
         options = study.options(arm, seed, timed.path)

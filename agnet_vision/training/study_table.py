@@ -1,4 +1,7 @@
-"""What the runs of a study found: one table of differences, with learning curves and timings."""
+"""What the runs of a study found.
+
+That is one table of differences, with learning curves and timings.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ HARMLESS = ("dataset.root", "run_dir", "resume", "workers", "cache_dir", "report
 
 
 def summarize_study(study: Study, output: Path) -> list[Row]:
-    """Compare all that is finished, and write table, JSON and plots into the study's folder.
+    """Compare all that is finished, and write the comparison.
+
+    Table, JSON and plots go into the folder of the study.
 
     Raises:
         ConfigError: no run of the baseline is finished.
@@ -58,7 +63,10 @@ def summarize_study(study: Study, output: Path) -> list[Row]:
 
 
 def _read(study: Study, output: Path, arm: str, seed: int) -> Trained:
-    """Read a run, or the test of another arm's, whose learning curve is drawn there already."""
+    """Read a run, or the test of another arm's.
+
+    The learning curve of such a test is left out, for it is drawn with the other arm's run.
+    """
     folder, source = run_folder(output, arm, seed), study.trained(arm)
     if source == arm:
         return read_trained(folder, (seed,))
@@ -67,7 +75,9 @@ def _read(study: Study, output: Path, arm: str, seed: int) -> Trained:
 
 
 def forward_ms(checkpoints: Mapping[str, Path], *, batch: int = 8, rounds: int = 9) -> Values:
-    """Time the forward pass of networks in turn, so that a busy machine slows all alike.
+    """Time the forward pass of networks in turn.
+
+    In this way a busy machine slows all alike.
 
     Args:
         checkpoints: name -> of a network; its images are random, its regions a grid.
@@ -90,7 +100,9 @@ def forward_ms(checkpoints: Mapping[str, Path], *, batch: int = 8, rounds: int =
 
 
 def summarize_runs(folders: Sequence[Path], output: Path, baseline: str | None = None) -> list[Row]:
-    """Compare run folders of any trainings: those that differ only in their seeds are one arm.
+    """Compare run folders of any trainings.
+
+    Trainings that differ only in their seeds are one arm.
 
     Args:
         folders: finished trainings.

@@ -1,4 +1,7 @@
-"""What a run says on the terminal, at its start and its end."""
+"""What a run says at its start and its end.
+
+It says it on the terminal.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ FILES = {
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
-    """Make a console that prints names as they are, brackets included."""
+    """Make a console that prints names as they are.
+
+    Brackets are printed, too.
+    """
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap)
 
 

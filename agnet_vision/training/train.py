@@ -1,4 +1,7 @@
-"""``train``: options -> run folder; everything of a run that is not training itself."""
+"""``train``, which makes a run folder from options.
+
+Everything of a run is here that is not training itself.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +134,10 @@ def begin_record(config: TrainConfig, run_dir: Path, model: AGNet) -> dict[str, 
 def end_record(
     record: dict[str, Any], run_dir: Path, trainer: pl.Trainer, module: AGNetModule, started: float
 ) -> None:
-    """Write ``run.json``: what the run ran on, how long, and how far it came."""
+    """Write ``run.json`` when the run is over.
+
+    It says what the run ran on, how long, and how far it came.
+    """
     record["wall_time_seconds"] += time.time() - started
     record["epochs"] = trainer.current_epoch
     record["finished"] = trainer.state.status == "finished"
@@ -151,7 +157,7 @@ def finish(
     data: AGNetDataModule,
     record: dict[str, Any],
 ) -> dict[str, Any] | None:
-    """Test the best weights, and write what belongs in the run folder."""
+    """Test the best weights and complete the run folder."""
     if trainer.is_global_zero:
         folder = RunFolder(run_dir)
         save_png(learning_curves(folder.read_history()), folder.curves)
@@ -174,7 +180,10 @@ def finish(
 
 @contextmanager
 def stops_explained(run_dir: Path) -> Iterator[None]:
-    """Say after Ctrl-C, or when the disk is full, how the run goes on."""
+    """Say how a run that was stopped goes on.
+
+    It was stopped by Ctrl-C or a full disk.
+    """
     try:
         yield
     except KeyboardInterrupt as stop:

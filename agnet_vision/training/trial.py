@@ -1,4 +1,6 @@
-"""One trial of a search: its latency measured, its network trained if that is worth it.
+"""One trial of a search.
+
+Its latency is measured, and its network is trained if that is worth it.
 
 Optuna's pruners know one value only, and would stop small networks for scoring less than large
 ones. So its median pruner is shown the finished trials that are no slower, and no others: a trial
@@ -31,7 +33,9 @@ MIN_RIVALS = 3  # ours: finished trials that are no slower, before any is stoppe
 def run_trial(
     search: Search, study: optuna.Study, trial: optuna.Trial, folder: Path, classes: tuple[str, ...]
 ) -> str:
-    """Measure, train, tell Optuna what was found, and return it in words.
+    """Run a trial, and return its outcome in words.
+
+    The network is measured and trained, and Optuna is told what was found.
 
     Args:
         search: what it is of.
@@ -71,7 +75,9 @@ def _latency(
     options: Values,
     classes: tuple[str, ...],
 ) -> float:
-    """Return the latency of a trial's network, measured once for all trials that share it.
+    """Return the latency of a trial's network.
+
+    It is measured once for all trials that share the network.
 
     Raises:
         TrialPruned: there is no such network.
@@ -92,7 +98,7 @@ def _latency(
 
 
 class StopPoor(pl.Callback):
-    """End a training early whose scores are poor.
+    """An early end of a training whose scores are poor.
 
     Args:
         metric: of the validation split.
@@ -111,7 +117,7 @@ class StopPoor(pl.Callback):
         self.scores = {int(row["epoch"]): row[self.name] for row in rows if self.name in row}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the score of the epoch, but for the last."""
+        """Look at the score of every epoch but the last."""
         epoch = trainer.current_epoch
         self.scores[epoch] = float(trainer.callback_metrics[self.name])
         if epoch + 1 < (trainer.max_epochs or 0) and self.is_poor(self.scores):
@@ -119,7 +125,9 @@ class StopPoor(pl.Callback):
 
 
 def is_poor(study: optuna.Study, latency: float, scores: Mapping[int, float]) -> bool:
-    """Ask Optuna's median pruner, which is shown the finished trials that are no slower.
+    """Ask Optuna's median pruner whether a trial is poor.
+
+    The pruner is shown the finished trials that are no slower.
 
     Args:
         study: of the search.

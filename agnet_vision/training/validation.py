@@ -1,4 +1,7 @@
-"""Nested values to typed options, or one error in words: rule, value, cure."""
+"""From nested values to typed options or one error.
+
+The error says rule, value and cure in words.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,11 @@ SYNONYMS = {
 
 
 class UnknownOption(ConfigError):
-    """There is no option of that name."""
+    """The name of an option that does not exist."""
 
 
 class OptionError(ConfigError):
-    """An option has a value that its rule does not allow."""
+    """An option's value that its rule does not allow."""
 
     def __init__(self, name: str, rule: str, value: Any, hint: str = "") -> None:
         super().__init__(f"{name} must be {rule}, got {value!r}{hint}")
@@ -57,7 +60,7 @@ def validate(schema: type[T], values: Mapping[str, Any]) -> T:
 
 
 def unknown_option(schema: type[Options], name: str) -> UnknownOption:
-    """Return the error about an option that a schema does not have."""
+    """Return the error about an option a schema lacks."""
     names = [each.name for each in list_options(schema)]
     names += dict.fromkeys(each.rpartition(".")[0] for each in names if "." in each)
     return UnknownOption(f"there is no option {name}{did_you_mean(name, names)}")
@@ -81,7 +84,10 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
 
 
 def _closest(word: str, candidates: Mapping[str, str], cutoff: float) -> str | None:
-    """Return what belongs to the candidate most like a word, capitals aside."""
+    """Return what belongs to the candidate most like a word.
+
+    Capitals do not count.
+    """
     lowered = {candidate.lower(): value for candidate, value in candidates.items()}
     found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=cutoff)
     return lowered[found[0]] if found else None
@@ -121,7 +127,7 @@ def _explain(
 
 
 def _first_leaf(name: str, value: Any) -> str:
-    """Name the option that was given, where its group is unknown already."""
+    """Name the option that was given in an unknown group."""
     while isinstance(value, Mapping) and value:
         inner, value = next(iter(value.items()))
         name = f"{name}.{inner}"
@@ -129,7 +135,10 @@ def _first_leaf(name: str, value: Any) -> str:
 
 
 def look_up(values: Mapping[str, Any], name: str) -> Any:
-    """Find an option by its full name; None where there is none."""
+    """Find an option by its full name.
+
+    None means that there is none.
+    """
     found: Any = values
     for part in name.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
