@@ -1,1 +1,4 @@
-"""The commands behind ``agnet`` and ``tools/``: the only room that knows Hydra."""
+"""The commands behind ``agnet`` and ``tools/``.
+
+This folder is the only one that knows Hydra.
+"""

@@ -24,7 +24,9 @@ PARTS = {
 
 
 def run(words: Sequence[str], program: str) -> None:
-    """Run ``benchmarks.<part>``; only that part is imported.
+    """Run ``benchmarks.<part>``.
+
+    Only that part is imported.
 
     Raises:
         ConfigError: this is no checkout.

@@ -1,4 +1,4 @@
-"""What a command is: its options, what it calls, and examples."""
+"""Commands: their options, what they call, and examples."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ class Command:
 
 
 def load_command(name: str) -> Command:
-    """Import a command; no other is."""
+    """Import one command, and no other."""
     command: Command = import_module(f"agnet_vision.cli.{name}").COMMAND
     return command

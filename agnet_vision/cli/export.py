@@ -99,7 +99,10 @@ def export(config: ExportConfig) -> Path:
 
 
 def measured(checkpoint: str) -> dict[str, float]:
-    """Read the scores on the test split, if the checkpoint lies in a run folder that has them."""
+    """Read the scores on the test split, if any.
+
+    There are some if the checkpoint lies in a run folder that has them.
+    """
     source = Path(checkpoint)
     file = (source if source.is_dir() else source.parent) / "metrics.json"
     if not file.is_file():
@@ -111,14 +114,19 @@ def measured(checkpoint: str) -> dict[str, float]:
 
 
 def default_output(config: ExportConfig) -> Path:
-    """Name the output after the checkpoint, beside it; of one from the Hub, in this folder."""
+    """Name the output after the checkpoint, beside it.
+
+    The output of a checkpoint from the Hub goes into the current folder.
+    """
     source = Path(config.checkpoint)
     folder = source if source.is_dir() else source.parent if source.is_file() else Path()
     return folder / f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format]}"
 
 
 def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]:
-    """Prepare images as the network sees them, spread evenly over those that were found.
+    """Prepare images as the network sees them.
+
+    They are spread evenly over the images that were found.
 
     Raises:
         ConfigError: there are fewer than two.

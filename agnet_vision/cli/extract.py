@@ -1,4 +1,4 @@
-"""``agnet extract``: the keypoints of a dataset, found and stored once."""
+"""``agnet extract``: a dataset's keypoints, found and stored once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ExtractConfig(Options):
 
 
 def call(given: Mapping[str, Any]) -> None:
-    """Extract the keypoints of all splits, and print size and time."""
+    """Extract all splits' keypoints, and print size and time."""
     config = validate(ExtractConfig, nest(given))
     if config.regions.source != "keypoints":
         raise ConfigError(

@@ -1,4 +1,7 @@
-"""``agnet COMMAND name=value ...``: the console program, and what the files in ``tools/`` call."""
+"""``agnet COMMAND name=value ...``: the console program.
+
+The files in ``tools/`` call it, too.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,10 @@ def main() -> None:
 
 
 def run(name: str) -> None:
-    """Run one command with this process's words: what a file in ``tools/`` does."""
+    """Run one command with this process's words.
+
+    This is what a file in ``tools/`` does.
+    """
     from agnet_vision.cli.words import one_line_errors
 
     with one_line_errors(), extra_needed("train"):

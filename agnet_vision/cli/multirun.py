@@ -1,7 +1,8 @@
-"""Several runs by one command line: Hydra's sweeper and launchers, our options.
+"""Several runs by one command line.
 
-Hydra splits ``seed=0,1,2`` into jobs and starts them, on a cluster if one of its launchers says so.
-Each job is a command line of ours again, so that a run of a sweep is the run that is typed alone.
+The sweeper and the launchers are Hydra's, the options are ours. Hydra splits ``seed=0,1,2`` into
+jobs and starts them, on a cluster if one of its launchers says so. Each job is a command line of
+ours again, so that a run of a sweep is the run that is typed alone.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SHORT = "short."
 
 
 def run_many(command: Command, words: Sequence[str], program: Sequence[str]) -> None:
-    """Run a command once for each combination of the values that words list.
+    """Run a command once for each combination of listed values.
 
     Args:
         command: what is run.
@@ -59,7 +60,10 @@ def run_many(command: Command, words: Sequence[str], program: Sequence[str]) -> 
 
 
 def _to_hydra(word: str, command: Command) -> str:
-    """Write a word so that Hydra takes text as it is, but for commas, which part the runs."""
+    """Write a word so that Hydra takes text unchanged.
+
+    Commas are the exception, because they part the runs.
+    """
     name, value, is_text = read_word(word, command)
     if is_text and value[:1] not in ("'", '"', "["):
         value = ",".join(each if each == "null" else quoted(each) for each in value.split(","))

@@ -1,8 +1,8 @@
-"""The words of a command line to options by name, by the grammar of Hydra's overrides.
+"""The words of a command line to options by name.
 
-Numbers, lists and mappings are Hydra's. Text is not: a path may hold whatever a file name can, so
-an option that is text by its schema is taken as the user typed it. Quotes around it are taken off,
-``null`` is none.
+They are read by the grammar of Hydra's overrides. Numbers, lists and mappings are Hydra's. Text is
+not: a path may hold whatever a file name can, so an option that is text by its schema is taken as
+the user typed it. Quotes around it are taken off, ``null`` is none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from agnet_vision.training.validation import unknown_option
 
 
 def parse(words: Sequence[str], command: Command) -> dict[str, Any]:
-    """Read the ``name=value`` words of a command; of two for one option, the later counts.
+    """Read the ``name=value`` words of a command.
+
+    Of two for one option, the later counts.
 
     Raises:
         ConfigError: a word is no such pair, names no option of the command, or cannot be read.
@@ -36,7 +38,9 @@ def parse(words: Sequence[str], command: Command) -> dict[str, Any]:
 
 
 def read_word(word: str, command: Command) -> tuple[str, str, bool]:
-    """Take ``name=value`` apart; plus signs before it, as Hydra has them, mean nothing here.
+    """Take ``name=value`` apart.
+
+    Plus signs before it, as Hydra has them, mean nothing here.
 
     Returns:
         Name, value, and whether the value is text.
@@ -57,7 +61,10 @@ def read_word(word: str, command: Command) -> tuple[str, str, bool]:
 
 
 def _is_entry(name: str, options: Mapping[str, Option]) -> bool:
-    """Tell whether a name is an entry of a mapping that is handed on as it is."""
+    """Tell whether a name is an entry of a mapping.
+
+    The mapping is one that is handed on as it is.
+    """
     return any(each.is_free and name.startswith(f"{each.name}.") for each in options.values())
 
 
@@ -71,7 +78,10 @@ def _value(name: str, value: str) -> Any:
 
 
 def as_typed(name: str, value: str) -> Any:
-    """Take text as it was typed: null, a list in brackets, or the text itself, quoted or not."""
+    """Take text as it was typed.
+
+    It is null, a list in brackets, or the text itself, quoted or not.
+    """
     if value == "null":
         return None
     if value[:1] + value[-1:] == "[]" and not os.path.exists(value):
@@ -97,6 +107,6 @@ def read_override(name: str, value: str) -> Override:
 
 
 def quoted(text: str) -> str:
-    """Write text so that Hydra's grammar takes it as it is."""
+    """Write text so that Hydra's grammar takes it unchanged."""
     text = re.sub(r"(\\*)'", r"\1\1\\'", text)
     return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"

@@ -1,4 +1,7 @@
-"""``agnet predict``: images in, a table or file of classes out."""
+"""``agnet predict``: images in, classes out.
+
+The classes go into a table or a file.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
 
 
 class PredictConfig(Options):
-    """What is classified, by which network, and where the answer goes."""
+    """The images, the network, and where the answer goes."""
 
     checkpoint: Place = option(
         ..., "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
@@ -68,7 +71,10 @@ class PredictConfig(Options):
 
 
 def call(given: Mapping[str, Any]) -> None:
-    """Predict all images, and write or print the rows; exit with 1 where none could be read."""
+    """Predict all images, and write or print the rows.
+
+    The exit code is 1 where no image could be read.
+    """
     config = validate(PredictConfig, given)
     from rich.progress import track
 

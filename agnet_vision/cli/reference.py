@@ -69,7 +69,7 @@ def _title(name: str) -> str:
 
 
 def _hanging(start: str, text: str, width: int) -> list[str]:
-    """Wrap a text so that its lines begin below each other."""
+    """Wrap a text, its lines beginning below each other."""
     wrapped = textwrap.wrap(text, width - len(start), break_on_hyphens=False) or [""]
     return [start + wrapped[0], *(" " * len(start) + line for line in wrapped[1:])]
 
@@ -132,7 +132,10 @@ def train_yaml() -> str:
 
 
 def _yaml_lines() -> Iterator[tuple[str, str]]:
-    """Write the options as settings with comments, blank lines around groups."""
+    """Write the options as settings with comments.
+
+    Groups have blank lines around them.
+    """
     before = ""
     for option in list_options(TrainConfig):
         if option.only:

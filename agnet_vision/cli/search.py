@@ -57,7 +57,7 @@ class SearchConfig(Options):
 
 
 def call(given: Mapping[str, Any]) -> None:
-    """Run what is not finished, and say which trial is best."""
+    """Run what is not finished, and name the best trial."""
     entries: dict[str, dict[str, Any]] = {"base": {}, "space": {}}
     rest: dict[str, Any] = {}
     for name, value in given.items():

@@ -1,4 +1,7 @@
-"""The library's errors in the words of a command line: one line, and what to type."""
+"""The library's errors in the words of a command line.
+
+Each is one line and says what to type.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,10 @@ SHELL_WORDS = {"True": "true", "False": "false", "None": "null"}
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn a user's mistake into a message on stderr and exit code 1, without a traceback.
+    """Turn a user's mistake into a message without a traceback.
 
-    After Ctrl-C the exit code is 130, after another signal 128 and its number, as in a shell.
+    The message goes to stderr, and the exit code is 1. After Ctrl-C the exit code is 130, after
+    another signal 128 and its number, as in a shell.
     """
     try:
         yield
@@ -48,7 +52,7 @@ def one_line_errors() -> Iterator[None]:
 
 
 def in_shell_words(error: AGNetError) -> str:
-    """Say an error as someone at a command line has to hear it."""
+    """Say an error in the words of a command line."""
     validation = sys.modules.get("agnet_vision.training.validation")
     if validation is None:  # nothing was validated, perhaps for want of the packages it needs
         return translate(str(error))
@@ -82,7 +86,10 @@ def as_command(name: str, arguments: str) -> str:
 
 
 def program(command: str) -> str:
-    """Return how the user calls a command: as they called this one."""
+    """Return how the user calls a command.
+
+    It is called in the way that this one was.
+    """
     started = sys.argv[0] if sys.argv else ""
     if started.endswith(".py") and "tools" in started:
         return f"python tools/{DOORS.get(command, command)}.py"
@@ -94,7 +101,10 @@ DOORS = {"prepare": "prepare_dataset", "extract": "extract_regions"}
 
 
 def shell_value(value: Any, quote: str = "'") -> str:
-    """Write a value as it is typed; ``quote`` stands around text."""
+    """Write a value as it is typed.
+
+    ``quote`` stands around text.
+    """
     if value is None or isinstance(value, bool):
         return SHELL_WORDS[str(value)]
     return f"{quote}{value}{quote}" if isinstance(value, str) else str(value)

@@ -1,1 +1,4 @@
-"""A local page to try a network on, and the small networks it starts with."""
+"""A local page to try a network on.
+
+The small networks that it starts with are here, too.
+"""

@@ -1,4 +1,7 @@
-"""What keeps the page on this machine: whom it answers, and whom the browser may talk to."""
+"""What keeps the page on this machine.
+
+It decides whom the page answers, and whom the browser may talk to.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ POLICY = (
 
 
 class StayLocal:
-    """Middleware that answers to this machine's own names, and forbids the browser all others.
+    """Middleware that answers to this machine's own names.
+
+    It forbids the browser to talk to any other.
 
     Args:
         app: the page.
@@ -32,7 +37,7 @@ class StayLocal:
         self.names = {"localhost", host.lower(), name, f"{name}.local"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a foreign name, and add the policy to every answer."""
+        """Refuse foreign names, and add the policy to other answers."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -52,7 +57,10 @@ class StayLocal:
         await self.app(scope, receive, send_with_policy)
 
     def _is_own(self, host: str) -> bool:
-        """Tell whether a name is this machine's; a number is no name that could be rebound."""
+        """Tell whether a name is this machine's.
+
+        A number is no name that could be rebound.
+        """
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]  # less the port
         name = name.strip("[]")
         try:

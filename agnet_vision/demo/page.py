@@ -1,9 +1,9 @@
-"""A local page: drop an image, see the class and why. The only file that imports Gradio.
+"""A local page: drop an image, see class and why.
 
-Nothing leaves the machine: no telemetry, fonts of the system, a content policy that lets the
-browser talk to this page alone, and no answer to a name that is not this machine's (a stranger's
-web page could otherwise have the browser read this one: DNS rebinding). Uploads and figures are
-files that are deleted after half an hour.
+This is the only file that imports Gradio. Nothing leaves the machine: no telemetry, fonts of the
+system, a content policy that lets the browser talk to this page alone, and no answer to a name that
+is not this machine's (a stranger's web page could otherwise have the browser read this one: DNS
+rebinding). Uploads and figures are files that are deleted after half an hour.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ WITH_THEME = """(...inputs) => [
 
 
 class Page(gr.Blocks):
-    """Blocks that refuse a forged file path in one line, without a traceback in the log."""
+    """Blocks that refuse a forged file path in one line.
+
+    No traceback goes into the log.
+    """
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         """Prepare the inputs of an event."""
@@ -107,7 +110,10 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
 def _controls(
     models: Mapping[str, AGNet],
 ) -> tuple[gr.Image, gr.Dropdown, gr.Dropdown, gr.Slider]:
-    """Lay out what the visitor chooses: image, network, source of the regions, kappa."""
+    """Lay out what the visitor chooses.
+
+    The choices are image, network, source of the regions, and kappa.
+    """
     name, model = next(iter(models.items()))
     own, kappa = model.proposer, model.head.num_clusters
     choices = [*dict.fromkeys([*visit.region_sources(), visit.own_source(model)])]
@@ -137,12 +143,18 @@ def _upload() -> gr.Image:
 
 
 def _path_of(payload: Any) -> str | None:
-    """Return the path of an uploaded file, in a folder that Gradio has checked."""
+    """Return the path of an uploaded file.
+
+    It is in a folder that Gradio has checked.
+    """
     return payload.path if payload is not None else None
 
 
 def _panel(name: Panel) -> gr.Image:
-    """Make the place of one panel of the figure; it appears with the first image."""
+    """Make the place of one panel of the figure.
+
+    It appears with the first image.
+    """
     return gr.Image(
         label=name,
         interactive=False,
@@ -188,10 +200,13 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
 
 
 def _slider_fitter(models: Mapping[str, AGNet]) -> Callable:
-    """Make the handler that brings slider and regions to what another network was trained with."""
+    """Make the handler for the choice of another network.
+
+    It brings slider and regions to what that network was trained with.
+    """
 
     def fit(name: str) -> tuple[Any, str]:
-        """Return the slider and the source of the regions as this network knows them."""
+        """Return slider and regions' source as this network knows them."""
         model = models[name]
         own = model.proposer.num_clusters
         return gr.Slider(maximum=model.head.num_clusters, value=own), visit.own_source(model)
@@ -203,7 +218,10 @@ def _looker(models: Mapping[str, AGNet]) -> Callable:
     """Make the handler that explains an image."""
 
     def look(path: str | None, name: str, source: str, kappa: float, theme: ThemeName) -> list[Any]:
-        """Fill the page from the choices; a file that is no image is refused in words."""
+        """Fill the page from the choices.
+
+        A file that is no image is refused in words.
+        """
         empty = [gr.Image(visible=False) for _ in PANELS]
         if path is None:
             # Also after a refusal, which takes the upload away: what was said about it stays.
@@ -226,7 +244,10 @@ ADVICE = "Choose an image of up to 40 megapixels."
 
 
 def _file_maker(models: Mapping[str, AGNet], button: gr.DownloadButton) -> Callable:
-    """Make the handler that writes the whole figure for download, into Gradio's own folder."""
+    """Make the handler that writes the figure for download.
+
+    The whole figure goes into Gradio's own folder.
+    """
 
     def write(
         path: str | None, name: str, source: str, kappa: float, theme: ThemeName

@@ -1,4 +1,7 @@
-"""What the page does with an image: everything but the page itself. Nothing of a visit is kept."""
+"""What the page does with an image.
+
+This is everything but the page itself. Nothing of a visit is kept.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ FIGURE_DPI, PANEL_DPI = 130, 150
 
 
 def region_sources() -> dict[str, dict[str, str]]:
-    """Name the settings of a proposer that can be chosen; detectors OpenCV lacks are left out."""
+    """Name the settings of a proposer that can be chosen.
+
+    Detectors that OpenCV lacks are left out.
+    """
     sources = {}
     for name in get_args(Detector):
         try:
@@ -68,7 +74,10 @@ def ranking(explanation: Explanation) -> dict[str, float]:
 
 
 def remark(model: AGNet, explanation: Explanation, source: str, num_clusters: int) -> str:
-    """Say what is shown, and when it is not what the network was trained with."""
+    """Say what is shown.
+
+    The words also tell when it is not what the network was trained with.
+    """
     if not explanation.num_primary:
         return "This network sees the whole image only; regions change nothing."
     words = f"{int(explanation.mask.sum())} regions of {len(explanation.mask)} slots, "
@@ -93,7 +102,7 @@ def draw(
 
 
 def figure_files(explanation: Explanation, theme: ThemeName) -> dict[str, bytes]:
-    """Render the whole figure as PNG and as SVG, by suffix."""
+    """Render the whole figure as PNG and SVG, by suffix."""
     figure = explanation_figure(explanation, theme=theme)
     files = {}
     for suffix in ("png", "svg"):

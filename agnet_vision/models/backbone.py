@@ -1,4 +1,4 @@
-"""Any timm model as a source of maps, by its ``sketch``."""
+"""Any timm model as a source of maps, by ``sketch``."""
 
 from __future__ import annotations
 
@@ -113,10 +113,10 @@ class TimmBackbone(nn.Module):
         return read_map(self.model, images, self.layout, self.taps)
 
     def freeze_stages(self, count: int) -> None:
-        """Keep the stem and the first stages as they are, in training, too.
+        """Keep the stem and the first stages as they are.
 
-        Their parameters get no gradient, so that the backward pass ends before them, and they stay
-        in evaluation mode.
+        They stay so in training, too. Their parameters get no gradient, so that the backward pass
+        ends before them, and they stay in evaluation mode.
 
         Args:
             count: of stages, as timm groups the model; 0: nothing is frozen, not even the stem.

@@ -108,7 +108,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def check_backbone(name: Any, options: Any) -> None:
-    """Refuse a backbone that names files, network, code or huge numbers.
+    """Refuse backbones that name files, network, code or huge numbers.
 
     Args:
         name: of a timm architecture.

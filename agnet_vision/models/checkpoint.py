@@ -1,4 +1,4 @@
-"""Trained networks, written and found, on disk and on the Hub.
+"""Trained networks, written and found on disk and the Hub.
 
 A saved folder has the Hub's layout: weights in safetensors, one JSON file that rebuilds the
 network, and a model card. Files may come from strangers: they hold weights and plain data, never

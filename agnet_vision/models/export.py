@@ -157,7 +157,10 @@ def export_onnx(
 
 
 def require(*packages: str) -> None:
-    """Refuse to go on without the packages; see ``extra_needed``."""
+    """Refuse to go on without the packages.
+
+    See ``extra_needed``.
+    """
     with extra_needed("export"):
         for name in packages:
             import_module(name)

@@ -190,5 +190,8 @@ class AGNetHead(nn.Module):
 
 
 def projection(in_channels: int, width: int) -> nn.Module:
-    """Take each cell of a map to fewer channels, of unit variance (ours)."""
+    """Take each cell of a map to fewer channels.
+
+    The channels have unit variance (ours).
+    """
     return nn.Sequential(nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width))

@@ -1,4 +1,7 @@
-"""How long an exported network takes for one image on this machine."""
+"""The latency of an exported network on this machine.
+
+It is the time for one image.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ WARM_UP = 5  # ours: the runtime allocates in its first passes
 
 
 def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
-    """Time the network as ONNX, image by image, on one core.
+    """Time the ONNX network image by image on one core.
 
     It is the time of one thread that computes, so what else the machine does, such as training
     another network, does not count. Finding keypoints is not in it. Weights change nothing: an

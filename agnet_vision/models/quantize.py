@@ -1,4 +1,4 @@
-"""Networks of ONNX files in 8-bit integers, and how far they can be trusted.
+"""ONNX networks in 8-bit integers, and how trustworthy they are.
 
 Convolutions and linear layers are quantized, their weights a channel, their activations a tensor;
 attention, pooling and squeeze-excite stay float32. Not every network bears that, so half of the
@@ -29,7 +29,10 @@ BATCH = 8  # images that are calibrated on at once, with every layer's output in
 
 
 class LowAgreementWarning(UserWarning):
-    """The integers name another class than the floats too often, or too few images tell."""
+    """A warning that the integers may not be trusted.
+
+    They name another class than the floats too often, or too few images tell.
+    """
 
 
 class Quantized(NamedTuple):
@@ -109,7 +112,10 @@ def _quantize(source: Path, path: Path, inputs: tuple[Tensor, ...]) -> None:
             self.left = _batches(onnxruntime.InferenceSession(source), inputs)
 
         def get_next(self) -> dict[str, Any] | None:
-            """Return the next batch by the names of the inputs; None after the last."""
+            """Return the next batch by the names of the inputs.
+
+            After the last batch it is None.
+            """
             return next(self.left, None)
 
     quantize_static(
@@ -125,7 +131,10 @@ def _quantize(source: Path, path: Path, inputs: tuple[Tensor, ...]) -> None:
 
 
 def _batches(session: Any, inputs: tuple[Tensor, ...]) -> Iterator[dict[str, Any]]:
-    """Split the inputs, and give them the names that the network knows them by."""
+    """Split the inputs into batches, with names.
+
+    The names are those that the network knows the inputs by.
+    """
     names = [value.name for value in session.get_inputs()]
     for batch in zip(*(each.split(BATCH) for each in inputs), strict=True):
         yield {name: each.numpy() for name, each in zip(names, batch, strict=True)}

@@ -1,4 +1,4 @@
-"""A network made again from what describes it, and its weights.
+"""A network made again from its description and its weights.
 
 The description may be a stranger's: it is held against the weights and the size of their file
 before memory is taken for it.

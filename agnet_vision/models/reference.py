@@ -93,7 +93,7 @@ def pairwise_attention(
     phi: Float[Tensor, "batch regions features"],
     mask: Bool[Tensor, "batch regions"],
 ) -> Float[Tensor, "batch regions regions"]:
-    """Section III-D: how much region r takes from region r'.
+    """Compute how much region r takes from r', section III-D.
 
     ``u_rr' = tanh(W phi_r + W' phi_r' + b)``, ``m_rr' = sigmoid(w . u_rr' + b_m)``.
     """

@@ -1,10 +1,10 @@
-"""What a timm model does with an image, found out without running it.
+"""What a timm model does with an image.
 
-timm's models answer ``forward_features`` in three layouts: NCHW maps (CNNs), NHWC maps (Swin),
-token sequences with or without class tokens (ViT). A *sketch* of the model on the meta device,
-which costs neither memory nor arithmetic, shows which one; its backward pass shows which modules
-the map never uses (classifiers, later stages); a second size shows whether the model is tied to the
-size it was made for.
+This is found out without running the model. timm's models answer ``forward_features`` in three
+layouts: NCHW maps (CNNs), NHWC maps (Swin), token sequences with or without class tokens (ViT). A
+*sketch* of the model on the meta device, which costs neither memory nor arithmetic, shows which
+one; its backward pass shows which modules the map never uses (classifiers, later stages); a second
+size shows whether the model is tied to the size it was made for.
 """
 
 from __future__ import annotations

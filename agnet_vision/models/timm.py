@@ -70,7 +70,7 @@ class TimmAGNet(AGNet):
 
     @property
     def num_classes(self) -> int:
-        """Number of logits."""
+        """Return the number of logits."""
         return self.head.num_classes
 
     def forward_features(
@@ -112,7 +112,7 @@ class TimmAGNet(AGNet):
         return self.head.classifier.linear
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Replace the last linear layer by a fresh one or none.
+        """Make the last linear layer anew, or remove it.
 
         Raises:
             ValueError: another pooling is asked for.

@@ -1,4 +1,7 @@
-"""Image to boxes: keypoints, groups, regions. NumPy and OpenCV, once an image."""
+"""Image to boxes: keypoints, groups, regions.
+
+NumPy, OpenCV and torch (for the groups) find them, once an image.
+"""
 
 from agnet_vision.regions.boxes import boxes_from_keypoints, grid_boxes, random_boxes
 from agnet_vision.regions.grouping import group_points

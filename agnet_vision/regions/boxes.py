@@ -1,4 +1,7 @@
-"""Labeled points to region boxes (method, steps 3 to 5), and the boxes of the two controls."""
+"""Labeled points to region boxes, and the controls' boxes.
+
+The boxes from labeled points are steps 3 to 5 of the method.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def boxes_from_keypoints(
     image_size: tuple[float, float],
     num_clusters: int = 8,
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Draw the tight box around each group, each pair of groups, and the whole image.
+    """Draw tight boxes around groups, their pairs, and the image.
 
     Points outside the frame are dropped first, so this is the call to make after an augmentation.
     Groups are ordered by where they are *now*, top to bottom by mean y, then by mean x; their boxes
@@ -53,7 +56,7 @@ def boxes_of_images(
     image_size: tuple[float, float],
     num_clusters: int = 8,
 ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
-    """Draw the boxes of ``boxes_from_keypoints`` for many images of one size at once.
+    """Draw boxes as ``boxes_from_keypoints`` does, for many images at once.
 
     Args:
         xy: positions of the points of all images.
@@ -105,7 +108,10 @@ def _thicken(
     high: Float[np.ndarray, "groups 2"],
     size: Float[np.ndarray, " 2"],
 ) -> Float[np.ndarray, "groups 4"]:
-    """Make every box at least a pixel thick, within the frame; pixels to fractions."""
+    """Make boxes at least a pixel thick, within the frame.
+
+    They come in pixels and are returned as fractions.
+    """
     thin = np.maximum(np.minimum(MIN_SIDE_PIXELS, size) - (high - low), 0) / 2
     if thin.any():
         low, high = low - thin, high + thin
@@ -155,7 +161,10 @@ _NEGATE_UPPER = np.array([1.0, 1.0, -1.0, -1.0])
 
 @lru_cache(maxsize=64)
 def _slots(num_clusters: int) -> tuple[Int[np.ndarray, " slots"], Int[np.ndarray, " slots"]]:
-    """List the two groups of each slot but the last; a primary slot has one group twice."""
+    """List the two groups of each slot but the last.
+
+    A primary slot has one group twice.
+    """
     alone = np.arange(num_clusters)
     first, second = np.triu_indices(num_clusters, 1)
     return np.concatenate([alone, first]), np.concatenate([alone, second])
@@ -180,7 +189,10 @@ def grid_boxes(
 def random_boxes(
     num_clusters: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Throw ``num_clusters`` boxes into the frame, sides a tenth to a half of it."""
+    """Throw ``num_clusters`` boxes into the frame.
+
+    Their sides are a tenth to a half of the frame's.
+    """
     side = rng.uniform(0.1, 0.5, size=(num_clusters, 2))
     low = rng.uniform(0, 1 - side)
     order = order_by_position(low + side / 2)

@@ -1,8 +1,9 @@
-"""Keypoints to semantic groups (method, step 2): whiten the points, fit a mixture, label them.
+"""Keypoints to semantic groups, step 2 of the method.
 
-Whitening makes the fit equivariant under affine maps. **An image's labels never depend on its
-neighbors**: point sets are padded to fixed sizes (multiples of ``PAD``), never to the longest of
-the batch, and ``mixture`` keeps the fits apart.
+The points are whitened, a mixture is fitted to them, and they are labeled by it. Whitening makes
+the fit equivariant under affine maps. **An image's labels never depend on its neighbors**: point
+sets are padded to fixed sizes (multiples of ``PAD``), never to the longest of the batch, and
+``mixture`` keeps the fits apart.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def group_points(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> list[Int[np.ndarray, " _"]]:
-    """Label the points of each image with the semantic group they belong to.
+    """Label the points of each image with their semantic group.
 
     Labels run from 0 without gaps, in the order of ``order``. Fewer groups appear where points are
     few: under 9 points at most 2 (paper's reference behavior), and never more than distinct
@@ -64,7 +65,10 @@ def group_points(
 
 
 def check_options(num_clusters: int, method: str) -> None:
-    """Refuse options that cannot work; a proposer calls it once, when it is made."""
+    """Refuse options that cannot work.
+
+    A proposer calls it once, when it is made.
+    """
     if not 1 <= num_clusters <= MAX_CLUSTERS:
         raise ValueError(f"num_clusters must be in [1, {MAX_CLUSTERS}], got {num_clusters}")
     if method not in get_args(Grouping):
@@ -82,7 +86,10 @@ def count_components(num_points: int, num_clusters: int) -> int:
 
 
 def whiten(xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
-    """Move points to mean 0 and covariance 1; a direction without spread is left at 0."""
+    """Move points to mean 0 and covariance 1.
+
+    A direction without spread is left at 0.
+    """
     centered = xy.astype(np.float64) - xy.mean(axis=0, dtype=np.float64)
     variance, axes = np.linalg.eigh(centered.T @ centered / len(centered))
     usable = variance > max(1e-12 * variance[-1], 1e-12)
@@ -114,7 +121,10 @@ def _group_batched(
 def _group_sklearn(
     xy: Float[np.ndarray, "points 2"], num_clusters: int, seed: int
 ) -> Int[np.ndarray, " points"]:
-    """Fit scikit-learn's mixture, with wider components where the covariance is ill-defined."""
+    """Fit scikit-learn's mixture.
+
+    Its components are made wider where the covariance is ill-defined.
+    """
     from sklearn.exceptions import ConvergenceWarning  # slow to import, and only this path needs it
     from sklearn.mixture import GaussianMixture
 

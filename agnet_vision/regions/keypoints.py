@@ -1,8 +1,9 @@
-"""Image to keypoints (method, step 1): where the image has something to say, without descriptors.
+"""Image to keypoints, step 1 of the method.
 
-Images larger than ``max_side`` are shrunk first and the points mapped back: the cost does not grow
-with the camera. Points come in one order whatever the thread count: strongest first, then top to
-bottom, then left to right.
+Keypoints are where the image has something to say. They come without descriptors. Images larger
+than ``max_side`` are shrunk first and the points mapped back: the cost does not grow with the
+camera. Points come in one order whatever the thread count: strongest first, then top to bottom,
+then left to right.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def detect(
     keep_fraction: float = 0.5,
     max_side: int = 320,
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """Find the strongest keypoints of one image, one point a location.
+    """Find the strongest keypoints of an image, one a location.
 
     Args:
         image: RGB (height, width, 3), RGBA (transparency ignored) or gray; 8 bits a channel.
@@ -63,7 +64,10 @@ def detect(
 
 
 def check_options(detector: str, keep_fraction: float, max_side: int) -> None:
-    """Refuse options that cannot work; a proposer calls it once, when it is made."""
+    """Refuse options that cannot work.
+
+    A proposer calls it once, when it is made.
+    """
     if detector not in get_args(Detector):
         raise ValueError(
             f"detector must be one of {', '.join(get_args(Detector))}, got {detector!r}"
@@ -75,7 +79,7 @@ def check_options(detector: str, keep_fraction: float, max_side: int) -> None:
 
 
 def gray_image(image: UInt8[np.ndarray, "height width ..."]) -> UInt8[np.ndarray, "height width"]:
-    """Turn a gray, RGB or RGBA image into a contiguous gray one."""
+    """Turn a gray, RGB or RGBA image into contiguous gray."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
         raise TypeError(
@@ -101,7 +105,10 @@ def gray_image(image: UInt8[np.ndarray, "height width ..."]) -> UInt8[np.ndarray
 def shrink(
     gray: UInt8[np.ndarray, "height width"], max_side: int
 ) -> UInt8[np.ndarray, "rows columns"]:
-    """Average an image down until its longer side is ``max_side``; leave smaller ones alone."""
+    """Average an image down until its longer side is ``max_side``.
+
+    Smaller images are left alone.
+    """
     height, width = gray.shape
     ratio = max_side / max(height, width)
     if ratio >= 1:
@@ -115,7 +122,7 @@ def strongest(
     response: Float[np.ndarray, " found"],
     keep_fraction: float,
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """Keep one point a location, then the strongest share of the locations.
+    """Keep one point a location, then the strongest share.
 
     Ties go top to bottom, then left to right. SIFT reports a location once for each dominant
     orientation; a mixture would count it as several points.
@@ -130,7 +137,10 @@ def strongest(
 
 @lru_cache(maxsize=8)
 def _opencv_detector(detector: Detector) -> Any:
-    """Make a detector once a process: building one costs more than a small image."""
+    """Make a detector once a process.
+
+    Building one costs more than a small image.
+    """
     match detector:
         case "sift":
             # Without it every point lies a quarter pixel too far right and down.
@@ -172,7 +182,10 @@ def _opencv_points(
 def _dense_points(
     width: int, height: int
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """Spread a regular grid of points over the image, cell centers, all equally strong."""
+    """Spread a regular grid of points over the image.
+
+    They are the centers of its cells, all equally strong.
+    """
     per_side = (np.arange(DENSE_POINTS_PER_SIDE) + 0.5) / DENSE_POINTS_PER_SIDE
     y, x = np.meshgrid(per_side * height, per_side * width, indexing="ij")
     points = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)

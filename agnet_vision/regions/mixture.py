@@ -1,11 +1,11 @@
-"""Many small Gaussian mixtures fitted at once, in torch on any device: EM from a k-means start.
+"""Many small Gaussian mixtures fitted at once, in torch.
 
-Points are written as six sufficient statistics ``s = (1, x, y, x^2, x y, y^2)``. A component's
-log-density is linear in them, so the E step is ``coefficients @ s`` and the M step
-``responsibilities @ s^T``: two matrix products for all images together. An image leaves the batch
-when *it* has converged, and choices between equals take the first within a tolerance far above
-rounding, so that no fit depends on its neighbors. Double precision because narrow groups need it:
-the quadratic form cancels terms of 1e9.
+The fit is EM from a k-means start, on any device. Points are written as six sufficient statistics
+``s = (1, x, y, x^2, x y, y^2)``. A component's log-density is linear in them, so the E step is
+``coefficients @ s`` and the M step ``responsibilities @ s^T``: two matrix products for all images
+together. An image leaves the batch when *it* has converged, and choices between equals take the
+first within a tolerance far above rounding, so that no fit depends on its neighbors. Double
+precision because narrow groups need it: the quadratic form cancels terms of 1e9.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ class Mixtures(NamedTuple):
 def pad_statistics(
     points: Sequence[Float[np.ndarray, "_ 2"]], padded: int
 ) -> Float[np.ndarray, "batch 6 padded"]:
-    """Write points as six statistics each; padding is all zero, so it adds nothing to any sum."""
+    """Write points as six statistics each, padded with zeros.
+
+    The padding adds nothing to any sum.
+    """
     statistics = np.zeros((len(points), 6, padded))
     for row, xy in zip(statistics, points, strict=True):
         x, y = xy.T
@@ -56,7 +59,9 @@ def pad_statistics(
 def fit_mixtures(
     statistics: Float[Tensor, "batch 6 points"], components: int, *, seed: int = 0
 ) -> Mixtures:
-    """Fit one full-covariance mixture an image by EM, each to its own convergence.
+    """Fit one full-covariance mixture an image by EM.
+
+    Each is fitted to its own convergence.
 
     Args:
         statistics: of the points, from ``pad_statistics``.
@@ -90,7 +95,10 @@ def fit_mixtures(
 def expect(
     coefficients: Float[Tensor, "batch clusters 6"], statistics: Float[Tensor, "batch 6 points"]
 ) -> tuple[Float[Tensor, "batch clusters points"], Float[Tensor, "batch points"]]:
-    """E step: each component's share of each point, and the log-density of each point."""
+    """Compute each component's share of each point (E step).
+
+    The log-density of each point comes with it.
+    """
     log_joint = coefficients @ statistics
     peak = log_joint.amax(dim=1, keepdim=True)
     share = log_joint.sub_(peak).exp_()
@@ -102,7 +110,10 @@ def maximize(
     responsibilities: Float[Tensor, "batch clusters points"],
     statistics: Float[Tensor, "batch 6 points"],
 ) -> Float[Tensor, "batch clusters 6"]:
-    """M step: weights, means and covariances, written as the linear form of the next E step."""
+    """Compute weights, means and covariances (M step).
+
+    They are written as the linear form of the next E step.
+    """
     sums = responsibilities @ statistics.transpose(1, 2)  # (batch, clusters, 6)
     mass = sums[..., :1] + 1e-12
     mean_x, mean_y, xx, xy, yy = (sums[..., 1:] / mass).unbind(-1)
@@ -120,7 +131,10 @@ def maximize(
 def assign(
     coefficients: Float[Tensor, "batch clusters 6"], statistics: Float[Tensor, "batch 6 points"]
 ) -> Int[Tensor, "batch points"]:
-    """Give each point to its most probable component; of equals, the first."""
+    """Give each point to its most probable component.
+
+    Of equals, the first is taken.
+    """
     return _first_largest(coefficients @ statistics)
 
 
@@ -138,7 +152,10 @@ def _first_largest(scores: Float[Tensor, "batch clusters points"]) -> Int[Tensor
 def _kmeans(
     statistics: Float[Tensor, "batch 6 points"], components: int, seed: int
 ) -> Float[Tensor, "batch clusters points"]:
-    """Cluster by k-means++ and a few Lloyd steps; responsibilities are 0 and 1."""
+    """Cluster by k-means++ and a few Lloyd steps.
+
+    The responsibilities are 0 and 1.
+    """
     centers = _plus_plus(statistics, components, seed)
     real = statistics[:, :1]
     hard = torch.empty(0)
@@ -158,7 +175,10 @@ def _kmeans(
 def _plus_plus(
     statistics: Float[Tensor, "batch 6 points"], components: int, seed: int
 ) -> Float[Tensor, "batch clusters 2"]:
-    """Choose starts greedily: of a few points drawn by squared distance, the best one."""
+    """Choose the starts of k-means greedily.
+
+    Each is the best of a few points drawn by squared distance.
+    """
     draws = np.random.default_rng(seed).random((components, SEED_CANDIDATES))
     real = statistics[:, 0]  # (batch, points)
     xy = statistics[:, 1:3].transpose(1, 2)  # (batch, points, 2)

@@ -1,6 +1,7 @@
-"""The order of groups, and so of slots: by mean y, then mean x.
+"""The order of groups, and so of slots.
 
-Weights are per slot, a mixture's component order is arbitrary: this is the one place that decides.
+Groups are ordered by mean y, then by mean x. Weights are per slot, a mixture's component order is
+arbitrary: this is the one place that decides.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def order_by_position(
 def number_by_position(
     xy: Float[np.ndarray, "points 2"], group: Int[np.ndarray, " points"]
 ) -> Int[np.ndarray, " points"]:
-    """Renumber the groups of one image without gaps, in their order.
+    """Renumber an image's groups without gaps, in their order.
 
     Args:
         xy: positions of the points.

@@ -1,4 +1,7 @@
-"""``RegionProposer``: images to regions by keypoints, groups and boxes, or by a control."""
+"""``RegionProposer``, which finds the regions of images.
+
+It finds them by keypoints, groups and boxes, or by a control.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,10 @@ REVISION = 1  # raise when detection or grouping changes its results: stored reg
 
 @dataclass(frozen=True)
 class RegionProposer:
-    """Find the regions of images: detect keypoints, group them, draw the boxes.
+    """A finder of regions by keypoints, groups and boxes.
 
-    Stateless, deterministic and picklable; its fields are all there is to know about it.
+    It detects keypoints, groups them and draws the boxes. It is stateless, deterministic and
+    picklable, and its fields are all there is to know about it.
 
     Args:
         source: ``"keypoints"`` (paper), or a control without them: ``"grid"`` or ``"random"``.
@@ -62,7 +66,9 @@ class RegionProposer:
         mixtures.check_options(self.num_clusters, self.grouping)
 
     def __call__(self, images: Sequence[Image]) -> Regions:
-        """Propose regions, ``kappa (kappa + 1) / 2 + 1`` slots an image.
+        """Propose the regions of images.
+
+        Each image has ``kappa (kappa + 1) / 2 + 1`` slots.
 
         Args:
             images: 8-bit RGB images of any sizes; a list, not a single one.
@@ -88,11 +94,17 @@ class RegionProposer:
 
     @property
     def needs_keypoints(self) -> bool:
-        """Tell whether regions come from keypoints of the image, which are worth storing."""
+        """Tell whether regions come from keypoints of the image.
+
+        Such keypoints are worth storing.
+        """
         return self._source.needs_keypoints
 
     def keypoints(self, image: Image) -> Keypoints:
-        """Find and group the keypoints of one image; none for the controls."""
+        """Find and group the keypoints of one image.
+
+        The controls have none.
+        """
         return self.keypoints_many([image])[0]
 
     def keypoints_many(self, images: Sequence[Image]) -> list[Keypoints]:
@@ -110,7 +122,9 @@ class RegionProposer:
         seeds: Sequence[Seed],
         num_clusters: int | None = None,
     ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
-        """Draw the boxes of frames of one size, as a loader needs them after an augmentation.
+        """Draw the boxes of frames of one size.
+
+        A loader needs them after an augmentation.
 
         Args:
             points: labeled points of each frame, in its pixels; the controls ignore them.
@@ -135,7 +149,9 @@ class RegionProposer:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> RegionProposer:
-        """Make the proposer that ``settings()`` described; versions are not compared.
+        """Make the proposer that ``settings()`` described.
+
+        Versions are not compared.
 
         Raises:
             ValueError: an option is unknown or out of range.
@@ -154,7 +170,10 @@ class RegionProposer:
         return SOURCES[self.source](self)
 
     def content_seed(self, image: Image) -> list[int]:
-        """Seed from the image itself, so that its boxes do not depend on its place in a batch."""
+        """Make a seed from the image itself.
+
+        The boxes of an image then do not depend on its place in a batch.
+        """
         if self.needs_keypoints:
             return [self.seed]
         digest = blake2b(np.ascontiguousarray(image).data, digest_size=8).digest()

@@ -1,7 +1,8 @@
-"""Where regions come from: keypoints of the image (paper), or one of two controls.
+"""The sources of regions: keypoints or one of two controls.
 
-A source does two things: find labeled keypoints in images, and draw the boxes of frames whose
-labeled points are known. Between the two an augmentation may move the points.
+The paper's regions come from keypoints of the image. A source does two things: find labeled
+keypoints in images, and draw the boxes of frames whose labeled points are known. Between the two an
+augmentation may move the points.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Boxes = tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regi
 
 
 class LabeledPoints(Protocol):
-    """What boxes are drawn from; ``Keypoints`` is one."""
+    """What boxes are drawn from, such as ``Keypoints``."""
 
     @property
     def xy(self) -> Float[np.ndarray, "points 2"]:
@@ -79,7 +80,10 @@ class KeypointSource:
 
 
 class GridSource:
-    """The control that ignores the image: equal cells of the frame."""
+    """The control that cuts the frame into equal cells.
+
+    It ignores the image.
+    """
 
     needs_keypoints = False
 
@@ -97,7 +101,10 @@ class GridSource:
         seeds: Sequence[Seed],
         num_clusters: int,
     ) -> Boxes:
-        """Complete the primary boxes of each frame to all slots of ``num_clusters`` groups."""
+        """Complete each frame's primary boxes to all slots.
+
+        The slots are those of ``num_clusters`` groups.
+        """
         drawn = [union_boxes(self.primary_boxes(seed), num_clusters) for seed in seeds]
         boxes, mask = zip(*drawn, strict=True)
         return np.stack(boxes), np.stack(mask)
@@ -108,7 +115,7 @@ class GridSource:
 
 
 class RandomSource(GridSource):
-    """The control with boxes thrown at random, others for every seed."""
+    """The control with boxes at random, others for every seed."""
 
     def primary_boxes(self, seed: Seed) -> Float[np.ndarray, "groups 4"]:
         """Throw boxes into a frame by its seed."""

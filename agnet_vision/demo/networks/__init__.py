@@ -1,4 +1,6 @@
-"""Small networks trained on the demo set, so that the demo page starts without a download.
+"""Small networks trained on the demo set.
+
+With them the demo page starts without a download.
 
 Each folder is what ``agnet train model=<folder>`` gives, in half precision, less its card:
 ``load_model(run).half().save_pretrained(folder)``.

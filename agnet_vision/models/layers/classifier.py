@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class MixedPoolClassifier(nn.Module):
-    """Classify a learned mix of max and average pooling.
+    """A classifier on a learned mix of two poolings.
+
+    They are max and average pooling.
 
     ``y = omega GMP(f) + (1 - omega) GAP(f)``, where ``omega = sigmoid(W_o GAP(f) + b_o)``.
 

@@ -15,11 +15,12 @@ def fast_linear(
     weight: Float[Tensor, "outputs features"],
     bias: Float[Tensor, " outputs"] | None = None,
 ) -> Float[Tensor, "batch rows outputs"]:
-    """Compute ``inputs @ weight.T + bias``, without gradients as a convolution.
+    """Compute ``inputs @ weight.T + bias``.
 
-    A convolution with kernels as long as its input is the same product. PyTorch hands a linear
-    layer to MKL and a convolution to oneDNN, which with AVX-512 needs half the time (AMD Zen 5),
-    but longer than MKL without it and in the backward pass.
+    Without gradients it is computed as a convolution. A convolution with kernels as long as its
+    input is the same product. PyTorch hands a linear layer to MKL and a convolution to oneDNN,
+    which with AVX-512 needs half the time (AMD Zen 5), but longer than MKL without it and in the
+    backward pass.
     """
     if not (HAS_AVX512 and _is_plain_prediction(inputs)):
         return linear(inputs, weight, bias)

@@ -33,12 +33,18 @@ class Attention(NamedTuple):
 
     @property
     def coefficients(self) -> Float[Tensor, "batch regions"]:
-        """Weight of each region in the descriptor, ``c_r' = sum_r w_r m_rr'``."""
+        """Return the weight of each region in the descriptor.
+
+        It is ``c_r' = sum_r w_r m_rr'``.
+        """
         return torch.matmul(self.importance[:, None], self.pairwise).squeeze(1)
 
 
 class UniformAttention(nn.Module):
-    """Every valid region counts alike: the descriptor is their mean."""
+    """Attention in which every valid region counts alike.
+
+    The descriptor is their mean.
+    """
 
     def forward(self, features: MapFeatures) -> Attention:
         """Return the attention that makes no difference."""
@@ -47,7 +53,7 @@ class UniformAttention(nn.Module):
 
 
 class RegionAttention(nn.Module):
-    """Weigh the regions by how they relate to each other.
+    """Attention that weighs regions by how they relate.
 
     Args:
         num_features: D, the length of a flattened region (bins * channels).

@@ -61,7 +61,7 @@ class _Part(NamedTuple):
 
 
 class _Pooling:
-    """Pools regions part by part, and takes gradients back."""
+    """Pooling of regions part by part, with gradients taken back."""
 
     def __init__(self, feature_map: Tensor, boxes: Tensor, pool_size: int) -> None:
         self.batch, _, self.height, self.width = feature_map.shape
@@ -115,7 +115,7 @@ class _Pooling:
 
 
 class _Passes(Function):
-    """Keeps inputs, and no features, for the backward pass."""
+    """The inputs, and no features, kept for the backward pass."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -52,7 +52,7 @@ def pool_region_means(
 def sampling_weights(
     boxes: Float[Tensor, "batch regions 4"], height: int, width: int, pool_size: int
 ) -> Float[Tensor, "batch regions bins positions"]:
-    """Weigh a map's cells, ``height`` x ``width`` of them, for every bin.
+    """Weigh a map's cells for every bin.
 
     Returns:
         Interpolation weights over the ``height * width`` cells, row by row; each bin's sum to one.

@@ -10,7 +10,7 @@ from agnet_vision.models.layers.fast_linear import fast_linear
 
 
 class SelfAttention(nn.Module):
-    """Let every position of the map gather from all others.
+    """Attention of every position of the map to all others.
 
     ``F' = delta * (h t) + F`` with ``t = softmax(f^T g)``. ``delta`` starts at zero (paper), so the
     layer begins as the identity and f, g, h learn from the second step on. The bias of f never

@@ -10,7 +10,9 @@ from agnet_vision.models.layers.region_features import RegionFeatures
 
 
 class SlotSqueezeExcite(nn.Module):
-    """Gate each region's channels by its slot's block, without bias.
+    """Gates of each region's channels, by its slot's block.
+
+    The block has no bias.
 
     ``phi_r = SE_r(x_r) + x_r = x_r * (1 + gate_r)``.
 
