@@ -12,9 +12,10 @@ from joblib import cpu_count
 from torch import Tensor
 
 from agnet_vision.data.cache.store import RegionCache, default_cache_folder
-from agnet_vision.data.dataset import ImageTransform, RegionDataset, collate, keypoint_proposer
+from agnet_vision.data.dataset import RegionDataset, collate, keypoint_proposer
 from agnet_vision.data.guide import Guide
 from agnet_vision.data.image import check_images
+from agnet_vision.data.preprocessing import ImageTransform
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.data.views import COUNTS, TestTimeViews

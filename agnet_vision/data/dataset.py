@@ -6,41 +6,23 @@ The regions are drawn after the augmentation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.guide import Guide
 from agnet_vision.data.image import read_image
-from agnet_vision.data.preprocessing import Normalization, move_points
+from agnet_vision.data.preprocessing import ImageTransform, move_points
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.views import TestTimeViews
 from agnet_vision.errors import AGNetError
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import LabeledPoints, no_keypoints
-
-
-class ImageTransform(Protocol):
-    """What turns an image into the network's input.
-
-    See ``training_transform`` and ``evaluation_transform``.
-    """
-
-    normalize: Normalization
-
-    def __call__(
-        self, image: UInt8[np.ndarray, "height width 3"], *, seed: int = 0
-    ) -> tuple[Float[Tensor, "3 side side"], Float[np.ndarray, "3 2"]]:
-        """Return the input, and the matrix that moves points along.
-
-        The matrix takes points to where they are in the input.
-        """
 
 
 class RegionDataset(Dataset):

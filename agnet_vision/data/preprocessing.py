@@ -8,7 +8,7 @@ Points follow by a matrix, in the continuous coordinates of ``structures``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -60,6 +60,23 @@ class Normalization:
         """Return the 8-bit pixels that were normalized."""
         values = (image.permute(1, 2, 0).numpy() - self.offset) / self.scale
         return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+class ImageTransform(Protocol):
+    """What turns an image into the network's input.
+
+    See ``training_transform`` and ``evaluation_transform``.
+    """
+
+    normalize: Normalization
+
+    def __call__(
+        self, image: RGBImage, *, seed: int = 0
+    ) -> tuple[Float[Tensor, "3 side side"], Matrix]:
+        """Return the input, and the matrix that moves points along.
+
+        The matrix takes points to where they are in the input.
+        """
 
 
 class EvaluationTransform:

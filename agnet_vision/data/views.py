@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from agnet_vision.data.guide import View, Window, around, cut_out
 from agnet_vision.data.preprocessing import CROP_FRACTION, RGBImage, evaluation_transform
+from agnet_vision.data.windows import View, Window, around, cut_out
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import LabeledPoints
 
@@ -29,9 +29,9 @@ class TestTimeViews:
         data_config: of the network; describes its frame.
         tta: ``"none"``: the view of evaluation alone; ``"flip"``: that and its mirror image;
             ``"whole"``: that and the whole image, squeezed to a square (of one longer than 20
-            times its breadth, the middle); ``"keypoints"``: that and
-            where most keypoints of the image lie, likewise; ``"crops"``: the four corners and the
-            middle, each as large as evaluation crops, and each mirrored as well, ten in all.
+            times its breadth, the middle); ``"keypoints"``: that and where most keypoints of the
+            image lie, likewise; ``"crops"``: the four corners and the middle, each as large as
+            evaluation crops, and each mirrored as well, ten in all.
         proposer: finds the keypoints.
 
     Raises:

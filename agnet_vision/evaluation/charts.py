@@ -7,8 +7,7 @@ light or dark, without a second file.
 from __future__ import annotations
 
 import io
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +21,6 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from sklearn.metrics import precision_recall_curve
 
 from agnet_vision.evaluation.calibration import reliability
-from agnet_vision.evaluation.comparison import Row
-from agnet_vision.evaluation.front import Candidate, in_order
 from agnet_vision.evaluation.run_folder import RunResults
 from agnet_vision.explain.overlays import class_label
 
@@ -47,7 +44,7 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
 
     They are the loss, and accuracy and mAP of the validation split.
     """
-    figure, axes = _figure(8.4, 3.6, 2)
+    figure, axes = make_figure(8.4, 3.6, 2)
     for place, (title, lines) in zip(axes, CURVES.items(), strict=True):
         for rows, style, suffix in ((history, "-", ""), (baseline, "--", ", baseline")):
             for (key, label), color in zip(lines.items(), (FIRST, SECOND), strict=True):
@@ -59,78 +56,7 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
         place.set(title=title, xlabel="epoch")
         place.xaxis.set_major_locator(MaxNLocator(integer=True))
         if place.lines:  # below the curves, never over them
-            _legend(place, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    return figure
-
-
-def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
-    """Draw validation mAP over the epochs.
-
-    There is one line for each kind of run: its mean over the seeds.
-    """
-    figure, (axes,) = _figure(6.4, 3.8, 1)
-    for (name, runs), color in zip(histories.items(), itertools.cycle(CYCLE), strict=False):
-        values: dict[int, list[float]] = {}
-        for row in itertools.chain.from_iterable(runs):
-            if "val/mAP" in row:
-                values.setdefault(int(row["epoch"]) + 1, []).append(row["val/mAP"])
-        epochs = sorted(values)
-        means = [float(np.mean(values[epoch])) for epoch in epochs]
-        axes.plot(epochs, means, color=color, marker=".", markersize=4, label=name)
-    axes.set(title="Validation mAP", xlabel="epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
-    return figure
-
-
-def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
-    """Draw each kind's difference to the baseline.
-
-    It is in points, with its 95 % interval.
-    """
-    shown = [row for row in rows if row.difference is not None]
-    figure, (axes,) = _figure(6.4, 1.2 + 0.35 * len(shown), 1)
-    for place, row in enumerate(reversed(shown)):
-        value, low, high = (100 * end for end in (row.difference or {})[score])
-        if np.isfinite(low):
-            axes.plot([low, high], [place, place], color=SECOND, linewidth=2)
-        axes.plot([value], [place], "o", color=SECOND, markersize=6)
-    axes.axvline(0, color=FAINT, linewidth=1)
-    axes.set_yticks(range(len(shown)), [row.name for row in reversed(shown)])
-    axes.set(xlabel=f"{score}, points above {rows[0].name}", ylim=(-0.6, len(shown) - 0.4))
-    return figure
-
-
-def latency_front(trials: Sequence[Candidate], metric: str, budget_ms: float | None) -> Figure:
-    """Draw score against latency.
-
-    A line joins the trials of the front, which are numbered.
-    """
-    figure, (axes,) = _figure(6.4, 4.2, 1)
-    looks: dict[str, dict[str, Any]] = {
-        "front": {"marker": "o", "color": FIRST, "linestyle": "-", "linewidth": 1.5, "zorder": 3},
-        "finished": {"marker": "o", "color": SECOND, "linestyle": "none"},
-        "stopped": {"marker": "x", "color": FAINT, "linestyle": "none"},
-    }
-    for outcome, look in looks.items():
-        points = [
-            (each.latency_ms, 100 * each.score, each.number)
-            for each in in_order(trials)
-            if each.outcome == outcome and each.score is not None
-        ]
-        if points:
-            latency, score, numbers = zip(*points, strict=True)
-            axes.plot(latency, score, markersize=6, label=outcome, **look)
-        if points and outcome == "front":
-            for place in zip(latency, score, numbers, strict=True):
-                axes.annotate(
-                    f"{place[2]}", place[:2], (-4, 5), textcoords="offset points", ha="right"
-                )
-    if budget_ms is not None:
-        axes.axvline(budget_ms, color=FAINT, linewidth=1, linestyle="--", label="budget")
-    axes.set(xlabel="latency of one image, ms", ylabel=f"validation {metric}, %")
-    axes.set_xlim(left=0)
-    _legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
+            add_legend(place, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     return figure
 
 
@@ -139,7 +65,7 @@ def precision_recall(run: RunResults, baseline: RunResults | None = None) -> Fig
 
     Of a few classes all are drawn, else the extremes.
     """
-    figure, (axes,) = _figure(5.4, 4.0, 1)
+    figure, (axes,) = make_figure(5.4, 4.0, 1)
     curves = _class_curves(run)
     order = sorted(curves, key=lambda k: curves[k].mean())
     shown = order if len(order) <= len(CYCLE) else order[:3] + order[-3:]
@@ -152,7 +78,7 @@ def precision_recall(run: RunResults, baseline: RunResults | None = None) -> Fig
         axes.plot(RECALL, mean, "--", color=INK, linewidth=2, label="mean, baseline")
     axes.set(xlabel="recall", ylabel="precision", title="Precision and recall")
     axes.set(xlim=(0, 1), ylim=(0, 1.03))
-    _legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
+    add_legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
 
 
@@ -161,7 +87,7 @@ def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> 
 
     A calibrated network stays on the diagonal.
     """
-    figure, (axes,) = _figure(4.2, 4.0, 1)
+    figure, (axes,) = make_figure(4.2, 4.0, 1)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
     shown = [(run, "this run", "o-", FIRST)]
     if baseline is not None:
@@ -173,13 +99,13 @@ def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> 
         looks: dict[str, Any] = {"color": color, "markersize": 4, "clip_on": False}
         axes.plot(found.confidence, found.accuracy, style, label=label, **looks)
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title="Calibration")
-    _legend(axes)
+    add_legend(axes)
     return figure
 
 
 def histogram(values: Sequence[float], title: str, xlabel: str) -> Figure:
     """Draw how often which value occurs among the images."""
-    figure, (axes,) = _figure(4.2, 2.8, 1)
+    figure, (axes,) = make_figure(4.2, 2.8, 1)
     whole = all(float(v).is_integer() for v in values) and max(values) <= 20
     bins: int | list[float] = min(24, max(4, len(values) // 4))
     if whole:
@@ -225,7 +151,7 @@ def confusion_matrix(
     order = _similar_first(counts)
     rate = counts[np.ix_(order, order)] / np.maximum(counts[order].sum(axis=1, keepdims=True), 1)
     side = max(4.6, 0.2 * len(classes) + 1.6) if len(classes) <= MAX_LABELLED else 7.5
-    figure, (axes,) = _figure(side + 0.8, side, 1)
+    figure, (axes,) = make_figure(side + 0.8, side, 1)
     # The square root lifts rare confusions out of the dark.
     shown = axes.imshow(np.sqrt(rate), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xlabel="predicted class", ylabel="true class", xticks=[], yticks=[])
@@ -299,7 +225,8 @@ def _class_curves(run: RunResults) -> dict[int, Float[np.ndarray, " recall"]]:
     return curves
 
 
-def _figure(width: float, height: float, columns: int) -> tuple[Figure, list[Axes]]:
+def make_figure(width: float, height: float, columns: int) -> tuple[Figure, list[Axes]]:
+    """Make an empty figure with axes in a row."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_alpha(0)
     axes = list(figure.subplots(1, columns, squeeze=False)[0])
@@ -314,5 +241,6 @@ def _figure(width: float, height: float, columns: int) -> tuple[Figure, list[Axe
     return figure, axes
 
 
-def _legend(axes: Axes, **where: Any) -> None:
+def add_legend(axes: Axes, **where: Any) -> None:
+    """Add a legend of the charts' looks."""
     axes.legend(fontsize=9, frameon=False, labelcolor=INK, **where)

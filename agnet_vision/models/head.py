@@ -80,17 +80,26 @@ class AGNetHead(nn.Module):
 
         channels = width or in_channels
         self.projection = projection(in_channels, width) if width else nn.Identity()
-        # What a variant lacks is replaced by a part that does nothing, so that forward is the same.
         self.features: type[MapFeatures] = RegionFeatures
         self.self_attention: Any = nn.Identity()
         self.squeeze_excite: Any = nn.Identity()
         self.region_attention: Any = UniformAttention()
+        self._add_parts(variant, channels, attention_units, normalize_context)
+        self.classifier = MixedPoolClassifier(channels, num_classes, dropout=dropout)
+
+    def _add_parts(
+        self, variant: str, channels: int, attention_units: int, normalize_context: bool
+    ) -> None:
+        """Add what a variant has.
+
+        What it lacks stays a part that does nothing, so that ``forward`` is the same.
+        """
         match variant:
             case "full":
                 self.self_attention = SelfAttention(channels)
                 self.squeeze_excite = SlotSqueezeExcite(self.num_regions, channels)
                 self.region_attention = RegionAttention(
-                    channels * pool_size**2,
+                    channels * self.pool_size**2,
                     units=attention_units,
                     normalize_context=normalize_context,
                 )
@@ -102,7 +111,6 @@ class AGNetHead(nn.Module):
                 raise ValueError(
                     f"variant must be full, no_attention or backbone_only, got {variant!r}"
                 )
-        self.classifier = MixedPoolClassifier(channels, num_classes, dropout=dropout)
 
     @property
     def needs_regions(self) -> bool:

@@ -28,9 +28,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from agnet_vision.errors import ConfigError, Stopped
-from agnet_vision.evaluation.charts import latency_front, save_png
+from agnet_vision.evaluation.charts import save_png
 from agnet_vision.evaluation.environment import environment
 from agnet_vision.evaluation.front import Candidate, as_markdown, in_order, in_words
+from agnet_vision.evaluation.study_charts import latency_front
 from agnet_vision.files import write_atomically
 from agnet_vision.training.build import build_table
 from agnet_vision.training.resolve import training_options

@@ -16,9 +16,10 @@ import torch
 
 from agnet_vision.data.views import COUNTS
 from agnet_vision.errors import ConfigError
-from agnet_vision.evaluation.charts import arm_curves, arm_differences, save_png
+from agnet_vision.evaluation.charts import save_png
 from agnet_vision.evaluation.comparison import Row, Trained, as_markdown, compare, read_trained
 from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.evaluation.study_charts import arm_curves, arm_differences
 from agnet_vision.files import write_atomically
 from agnet_vision.models.agnet import load_model
 from agnet_vision.models.export import GridIn

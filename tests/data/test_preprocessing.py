@@ -112,4 +112,5 @@ def test_a_stored_description_gives_the_same_transform(preset: str) -> None:
 
 def test_needs_no_albumentations() -> None:
     code = "import sys, agnet_vision.data.preprocessing; sys.exit('albumentations' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == 0

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from agnet_vision.data.dataset import RegionDataset
-from agnet_vision.data.guide import View
 from agnet_vision.data.preprocessing import evaluation_transform, move_points
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.views import COUNTS, TTA, TestTimeViews, mirror
+from agnet_vision.data.windows import View
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints
 

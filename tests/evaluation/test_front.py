@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agnet_vision.evaluation.charts import latency_front, save_png
+from agnet_vision.evaluation.charts import save_png
 from agnet_vision.evaluation.front import Candidate, as_markdown
+from agnet_vision.evaluation.study_charts import latency_front
 
 TRIALS = [
     Candidate(0, "over budget", {"lr": 0.00123, "size": 96}, None, 30.0),

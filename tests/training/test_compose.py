@@ -18,12 +18,16 @@ def composed(**given: Any) -> TrainConfig:
 
 
 def test_every_shipped_file_is_of_options() -> None:
-    for path in conf_folder().glob("experiment/*.yaml"):
-        composed(experiment=path.stem, dataset="stanford40")
-    for path in conf_folder().glob("recipe/*.yaml"):
-        composed(dataset=path.stem)
-    for name in TRAINERS:
-        composed(trainer=name)
+    plain = composed(dataset="stanford40")
+    experiments = [path.stem for path in conf_folder().glob("experiment/*.yaml")]
+    assert sorted(experiments) == ["paper", "recommended"]
+    for name in experiments:
+        assert composed(experiment=name, dataset="stanford40") != plain
+    recipes = [path.stem for path in conf_folder().glob("recipe/*.yaml")]
+    assert recipes == ["demo"]
+    assert composed(dataset="demo").dataset.name == "demo"
+    for name, options in TRAINERS.items():
+        assert composed(trainer=name).trainer.model_dump().items() >= options.items()
 
 
 def test_demo_has_its_recipe_and_others_do_not() -> None:
