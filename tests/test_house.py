@@ -1,4 +1,4 @@
-"""Who may import whom: the rule of the house, read off every import in the package."""
+"""The rules of the house: who may import whom, and where a test lies."""
 
 from __future__ import annotations
 
@@ -96,3 +96,19 @@ def test_only_the_command_line_knows_hydra() -> None:
     for name in FILES:
         found = {other.split(".")[0] for other in imports_of(name)} & {"hydra", "omegaconf"}
         assert not found or room_of(name) == "cli", name
+
+
+def test_every_file_has_its_tests() -> None:
+    """A module is tested in the file of its name, in the folder of its room."""
+    modules = [path.relative_to(PACKAGE) for path in FILES.values() if path.stem != "__init__"]
+    tests = Path(__file__).parent
+    missing = [
+        str(module)
+        for module in modules
+        if "def test_" not in read(tests / module.with_name(f"test_{module.name}"))
+    ]
+    assert not missing
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.test_train import ENVIRONMENT, ROOT
 from tests.data import miniatures
-from tests.training.conftest import write_pictures
+from tests.training.tiny import write_pictures
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAIN = (

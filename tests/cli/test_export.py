@@ -17,7 +17,7 @@ from agnet_vision.models.export import BoxesIn
 from agnet_vision.training.train import train
 from agnet_vision.training.validation import validate
 from tests.conftest import random_regions
-from tests.training.conftest import TINY, training, write_pictures
+from tests.training.tiny import TINY, training, write_pictures
 
 
 @pytest.fixture(scope="module")

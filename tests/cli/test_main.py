@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 
 from agnet_vision.cli import main as program
-from agnet_vision.cli.command import COMMANDS, load_command
-
-ROOT = Path(__file__).parents[2]
+from agnet_vision.cli.command import COMMANDS
 
 
 def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -73,27 +70,3 @@ def test_mistakes_are_one_line(
     assert str(stopped.value.code).startswith("error: ")
     assert message in str(stopped.value.code)
     assert "\n" not in str(stopped.value.code)
-
-
-def test_benchmarks_outside_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "argv", ["agnet", "benchmark", "regions"])
-    monkeypatch.setattr("agnet_vision.cli.benchmark.CHECKOUT", tmp_path)
-    with pytest.raises(SystemExit, match="the benchmarks are not installed with the package"):
-        program.main()
-
-
-def test_every_command_has_a_door() -> None:
-    doors = {path.stem: path.read_text() for path in (ROOT / "tools").glob("*.py")}
-    called = {text.split('run("')[1].split('"')[0] for text in doors.values()}
-    assert called == set(COMMANDS)
-    for text in doors.values():
-        assert len(text.splitlines()) <= 6
-
-
-def test_commands_are_complete() -> None:
-    for name in set(COMMANDS) - {"benchmark"}:
-        command = load_command(name)
-        assert command.examples
-        assert not set(command.layers) & set(command.schema.model_fields) - {
-            "dataset", "backbone", "model", "regions", "trainer", "logger",
-        }  # fmt: skip

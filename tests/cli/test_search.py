@@ -9,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agnet_vision.cli.command import load_command
 from agnet_vision.cli.main import dispatch
-from agnet_vision.cli.parse import parse
 from agnet_vision.errors import ConfigError, extra_needed
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.training import trial
-from tests.training.conftest import TINY, write_pictures
-
-
-def call(command: str, *words: str) -> None:
-    loaded = load_command(command)
-    loaded.call(parse(words, loaded))
+from tests.cli.saved import call
+from tests.training.tiny import TINY, write_pictures
 
 
 def test_what_it_prints_trains(

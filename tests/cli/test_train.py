@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.conftest import TINY, write_pictures
+from tests.training.tiny import TINY, write_pictures
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from agnet_vision.evaluation.charts import save_png
 from agnet_vision.evaluation.front import Candidate, as_markdown
-from agnet_vision.evaluation.study_charts import latency_front
 
 TRIALS = [
     Candidate(0, "over budget", {"lr": 0.00123, "size": 96}, None, 30.0),
@@ -29,11 +25,3 @@ def test_value_table() -> None:
         "| 0 |  | 30.00 | 0 | 0.0012 | 96 | over budget |",
         "| 3 |  |  | 0 | 0.01 | 8 | impossible |",
     ]
-
-
-def test_smoke_plot(tmp_path: Path) -> None:
-    figure = latency_front(TRIALS, "mAP", 20.0)
-    shown = [line.get_label() for line in figure.axes[0].lines]
-    assert shown == ["front", "finished", "stopped", "budget"]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["4", "1"]
-    save_png(figure, tmp_path / "front.png")

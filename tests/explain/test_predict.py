@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +21,6 @@ from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
 
 from .conftest import photograph
-
-TOOL = Path(__file__).parents[2] / "tools" / "predict.py"
 
 
 @pytest.fixture(scope="module")
@@ -105,51 +100,6 @@ def test_raises_on_weights_that_answer_nothing(folder: Path, value: float) -> No
         model.head.classifier.linear.bias[0] = value
     with pytest.raises(PredictionError, match="NaN or infinity"):
         next(Predictor(model)([folder / "0.png"]))
-
-
-def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:
-    model.save_pretrained(tmp_path / "saved")
-    command = [sys.executable, TOOL, f"checkpoint={tmp_path / 'saved'}", "device=cpu"]
-    out = tmp_path / "rows.csv"
-    options = [f"images={folder}/3*", f"output={out}", f"figures={tmp_path / 'figures'}"]
-    options += ["tta=flip", f"embeddings={tmp_path / 'new' / 'rows.npy'}"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "1 of 2 images could not be read" in done.stderr
-    assert len(out.read_text().splitlines()) == 3
-    assert [p.name for p in sorted((tmp_path / "figures").iterdir())] == ["3_png.png"]
-
-    embeddings = np.load(tmp_path / "new" / "rows.npy")
-    rows = Predictor(model, tta="flip")(find_images(f"{folder}/3*"))
-    for embedding, row in zip(embeddings, rows, strict=True):
-        if row.embedding is None:
-            assert np.isnan(embedding).all()
-        else:
-            np.testing.assert_allclose(embedding, row.embedding, atol=1e-5)
-
-
-def test_value_tool_prints_names_that_look_like_markup(tmp_path: Path, folder: Path) -> None:
-    torch.manual_seed(0)
-    AGNet("test_resnet", 2, num_clusters=2, classes=("[bold]", "[/red]")).save_pretrained(
-        tmp_path / "saved"
-    )
-    image = tmp_path / "x[/red].png"  # in a folder called x[
-    image.parent.mkdir()
-    image.write_bytes((folder / "0.png").read_bytes())
-    (tmp_path / "list.txt").write_text(f"{image}\n{tmp_path}/[red]missing.png\n")
-    command = [sys.executable, TOOL, f"checkpoint={tmp_path / 'saved'}", "device=cpu", "images=-"]
-    with (tmp_path / "list.txt").open() as names:
-        done = subprocess.run(
-            [*command, "progress=false"],
-            stdin=names,
-            env=os.environ | {"COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    for words in ("[bold]", "[/red]", "x[/red].png", "[red]missing.png", "cannot be read"):
-        assert words in done.stdout
 
 
 @pytest.mark.parametrize("name", ["gpu", "foo", "cuda:99"])

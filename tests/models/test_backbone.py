@@ -7,7 +7,6 @@ import timm
 import torch
 
 from agnet_vision.models.backbone import TimmBackbone
-from agnet_vision.models.sketch import SizeRule
 
 # Name, layout, channels, stride at the model's own input size.
 ARCHITECTURES = [
@@ -108,12 +107,6 @@ def test_two_token_maps() -> None:
     backbone(torch.randn(2, 3, 240, 240)).sum().backward()
     assert [n for n, p in backbone.named_parameters() if p.requires_grad and p.grad is None] == []
     assert any(not p.requires_grad for p in backbone.parameters())
-
-
-def test_value_size_rule() -> None:
-    assert SizeRule(multiple=14).nearest(224, 160) == (224, 154)
-    assert SizeRule(fixed=(224, 224)).nearest(300, 100) == (224, 224)
-    assert SizeRule().nearest(33, 65) == (33, 65)
 
 
 def test_grey_images() -> None:

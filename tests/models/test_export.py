@@ -21,7 +21,7 @@ from agnet_vision.explain.prepared import Preparation
 from agnet_vision.models.export import BoxesIn, GridIn, export_onnx, export_program
 from benchmarks import onnx as benchmark
 from tests.conftest import random_regions
-from tests.training.conftest import write_pictures
+from tests.training.tiny import write_pictures
 
 onnxruntime = pytest.importorskip("onnxruntime")
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/onnx_predict.py"

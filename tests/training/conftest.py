@@ -1,87 +1,38 @@
-"""A tiny folder of pictures and the smallest runs over it."""
+"""Fixtures of tiny runs, and of the studies that stand-ins train."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
-from torch import Tensor
 
 import agnet_vision.training.train
-from agnet_vision.cli.command import load_command
-from agnet_vision.cli.parse import parse
-from agnet_vision.training.build import build_callbacks
+from agnet_vision.training import study as machine
+from agnet_vision.training import study_table
+from agnet_vision.training.build import (
+    build_callbacks,
+)
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
-from agnet_vision.training.resolve import evaluation_options, training_options
-
-# Three classes, 160 thousand weights, an epoch in a tenth of a second.
-TINY = (
-    "dataset=folder",
-    "backbone=timm",
-    "backbone.name=test_resnet.r160_in1k",
-    "backbone.pretrained=false",
-    "regions.num_clusters=2",
-    "model.head.pool_size=2",
-    "model.head.dropout=0.2",
-    "image_size=48",
-    "epochs=2",
-    "batch_size=4",
-    "schedule.warmup_epochs=1",
-    "workers=0",
-    "trainer=cpu",
-    "trainer.progress_bar=false",
-    "report=false",
+from agnet_vision.training.study import (
+    Study,
 )
-TINY_EVALUATION = (
-    "dataset=folder",
-    "trainer=cpu",
-    "trainer.progress_bar=false",
-    "workers=0",
-    "report=false",
+from agnet_vision.training.train import train
+from tests.training.stand_ins import Trainer
+from tests.training.tiny import (
+    TINY,
+    TINY_EVALUATION,
+    Recorder,
+    evaluation,
+    training,
+    write_pictures,
 )
-
-
-def write_pictures(
-    root: Path, counts: dict[str, int], classes: tuple[str, ...] = ("cat", "dog", "owl")
-) -> Path:
-    """Write noisy pictures of a shape a class, one folder a split and class."""
-    generator = np.random.default_rng(0)
-    for split, count in counts.items():
-        for label, name in enumerate(classes):
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                image = generator.integers(0, 60, (56, 72, 3), dtype=np.uint8)
-                center = tuple(int(value) for value in generator.integers(15, 40, 2))
-                cv2.circle(
-                    image,
-                    center,
-                    5 + 4 * label,
-                    tuple(int(80 + 50 * (label == c)) for c in range(3)),
-                    2 + label,
-                )
-                cv2.imwrite(str(folder / f"{number}.png"), image)
-    return root
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pictures(tmp_path_factory.mktemp("pictures"), {"train": 7, "val": 3, "test": 3})
-
-
-def training(*words: str) -> TrainConfig:
-    """Read the options of a training as the command line does."""
-    return training_options(parse(words, load_command("train")))
-
-
-def evaluation(*words: str) -> EvaluateConfig:
-    """Read the options of an evaluation as the command line does."""
-    return evaluation_options(parse(words, load_command("evaluate")))
 
 
 @pytest.fixture
@@ -96,51 +47,6 @@ def configure_evaluation(pictures: Path, tmp_path: Path) -> Callable[..., Evalua
     """Read the options of an evaluation of a tiny run."""
     places = (f"dataset.root={pictures}", f"run_dir={tmp_path / 'run'}")
     return lambda *words: evaluation(*TINY_EVALUATION, *places, *words)
-
-
-class Recorder(Callback):
-    """Keeps what a run did: its batches, learning rates and weights.
-
-    Attributes:
-        module: as the run left it.
-        batches: in the order of training.
-        learning_rates: of every batch, group name -> rate.
-        weights: after every batch; ``weights_at_start`` before the first.
-        validated: the weights of every validation; ``tested``: those of the test.
-    """
-
-    def __init__(self) -> None:
-        self.batches: list[dict[str, Tensor]] = []
-        self.learning_rates: list[dict[str, float]] = []
-        self.weights: list[dict[str, Tensor]] = []
-        self.validated: list[dict[str, Tensor]] = []
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.trainer, self.module, self.weights_at_start = trainer, pl_module, copied(pl_module)
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: dict, batch_idx: int
-    ) -> None:
-        self.batches.append({key: value.clone() for key, value in batch.items()})
-        self.learning_rates.append(
-            {group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups}
-        )
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
-    ) -> None:
-        self.weights.append(copied(pl_module))
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.validated.append(copied(pl_module))
-
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.tested = copied(pl_module)
-
-
-def copied(module: pl.LightningModule) -> dict[str, Tensor]:
-    """Copy a module's weights and statistics."""
-    return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 @pytest.fixture(autouse=True)
@@ -165,10 +71,43 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return recorder
 
 
-def write_unbalanced(root: Path) -> Path:
-    """Write 8 cats, 4 dogs and 2 owls to train on."""
-    write_pictures(root, {"train": 8, "val": 1, "test": 1})
-    for name, count in (("dog", 4), ("owl", 2)):
-        for path in sorted((root / "train" / name).iterdir())[count:]:
-            path.unlink()
-    return root
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """One finished run, shared by the tests that only look at it."""
+    run_dir = tmp_path_factory.mktemp("finished") / "run"
+    run = train(training(*TINY, f"dataset.root={pictures}", f"run_dir={run_dir}"))
+    assert run.folder == run_dir
+    return run_dir
+
+
+@pytest.fixture(scope="session")
+def ended(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """A run of one epoch, to be copied by the tests that go on with it."""
+    run_dir = tmp_path_factory.mktemp("ended") / "run"
+    places = (f"dataset.root={pictures}", f"run_dir={run_dir}")
+    train(training(*TINY, *places, "epochs=1", "test=false"))
+    return run_dir
+
+
+@pytest.fixture
+def copy(ended: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ended, tmp_path / "copy"))
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    stand_in = Trainer()
+    monkeypatch.setattr(machine, "train_with", stand_in)
+    monkeypatch.setattr(study_table, "forward_ms", lambda _: {"plain": 1.0, "slow": 2.0})
+    return stand_in
+
+
+@pytest.fixture
+def study() -> Study:
+    return Study(
+        "Which?",
+        {"epochs": 4},
+        {"plain": {"model": "backbone_only"}, "slow": {"model": "full"}},
+        (0, 1),
+        "plain",
+    )

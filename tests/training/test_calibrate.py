@@ -12,8 +12,7 @@ from agnet_vision.data.image import read_image
 from agnet_vision.explain.predict import Predictor
 from agnet_vision.models.checkpoint import read_checkpoint
 from agnet_vision.training.train import train
-
-from .conftest import TINY, training
+from tests.training.tiny import TINY, training
 
 LINEAR = "model.head.classifier.linear.weight"
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from timm.models import group_parameters
@@ -13,6 +15,8 @@ from agnet_vision.training.optim import (
     renew_options,
     schedule_factor,
 )
+from agnet_vision.training.train import train
+from tests.training.tiny import PLAIN, Configure, Recorder
 
 RATES = {"lr": 0.1, "backbone_lr": 0.01, "weight_decay": 0.5}
 
@@ -136,3 +140,46 @@ def test_step_of_the_paper() -> None:
 def test_constant() -> None:
     factor = schedule_factor("constant", steps_per_epoch=2, epochs=3)
     assert {factor(step) for step in range(6)} == {1.0}
+
+
+def test_learning_rates_of_warmup_and_cosine(configure: Configure, recorder: Recorder) -> None:
+    train(
+        configure(
+            *PLAIN,
+            "epochs=3",
+            "optimizer.lr=0.1",
+            "optimizer.backbone_lr=0.01",
+            "schedule.final_fraction=0.2",
+        )
+    )
+    factors = [0.2, 0.4, 0.6, 0.8, 1.0]  # five steps of an epoch, then from 1 to 0.2 in ten
+    factors += [0.6 + 0.4 * math.cos(math.pi * step / 10) for step in range(10)]
+    for rates, factor in zip(recorder.learning_rates, factors, strict=True):
+        for name, rate in rates.items():
+            assert rate == pytest.approx(factor * (0.01 if name.startswith("backbone") else 0.1)), (
+                name
+            )
+    decay = {
+        group["name"]: group["weight_decay"]
+        for group in recorder.trainer.optimizers[0].param_groups
+    }
+    assert decay == {
+        "backbone_decay": 0.05,
+        "backbone_no_decay": 0,
+        "head_decay": 0.05,
+        "head_no_decay": 0,
+    }
+
+
+def test_learning_rates_of_the_step_schedule(configure: Configure, recorder: Recorder) -> None:
+    step = (
+        "schedule.name=step",
+        "schedule.step_epochs=1",
+        "schedule.step_factor=0.3",
+        "schedule.warmup_epochs=0",
+    )
+    train(configure(*PLAIN, "epochs=3", *step, "optimizer.lr=0.1"))
+    factors = [1.0] * 5 + [0.3] * 5 + [0.09] * 5
+    assert [rates["head_decay"] for rates in recorder.learning_rates] == pytest.approx(
+        [0.1 * f for f in factors]
+    )

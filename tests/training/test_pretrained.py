@@ -15,6 +15,8 @@ from agnet_vision.training.pretrained import (
     check_weights,
     load_backbone,
 )
+from agnet_vision.training.train import train
+from tests.training.tiny import PLAIN, Configure, Recorder, differ
 
 BY_URL = "legacy_seresnet18.in1k"  # timm knows an address of its weights, no repository of the Hub
 
@@ -147,3 +149,30 @@ def test_weights_of_a_folder(asked: list[str], tmp_path: Path) -> None:
             assert torch.equal(value, model.backbone.state_dict()[key]), key
     with pytest.raises(CheckpointError, match=r"holds neither best\.ckpt nor model\.safetensors"):
         check_weights("resnet18", pretrained=True, checkpoint=str(tmp_path))
+
+
+def test_backbone_checkpoint_and_learning_rates(
+    configure: Configure, recorder: Recorder, tmp_path: Path
+) -> None:
+    given, generator = (
+        timm.create_model("test_resnet.r160_in1k").state_dict(),
+        torch.Generator().manual_seed(5),
+    )
+    for value in given.values():
+        value.copy_(torch.rand(value.shape, generator=generator))  # the statistics, too
+    torch.save(given, tmp_path / "backbone.pth")
+    train(
+        configure(
+            *PLAIN, f"backbone.checkpoint={tmp_path / 'backbone.pth'}", "optimizer.backbone_lr=0"
+        )
+    )
+    prefix, learning = "model.backbone.model.", dict(recorder.module.named_parameters())
+    backbone = {
+        name: value for name, value in recorder.weights_at_start.items() if name.startswith(prefix)
+    }
+    assert len(backbone) > 50
+    for name, value in backbone.items():
+        assert torch.equal(value, given[name.removeprefix(prefix)]), name
+        if name in learning:
+            assert torch.equal(value, recorder.weights[-1][name]), name
+    assert differ(recorder.weights_at_start, recorder.weights[-1], "model.head.")

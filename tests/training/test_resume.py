@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,35 +23,17 @@ from agnet_vision.errors import (
     Stopped,
 )
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.training.build import build_trainer
-from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train
-
-from .conftest import TINY, Recorder, training, write_pictures
-from .test_train import interrupt_after
-
-Configure = Callable[..., TrainConfig]
-Evaluate = Callable[..., EvaluateConfig]
-
-
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
-    """A run of one epoch, to be copied by the tests that go on with it."""
-    run_dir = tmp_path_factory.mktemp("ended") / "run"
-    places = (f"dataset.root={pictures}", f"run_dir={run_dir}")
-    train(training(*TINY, *places, "epochs=1", "test=false"))
-    return run_dir
-
-
-@pytest.fixture
-def copy(ended: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(ended, tmp_path / "copy"))
-
-
-def checkpoint(run_dir: Path, name: str = "last.ckpt") -> dict:
-    return torch.load(run_dir / name, weights_only=True)
+from tests.training.tiny import (
+    Configure,
+    Evaluate,
+    Recorder,
+    checkpoint,
+    interrupt_after,
+    write_pictures,
+)
 
 
 @pytest.mark.parametrize(
@@ -125,43 +105,6 @@ def test_moved_folder_keeps_its_best(
     train(configure("resume=true", "test=false", f"run_dir={copy}", "epochs=2"))
     assert checkpoint(copy)["epoch"] == 1
     assert checkpoint(copy, "best.ckpt")["epoch"] == best == 0
-
-
-def test_interrupted_epoch_has_its_whole_loss(
-    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(configure("test=false", f"run_dir={whole}"))
-    with monkeypatch.context() as patch:
-        interrupt_after(3, patch)
-        with pytest.raises(
-            KeyboardInterrupt,
-            match=re.escape(f"go on with agnet_vision.train(resume=True, run_dir={str(parts)!r})"),
-        ):
-            train(configure("test=false", f"run_dir={parts}"))
-    train(configure("test=false", f"run_dir={parts}", "resume=true"))
-    losses = [
-        [row["train/loss_epoch"] for row in RunFolder(folder).read_history()]
-        for folder in (whole, parts)
-    ]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
-
-
-def test_ctrl_c_while_testing(
-    configure: Configure,
-    configure_evaluation: Evaluate,
-    copy: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def step(self: AGNetModule, batch: dict, batch_idx: int) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(AGNetModule, "test_step", step)
-    with pytest.raises(KeyboardInterrupt, match="go on with"):
-        train(configure("resume=true", "test=true", "epochs=1", f"run_dir={copy}"))
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(configure_evaluation(f"checkpoint={copy}"))
-    assert not (copy / "metrics.json").exists()
 
 
 def test_full_disk(configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,27 +182,6 @@ def test_an_early_end_stays_one(
     assert record["epochs"] == before["epoch"] + 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_cluster_s_signal_saves_the_step(
-    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    handler = signal.getsignal(number)
-    with monkeypatch.context() as patch:
-        interrupt_after(2, patch, number)
-        with pytest.raises(Stopped, match="go on with") as stopped:
-            train(configure("test=false"))
-    assert stopped.value.number == number
-    assert checkpoint(tmp_path / "run")["global_step"] == 2
-    assert signal.getsignal(number) == handler
-
-
-def test_other_class_weights(configure: Configure, copy: Path) -> None:
-    words = ("resume=true", "test=false", f"run_dir={copy}", "epochs=2")
-    train(configure(*words, "loss.class_weights=balanced"))
-    train(configure(*words[:-1], "epochs=3", "loss.class_weights=none"))
-    assert checkpoint(copy)["epoch"] == 2
-
-
 def test_raises_without_its_best_epoch(configure: Configure, copy: Path) -> None:
     (copy / "best.ckpt").unlink()
     with pytest.raises(CheckpointError, match=r"there is no .*best.ckpt, the best epoch so far"):
@@ -314,27 +236,6 @@ def test_a_run_keeps_its_split(
             call()
 
 
-def test_other_images_with_the_names_of_those_trained_on(
-    configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
-) -> None:
-    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
-    train(configure("epochs=1", f"dataset.root={root}"))
-    moved = shutil.copytree(root, tmp_path / "moved")
-    words = (
-        f"checkpoint={tmp_path / 'run'}",
-        "dataset.test_fraction=0.9",
-        "dataset.val_fraction=0",
-    )
-    again = f"run_dir={tmp_path / 'again'}"
-    scores = evaluate(configure_evaluation(*words, f"dataset.root={moved}", again)).metrics
-    assert scores is not None
-    tested = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert scores["num_images"] == tested["num_images"], "the same images: the run's own split"
-    (moved / "cat" / "0.png").unlink()
-    with pytest.warns(DatasetWarning, match="have names of images the network was trained on"):
-        evaluate(configure_evaluation(*words, f"dataset.root={moved}", again))
-
-
 def test_resume_auto_starts_or_goes_on(configure: Configure, tmp_path: Path) -> None:
     words = ("resume=auto", f"run_dir={tmp_path}/${{seed}}")
     config = configure(*words)
@@ -351,53 +252,3 @@ def test_raises_on_fewer_epochs(configure: Configure, copy: Path) -> None:
         ConfigError, match="epochs must be at least 2, which the run has reached, got 1"
     ):
         train(configure("resume=true", "test=false", "epochs=1", f"run_dir={copy}"))
-
-
-def test_evaluate_raises_on_damaged_options(configure_evaluation: Evaluate, copy: Path) -> None:
-    (copy / "config.yaml").write_text("seed: [")
-    with pytest.raises(
-        ConfigError, match=r"config.yaml must be options in YAML, and is damaged; without the file"
-    ):
-        evaluate(configure_evaluation(f"checkpoint={copy}"))
-
-
-def test_evaluate_leaves_a_run_alone(configure_evaluation: Evaluate, copy: Path) -> None:
-    with pytest.raises(ConfigError, match="holds a training run"):
-        evaluate(configure_evaluation(f"checkpoint={copy}", f"run_dir={copy}"))
-
-
-def test_evaluate_splits_as_the_run_did(
-    configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
-) -> None:
-    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
-    data, run_dir = f"dataset.root={root}", tmp_path / "seeded"
-    train(configure("epochs=1", "seed=3", data, f"run_dir={run_dir}"))
-    given = (f"checkpoint={run_dir}", data, f"run_dir={tmp_path / 'again'}")
-    evaluate(configure_evaluation(*given))
-    tested = [(folder / "predictions.csv").read_text() for folder in (run_dir, tmp_path / "again")]
-    assert [line.split(",")[0] for line in tested[0].splitlines()] == [
-        line.split(",")[0] for line in tested[1].splitlines()
-    ]
-    assert json.loads((tmp_path / "again" / "metrics.json").read_text())["seed"] == 3
-    for option, message in (
-        ("seed=0", "give seed=3"),
-        ("dataset.test_fraction=0.5", "give dataset.test_fraction=0.2"),
-    ):
-        with pytest.raises(
-            ConfigError, match=f"may draw another split than the run did, .*; {message}"
-        ):
-            evaluate(configure_evaluation(*given, option))
-
-
-@pytest.mark.parametrize("strategy", ["auto", "ddp"])
-def test_frozen_epochs_on_several_devices(
-    configure: Configure, tmp_path: Path, strategy: str
-) -> None:
-    config = configure(
-        "trainer.devices=2",
-        f"trainer.strategy={strategy}",
-        "freeze_backbone_epochs=1",
-        "gradient_clip=null",
-    )
-    trainer = build_trainer(config, tmp_path, [], [])
-    assert vars(trainer.strategy)["_ddp_kwargs"]["find_unused_parameters"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import agnet_vision
-from agnet_vision.errors import ConfigError, extra_needed
+from agnet_vision.errors import ConfigError
 
 SCRIPT = """
 import agnet_vision
@@ -68,19 +68,6 @@ def test_errors_speak_python(tmp_path: Path) -> None:
         agnet_vision.train(epochs=None)
     with pytest.raises(ConfigError, match="dataset must be given"):
         agnet_vision.evaluate(tmp_path)
-
-
-def test_a_missing_extra_is_one_line() -> None:
-    with (
-        pytest.raises(
-            ConfigError,
-            match=r"nowhere_at_all is not installed; pip install 'agnet_vision\[train\]'",
-        ),
-        extra_needed("train"),
-    ):
-        import nowhere_at_all  # noqa: F401
-    with pytest.raises(ModuleNotFoundError), extra_needed("train"):
-        import agnet_vision.nowhere  # noqa: F401
 
 
 def test_importing_the_package_imports_no_training() -> None:

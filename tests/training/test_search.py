@@ -20,7 +20,7 @@ from agnet_vision.training.resolve import stored_text, training_options
 from agnet_vision.training.search import _folder, _next_trial, run_search, summarize_search
 from agnet_vision.training.search_space import Search
 from agnet_vision.training.trial import StopPoor
-from tests.training.conftest import TINY
+from tests.training.tiny import TINY
 
 
 class Machine:

@@ -2,99 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import submitit
-import torch
 import yaml
 
 from agnet_vision.errors import AGNetError, ConfigError
-from agnet_vision.evaluation.comparison import Trained, as_markdown, compare
-from agnet_vision.evaluation.metrics import Predictions, score
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import study as machine
 from agnet_vision.training import study_table
-from agnet_vision.training.resolve import stored_text, training_options
 from agnet_vision.training.study import (
     Study,
     read_study,
     run_folder,
     run_study,
 )
-from agnet_vision.training.study_table import summarize_runs, summarize_study
-
-CLASSES = ("ant", "bee")
-SECONDS = {"plain": 100.0, "slow": 60.0}  # of one epoch of the slow arm, of the plain arm's run
-
-
-class Trainer:
-    """Stands in for ``train_with``: writes what a run leaves, and remembers what was asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.kill_at = -1
-
-    def __call__(self, options: dict[str, Any]) -> None:
-        self.asked.append(options)
-        folder = RunFolder(options["run_dir"])
-        folder.path.mkdir(parents=True, exist_ok=True)
-        if not folder.last.is_file():
-            given = {name: value for name, value in options.items() if name != "resume"}
-            folder.write_config(stored_text(training_options(given)))
-        if len(self.asked) - 1 == self.kill_at:
-            folder.last.touch()
-            raise KeyboardInterrupt
-        stored = yaml.safe_load(folder.config.read_text())
-        arm = folder.path.parent.name
-        seconds = SECONDS[arm] if "timed" in folder.path.parts else 100.0
-        record = {"finished": True, "training_seconds": seconds, "images_seen": 10, "parameters": 3}
-        folder.write_record(record)
-        log = folder.path / "csv" / "version_0" / "metrics.csv"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("epoch,val/mAP\n0,0.5\n1,0.6\n")
-        if stored.get("test", True):
-            write_results(folder, stored["seed"], shift=0.0 if arm == "plain" else 1.0)
-
-
-def write_results(folder: RunFolder, seed: int, *, shift: float) -> None:
-    """Write a test of forty images; a larger shift is right more often."""
-    generator = np.random.default_rng(seed)
-    label = np.arange(40) % 2
-    right = generator.normal(0.3 + shift, 1, 40)
-    own = 1 / (1 + np.exp(-right))
-    probability = np.where(label[:, None] == np.arange(2), own[:, None], 1 - own[:, None])
-    found = Predictions(
-        torch.arange(40), torch.from_numpy(label), torch.from_numpy(probability).float()
-    )
-    paths = [folder.path / f"{number}.jpg" for number in range(40)]
-    scores = {"dataset": "folder", "split": "test", **score(found, CLASSES)}
-    folder.write_results(scores, found, [Path(path.name) for path in paths], CLASSES, Path())
-
-
-@pytest.fixture
-def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
-    stand_in = Trainer()
-    monkeypatch.setattr(machine, "train_with", stand_in)
-    monkeypatch.setattr(study_table, "forward_ms", lambda _: {"plain": 1.0, "slow": 2.0})
-    return stand_in
-
-
-@pytest.fixture
-def study() -> Study:
-    return Study(
-        "Which?",
-        {"epochs": 4},
-        {"plain": {"model": "backbone_only"}, "slow": {"model": "full"}},
-        (0, 1),
-        "plain",
-    )
+from agnet_vision.training.study_table import summarize_study
+from tests.training.stand_ins import Trainer, write_results
 
 
 def test_value_options_of_the_runs(tmp_path: Path, trainer: Trainer, study: Study) -> None:
@@ -209,69 +137,6 @@ def test_value_equal_time(tmp_path: Path, trainer: Trainer, study: Study) -> Non
     assert slow["epochs"] == 1  # 100 seconds for epochs of 60
     run_study(equal, tmp_path)
     assert len(trainer.asked) == 3
-
-
-def test_value_table(tmp_path: Path, trainer: Trainer, study: Study) -> None:
-    run_study(study, tmp_path)
-    rows = summarize_study(study, tmp_path)
-    plain, slow = rows
-    runs = [run_folder(tmp_path, arm, s).read_metrics() for arm in study.arms for s in (0, 1)]
-    maps = [each["mAP"] for each in runs]
-    assert plain.mean["mAP"] == pytest.approx(np.mean(maps[:2]))
-    assert slow.deviation["mAP"] == pytest.approx(np.std(maps[2:], ddof=1))
-    assert slow.difference is not None
-    difference = slow.difference["mAP"]
-    assert difference.value == pytest.approx(np.mean(maps[2:]) - np.mean(maps[:2]))
-    assert difference.low < difference.value < difference.high
-    assert (slow.seconds, slow.images_seen, slow.parameters, slow.forward_ms) == (100, 10, 3, 2.0)
-    text = (tmp_path / "README.md").read_text()
-    assert text.startswith("Which?\n\n| ")
-    assert "| baseline |" in text
-    stored = json.loads((tmp_path / "study.json").read_text())
-    assert [row["name"] for row in stored["rows"]] == ["plain", "slow"]
-    for name in ("curves.png", "differences.png"):
-        assert (tmp_path / name).stat().st_size > 1000
-
-
-def test_runs_of_any_training_are_sorted_into_arms(
-    tmp_path: Path, trainer: Trainer, study: Study
-) -> None:
-    run_study(study, tmp_path)
-    folders = [run_folder(tmp_path, arm, s).path for arm in study.arms for s in (0, 1)]
-    rows = summarize_runs(folders, tmp_path / "out")
-    assert [(row.name, row.count) for row in rows] == [
-        ("model.variant=backbone_only", 2),
-        ("model.variant=full", 2),
-    ]
-    copy = shutil.copytree(folders[0], tmp_path / "copy")
-    with pytest.raises(ConfigError, match="repeats another run"):
-        summarize_runs([*folders, copy], tmp_path / "out")
-    with pytest.raises(ConfigError, match="no run to compare"):
-        summarize_runs([], tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"there is no .*config\.yaml"):
-        summarize_runs([tmp_path], tmp_path / "out")
-
-
-def trained(seed: int, value: float) -> Trained:
-    return Trained((seed,), {"mAP": value, "acc": value}, {}, [], None, None)
-
-
-def test_value_validation_scores_have_intervals_over_seeds() -> None:
-    kinds = {
-        "a": [trained(0, 0.5), trained(1, 0.6), trained(2, 0.7)],
-        "b": [trained(2, 0.72), trained(0, 0.51), trained(1, 0.63)],
-        "c": [trained(7, 0.9)],
-    }
-    _, b, c = compare(kinds, "a")
-    assert b.difference is not None
-    assert c.difference is not None
-    assert b.difference["mAP"].value == pytest.approx(0.02)
-    # Student's t with two degrees of freedom: 4.3027 times the standard error.
-    half = 4.3027 * np.std([0.01, 0.03, 0.02], ddof=1) / math.sqrt(3)
-    assert b.difference["mAP"].high - 0.02 == pytest.approx(half, rel=1e-3)
-    assert "no seed in common" in as_markdown([b, c])
-    with pytest.raises(ConfigError, match="baseline=d must be one that has runs"):
-        compare(kinds, "d")
 
 
 def write_study(folder: Path, **changes: Any) -> Path:

@@ -9,8 +9,7 @@ import pytest
 
 from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.train import train
-
-from .conftest import write_pictures
+from tests.training.tiny import write_pictures
 
 
 def test_a_run_says_what_it_is_and_where_it_lies(

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import csv
 import json
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,29 +14,13 @@ from agnet_vision.errors import (
     ConfigError,
     DatasetError,
     ImageReadError,
-    PredictionError,
 )
-from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.explain.predict import Predictor
-from agnet_vision.models.agnet import load_model
-from agnet_vision.training.config import EvaluateConfig, TrainConfig
-from agnet_vision.training.evaluate import evaluate
-from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train
-
-from .conftest import TINY, training, write_pictures
-
-Configure = Callable[..., TrainConfig]
-Evaluate = Callable[..., EvaluateConfig]
+from tests.training.tiny import Configure, interrupt_after, read_rows, write_pictures
 
 
 def weights(run_dir: Path, name: str = "last.ckpt") -> dict[str, torch.Tensor]:
     return torch.load(run_dir / name, weights_only=True)["state_dict"]
-
-
-def read_rows(run_dir: Path) -> list[dict[str, str]]:
-    with (run_dir / "predictions.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def same_weights(first: Path, second: Path) -> bool:
@@ -48,15 +28,6 @@ def same_weights(first: Path, second: Path) -> bool:
         torch.equal(a, b)
         for a, b in zip(weights(first).values(), weights(second).values(), strict=True)
     )
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
-    """One finished run, shared by the tests that only look at it."""
-    run_dir = tmp_path_factory.mktemp("finished") / "run"
-    run = train(training(*TINY, f"dataset.root={pictures}", f"run_dir={run_dir}"))
-    assert run.folder == run_dir
-    return run_dir
 
 
 def test_run_folder(finished: Path) -> None:
@@ -108,70 +79,10 @@ def test_metrics_equal_sklearn_on_the_predictions(finished: Path) -> None:
         assert metrics["per_class"][name]["ap"] == pytest.approx(ap, abs=1e-6)
 
 
-def test_evaluate_repeats_the_test(
-    finished: Path, configure_evaluation: Evaluate, tmp_path: Path
-) -> None:
-    scores = evaluate(configure_evaluation(f"checkpoint={finished / 'best.ckpt'}")).metrics
-    stored = json.loads((finished / "metrics.json").read_text())
-    assert scores is not None
-    for name in ("acc", "mAP", "mean_per_class_acc", "top5"):
-        assert scores[name] == pytest.approx(stored[name], abs=1e-6)
-    assert [row["path"] for row in read_rows(finished)] == [
-        row["path"] for row in read_rows(tmp_path / "run")
-    ]
-
-
-def test_value_evaluate_averages_the_views_that_predict_does(
-    finished: Path, configure_evaluation: Evaluate, tmp_path: Path
-) -> None:
-    checkpoint = finished / "best.ckpt"
-    found = evaluate(configure_evaluation(f"checkpoint={checkpoint}", "tta=keypoints"))
-    rows = read_rows(found.folder)
-    assert json.loads((found.folder / "metrics.json").read_text())["tta"] == "keypoints"
-    root = Path(json.loads((finished / "metrics.json").read_text())["root"])
-    predictor = Predictor(load_model(checkpoint), tta="keypoints")
-    predictions = list(predictor(root / row["path"] for row in rows))
-    plain = read_rows(finished)
-    for row, before, prediction in zip(rows, plain, predictions, strict=True):
-        values, single = (
-            [float(each[f"probability_{name}"]) for name in prediction.classes]
-            for each in (row, before)
-        )
-        assert prediction.probabilities is not None
-        # Stored positions of keypoints are rounded to a small part of a pixel.
-        np.testing.assert_allclose(values, prediction.probabilities, atol=1e-3)
-        assert np.abs(np.array(values) - single).max() > 1e-4
-
-
-def test_evaluate_raises_on_other_classes(
-    finished: Path, configure_evaluation: Evaluate, tmp_path: Path
-) -> None:
-    for classes, message in (
-        (("cat", "dog"), "knows 3 classes, dataset=folder has 2"),
-        (("cat", "dog", "yak"), "has 'owl' as class 2, dataset=folder has 'yak'"),
-    ):
-        other = write_pictures(
-            tmp_path / "-".join(classes), {"train": 1, "val": 1, "test": 1}, classes
-        )
-        given = (f"checkpoint={finished / 'best.ckpt'}", f"dataset.root={other}")
-        with pytest.raises(CheckpointError, match=message):
-            evaluate(configure_evaluation(*given))
-
-
 def test_raises_on_one_class(configure: Configure, tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "one", {"train": 4, "val": 2, "test": 2}, ("cat",))
     with pytest.raises(DatasetError, match="at least two classes, got cat alone"):
         train(configure(f"dataset.root={root}"))
-
-
-def test_raises_when_training_diverges(configure: Configure, tmp_path: Path) -> None:
-    with pytest.raises(
-        PredictionError, match=r"not finite for 9 of 9 val images.*lower optimizer\.lr"
-    ):
-        train(
-            configure("optimizer.lr=1e30", "optimizer.backbone_lr=1e30", "schedule.warmup_epochs=0")
-        )
-    assert not (tmp_path / "run" / "metrics.json").exists()
 
 
 def test_same_seed_same_weights(configure: Configure, finished: Path, tmp_path: Path) -> None:
@@ -201,19 +112,6 @@ def test_resume_is_exact(
     assert not same_weights(whole, parts)
     train(configure("test=false", *options, f"run_dir={parts}", "resume=true"))
     assert same_weights(whole, parts)
-
-
-def interrupt_after(steps: int, patch: pytest.MonkeyPatch, number: int = signal.SIGINT) -> None:
-    """Press Ctrl-C, or send another signal, during a training step."""
-    original, taken = AGNetModule.training_step, [0]
-
-    def step(self: AGNetModule, batch: dict, batch_idx: int) -> torch.Tensor:
-        taken[0] += 1
-        if taken[0] == steps:
-            os.kill(os.getpid(), number)
-        return original(self, batch, batch_idx)
-
-    patch.setattr(AGNetModule, "training_step", step)
 
 
 @pytest.mark.parametrize(
@@ -297,51 +195,3 @@ def test_resume_raises_on_other_classes(
     other = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1}, ("cat", "dog"))
     with pytest.raises(CheckpointError, match="has 3 classes, the dataset has 2 now"):
         train(configure("resume=true", "epochs=3", f"run_dir={finished}", f"dataset.root={other}"))
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ("regions.num_clusters=0", "num_clusters must be"),
-        ("backbone.kwargs.nonsense=1", "nonsense"),
-        ("model.head.nonsense=1", "nonsense"),
-        ("backbone.taps=[9]", "tap"),
-        (
-            "image_size=20",
-            "gives a map of 1 x 1 cells, the head pools regions to 2 x 2; use a larger image_size",
-        ),
-    ],
-)
-def test_raises_on_options(configure: Configure, option: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        train(configure(option))
-
-
-def test_fp16(
-    configure: Configure, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half precision with a gradient scaler learns what float32 learns.
-
-    Lightning gives it to GPUs alone, torch to CPUs too.
-    """
-    import pytorch_lightning as pl
-    from pytorch_lightning.plugins.precision import MixedPrecision
-
-    original, scaler = pl.Trainer, torch.amp.GradScaler("cpu", init_scale=2.0**10)
-
-    def trainer(*, precision: str, plugins: list, **options: object) -> pl.Trainer:
-        assert precision == "16-mixed"
-        return original(plugins=[*plugins, MixedPrecision(precision, "cpu", scaler)], **options)
-
-    monkeypatch.setattr(pl, "Trainer", trainer)
-    train(configure("test=false", "trainer.precision=16-mixed"))
-    assert scaler.get_scale() >= 2.0**10, "no gradient overflowed"
-    assert set(
-        torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["MixedPrecision"]
-    ) == set(scaler.state_dict())
-    losses = [
-        [float(row["train/loss_epoch"]) for row in RunFolder(folder).read_history()]
-        for folder in (finished, tmp_path / "run")
-    ]
-    assert losses[0] != losses[1]
-    np.testing.assert_allclose(*losses, rtol=0.05)

@@ -5,14 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from hashlib import blake2b
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -20,48 +15,10 @@ from PIL import Image
 from agnet_vision.data.cache import store as region_cache
 from agnet_vision.data.cache.shards import Shard, list_shards, merge_shards
 from agnet_vision.data.cache.store import DamagedCacheWarning, RegionCache, settings_folder
-from agnet_vision.data.image import read_image
-from agnet_vision.errors import CacheError, ConfigError, ImageReadError
+from agnet_vision.errors import CacheError
 from agnet_vision.regions.proposer import RegionProposer
+from tests.data.cache.builds import PROPOSER, build, check
 from tests.regions.test_keypoints import texture
-
-PROPOSER = RegionProposer()
-
-
-@pytest.fixture
-def images(tmp_path) -> list[Path]:
-    """Write a dozen images of different sizes, one without any keypoint."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    paths = [folder / f"image é {index}.png" for index in range(12)]
-    for index, path in enumerate(paths):
-        Image.fromarray(
-            texture(60 + 7 * index, 50, seed=index) if index else np.zeros((20, 20, 3), np.uint8)
-        ).save(path)
-    return paths
-
-
-def build(paths, folder, **options) -> RegionCache:
-    return RegionCache.build(
-        paths, PROPOSER, folder, **{"workers": 1, "progress": False, **options}
-    )
-
-
-def check(cache: RegionCache, paths: list[Path]) -> None:
-    """Compare with keypoints computed on the spot, to the precision of the stored format."""
-    for path in paths:
-        image, found = read_image(path), cache[path]
-        expected = PROPOSER.keypoints(image)
-        np.testing.assert_allclose(
-            found.xy, expected.xy, atol=0.51 * max(image.shape) / 65535 + 1e-5
-        )
-        np.testing.assert_allclose(found.response, expected.response, rtol=2e-3, atol=1e-6)
-        np.testing.assert_array_equal(found.group, expected.group)
-        assert (found.xy.dtype, found.response.dtype, found.group.dtype) == (
-            np.float32,
-            np.float32,
-            np.int64,
-        )
 
 
 def forbid_work(monkeypatch):
@@ -188,16 +145,6 @@ def test_value_left_overs_of_a_killed_writer(images, tmp_path):
     assert not old.exists()
 
 
-def test_raises_unreadable_images_after_storing_the_others(images, tmp_path):
-    images[2].write_bytes(images[2].read_bytes()[:200])
-    images[7].write_bytes(b"")
-    with pytest.raises(ImageReadError, match=r"image é 2.*image é 7"):
-        build(images, tmp_path / "cache")
-    check(RegionCache(tmp_path / "cache", PROPOSER), [images[1], images[11]])
-    with pytest.raises(ImageReadError, match="no such file"):
-        build([tmp_path / "missing.png"], tmp_path / "cache")
-
-
 def test_empty_list(tmp_path):
     with pytest.raises(CacheError, match="no regions are stored"):
         build([], tmp_path / "cache")
@@ -216,14 +163,6 @@ def test_raises_other_columns(tmp_path):
         RegionCache(tmp_path, PROPOSER)
 
 
-def test_value_two_processes_store_the_same(images, tmp_path):
-    one = build(images * 4, tmp_path / "one")
-    two = build(images[::-1], tmp_path / "two", workers=2)
-    for path in images:
-        for first, second in zip(one[path], two[path], strict=True):
-            np.testing.assert_array_equal(first, second)
-
-
 def test_value_merged_by_another_process_while_opening(images, tmp_path, monkeypatch):
     build(images, tmp_path / "cache")
     listings = [[settings_folder(tmp_path / "cache", PROPOSER) / "merged_away.arrow"]]
@@ -233,106 +172,3 @@ def test_value_merged_by_another_process_while_opening(images, tmp_path, monkeyp
         lambda folder: listings.pop() if listings else list_shards(folder),
     )
     check(RegionCache(tmp_path / "cache", PROPOSER), images)
-
-
-def test_raises_scheduler_that_does_not_answer(images, tmp_path, monkeypatch):
-    pytest.importorskip("distributed")
-    with pytest.raises(ConfigError, match="no Dask scheduler answers at scheduler="):
-        build(images, tmp_path / "cache", scheduler="nonsense://nowhere")
-
-
-SCRIPT = """
-import sys
-from agnet_vision.data.cache import extraction as region_extraction
-from agnet_vision.data.cache.store import RegionCache
-from agnet_vision.regions.proposer import RegionProposer
-region_extraction.SAVE_SECONDS, region_extraction.TASK_IMAGES = 0.0, 2
-RegionCache.build(sys.argv[2:], RegionProposer(), sys.argv[1], workers=1, progress=False)
-"""
-
-
-def many_images(folder: Path, count: int) -> list[Path]:
-    folder.mkdir()
-    paths = [folder / f"{index}.png" for index in range(count)]
-    for index, path in enumerate(paths):
-        Image.fromarray(texture(200, 160, seed=index)).save(path)
-    return paths
-
-
-@pytest.mark.slow
-def test_value_killed_at_any_moment_then_resumed(tmp_path):
-    paths = many_images(tmp_path / "images", 60)
-    store = settings_folder(tmp_path / "cache", PROPOSER)
-    kept = 0
-    for _ in range(4):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(tmp_path / "cache"), *map(str, paths)]
-        )
-        while (
-            process.poll() is None
-            and sum(len(Shard(path, num_clusters=8)) for path in list_shards(store)) < kept + 10
-        ):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        rows = sum(len(Shard(path, num_clusters=8)) for path in list_shards(store))
-        assert rows >= kept, "nothing that was saved is lost"
-        kept = min(rows, len(paths))
-    check(build(paths, tmp_path / "cache"), paths)
-
-
-@pytest.mark.slow
-def test_value_two_processes_build_one_cache(tmp_path):
-    paths = many_images(tmp_path / "images", 40)
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "cache")]
-    both = [
-        subprocess.Popen([*command, *map(str, part)]) for part in (paths[:30], paths[10:][::-1])
-    ]
-    assert [process.wait(timeout=240) for process in both] == [0, 0]
-    check(RegionCache(tmp_path / "cache", PROPOSER), paths)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore"
-)  # a worker killed on purpose makes Dask complain in many voices
-def test_value_dask_cluster_loses_a_worker(tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    from agnet_vision.data.cache import extraction as region_extraction
-
-    paths = many_images(tmp_path / "images", 80)
-    monkeypatch.setattr(region_extraction, "TASK_IMAGES", 2)
-    monkeypatch.setattr(region_extraction, "SAVE_SECONDS", 0.0)
-    killed = []
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        with cluster.get_client() as client:
-            client.wait_for_workers(2)
-            pids = list(client.run(os.getpid).values())
-        original = region_extraction.write_rows
-
-        def write_then_kill(folder, rows):
-            if not killed:
-                os.kill(pids[0], signal.SIGKILL)
-                killed.append(pids[0])
-            return original(folder, rows)
-
-        monkeypatch.setattr(region_extraction, "write_rows", write_then_kill)
-        cache = build(paths, tmp_path / "cache", scheduler=cluster.scheduler_address)
-    assert killed
-    check(cache, paths)
-
-
-def test_raises_unreadable_image_names_the_image(images, tmp_path, monkeypatch):
-    build(images[:1], tmp_path / "cache")
-    read_bytes = Path.read_bytes
-
-    def refuse(path):
-        if path == images[1]:
-            raise PermissionError(13, "Permission denied")
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(ImageReadError, match="Permission denied"):
-        build(images, tmp_path / "cache")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import cv2
@@ -16,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from agnet_vision.data.demo import generate as demo
 from agnet_vision.data.demo.generate import generate_demo
-from agnet_vision.data.demo.marks import MARKS, mark_distance
+from agnet_vision.data.demo.marks import MARKS
 from agnet_vision.data.demo.scene import paint_scene
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import DatasetError
@@ -119,31 +118,6 @@ def test_raises_on_another_or_a_damaged_set(tmp_path):
     (root / "demo.json").write_text("{")
     with pytest.raises(DatasetError, match=r"demo\.json cannot be read"):
         generate_demo(root, **SMALL)
-
-
-@pytest.mark.parametrize("mark", MARKS)
-def test_marks_cover_one_area(mark):
-    axis = np.arange(-2.5, 2.5, 0.01)
-    inside = mark_distance(mark, *np.meshgrid(axis, axis)) < 0
-    assert inside.sum() * 1e-4 == pytest.approx(np.pi, rel=0.01)
-    assert not inside[[0, -1]].any()
-    assert not inside[:, [0, -1]].any()
-
-
-def test_the_class_changes_the_mark_and_nothing_else():
-    for stream in range(8):
-        generators = [np.random.default_rng(stream) for _ in MARKS]
-        pictures = np.stack(
-            [
-                paint_scene(rng, mark, image_size=96)
-                for rng, mark in zip(generators, MARKS, strict=True)
-            ]
-        ).astype(int)
-        assert len({json.dumps(rng.bit_generator.state, default=str) for rng in generators}) == 1
-        rows, columns = np.nonzero((pictures.max(axis=0) - pictures.min(axis=0)).max(axis=-1))
-        assert 0 < len(rows) < 0.05 * 96 * 96
-        assert np.ptp(rows) < 0.3 * 96
-        assert np.ptp(columns) < 0.3 * 96
 
 
 @pytest.fixture(scope="module")

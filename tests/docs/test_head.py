@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-TEXT = (Path(__file__).parents[1] / "docs/head.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs/head.md").read_text(encoding="utf-8")
 START, *EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 TITLES = re.findall(r"^## (.*)$", TEXT, flags=re.MULTILINE)[1 : 1 + len(EXAMPLES)]
 

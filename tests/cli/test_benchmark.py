@@ -1,0 +1,38 @@
+"""``agnet benchmark`` runs the parts of a checkout, and only there."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from agnet_vision.cli import benchmark
+from agnet_vision.cli import main as program
+
+
+def test_benchmarks_outside_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["agnet", "benchmark", "regions"])
+    monkeypatch.setattr("agnet_vision.cli.benchmark.CHECKOUT", tmp_path)
+    with pytest.raises(SystemExit, match="the benchmarks are not installed with the package"):
+        program.main()
+
+
+def test_lists_its_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        benchmark.run(["--help"], "agnet benchmark")
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {part} " in text for part in benchmark.PARTS)
+
+
+@pytest.mark.parametrize("part", benchmark.PARTS)
+def test_every_part_says_what_it_measures(part: str) -> None:
+    module = importlib.import_module(f"benchmarks.{part}")
+    assert module.__doc__
+    assert callable(module.run)
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    assert len(parser.format_help().splitlines()) > 3

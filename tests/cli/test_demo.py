@@ -1,0 +1,34 @@
+"""``agnet demo``: which networks it opens, and the images beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agnet_vision.cli.demo import load_models, paint_examples
+from agnet_vision.data.demo.marks import MARKS
+from agnet_vision.data.image import read_image
+from agnet_vision.errors import ConfigError
+from tests.cli.saved import call, save_network
+
+
+def test_value_one_example_a_class(tmp_path: Path) -> None:
+    paths = paint_examples(tmp_path)
+    assert [path.stem for path in paths] == list(MARKS)
+    assert {read_image(path).shape for path in paths} == {(128, 128, 3)}
+    assert len({path.read_bytes() for path in paths}) == len(MARKS)
+
+
+def test_value_networks_are_named_by_variant_backbone_and_place(tmp_path: Path) -> None:
+    places = [str(save_network(tmp_path / name)) for name in ("one", "two")]
+    models = load_models(places)
+    assert list(models) == [f"full, test_resnet ({place})" for place in places]
+    assert list(load_models(places[0])) == [f"full, test_resnet ({places[0]})"]
+    assert all(model.classes == ("ant", "bee", "шмель") for model in models.values())
+
+
+@pytest.mark.parametrize("port", [0, 65536])
+def test_raises_on_a_port_there_is_not(port: int) -> None:
+    with pytest.raises(ConfigError, match=r"port must be a whole number in \[1, 65535\]"):
+        call("demo", f"port={port}")

@@ -1,0 +1,86 @@
+"""``agnet prepare`` as it is typed: its report, its exit status, its refusals."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.data import miniatures
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | str | None]:
+    """Run the tool in this process; gives its exit status or error."""
+
+    def run(*arguments: str) -> int | str | None:
+        monkeypatch.syspath_prepend(PROJECT / "tools")
+        monkeypatch.setattr(sys, "argv", ["tools/prepare_dataset.py", "workers=1", *arguments])
+        try:
+            runpy.run_path(str(PROJECT / "tools" / "prepare_dataset.py"), run_name="__main__")
+        except SystemExit as end:
+            return end.code
+        return 0
+
+    return run
+
+
+def test_tool(
+    tmp_path: Path, run: Callable[..., object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    miniatures.folder(tmp_path / "data")
+    arguments = (
+        "dataset=folder",
+        f"dataset.root={tmp_path / 'data'}",
+        f"report={tmp_path / 'report.json'}",
+    )
+    assert run(*arguments) == 0
+    assert json.loads((tmp_path / "report.json").read_text())["problems"] == []
+    assert "it can be used as it is" in capsys.readouterr().out
+    (tmp_path / "data" / "train" / "ant" / "x.jpg").write_text("not a picture")
+    shutil.copy(tmp_path / "data" / "train" / "ant" / "001.png", tmp_path / "data" / "test" / "ant")
+    assert run(*arguments) == 1
+    kinds = [
+        problem["kind"]
+        for problem in json.loads((tmp_path / "report.json").read_text())["problems"]
+    ]
+    assert kinds == ["undecodable", "duplicate"]
+    assert (tmp_path / "report.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dataset=stanford40", "dataset.root=/nowhere", "download=false"), "/nowhere"),
+        (("dataset=aucd_v1", "dataset.root=/nowhere"), "agreement"),
+        (
+            ("dataset=caltech256", "dataset.root=.", "dataset.split_seed=9", "download=false"),
+            "dataset.split_seed must be a whole number in [0, 4], got 9",
+        ),
+    ],
+)
+def test_tool_raises(run: Callable[..., object], arguments: tuple[str, ...], message: str) -> None:
+    assert message in str(run(*arguments))
+
+
+@pytest.mark.parametrize("wrong", ["dataset.clean=true", "reprot=a.json"])
+def test_tool_refuses_misspelt_options(run: Callable[..., object], wrong: str) -> None:
+    assert f"there is no option {wrong.partition('=')[0]}" in str(run("dataset=stanford40", wrong))
+
+
+@pytest.mark.parametrize("option", ["report", "sheet"])
+def test_tool_refuses_results_it_could_not_write(
+    run: Callable[..., object], tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path, tmp_path / "file" / "out.json"):
+        assert "cannot be written" in str(
+            run("dataset=aucd_v1", f"dataset.root={tmp_path}", f"{option}={target}")
+        )

@@ -1,0 +1,75 @@
+"""What is found out about a timm model without running it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from agnet_vision.models.sketch import (
+    SizeRule,
+    find_layout,
+    find_size_rule,
+    input_size,
+    make_sketch,
+    read_map,
+    unused_modules,
+)
+
+
+def test_value_size_rule() -> None:
+    assert SizeRule(multiple=14).nearest(224, 160) == (224, 154)
+    assert SizeRule(fixed=(224, 224)).nearest(300, 100) == (224, 224)
+    assert SizeRule().nearest(33, 65) == (33, 65)
+
+
+def sketch_of(name: str, **options: object) -> tuple[Any, torch.Tensor]:
+    """Make a sketch, and images of the size it surely takes."""
+    with torch.device("meta"):
+        sketch, options = make_sketch(name, options)
+        return sketch, torch.empty(2, *input_size(sketch, options))
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "rule"),
+    [
+        ("test_resnet", "NCHW", SizeRule()),
+        ("test_vit", "tokens", SizeRule(multiple=16)),
+        ("swin_tiny_patch4_window7_224", "NHWC", SizeRule(multiple=32)),
+        ("mixer_s32_224", "tokens", SizeRule(fixed=(224, 224))),
+    ],
+)
+def test_value_layout_and_sizes(name: str, layout: str, rule: SizeRule) -> None:
+    sketch, images = sketch_of(name)
+    assert next(sketch.parameters()).is_meta
+    assert find_layout(sketch, images) == layout
+    assert find_size_rule(sketch, images) == rule
+
+
+def test_value_input_size_follows_the_options() -> None:
+    sketch, images = sketch_of("test_vit", in_chans=1, img_size=64)
+    assert images.shape == (2, 1, 64, 64)
+    assert input_size(sketch, {"img_size": (32, 48)}) == (3, 32, 48)
+
+
+def test_value_unused_modules_are_the_largest() -> None:
+    model = nn.Sequential(
+        OrderedDict(used=nn.Linear(2, 2), unused=nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+    )
+    model.used(torch.ones(1, 2)).sum().backward()
+    assert unused_modules(model) == ["unused"]
+
+
+def test_value_taps_are_resized_to_the_finest() -> None:
+    model = timm.create_model("test_resnet", num_classes=0).eval()
+    images = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        maps = model.forward_intermediates(images, intermediates_only=True)
+        found = read_map(model, images, "NCHW", taps=(-1, -2))
+    fine, coarse = maps[-2], maps[-1]
+    assert found.shape == (1, fine.shape[1] + coarse.shape[1], *fine.shape[2:])
+    torch.testing.assert_close(found[:, : fine.shape[1]], fine)

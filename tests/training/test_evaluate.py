@@ -1,0 +1,128 @@
+"""A checkpoint scored again: the same numbers, on the same images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agnet_vision.data.sources.samples import DatasetWarning
+from agnet_vision.errors import (
+    CheckpointError,
+    ConfigError,
+)
+from agnet_vision.explain.predict import Predictor
+from agnet_vision.models.agnet import load_model
+from agnet_vision.training.evaluate import evaluate
+from agnet_vision.training.train import train
+from tests.training.tiny import Configure, Evaluate, read_rows, write_pictures
+
+
+def test_evaluate_repeats_the_test(
+    finished: Path, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
+    scores = evaluate(configure_evaluation(f"checkpoint={finished / 'best.ckpt'}")).metrics
+    stored = json.loads((finished / "metrics.json").read_text())
+    assert scores is not None
+    for name in ("acc", "mAP", "mean_per_class_acc", "top5"):
+        assert scores[name] == pytest.approx(stored[name], abs=1e-6)
+    assert [row["path"] for row in read_rows(finished)] == [
+        row["path"] for row in read_rows(tmp_path / "run")
+    ]
+
+
+def test_value_evaluate_averages_the_views_that_predict_does(
+    finished: Path, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
+    checkpoint = finished / "best.ckpt"
+    found = evaluate(configure_evaluation(f"checkpoint={checkpoint}", "tta=keypoints"))
+    rows = read_rows(found.folder)
+    assert json.loads((found.folder / "metrics.json").read_text())["tta"] == "keypoints"
+    root = Path(json.loads((finished / "metrics.json").read_text())["root"])
+    predictor = Predictor(load_model(checkpoint), tta="keypoints")
+    predictions = list(predictor(root / row["path"] for row in rows))
+    plain = read_rows(finished)
+    for row, before, prediction in zip(rows, plain, predictions, strict=True):
+        values, single = (
+            [float(each[f"probability_{name}"]) for name in prediction.classes]
+            for each in (row, before)
+        )
+        assert prediction.probabilities is not None
+        # Stored positions of keypoints are rounded to a small part of a pixel.
+        np.testing.assert_allclose(values, prediction.probabilities, atol=1e-3)
+        assert np.abs(np.array(values) - single).max() > 1e-4
+
+
+def test_evaluate_raises_on_other_classes(
+    finished: Path, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
+    for classes, message in (
+        (("cat", "dog"), "knows 3 classes, dataset=folder has 2"),
+        (("cat", "dog", "yak"), "has 'owl' as class 2, dataset=folder has 'yak'"),
+    ):
+        other = write_pictures(
+            tmp_path / "-".join(classes), {"train": 1, "val": 1, "test": 1}, classes
+        )
+        given = (f"checkpoint={finished / 'best.ckpt'}", f"dataset.root={other}")
+        with pytest.raises(CheckpointError, match=message):
+            evaluate(configure_evaluation(*given))
+
+
+def test_other_images_with_the_names_of_those_trained_on(
+    configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
+    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
+    train(configure("epochs=1", f"dataset.root={root}"))
+    moved = shutil.copytree(root, tmp_path / "moved")
+    words = (
+        f"checkpoint={tmp_path / 'run'}",
+        "dataset.test_fraction=0.9",
+        "dataset.val_fraction=0",
+    )
+    again = f"run_dir={tmp_path / 'again'}"
+    scores = evaluate(configure_evaluation(*words, f"dataset.root={moved}", again)).metrics
+    assert scores is not None
+    tested = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert scores["num_images"] == tested["num_images"], "the same images: the run's own split"
+    (moved / "cat" / "0.png").unlink()
+    with pytest.warns(DatasetWarning, match="have names of images the network was trained on"):
+        evaluate(configure_evaluation(*words, f"dataset.root={moved}", again))
+
+
+def test_evaluate_raises_on_damaged_options(configure_evaluation: Evaluate, copy: Path) -> None:
+    (copy / "config.yaml").write_text("seed: [")
+    with pytest.raises(
+        ConfigError, match=r"config.yaml must be options in YAML, and is damaged; without the file"
+    ):
+        evaluate(configure_evaluation(f"checkpoint={copy}"))
+
+
+def test_evaluate_leaves_a_run_alone(configure_evaluation: Evaluate, copy: Path) -> None:
+    with pytest.raises(ConfigError, match="holds a training run"):
+        evaluate(configure_evaluation(f"checkpoint={copy}", f"run_dir={copy}"))
+
+
+def test_evaluate_splits_as_the_run_did(
+    configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
+    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
+    data, run_dir = f"dataset.root={root}", tmp_path / "seeded"
+    train(configure("epochs=1", "seed=3", data, f"run_dir={run_dir}"))
+    given = (f"checkpoint={run_dir}", data, f"run_dir={tmp_path / 'again'}")
+    evaluate(configure_evaluation(*given))
+    tested = [(folder / "predictions.csv").read_text() for folder in (run_dir, tmp_path / "again")]
+    assert [line.split(",")[0] for line in tested[0].splitlines()] == [
+        line.split(",")[0] for line in tested[1].splitlines()
+    ]
+    assert json.loads((tmp_path / "again" / "metrics.json").read_text())["seed"] == 3
+    for option, message in (
+        ("seed=0", "give seed=3"),
+        ("dataset.test_fraction=0.5", "give dataset.test_fraction=0.2"),
+    ):
+        with pytest.raises(
+            ConfigError, match=f"may draw another split than the run did, .*; {message}"
+        ):
+            evaluate(configure_evaluation(*given, option))

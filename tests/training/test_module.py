@@ -1,0 +1,119 @@
+"""The loss and the scores that a run logs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from agnet_vision.errors import (
+    PredictionError,
+)
+from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.training.module import AGNetModule
+from agnet_vision.training.train import train
+from tests.training.tiny import PLAIN, Configure, checkpoint, interrupt_after, write_unbalanced
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_loss_by_hand(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights: str
+) -> None:
+    logits, forward = [], AGNetModule.forward
+
+    def kept(self: AGNetModule, batch: dict) -> Tensor:
+        output = forward(self, batch)
+        if self.training:
+            logits.append((output, batch["label"]))
+        return output
+
+    monkeypatch.setattr(AGNetModule, "forward", kept)
+    root = write_unbalanced(tmp_path / "data")
+    train(
+        configure(
+            *PLAIN,
+            f"dataset.root={root}",
+            "loss.label_smoothing=0.3",
+            f"loss.class_weights={weights}",
+        )
+    )
+    weight = (
+        torch.tensor([14 / (3 * 8), 14 / (3 * 4), 14 / (3 * 2)]) if weights == "balanced" else None
+    )
+    by_hand = [F.cross_entropy(*given, weight, label_smoothing=0.3).item() for given in logits]
+    assert len(by_hand) == 3
+    (row,) = RunFolder(tmp_path / "run").read_history()
+    assert row["train/loss_epoch"] == pytest.approx(sum(by_hand) / 3, rel=1e-5)
+
+
+def test_raises_when_training_diverges(configure: Configure, tmp_path: Path) -> None:
+    with pytest.raises(
+        PredictionError, match=r"not finite for 9 of 9 val images.*lower optimizer\.lr"
+    ):
+        train(
+            configure("optimizer.lr=1e30", "optimizer.backbone_lr=1e30", "schedule.warmup_epochs=0")
+        )
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_fp16(
+    configure: Configure, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half precision with a gradient scaler learns what float32 learns.
+
+    Lightning gives it to GPUs alone, torch to CPUs too.
+    """
+    import pytorch_lightning as pl
+    from pytorch_lightning.plugins.precision import MixedPrecision
+
+    original, scaler = pl.Trainer, torch.amp.GradScaler("cpu", init_scale=2.0**10)
+
+    def trainer(*, precision: str, plugins: list, **options: object) -> pl.Trainer:
+        assert precision == "16-mixed"
+        return original(plugins=[*plugins, MixedPrecision(precision, "cpu", scaler)], **options)
+
+    monkeypatch.setattr(pl, "Trainer", trainer)
+    train(configure("test=false", "trainer.precision=16-mixed"))
+    assert scaler.get_scale() >= 2.0**10, "no gradient overflowed"
+    assert set(
+        torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["MixedPrecision"]
+    ) == set(scaler.state_dict())
+    losses = [
+        [float(row["train/loss_epoch"]) for row in RunFolder(folder).read_history()]
+        for folder in (finished, tmp_path / "run")
+    ]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(*losses, rtol=0.05)
+
+
+def test_interrupted_epoch_has_its_whole_loss(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(configure("test=false", f"run_dir={whole}"))
+    with monkeypatch.context() as patch:
+        interrupt_after(3, patch)
+        with pytest.raises(
+            KeyboardInterrupt,
+            match=re.escape(f"go on with agnet_vision.train(resume=True, run_dir={str(parts)!r})"),
+        ):
+            train(configure("test=false", f"run_dir={parts}"))
+    train(configure("test=false", f"run_dir={parts}", "resume=true"))
+    losses = [
+        [row["train/loss_epoch"] for row in RunFolder(folder).read_history()]
+        for folder in (whole, parts)
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_other_class_weights(configure: Configure, copy: Path) -> None:
+    words = ("resume=true", "test=false", f"run_dir={copy}", "epochs=2")
+    train(configure(*words, "loss.class_weights=balanced"))
+    train(configure(*words[:-1], "epochs=3", "loss.class_weights=none"))
+    assert checkpoint(copy)["epoch"] == 2
