@@ -1,10 +1,9 @@
 """Pairwise and importance attention without context vectors (AG-Net section III-D).
 
 By the formulas, ``alpha_r = sum_r' m_rr' phi_r'`` is a D-vector for each region, and both things it
-is used for are linear in it. So (method page, "exact identities"): ``W_a alpha_r = sum_r' m_rr'
-(W_a phi_r')``, and the image descriptor is ``f = sum_r w_r alpha_r = sum_r' c_r' phi_r'`` with the
-coefficients ``c_r' = sum_r w_r m_rr'``. W, W' and W_a read phi once, as one product of width 2 d +
-1.
+is used for are linear in it. So ``W_a alpha_r = sum_r' m_rr' (W_a phi_r')``, and the image
+descriptor is ``f = sum_r w_r alpha_r = sum_r' c_r' phi_r'`` with the coefficients ``c_r' = sum_r
+w_r m_rr'``. W, W' and W_a read phi once, as one product of width 2 d + 1.
 """
 
 from __future__ import annotations
