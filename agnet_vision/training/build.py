@@ -1,19 +1,14 @@
-"""From options to dataset, network, loaders, Lightning module and trainer."""
+"""From options to dataset, network, loaders and Lightning module."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor
-from pytorch_lightning.loggers import Logger
-from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.datamodule import AGNetDataModule
@@ -25,22 +20,10 @@ from agnet_vision.data.views import TTA, TestTimeViews
 from agnet_vision.errors import ConfigError, DatasetError
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.training.callbacks import (
-    AveragedWeights,
-    BestCheckpoint,
-    EarlyStop,
-    FreezeBackbone,
-    LastCheckpoint,
-    RandomState,
-)
-from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
-from agnet_vision.training.config import EvaluateConfig, TrainConfig
+from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.dataset_config import Dataset
-from agnet_vision.training.meter import Meter
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.pretrained import check_network_options, load_backbone
-from agnet_vision.training.progress import progress_callbacks
-from agnet_vision.training.stop import StopRequest
 
 
 @contextmanager
@@ -59,6 +42,13 @@ def build_table(dataset: Dataset, seed: int) -> SampleTable:
     """Read a dataset's lists.
 
     The held-out images are drawn with ``seed``.
+
+    Args:
+        dataset: its options.
+        seed: of what is held out.
+
+    Raises:
+        AGNetError: an option is wrong, or the dataset cannot be used.
     """
     options = dataset.model_dump()
     with options_checked():
@@ -158,7 +148,13 @@ def build_views(model: AGNet, tta: TTA) -> TestTimeViews | None:
 
 
 def build_module(config: TrainConfig, model: AGNet, class_counts: list[int]) -> AGNetModule:
-    """Make the Lightning module."""
+    """Make the Lightning module.
+
+    Args:
+        config: its loss, optimizer and schedule count.
+        model: knows its classes.
+        class_counts: training images of each class, in class order.
+    """
     weights = None
     if config.loss.class_weights == "balanced":
         weights = [
@@ -174,86 +170,16 @@ def build_module(config: TrainConfig, model: AGNet, class_counts: list[int]) -> 
     )
 
 
-def build_trainer(
-    config: TrainConfig | EvaluateConfig,
-    run_dir: Path,
-    callbacks: Sequence[Callback],
-    loggers: list[Logger],
-) -> pl.Trainer:
-    """Make Lightning's trainer.
-
-    An evaluation needs less of it.
-    """
-    options: dict[str, Any] = config.trainer.model_dump(exclude={"progress_bar"})
-    frozen = False
-    if isinstance(config, TrainConfig):
-        frozen = config.freeze_backbone_epochs > 0
-        options |= {
-            "max_epochs": config.epochs,
-            "accumulate_grad_batches": config.accumulate_batches,
-            "gradient_clip_val": config.gradient_clip,
-        }
-
-    def make(**options: Any) -> pl.Trainer:
-        """Make the trainer with these options of Lightning's."""
-        return pl.Trainer(
-            **options,
-            default_root_dir=run_dir,
-            callbacks=list(callbacks),
-            logger=loggers,
-            plugins=[AtomicCheckpointIO()],
-            enable_progress_bar=any(
-                isinstance(each, pl.callbacks.ProgressBar) for each in callbacks
-            ),
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=10,
-            # EpochSampler shares the samples out itself, without counting any twice.
-            use_distributed_sampler=False,
-        )
-
-    with options_checked():
-        trainer = make(**options)
-        if frozen and isinstance(trainer.strategy, DDPStrategy):
-            # DDP waits for a gradient of every parameter unless it is told that some may have none.
-            trainer = make(**{**options, "strategy": "ddp_find_unused_parameters_true"})
-    return trainer
-
-
-def build_callbacks(
-    config: TrainConfig, run_dir: Path, request: StopRequest, *, has_validation: bool
-) -> list[Callback]:
-    """Choose the callbacks that the options ask for.
-
-    Checkpoints come last.
-    """
-    monitor, mode = f"val/{config.monitor}", "min" if config.monitor == "loss" else "max"
-    callbacks: list[Callback] = [RandomState(config.seed), LearningRateMonitor("step"), Meter()]
-    if config.trainer.progress_bar:
-        callbacks += progress_callbacks(config.batch_size)
-    if config.freeze_backbone_epochs:
-        callbacks.append(FreezeBackbone(config.freeze_backbone_epochs))
-    if config.ema_decay is not None:
-        callbacks.append(AveragedWeights(config.ema_decay))
-    if config.early_stopping_patience is not None:
-        if not has_validation:
-            raise ConfigError(
-                "early_stopping_patience needs a validation split; raise dataset.val_fraction"
-            )
-        callbacks.append(EarlyStop(monitor, mode=mode, patience=config.early_stopping_patience))
-    best = BestCheckpoint(
-        run_dir,
-        "best",
-        monitor=monitor if has_validation else None,
-        mode=mode,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    return [*callbacks, best, LastCheckpoint(run_dir, request)]
-
-
 def require_samples(table: SampleTable, split: str) -> None:
-    """Refuse empty splits and datasets with nothing to tell apart."""
+    """Refuse empty splits and datasets with nothing to tell apart.
+
+    Args:
+        table: of the dataset.
+        split: the one that is needed.
+
+    Raises:
+        DatasetError: it is empty, or there are fewer than two classes.
+    """
     if not table.splits[split]:
         raise DatasetError(
             f"dataset={table.name} has no images in its {split} split ({table.root})"

@@ -29,12 +29,7 @@ from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet, load_model
-from agnet_vision.training.build import (
-    build_table,
-    build_trainer,
-    build_views,
-    require_samples,
-)
+from agnet_vision.training.build import build_table, build_views, require_samples
 from agnet_vision.training.claim import claimed_run_dir
 from agnet_vision.training.config import EvaluateConfig
 from agnet_vision.training.module import AGNetModule
@@ -43,6 +38,7 @@ from agnet_vision.training.resolve import is_same, run_folder_of, run_options
 from agnet_vision.training.run import Run
 from agnet_vision.training.stop import interruptible, stoppable
 from agnet_vision.training.tell import tell_scores, tell_where
+from agnet_vision.training.trainer import build_trainer
 from agnet_vision.training.validation import look_up
 
 REMARKS = (
@@ -154,9 +150,9 @@ def _data(config: EvaluateConfig, table: SampleTable, model: AGNet, tta: TTA) ->
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's remarks off the terminal.
+    """Keep Lightning's idle remarks off the terminal.
 
-    Those are meant that say nothing about this run.
+    Idle are those that say nothing about this run.
     """
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
@@ -204,6 +200,15 @@ def test_and_write(
     """Run the test loop, and write and print its results.
 
     Scores, predictions and confusion are written, and the scores are printed.
+
+    Args:
+        trainer: Lightning's.
+        module: the network to test.
+        data: its test loader has the images.
+        table: its test split names them, in the same order.
+        run_dir: where the files go.
+        split: what the test split is called in ``metrics.json``.
+        record: further entries of ``metrics.json``.
 
     Returns:
         The scores; None on all processes but the first.

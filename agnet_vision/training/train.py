@@ -26,12 +26,10 @@ from agnet_vision.evaluation.training_views import save_views
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import read_checkpoint
 from agnet_vision.training.build import (
-    build_callbacks,
     build_data,
     build_model,
     build_module,
     build_table,
-    build_trainer,
     require_samples,
 )
 from agnet_vision.training.calibrate import calibrate_best
@@ -48,6 +46,7 @@ from agnet_vision.training.resume import check_network, check_resumable
 from agnet_vision.training.run import Run
 from agnet_vision.training.stop import interruptible, stoppable
 from agnet_vision.training.tell import tell_start, tell_where
+from agnet_vision.training.trainer import build_callbacks, build_trainer
 
 
 def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:

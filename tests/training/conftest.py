@@ -1,4 +1,4 @@
-"""Fixtures of tiny runs, and of the studies that stand-ins train."""
+"""Fixtures of tiny runs, and of studies by stand-ins."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ import pytest
 import agnet_vision.training.train
 from agnet_vision.training import study as machine
 from agnet_vision.training import study_table
-from agnet_vision.training.build import (
-    build_callbacks,
-)
 from agnet_vision.training.config import EvaluateConfig, TrainConfig
-from agnet_vision.training.study import (
-    Study,
-)
+from agnet_vision.training.study import Study
 from agnet_vision.training.train import train
+from agnet_vision.training.trainer import build_callbacks
 from tests.training.stand_ins import Trainer
 from tests.training.tiny import (
     TINY,
@@ -37,7 +33,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def configure(pictures: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
-    """Read the options of a tiny run; ``run_dir`` is a folder of the test unless given."""
+    """Read the options of a tiny run.
+
+    ``run_dir`` is a folder of the test unless given.
+    """
     places = (f"dataset.root={pictures}", f"run_dir={tmp_path / 'run'}")
     return lambda *words: training(*TINY, *places, *words)
 
@@ -51,7 +50,10 @@ def configure_evaluation(pictures: Path, tmp_path: Path) -> Callable[..., Evalua
 
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes as long as training here; runs of a wider scope draw theirs."""
+    """Draw no curves, which take as long as training here.
+
+    Runs of a wider scope draw theirs.
+    """
     for name in ("learning_curves", "save_png"):
         monkeypatch.setattr(f"agnet_vision.training.train.{name}", lambda *_: None)
 
@@ -73,7 +75,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
-    """One finished run, shared by the tests that only look at it."""
+    """One finished run, for tests that only look at it."""
     run_dir = tmp_path_factory.mktemp("finished") / "run"
     run = train(training(*TINY, f"dataset.root={pictures}", f"run_dir={run_dir}"))
     assert run.folder == run_dir
@@ -82,7 +84,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def ended(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
-    """A run of one epoch, to be copied by the tests that go on with it."""
+    """A run of one epoch, for tests that continue copies."""
     run_dir = tmp_path_factory.mktemp("ended") / "run"
     places = (f"dataset.root={pictures}", f"run_dir={run_dir}")
     train(training(*TINY, *places, "epochs=1", "test=false"))

@@ -1,4 +1,4 @@
-"""A run whose best weights are corrected on its validation images."""
+"""A run's best weights, corrected on its validation images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ LINEAR = "model.head.classifier.linear.weight"
 
 
 def test_value(tmp_path: Path, pictures: Path) -> None:
-    """best.ckpt is the last epoch, corrected; whatever opens it applies the correction."""
+    """best.ckpt is the last epoch, corrected.
+
+    Whatever opens it applies the correction.
+    """
     options = (*TINY, f"dataset.root={pictures}", "epochs=1", "calibration=temperature")
     run = train(training(*options, f"run_dir={tmp_path / 'run'}"))
     assert run.metrics is not None

@@ -68,7 +68,10 @@ def test_best_checkpoint_and_early_stopping(
     best: int,
     epochs: int,
 ) -> None:
-    """The scores are told, so that the best epoch is known: not the last, nor of another score."""
+    """The scores are set, so the best is known.
+
+    It is not the last one, nor that of another score.
+    """
     told = {
         "acc": [0.2, 0.9, 0.5, 0.8, 1.0],
         "loss": [0.1, 0.7, 0.5, 0.6, 0.5],

@@ -99,7 +99,7 @@ def test_other_processes_take_the_first_one_s(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("one_second")
 def test_processes_of_torchrun_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As two nodes of torchrun do, whose agent keeps the store."""
+    """As two nodes of torchrun, whose agent keeps the store."""
     (Path("outputs") / "demo" / "now").mkdir(parents=True)
     agent = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     told = {

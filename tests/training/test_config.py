@@ -1,4 +1,4 @@
-"""What the options of trainings and evaluations may be, in the words of Python."""
+"""What options may be, in the words of Python."""
 
 from __future__ import annotations
 

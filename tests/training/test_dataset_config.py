@@ -1,4 +1,4 @@
-"""Every dataset has its schema, and the schema its dataset's options alone."""
+"""Every dataset has its schema, with its options alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint scored again: the same numbers, on the same images."""
+"""A checkpoint scored again: the same numbers and images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 
 from agnet_vision.data.sources.samples import DatasetWarning
-from agnet_vision.errors import (
-    CheckpointError,
-    ConfigError,
-)
+from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.explain.predict import Predictor
 from agnet_vision.models.agnet import load_model
 from agnet_vision.training.evaluate import evaluate

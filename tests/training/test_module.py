@@ -12,9 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agnet_vision.errors import (
-    PredictionError,
-)
+from agnet_vision.errors import PredictionError
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train

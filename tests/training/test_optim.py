@@ -63,7 +63,10 @@ def test_backbone_exempts_its_own() -> None:
 
 
 def test_no_decay_on_scales_of_any_shape(model: AGNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A vector stays one with axes of length 1 (ResMLP's scale per channel)."""
+    """A vector may have axes of length 1.
+
+    As ResMLP's scale per channel has.
+    """
     odd = nn.Module()
     odd.scale = nn.Parameter(torch.ones(1, 1, 384))
     odd.channels = nn.Parameter(torch.ones(48, 1, 1))
@@ -86,7 +89,10 @@ def test_optimizers(model: AGNet, name: str, kind: type) -> None:
 
 
 def test_layer_decay_by_hand(model: AGNet) -> None:
-    """timm counts the layers: stem, blocks in order; the last of the backbone keeps its rate."""
+    """timm counts the layers: stem, then blocks in order.
+
+    The last of the backbone keeps its rate.
+    """
     rates = {**RATES, "layer_decay": 0.5}
     group_of = {id(p): group for group in parameter_groups(model, **rates) for p in group["params"]}
     parameters = dict(model.backbone.model.named_parameters())

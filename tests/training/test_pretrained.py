@@ -10,11 +10,7 @@ from torch import nn
 
 from agnet_vision import AGNet
 from agnet_vision.errors import CheckpointError, ConfigError
-from agnet_vision.training.pretrained import (
-    check_network_options,
-    check_weights,
-    load_backbone,
-)
+from agnet_vision.training.pretrained import check_network_options, check_weights, load_backbone
 from agnet_vision.training.train import train
 from tests.training.tiny import PLAIN, Configure, Recorder, differ
 
@@ -23,7 +19,7 @@ BY_URL = "legacy_seresnet18.in1k"  # timm knows an address of its weights, no re
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Keep hosts that are asked for; none answers."""
+    """Keep the hosts asked for, none of which answers."""
     hosts: list[str] = []
 
     def refuse(address: tuple[str, int], *_: object) -> None:
@@ -136,7 +132,7 @@ def test_raises_on_entries_that_are_no_tensors(tmp_path: Path) -> None:
 
 
 def test_weights_of_a_folder(asked: list[str], tmp_path: Path) -> None:
-    """A run folder or a folder of ``save_pretrained`` stands for the weights in it."""
+    """A run or saved folder stands for the weights inside."""
     model = AGNet("test_resnet", 2, num_clusters=2, head_kwargs={"pool_size": 2})
     model.save_pretrained(tmp_path / "saved")
     (tmp_path / "run").mkdir()

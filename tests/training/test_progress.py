@@ -68,7 +68,7 @@ def test_value_clock() -> None:
 
 
 def test_time_left_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that goes on counts from where it went on."""
+    """A resumed run counts from where it went on."""
     now = [100.0]
     monkeypatch.setattr("agnet_vision.training.progress.time.monotonic", lambda: now[0])
     trainer = SimpleNamespace(global_step=10, estimated_stepping_batches=40)

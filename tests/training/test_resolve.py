@@ -1,4 +1,4 @@
-"""What a run has stored, and what is given beside it."""
+"""What a run has stored, and what is given besides."""
 
 from __future__ import annotations
 

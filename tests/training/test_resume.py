@@ -1,4 +1,7 @@
-"""What goes on, and what is refused, when a run was cut off, moved, or has ended."""
+"""What goes on and what is refused after an end.
+
+A run was cut off, moved, or has ended.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,10 @@ def test_moved_folder_keeps_its_best(
 
 
 def test_full_disk(configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first error is told, not the one of the record; and the advice fits what was saved."""
+    """The first error is told, with advice that fits.
+
+    Not the error of the record; the advice depends on what was saved.
+    """
 
     def full(path: Path, content: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
@@ -166,7 +172,10 @@ def test_early_end_is_an_end(configure: Configure, tmp_path: Path) -> None:
 def test_an_early_end_stays_one(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed in its test, a run that has stopped early is tested when it goes on, and no more."""
+    """Killed in its test, it is tested and not trained.
+
+    The run had stopped early.
+    """
     still = ("optimizer.lr=0", "optimizer.backbone_lr=0", "early_stopping_patience=1", "epochs=6")
     with monkeypatch.context() as patch:
         patch.setattr(AGNetModule, "test_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))

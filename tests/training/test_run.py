@@ -40,7 +40,10 @@ print(run.folder)
 
 
 def test_a_script_trains_and_evaluates(pictures: Path, tmp_path: Path) -> None:
-    """Without ``if __name__ == "__main__"``, with a loader worker, and a folder for each run."""
+    """A script needs no ``if __name__ == "__main__"``.
+
+    It has a loader worker, and a folder for each run.
+    """
     (tmp_path / "script.py").write_text(SCRIPT.format(root=str(pictures)))
     done = subprocess.run(
         [sys.executable, "script.py"],

@@ -1,4 +1,4 @@
-"""The search: what it runs, what it never runs again, and what it writes."""
+"""The search: what it runs, never runs again, and writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.training.tiny import TINY
 
 
 class Machine:
-    """Stands in for training and for the clock, and remembers what was asked for."""
+    """A stand-in for training and clock that remembers."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []

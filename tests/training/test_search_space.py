@@ -1,4 +1,4 @@
-"""What a search draws, and what it refuses before anything runs."""
+"""What a search draws, and what it refuses at once."""
 
 from __future__ import annotations
 

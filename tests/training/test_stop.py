@@ -10,9 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from agnet_vision.errors import (
-    Stopped,
-)
+from agnet_vision.errors import Stopped
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.stop import SIGNALS, interruptible, stoppable

@@ -1,4 +1,4 @@
-"""The study machine: what it runs, what it never runs again, and the table by hand."""
+"""The study machine: what it runs, and never runs again."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ from agnet_vision.errors import AGNetError, ConfigError
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import study as machine
 from agnet_vision.training import study_table
-from agnet_vision.training.study import (
-    Study,
-    read_study,
-    run_folder,
-    run_study,
-)
+from agnet_vision.training.study import Study, read_study, run_folder, run_study
 from agnet_vision.training.study_table import summarize_study
 from tests.training.stand_ins import Trainer, write_results
 
@@ -87,7 +82,10 @@ def test_value_views_of_an_experiment_are_those_of_the_arm() -> None:
 def test_a_cluster_runs_what_is_left_and_says_what_failed(
     tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without SLURM submitit starts processes of its own, which is as far as a test can go."""
+    """Without SLURM submitit starts processes of its own.
+
+    That is as far as a test can go.
+    """
     study = replace(study, base={"epochs": 0}, arms={"plain": {}}, seeds=(0, 1))
     finished = run_folder(tmp_path, "plain", 1)
     finished.path.mkdir(parents=True)
@@ -105,7 +103,7 @@ def test_a_cluster_runs_what_is_left_and_says_what_failed(
 
 
 def test_value_a_job_that_never_ran_has_a_reason() -> None:
-    """The text is submitit's own for a job that was cancelled while it waited."""
+    """The text is submitit's own for a canceled waiting job."""
 
     class Job:
         def exception(self) -> Exception:

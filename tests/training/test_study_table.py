@@ -10,11 +10,7 @@ import numpy as np
 import pytest
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.study import (
-    Study,
-    run_folder,
-    run_study,
-)
+from agnet_vision.training.study import Study, run_folder, run_study
 from agnet_vision.training.study_table import summarize_runs, summarize_study
 from tests.training.stand_ins import Trainer
 

@@ -28,7 +28,7 @@ def test_a_run_says_what_it_is_and_where_it_lies(
         "20%)"
     )
     assert lines["network"].startswith("test_resnet.r160_in1k, no_attention: ")
-    assert lines["network"].endswith(" of them learnt")
+    assert lines["network"].endswith(" of them learned")
     assert lines["map"].startswith("2 x 2 cells at 48 pixels, 4 regions pooled to 2 x 2")
     assert all(name in said for name in classes), "names with brackets are printed as they are"
     written = said.split(f"written to {tmp_path / 'run'}\n")[1].splitlines()

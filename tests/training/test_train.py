@@ -9,12 +9,7 @@ import torch
 import yaml
 from sklearn.metrics import accuracy_score, average_precision_score
 
-from agnet_vision.errors import (
-    CheckpointError,
-    ConfigError,
-    DatasetError,
-    ImageReadError,
-)
+from agnet_vision.errors import CheckpointError, ConfigError, DatasetError, ImageReadError
 from agnet_vision.training.train import train
 from tests.training.tiny import Configure, interrupt_after, read_rows, write_pictures
 

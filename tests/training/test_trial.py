@@ -1,4 +1,4 @@
-"""One trial: who its rivals are, and that a poor one ends early."""
+"""One trial: its rivals, and the end of poor ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agnet_vision.training.trial import StopPoor, is_poor
 
 @pytest.fixture
 def study() -> optuna.Study:
-    """Four finished trials, the slower the better, and one that was stopped."""
+    """Four finished trials, the slower the better, and one stopped."""
     study = optuna.create_study(directions=["maximize", "minimize"])
     for latency, scores in ((2.0, [0.1, 0.2]), (3.0, [0.3, 0.4]), (4.0, [0.5, 0.6])):
         study.add_trial(finished(scores, latency))

@@ -1,4 +1,7 @@
-"""The smallest runs over a tiny folder of images, and what is looked at in them."""
+"""The smallest runs over a tiny folder of images.
+
+And what is looked at in them.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,10 @@ DESCENT = (
 def write_pictures(
     root: Path, counts: dict[str, int], classes: tuple[str, ...] = ("cat", "dog", "owl")
 ) -> Path:
-    """Write noisy pictures of a shape a class, one folder a split and class."""
+    """Write noisy images, a shape a class.
+
+    There is one folder for each split and class.
+    """
     generator = np.random.default_rng(0)
     for split, count in counts.items():
         for label, name in enumerate(classes):
@@ -97,17 +103,17 @@ def write_pictures(
 
 
 def training(*words: str) -> TrainConfig:
-    """Read the options of a training as the command line does."""
+    """Read the options of a training as typed."""
     return training_options(parse(words, load_command("train")))
 
 
 def evaluation(*words: str) -> EvaluateConfig:
-    """Read the options of an evaluation as the command line does."""
+    """Read the options of an evaluation as typed."""
     return evaluation_options(parse(words, load_command("evaluate")))
 
 
 class Recorder(Callback):
-    """Keeps what a run did: its batches, learning rates and weights.
+    """A record of a run: batches, learning rates and weights.
 
     Attributes:
         module: as the run left it.
@@ -152,7 +158,7 @@ def copied(module: pl.LightningModule) -> dict[str, Tensor]:
 
 
 def write_unbalanced(root: Path) -> Path:
-    """Write 8 cats, 4 dogs and 2 owls to train on."""
+    """Write 8 cats, 4 dogs and 2 owls for training."""
     write_pictures(root, {"train": 8, "val": 1, "test": 1})
     for name, count in (("dog", 4), ("owl", 2)):
         for path in sorted((root / "train" / name).iterdir())[count:]:
@@ -164,7 +170,7 @@ def checkpoint(run_dir: Path, name: str = "last.ckpt") -> dict:
     return torch.load(run_dir / name, weights_only=True)
 
 
-def learnt(weights: Weights, module: AGNetModule) -> Tensor:
+def learned(weights: Weights, module: AGNetModule) -> Tensor:
     """Put all parameters, without the statistics, into one vector."""
     return torch.cat([weights[name].flatten() for name, _ in module.named_parameters()])
 
