@@ -1,4 +1,4 @@
-"""What every benchmark reports besides its numbers, in one form of JSON.
+"""What every benchmark reports besides its numbers, as JSON.
 
 Median and quartiles, versions, hardware, commit.
 """
@@ -24,7 +24,9 @@ def measure_interleaved(
     items: int,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, list[float]]:
-    """Time functions in turn, so that what else the machine does hits all; milliseconds an item.
+    """Time functions in turn, in milliseconds an item.
+
+    So what else the machine does hits all.
 
     Args:
         functions: what to time, by name.
@@ -43,7 +45,7 @@ def measure_interleaved(
     return times
 
 
-def summarise(times: list[float]) -> dict[str, float]:
+def summarize(times: list[float]) -> dict[str, float]:
     """Reduce repeated measurements to median and quartiles."""
     lower, median, upper = np.percentile(times, (25, 50, 75))
     return {
@@ -55,7 +57,7 @@ def summarise(times: list[float]) -> dict[str, float]:
 
 def ratio(slower: list[float], faster: list[float]) -> dict[str, float]:
     """Compare two functions measured in turn, pair by pair."""
-    return summarise([a / b for a, b in zip(slower, faster, strict=True)])
+    return summarize([a / b for a, b in zip(slower, faster, strict=True)])
 
 
 def conditions(seed: int) -> dict[str, Any]:

@@ -109,7 +109,10 @@ def make_picture(width: int, height: int, *, seed: int) -> Picture:
 
 
 def decoders(*, large: bool) -> dict[str, Decoder]:
-    """Name the decoders; reduced decoding only pays for large pictures."""
+    """Name the decoders.
+
+    Reduced decoding only pays for large images.
+    """
     chosen: dict[str, Decoder] = {
         "pillow": decode_pillow,
         "opencv": decode_opencv,
@@ -150,7 +153,10 @@ def decode_torchvision(path: Path) -> Picture:
 
 
 def measure(decode: Decoder, paths: list[Path], repeats: int) -> dict[str, object]:
-    """Time whole passes over the pictures, after one that warms caches and compares pixels."""
+    """Time whole passes over the images.
+
+    One before warms caches and compares pixels.
+    """
     differences = []
     for path in paths:
         pixels, reference = decode(path), decode_pillow(path)

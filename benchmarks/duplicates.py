@@ -1,4 +1,6 @@
-"""How well near-duplicates are told from different images: recall of changed copies, false pairs.
+"""How well near-duplicates are told from different images.
+
+The measures are recall of changed copies, and false pairs.
 
 python tools/benchmark.py duplicates --images FOLDER [--output docs/benchmarks/duplicates.json]
 """
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Count pairs among different images, and how many changed copies are found."""
+    """Count pairs among different images, and changed copies found."""
     paths = sorted(path for path in arguments.images.rglob("*") if is_image_name(path.name))
     if len(paths) < 2:
         raise DatasetNotFoundError(f"--images={arguments.images} must hold at least two images")
@@ -67,7 +69,10 @@ def count_pairs(prints: list[Fingerprint]) -> list[int]:
 
 
 def recall(prints: list[Fingerprint], changed: list[int], copies: list[Fingerprint]) -> list[float]:
-    """Give the share of changed copies that are paired with their original, at each limit."""
+    """Return the share of copies paired with their originals.
+
+    There is one for each limit.
+    """
     pairs = similar_pairs([*prints, *copies], min_similarity=min(LIMITS))
     original = {len(prints) + k: i for k, i in enumerate(changed)}
     found = np.array(
@@ -87,7 +92,7 @@ def reencode(image: Image, quality: int) -> Image:
 
 
 def crop(image: Image, fraction: float) -> Image:
-    """Cut away a fraction of both sides, at the top left."""
+    """Cut a fraction off both sides, at the top left."""
     height, width = image.shape[:2]
     return np.ascontiguousarray(image[int(height * fraction) :, int(width * fraction) :])
 
@@ -132,7 +137,7 @@ def with_frame(image: Image, rng: np.random.Generator) -> Image:
 
 
 def on_white(image: Image, rng: np.random.Generator) -> Image:
-    """Cut an ellipse out and put it on white, as shops show their goods."""
+    """Cut an ellipse out onto white, as shops do."""
     canvas, mask = np.full((96, 96, 3), 250, np.uint8), np.zeros((96, 96), np.uint8)
     axes, angle = rng.integers(18, 34, 2).tolist(), float(rng.integers(0, 30))
     center = (rng.integers(-3, 4, 2) + 48).tolist()

@@ -22,7 +22,7 @@ from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.errors import DatasetNotFoundError
 from agnet_vision.regions.boxes import boxes_from_keypoints
 from agnet_vision.regions.proposer import RegionProposer
-from benchmarks.conditions import conditions, ratio, summarise, write_report
+from benchmarks.conditions import conditions, ratio, summarize, write_report
 
 FOOD101_IMAGES = 101_000
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Compare process counts on a part, then extract everything, then read it back."""
+    """Compare process counts, then extract everything and read it."""
     paths = sorted(
         path
         for path in arguments.images.rglob("*")
@@ -83,7 +83,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def compare_processes(paths: list[Path], workers: int, repeats: int) -> dict[str, Any]:
-    """Time one process and several in turn; the processes are started and have imported before."""
+    """Time one process and several in turn.
+
+    They are started and have imported before.
+    """
     seconds: dict[int, list[float]] = {1: [], workers: []}
     with tempfile.TemporaryDirectory() as folder:
         timed_build(paths[:64], workers, Path(folder, "warm"))
@@ -92,8 +95,8 @@ def compare_processes(paths: list[Path], workers: int, repeats: int) -> dict[str
                 times.append(timed_build(paths, number, Path(folder, f"{repeat}-{number}"))[1])
     return {
         "compared_images": len(paths),
-        "wall_seconds_one_process": summarise(seconds[1]),
-        "wall_seconds_workers": summarise(seconds[workers]),
+        "wall_seconds_one_process": summarize(seconds[1]),
+        "wall_seconds_workers": summarize(seconds[workers]),
         "one_process_over_workers": ratio(seconds[1], seconds[workers]),
     }
 
@@ -106,7 +109,7 @@ def timed_build(paths: list[Path], workers: int, folder: Path) -> tuple[RegionCa
 
 
 def extract_everything(paths: list[Path], workers: int, folder: Path) -> dict[str, Any]:
-    """Extract all images from a cold start of the processes, and read all of them back."""
+    """Extract all images from a cold start, and read them."""
     get_reusable_executor().shutdown()
     cpu_before = _cpu_seconds()
     cache, seconds = timed_build(paths, workers, folder)

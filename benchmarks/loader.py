@@ -28,7 +28,7 @@ from agnet_vision.data.workers import start_worker, worker_context
 from agnet_vision.errors import DatasetNotFoundError
 from agnet_vision.regions.boxes import boxes_from_keypoints
 from agnet_vision.regions.proposer import RegionProposer
-from benchmarks.conditions import conditions, measure_interleaved, ratio, summarise, write_report
+from benchmarks.conditions import conditions, measure_interleaved, ratio, summarize, write_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +93,10 @@ def compare_epochs(
     preset: Any,
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Time epochs without regions, with them, and the look-up and the boxes alone."""
+    """Time epochs without regions, with them, and their parts.
+
+    The parts are the look-up and the boxes.
+    """
     transform = training_transform(
         224,
         preset,
@@ -126,14 +129,14 @@ def compare_epochs(
     ]
     epochs = time_loaders(datasets, arguments)
     return {
-        "cpu_ms_per_image": {name: summarise(values) for name, values in one_process.items()},
-        "points_and_boxes_cpu_ms_per_image": summarise(added),
+        "cpu_ms_per_image": {name: summarize(values) for name, values in one_process.items()},
+        "points_and_boxes_cpu_ms_per_image": summarize(added),
         "speed_with_over_without": ratio(
             one_process["without_regions"], one_process["with_regions"]
         ),
         "loader": {
             "workers": arguments.workers,
-            "wall_ms_per_image": {name: summarise(values) for name, values in epochs.items()},
+            "wall_ms_per_image": {name: summarize(values) for name, values in epochs.items()},
             "speed_with_over_without": ratio(epochs["without_regions"], epochs["with_regions"]),
         },
     }
@@ -142,7 +145,7 @@ def compare_epochs(
 def time_loaders(
     datasets: dict[str, RegionDataset], arguments: argparse.Namespace
 ) -> dict[str, list[float]]:
-    """Time epochs of loaders with workers, start of the workers left out."""
+    """Time epochs of loaders whose workers have started."""
     loaders = {
         name: DataLoader(
             one,
@@ -164,6 +167,9 @@ def time_loaders(
 
 
 def _drain(loader: DataLoader) -> None:
-    """Go through an epoch, holding one batch at a time as training does."""
+    """Go through an epoch, one batch at a time.
+
+    Training holds no more either.
+    """
     for _ in loader:
         pass

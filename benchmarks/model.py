@@ -30,7 +30,7 @@ from agnet_vision.models import reference
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.boxes import random_boxes
 from agnet_vision.structures import Regions
-from benchmarks.conditions import conditions, ratio, summarise, write_report
+from benchmarks.conditions import conditions, ratio, summarize, write_report
 
 NAIVE_ROUNDS = 3  # it takes many times as long, and its ratio needs no second decimal
 
@@ -180,11 +180,11 @@ def compare(
     """
     pair = {name: function for name, function in functions.items() if name != "naive"}
     wall, cpu = time_in_turn(pair, arguments.repeats, arguments.device)
-    results = {name: _summarise(wall, cpu, name) for name in pair}
+    results = {name: _summarize(wall, cpu, name) for name in pair}
     # Apart: its gigabytes come and go, and what runs after it pays for that.
     if "naive" in functions:
         versus = {"backbone": functions["backbone"], "naive": functions["naive"]}
-        results["naive"] = _summarise(
+        results["naive"] = _summarize(
             *time_in_turn(versus, min(NAIVE_ROUNDS, arguments.repeats), arguments.device), "naive"
         )
     for name, function in functions.items():
@@ -217,11 +217,11 @@ def time_in_turn(
     return wall, cpu
 
 
-def _summarise(
+def _summarize(
     wall: dict[str, list[float]], cpu: dict[str, list[float]], name: str
 ) -> dict[str, Any]:
     return {
-        "milliseconds": summarise([1e3 * seconds for seconds in wall[name]]),
+        "milliseconds": summarize([1e3 * seconds for seconds in wall[name]]),
         "ratio": ratio(wall[name], wall["backbone"]),
         "cpu_time_ratio": ratio(cpu[name], cpu["backbone"]),
     }

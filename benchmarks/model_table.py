@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agnet_vision.structures import num_regions
-from benchmarks.conditions import ratio, summarise
+from benchmarks.conditions import ratio, summarize
 from benchmarks.model import Case, make_models, peak_memory, time_in_turn
 
 NUM_CLUSTERS = (2, 4, 8, 12, 16)
@@ -91,7 +91,7 @@ def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 options.device,
             )
             summary = {
-                f"{name}_milliseconds": summarise([1e3 * s for s in wall[name]]) for name in models
+                f"{name}_milliseconds": summarize([1e3 * s for s in wall[name]]) for name in models
             }
             more = (
                 summary["agnet_milliseconds"]["median"] - summary["backbone_milliseconds"]["median"]

@@ -1,4 +1,4 @@
-"""What exported files are worth on labelled photographs.
+"""What exported files are worth on labeled photographs.
 
 Accuracy, agreement with the first file, size and speed.
 
@@ -26,7 +26,7 @@ from agnet_vision.errors import ConfigError
 from agnet_vision.explain.files import find_images
 from agnet_vision.explain.prepared import Preparation
 from agnet_vision.models.agnet import AGNet
-from benchmarks.conditions import conditions, ratio, summarise, write_report
+from benchmarks.conditions import conditions, ratio, summarize, write_report
 
 VIEWS_AT_ONCE = 32  # photographs whose keypoints are grouped together; memory is all it costs
 
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                     (logits[name].argmax(axis=1) == logits[first].argmax(axis=1)).mean()
                 ),
                 "mebibytes": round(Path(name).stat().st_size / 2**20, 3),
-                "milliseconds": summarise(milliseconds[name]),
+                "milliseconds": summarize(milliseconds[name]),
                 "ratio": ratio(milliseconds[name], milliseconds[first]),
             }
             for name in sessions
@@ -156,7 +156,10 @@ def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndar
 
 
 def infer(session: Any, one: dict[str, np.ndarray]) -> np.ndarray:
-    """Compute the logits; a network without regions takes no boxes."""
+    """Compute the logits.
+
+    A network without regions takes no boxes.
+    """
     names = {value.name for value in session.get_inputs()}
     return session.run(None, {name: one[name] for name in names})[0]
 

@@ -1,4 +1,4 @@
-"""What regions cost beside bare SIFT, and grouping beside scikit-learn's mixture.
+"""What regions cost beside bare SIFT and scikit-learn's mixture.
 
 Optionally the pictures of docs.
 
@@ -28,7 +28,7 @@ from agnet_vision.regions.grouping import PAD, group_points, whiten
 from agnet_vision.regions.keypoints import detect, gray_image
 from agnet_vision.regions.mixture import fit_mixtures, pad_statistics
 from agnet_vision.regions.proposer import RegionProposer
-from benchmarks.conditions import conditions, measure_interleaved, ratio, summarise, write_report
+from benchmarks.conditions import conditions, measure_interleaved, ratio, summarize, write_report
 
 SIDE = 224
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -107,7 +107,7 @@ def photographs(folder: Path | None, count: int, seed: int) -> list[Picture]:
 
 
 def compare_times(images: list[Picture], repeats: int, seed: int) -> dict[str, Any]:
-    """Time the floor, the proposer and its stages, and scikit-learn's mixture."""
+    """Time floor, proposer, its stages, and scikit-learn's mixture."""
     sift = cv2.SIFT_create()  # type: ignore[attr-defined]  # missing in the type stubs of OpenCV
     proposer = RegionProposer(seed=seed)
     grays = [gray_image(image) for image in images]
@@ -127,10 +127,10 @@ def compare_times(images: list[Picture], repeats: int, seed: int) -> dict[str, A
         items=len(images),
     )
     return {
-        "cpu_ms_per_image": {name: summarise(values) for name, values in times.items()},
+        "cpu_ms_per_image": {name: summarize(values) for name, values in times.items()},
         "proposer_over_sift_detect": ratio(times["proposer"], times["sift_detect"]),
         "sklearn_over_group": ratio(times["sklearn_mixture"], times["group"]),
-        "points_per_image": summarise([float(len(xy)) for xy in points]),
+        "points_per_image": summarize([float(len(xy)) for xy in points]),
     }
 
 
@@ -146,7 +146,7 @@ def compare_likelihoods(points: list[Points], seed: int) -> dict[str, Any]:
         "log_likelihood_per_point": {
             "group": round(float(np.mean(ours)), 4),
             "sklearn": round(float(np.mean(theirs)), 4),
-            "difference": summarise([a - b for a, b in zip(ours, theirs, strict=True)]),
+            "difference": summarize([a - b for a, b in zip(ours, theirs, strict=True)]),
             "mean_difference": round(float(np.mean(ours) - np.mean(theirs)), 4),
         }
     }
@@ -163,7 +163,7 @@ def fit_sklearn(xy: Points, seed: int) -> GaussianMixture:
 
 
 def log_likelihood(xy: Points, seed: int) -> float:
-    """Fit our mixture to one picture and express its likelihood in pixels."""
+    """Fit our mixture, and express its likelihood in pixels."""
     statistics = pad_statistics([whiten(xy)], -(-len(xy) // PAD) * PAD)
     whitened = float(fit_mixtures(torch.from_numpy(statistics), 8, seed=seed).log_likelihood[0])
     return whitened - 0.5 * float(np.linalg.slogdet(np.cov(xy.T.astype(np.float64), bias=True))[1])

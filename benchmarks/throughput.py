@@ -1,4 +1,6 @@
-"""Images a second of five networks: the plain timm model, with the head, with a narrow head.
+"""Images a second of five networks.
+
+They are plain timm models, with the head, and with a narrow head.
 
 python tools/benchmark.py throughput [--backbones resnet50 ...] [--device cuda]
 
@@ -17,7 +19,7 @@ from rich.table import Table
 
 from agnet_vision import AGNet
 from benchmarks import model
-from benchmarks.conditions import conditions, ratio, summarise, write_report
+from benchmarks.conditions import conditions, ratio, summarize, write_report
 
 WIDTH = 256  # of the narrow head
 BACKBONES = (
@@ -47,7 +49,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure one backbone with its own classifier, with the head, and with a narrow one."""
+    """Measure a backbone alone, with the head, and narrow.
+
+    Alone it has its own classifier.
+    """
     options = argparse.Namespace(**{**vars(arguments), "backbone": backbone, "naive": False})
     models = model.make_models(options)
     narrow = AGNet(
@@ -68,7 +73,7 @@ def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
         for name, function in functions.items():
             memory = model.peak_memory(function, options.device)
             row[name][part] = {
-                "images_a_second": summarise([options.batch_size / s for s in seconds[name]]),
+                "images_a_second": summarize([options.batch_size / s for s in seconds[name]]),
                 "working_memory_mib": round(memory / 2**20, 1),
             }
         for name in ("agnet", "narrow"):
@@ -77,7 +82,10 @@ def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def print_table(rows: dict[str, Any]) -> None:
-    """Print a row a backbone: plain timm, with the head, with the narrow head."""
+    """Print a row a backbone.
+
+    Plain timm, with the head, with the narrow head.
+    """
     table = Table(
         "backbone",
         "parameters, M",

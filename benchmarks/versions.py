@@ -1,4 +1,4 @@
-"""Before and after: the network of two checkouts, timed in turn.
+"""The network of two checkouts, timed in turn.
 
 python -m benchmarks.versions ../before . [--backbone resnet50] [--output out.json]
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.conditions import conditions, ratio, summarise, write_report
+from benchmarks.conditions import conditions, ratio, summarize, write_report
 
 PARTS = ("forward", "training_step")
 # Run inside a checkout: it prints the sum of the logits, then CPU seconds for each word it is sent.
@@ -83,8 +83,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         ][1:]  # the first warms caches
         before, after = (list(column) for column in zip(*rounds, strict=True))
         report[part] = {
-            "before_ms": summarise([1e3 * seconds for seconds in before]),
-            "after_ms": summarise([1e3 * seconds for seconds in after]),
+            "before_ms": summarize([1e3 * seconds for seconds in before]),
+            "after_ms": summarize([1e3 * seconds for seconds in after]),
             "ratio": ratio(after, before),
         }
     for worker in workers:
@@ -109,7 +109,10 @@ def _start(checkout: Path, arguments: argparse.Namespace) -> subprocess.Popen[st
 
 
 def _time(worker: subprocess.Popen[str], part: str) -> float:
-    """Let a worker do its part once; CPU seconds."""
+    """Let a worker do its part once.
+
+    Returns CPU seconds.
+    """
     assert worker.stdin is not None
     worker.stdin.write(f"{part}\n")
     worker.stdin.flush()
@@ -117,7 +120,10 @@ def _time(worker: subprocess.Popen[str], part: str) -> float:
 
 
 def _read(worker: subprocess.Popen[str]) -> float:
-    """Read the next number of a worker; its own error stands on the terminal."""
+    """Read the next number of a worker.
+
+    Its own error stands on the terminal.
+    """
     assert worker.stdout is not None
     return float(worker.stdout.readline())
 

@@ -1,4 +1,7 @@
-"""Settings of the site: ``make docs`` builds it without the network."""
+"""Settings of the site.
+
+``make docs`` builds it without the network.
+"""
 
 from __future__ import annotations
 

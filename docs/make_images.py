@@ -28,7 +28,7 @@ IMAGES = ROOT / "docs" / "images"
 
 
 def main(run_dir: str) -> None:
-    """Draw the explanation, the page and the report of a run on the demo set."""
+    """Draw explanation, page and report of a demo run."""
     model = load_model(run_dir)
     with TemporaryDirectory() as folder:
         picture = Path(folder) / "beetle.png"
@@ -56,7 +56,7 @@ def main(run_dir: str) -> None:
 
 
 def shoot_page(address: str, picture: Path, path: Path, width: int, scheme: str) -> None:
-    """Upload a picture and take a photograph of the page when everything is drawn."""
+    """Upload an image and photograph the finished page."""
     with open_browser(width=width, scheme=scheme) as (page, _):
         page.goto(address)
         page.locator("#photograph input[type=file]").set_input_files(str(picture))

@@ -1,4 +1,7 @@
-"""Debian's or Playwright's Chromium for the tests, with its requests and complaints on record."""
+"""Chromium for the tests, its requests and complaints on record.
+
+It is Debian's or Playwright's.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ FLAGS = (
 
 @dataclass
 class Log:
-    """What the page did: every request, every error of the console, every exception."""
+    """What the page did: requests, errors of the console, exceptions."""
 
     requests: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -33,7 +36,10 @@ class Log:
 def open_browser(
     *, width: int = 1280, height: int = 900, scheme: Literal["light", "dark"] = "light"
 ) -> Iterator[tuple[Any, Log]]:
-    """Open a page; the test is skipped where no Chromium is installed."""
+    """Open a page.
+
+    The test is skipped where no Chromium is installed.
+    """
     sync_api = pytest.importorskip("playwright.sync_api")
     executable = (
         shutil.which("chromium")

@@ -1,4 +1,4 @@
-"""Fixtures shared by the tests: seeded inputs of the head, and the place of real data."""
+"""Shared fixtures: inputs of the head, and real data's place."""
 
 from __future__ import annotations
 
@@ -27,13 +27,19 @@ def random_regions(batch: int, num_clusters: int, *, seed: int = 0, masked: int 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Compute on one thread: the tests' matrices are small, and their processes share the cores."""
+    """Compute on one thread.
+
+    The tests' matrices are small, and their processes share the cores.
+    """
     torch.set_num_threads(1)
 
 
 @pytest.fixture
 def shared_data() -> Path:
-    """Folder of the real images and weights; the test is skipped where there is none."""
+    """Folder of the real images and weights.
+
+    The test is skipped where there is none.
+    """
     folder = Path(os.environ.get("AGNET_SHARED", ""))
     if not os.environ.get("AGNET_SHARED") or not folder.is_dir():
         pytest.skip("set AGNET_SHARED to the folder with the real images and weights")

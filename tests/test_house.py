@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, and where a test lies."""
+"""The house's rules on imports, and on where tests lie."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imports_of(name: str, *, when_imported: bool = False) -> Iterator[str]:
-    """List the modules that a module imports; those it needs at once with ``when_imported``."""
+    """List the modules that a module imports.
+
+    Those it needs at once with ``when_imported``.
+    """
     tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
     for node in tree.body if when_imported else ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -99,7 +102,7 @@ def test_only_the_command_line_knows_hydra() -> None:
 
 
 def test_every_file_has_its_tests() -> None:
-    """A module is tested in the file of its name, in the folder of its room."""
+    """A module's tests lie in the file of its name."""
     modules = [path.relative_to(PACKAGE) for path in FILES.values() if path.stem != "__init__"]
     tests = Path(__file__).parent
     missing = [

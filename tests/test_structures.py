@@ -1,4 +1,4 @@
-"""The rule of boxes: what is refused, and what happens where values cannot be read."""
+"""The rule of boxes, also where values cannot be read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_head_refuses() -> None:
 
 
 def test_value_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where values cannot be read, only the logits of the image with the bad box are NaN."""
+    """Only the image with the bad box becomes NaN."""
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     head = AGNetHead(8, 3, num_clusters=2, pool_size=2).eval()
     regions = with_box(BAD["reversed x"])

@@ -1,4 +1,7 @@
-"""The wheel: what is in it, and that it works where nothing is installed but what it declares."""
+"""The wheel: what is in it, and that it works.
+
+Nothing is installed but what it declares.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ print(__version__)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a checkout in which a dataset and other untracked files lie."""
+    """Build the wheel from a checkout full of untracked files.
+
+    A dataset is among them.
+    """
     checkout = tmp_path_factory.mktemp("checkout")
     ignored = shutil.ignore_patterns("data", ".data-*", "__pycache__")
     for name in SOURCES:
@@ -85,7 +91,10 @@ def test_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
 
 
 def test_core_alone(wheel: Path, tmp_path: Path) -> None:
-    """Head, network, regions, prediction; a command says in one line what it lacks."""
+    """Head, network, regions and prediction work without any extra.
+
+    A command says in one line what it lacks.
+    """
     python = environment(wheel, tmp_path, extras=())
     done = run([python, "-I", "-c", CORE], tmp_path)
     assert done.returncode == 0, done.stderr
@@ -101,7 +110,7 @@ def test_core_alone(wheel: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_all_extras(wheel: Path, tmp_path: Path) -> None:
-    """``agnet train`` for an epoch, ``agnet predict`` and ``load_model``, far from a checkout."""
+    """Training, prediction and ``load_model``, far from a checkout."""
     python = environment(wheel, tmp_path, extras=("all",))
     agnet = [tmp_path / "venv" / "bin" / "agnet"]
     options = ["epochs=1", "run_dir=run", "trainer=cpu", "workers=0"]
@@ -121,7 +130,9 @@ def test_all_extras(wheel: Path, tmp_path: Path) -> None:
 
 
 def environment(wheel: Path, folder: Path, extras: Iterable[str]) -> str:
-    """Make a virtual environment of the wheel and the packages it declares, and return its Python.
+    """Make a virtual environment of the wheel.
+
+    It has the packages that the wheel declares. Returns its Python.
 
     The packages are links to those of this environment: hundreds of megabytes are not copied, and
     what is not declared cannot be imported.
@@ -149,7 +160,7 @@ def environment(wheel: Path, folder: Path, extras: Iterable[str]) -> str:
 def requirements(
     package: Distribution, extras: Iterable[str], found: dict[tuple[str, str], Distribution]
 ) -> dict[tuple[str, str], Distribution]:
-    """Follow what a package requires, and what that requires, to the end."""
+    """Follow what a package requires, to the end."""
     for extra in ("", *extras):
         for line in package.requires or ():
             requirement = Requirement(line)
@@ -166,7 +177,7 @@ def requirements(
 
 
 def run(command: list[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder, with nothing of this checkout on its path."""
+    """Run a command away from this checkout's code."""
     hidden = ("PYTHONPATH", "AGNET_SHARED")
     variables = {name: value for name, value in os.environ.items() if name not in hidden}
     variables |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}

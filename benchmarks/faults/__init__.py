@@ -1,4 +1,6 @@
-"""What goes wrong on real machines, done on purpose, and what survives it.
+"""What goes wrong on real machines, and what survives.
+
+Here it is done on purpose.
 
 python -m benchmarks.faults [--output docs/benchmarks/faults.json]
 """
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Do all of it, one part after the other, and print a line for each."""
+    """Do all parts in turn, and print a line each."""
     seed = arguments.seed
     parts: dict[str, Callable[[Path], dict[str, Any]]] = {
         "kills": lambda folder: kills.kill_runs(folder, arguments.kills, seed),

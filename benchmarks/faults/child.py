@@ -1,4 +1,7 @@
-"""The smallest run there is, in a process of its own that something may happen to."""
+"""The smallest run, in a process of its own.
+
+Something may happen to it.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def write_images(root: Path, counts: Mapping[str, int]) -> Path:
 
 
 def options(root: Path, run_dir: Path, **others: Any) -> dict[str, Any]:
-    """Return the options of a run, with a cache of its own."""
+    """Return a run's options, with its own cache."""
     places = {"dataset.root": root, "run_dir": run_dir, "cache_dir": run_dir.parent / "cache"}
     return {**OPTIONS, **places, **others}
 
@@ -105,7 +108,10 @@ def start(function: Callable[..., Any], *arguments: Any) -> tuple[int, Path]:
 
 
 def wait(process: int, place: Path, timeout: float) -> Outcome:
-    """Wait for a process of ``start``; after the timeout it is killed, and its code is None."""
+    """Wait for a process of ``start``.
+
+    After the timeout it is killed, and its code is None.
+    """
     began = time.perf_counter()
     ended, status = 0, 0
     while not ended and time.perf_counter() - began < timeout:
@@ -126,7 +132,7 @@ def wait(process: int, place: Path, timeout: float) -> Outcome:
 
 
 def in_child(function: Callable[..., Any], *arguments: Any, timeout: float = 300) -> Outcome:
-    """Call a function in a process of its own, and wait for it."""
+    """Call a function in a process, and wait for it."""
     return wait(*start(function, *arguments), timeout)
 
 

@@ -17,7 +17,10 @@ from benchmarks.faults.child import in_child, options, train_once, write_images
 
 
 def train_long(folder: Path, epochs: int) -> dict[str, Any]:
-    """Train for many epochs; compare memory after a fifth of them and at the end."""
+    """Train for many epochs, and compare memory.
+
+    It is measured after a fifth of them and at the end.
+    """
     root = write_images(folder / "data", {"train": 7, "val": 3, "test": 3})
     given = options(root, folder / "run", epochs=epochs)
     ended = in_child(_train_watched, given, folder / "temporary", timeout=900)
@@ -44,7 +47,10 @@ def _train_watched(given: dict[str, Any], temporary: Path) -> dict[str, float]:
 
 
 def predict_many(folder: Path, count: int) -> dict[str, Any]:
-    """Predict many images; compare memory after a fifth of them and at the end."""
+    """Predict many images, and compare memory.
+
+    It is measured after a fifth of them and at the end.
+    """
     root = write_images(folder / "data", {"train": 7, "val": 3, "test": 3})
     run_dir = folder / "run"
     assert in_child(train_once, options(root, run_dir, epochs=1, test=False)).code == 0

@@ -17,7 +17,7 @@ SIZES_IN_MB = (1, 3, 6, 9, 12)
 
 
 def fill_disk(folder: Path) -> dict[str, Any]:
-    """Train on disks that are too small, then give them room and go on."""
+    """Train on full disks, then make room and go on."""
     root = write_images(folder / "data", {"train": 7, "val": 3, "test": 3})
     whole = folder / "whole" / "run"
     assert in_child(train_once, options(root, whole)).code == 0
@@ -49,7 +49,10 @@ def _mount(size: int) -> list[str]:
 
 
 def cut_checkpoints(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Cut checkpoints to random lengths, none included, and open them in both ways."""
+    """Cut checkpoints to random lengths, and open them.
+
+    Length 0 is included; they are opened in both ways.
+    """
     root = write_images(folder / "data", {"train": 7, "val": 3, "test": 3})
     run_dir = folder / "run"
     given = options(root, run_dir, test=False, epochs=1)

@@ -1,4 +1,4 @@
-"""Images that are none any more: bytes changed, cut, doubled, from six formats."""
+"""Damaged images: bytes changed, cut or doubled, in six formats."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ BATCH = 500
 
 
 class Hang(BaseException):
-    """An image took too long; no except clause of a decoder catches it."""
+    """An image took too long.
+
+    No except clause of a decoder catches it.
+    """
 
 
 def read_mutated(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Read mutated images and find their regions, in processes with little memory."""
+    """Read mutated images and find their regions.
+
+    The processes have little memory.
+    """
     answers = Counter[str]()
     for first in range(0, count, BATCH):
         size = min(BATCH, count - first)

@@ -1,4 +1,7 @@
-"""Runs that are killed, or told to stop, at any moment: the one that goes on must be the same."""
+"""Runs that are killed or stopped at any moment.
+
+The one that goes on must be the same.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ MOMENTS = {
 
 
 def kill_runs(folder: Path, count: int, seed: int) -> dict[str, Any]:
-    """Kill runs at random moments, each kind of moment in turn, and let them go on."""
+    """Kill runs at random moments, and let them go on.
+
+    Each kind of moment has its turn.
+    """
     root = write_images(folder / "data", {"train": 7, "val": 3, "test": 3})
     whole = folder / "whole" / "run"
     assert in_child(train_once, options(root, whole, **RICH)).code == 0
@@ -85,7 +91,7 @@ def _scores(run_dir: Path) -> dict[str, Any]:
 
 
 def _train_until(given: dict[str, Any], moment: str, time_of: int) -> None:
-    """Train, and be killed at the n-th time of a kind of moment."""
+    """Train, and be killed at a moment's n-th time."""
     match moment:
         case "step" | "validation" | "test":
             name = {"step": "training_step"}.get(moment, f"{moment}_step")
@@ -108,7 +114,10 @@ def _kill_in(
     last_act: Callable[..., Any] | None = None,
     only: str = "",
 ) -> None:
-    """Replace a function by one that kills this process when it is called for the n-th time."""
+    """Replace a function by one that kills this process.
+
+    It does so when it is called for the n-th time.
+    """
     original, calls = getattr(owner, name), [0]
 
     def killing(*arguments: Any, **named: Any) -> Any:
@@ -138,7 +147,7 @@ def _write_half_of_a_file(path: Path, content: bytes) -> None:
 
 
 def stop_runs(folder: Path) -> dict[str, Any]:
-    """Send the signals of a cluster in the middle of an epoch, and let the run go on."""
+    """Send a cluster's signals in mid-epoch, and go on."""
     root = write_images(folder / "data", {"train": 7, "val": 3, "test": 3})
     whole = folder / "whole" / "run"
     assert in_child(train_once, options(root, whole, test=False)).code == 0
@@ -171,7 +180,7 @@ def _train_and_stop(given: dict[str, Any], number: int) -> None:
 
 
 def kill_with_workers(folder: Path) -> dict[str, Any]:
-    """Kill a run that has loader processes, and count those that stay."""
+    """Kill a run with loader processes, and count those left."""
     root = write_images(folder / "data", {"train": 7, "val": 3, "test": 3})
     given = options(root, folder / "run", workers=2, epochs=100_000)
     process, place = start(train_once, given)

@@ -1,4 +1,7 @@
-"""Runs of several processes: the same answer as one, and an end when one of them dies."""
+"""Runs of several processes answer as one does.
+
+They end when one of them dies.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ DDP = {"accelerator": "cpu", "strategy": "ddp", "progress_bar": False}
 def run_ranks(
     world_size: int, function: Callable[..., Any], *arguments: Any, timeout: float = 300
 ) -> list[Outcome]:
-    """Call a function in several processes at once, with the environment torchrun gives them."""
+    """Call a function in several processes at once.
+
+    They have the environment that torchrun gives them.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -47,7 +53,10 @@ def run_ranks(
 
 
 def compare_processes(folder: Path) -> dict[str, Any]:
-    """Evaluate on 2 and on 3 processes, which an odd test set does not divide evenly."""
+    """Evaluate on 2 and on 3 processes.
+
+    An odd test set does not divide evenly.
+    """
     root = write_images(folder / "data", {"train": 5, "val": 3, "test": 7})
     (
         root / "test" / "owl" / "0.png"
@@ -77,7 +86,10 @@ def _evaluate(run_dir: Path, place: Path, world_size: int) -> None:
 
 
 def kill_a_rank(folder: Path) -> dict[str, Any]:
-    """Kill one of three processes in a step; the others must end soon, and say why."""
+    """Kill one of three processes in a step.
+
+    The others must end soon, and say why.
+    """
     root = write_images(folder / "data", {"train": 12, "val": 3, "test": 3})
     given = options(root, folder / "run", epochs=100_000, trainer={**DDP, "devices": 3})
     began = time.perf_counter()
@@ -91,7 +103,7 @@ def kill_a_rank(folder: Path) -> dict[str, Any]:
 
 
 def _train_and_die(given: dict[str, Any]) -> None:
-    """Train; the second process is killed in the fifth step."""
+    """Train, and kill the second process in step five."""
     original, calls = AGNetModule.training_step, [0]
 
     def step(module: AGNetModule, batch: Any, index: int) -> Any:

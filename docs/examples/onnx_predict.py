@@ -70,7 +70,10 @@ def to_frame(image, data_config):
 
 
 def normalize(frame, data_config):
-    """Scale and shift the channels. (height, width, 3) becomes (3, height, width)."""
+    """Scale and shift the channels.
+
+    (height, width, 3) becomes (3, height, width).
+    """
     mean, std = (np.array(data_config[name]) for name in ("mean", "std"))
     pixels = frame * (1 / (std * 255)).astype(np.float32) + (-mean / std).astype(np.float32)
     return pixels.transpose(2, 0, 1)
@@ -80,7 +83,10 @@ def normalize(frame, data_config):
 
 
 def find_keypoints(image, settings):
-    """Find the strongest keypoints, one a location. In pixels of the image."""
+    """Find the strongest keypoints, one a location.
+
+    They are in pixels of the image.
+    """
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     ratio = settings["max_side"] / max(gray.shape)
     if ratio < 1:
@@ -139,7 +145,10 @@ def group_points(xy, kappa, seed):
 
 
 def whiten(xy):
-    """Move points to mean 0 and covariance 1. A direction without spread is left at 0."""
+    """Move points to mean 0 and covariance 1.
+
+    A direction without spread is left at 0.
+    """
     centered = xy.astype(np.float64) - xy.mean(axis=0, dtype=np.float64)
     variance, axes = np.linalg.eigh(centered.T @ centered / len(centered))
     usable = variance > max(1e-12 * variance[-1], 1e-12)
@@ -192,7 +201,10 @@ def cluster(points, components, seed):
 
 
 def first_largest(scores):
-    """Index of the largest score of each column. Of equals, the first."""
+    """Return the index of the largest score of each column.
+
+    Of equals, the first.
+    """
     return np.argmax(scores >= scores.max(axis=0) - TIE, axis=0)
 
 
@@ -217,7 +229,10 @@ def draw_boxes(xy, group, side):
 
 
 def grid_boxes(kappa):
-    """Cut the frame into kappa equal cells. Row by row, at least as many columns as rows."""
+    """Cut the frame into kappa equal cells.
+
+    Row by row, at least as many columns as rows.
+    """
     rows = next(rows for rows in range(math.isqrt(kappa), 0, -1) if kappa % rows == 0)
     columns = kappa // rows
     row, column = np.divmod(np.arange(kappa), columns)

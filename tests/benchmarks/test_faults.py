@@ -1,4 +1,7 @@
-"""Small versions of the faults; ``python -m benchmarks.faults`` does all of them."""
+"""Small versions of the faults.
+
+``python -m benchmarks.faults`` does all of them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of the network runs, measures memory rightly, and compares like with like."""
+"""The benchmark runs, measures memory and compares like with like."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks import model_table
 
 
 def test_value_peak_memory() -> None:
-    """Two tensors of a MiB held at once, then a third in the place of the first."""
+    """Two MiB at once, then a third replaces the first."""
 
     def work() -> None:
         first, second = torch.ones(2**18), torch.ones(2**18)

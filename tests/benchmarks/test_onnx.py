@@ -1,4 +1,7 @@
-"""The benchmark of exported files: its errors; tests/models/test_export.py checks its scores."""
+"""The benchmark of exported files: its errors.
+
+tests/models/test_export.py checks its scores.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The throughput table: a row a backbone, plain timm beside it."""
+"""The throughput table has plain timm beside each backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small network and images on disk, and commands run in this process."""
+"""A small network, images on disk, and commands run here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def call(command: str, *words: str) -> None:
 
 
 def save_network(folder: Path, *, classes: tuple[str, ...] = ("ant", "bee", "шмель")) -> Path:
-    """Save an untrained network for the classes of the miniature folder."""
+    """Save an untrained network for the miniature folder's classes."""
     torch.manual_seed(0)
     model = AGNet("test_resnet", len(classes), num_clusters=2, classes=classes)
     model.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""``agnet benchmark`` runs the parts of a checkout, and only there."""
+"""``agnet benchmark`` runs parts of a checkout, and only there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``agnet demo``: which networks it opens, and the images beside them."""
+"""``agnet demo``: its networks, and the images beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's checkpoint becomes a folder, a program and an ONNX file that answer as it does."""
+"""A run's checkpoint in other forms answers as it does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.training.tiny import TINY, training, write_pictures
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The last.ckpt that Lightning wrote in a run of one epoch."""
+    """The last.ckpt of a run of one epoch."""
     folder = tmp_path_factory.mktemp("export")
     pictures = write_pictures(folder / "pictures", {"train": 4, "val": 2, "test": 2})
     places = (f"dataset.root={pictures}", f"run_dir={folder / 'run'}")
@@ -55,7 +55,7 @@ def expected(
 def test_value_pretrained(
     checkpoint: Path, expected: tuple[AGNet, torch.Tensor, torch.Tensor, torch.Tensor]
 ) -> None:
-    """Every weight of Lightning's file is in the folder; classes and input size came along."""
+    """The folder has every weight, classes and input size."""
     model, state = expected[0], torch.load(checkpoint, weights_only=True)["state_dict"]
     assert model.classes == ("cat", "dog", "owl")
     assert model.data_config["input_size"] == (3, 48, 48)
@@ -94,7 +94,10 @@ def test_value_onnx(
 def test_calibration_images_are_of_the_whole_list(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files come sorted by class: of five hundred, the first half would be of half the classes."""
+    """Files come sorted by class.
+
+    The first half of five hundred would be of half the classes.
+    """
     names = [Path(f"{number:03}.png") for number in range(500)]
     read: list[Path] = []
 

@@ -1,4 +1,4 @@
-"""``agnet`` itself: its words, its flags, and that it stays light."""
+"""``agnet`` itself: its words and flags, and its lightness."""
 
 from __future__ import annotations
 

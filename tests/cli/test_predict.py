@@ -24,7 +24,7 @@ TOOL = Path(__file__).parents[2] / "tools" / "predict.py"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two images of different sizes, and a text file that says it is one."""
+    """Two images, and a text file named like one."""
     root = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for number in (0, 3):

@@ -1,4 +1,4 @@
-"""``agnet prepare`` as it is typed: its report, its exit status, its refusals."""
+"""``agnet prepare`` as it is typed: report, exit status, refusals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | str | None]:
-    """Run the tool in this process; gives its exit status or error."""
+    """Run the tool here.
+
+    It returns the exit status or the error.
+    """
 
     def run(*arguments: str) -> int | str | None:
         monkeypatch.syspath_prepend(PROJECT / "tools")

@@ -1,4 +1,4 @@
-"""``agnet search`` as it is typed, and the experiment that it writes."""
+"""``agnet search`` as typed, and the experiment that it writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``agnet study`` as it is typed: which runs it compares, and what it refuses."""
+"""``agnet study`` as typed: what it compares and refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tools/train.py and tools/evaluate.py as a user meets them: in a shell."""
+"""tools/train.py and tools/evaluate.py as a user meets them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library's errors as they are said on a command line."""
+"""The library's errors as a command line says them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of datasets share: a few images on disk."""
+"""What the datasets' tests share: a few images on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agnet_vision.data.sources.listing import Sample
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    """Write four images of cloudy color, of two classes in turn."""
+    """Write four images of cloudy color, of two alternating classes."""
     folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for number in range(4):
         image = cv2.resize(generator.integers(0, 255, (20, 26, 3), dtype=np.uint8), (130, 100))

@@ -15,7 +15,10 @@ from agnet_vision.data.sources.card import datasets_folder
 
 
 def write_image(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> Path:
-    """Write a smooth random picture: unlike any of another seed, alike under recompression."""
+    """Write a smooth random image.
+
+    It is unlike any of another seed, and alike under recompression.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path)
@@ -34,7 +37,7 @@ def classes_of(name: str) -> list[str]:
 
 
 def aucd_v1(root: Path) -> None:
-    """Two images a class and split; one listed file is missing.
+    """Two images a class and split, one listed file missing.
 
     The leading /distracted.driver is not on disk.
     """
@@ -52,7 +55,9 @@ def aucd_v1(root: Path) -> None:
 
 
 def aucd_v2(root: Path, folder: str = "v2_cam1_cam2_ split_by_driver") -> None:
-    """Two images a camera, split and class, and the driver who is in both splits.
+    """Two images a camera, split and class.
+
+    One driver is in both splits.
 
     (Images 322 and 415 of 320..416.)
     """
@@ -67,7 +72,9 @@ def aucd_v2(root: Path, folder: str = "v2_cam1_cam2_ split_by_driver") -> None:
 
 
 def stanford40(root: Path) -> None:
-    """One image a class and split; Windows line ends in one list.
+    """One image a class and split.
+
+    One list has Windows line ends.
 
     Beside them the unused train.txt, test.txt and actions.txt.
     """
@@ -84,7 +91,10 @@ def stanford40(root: Path) -> None:
 
 
 def ppmi(root: Path) -> None:
-    """One image a class and split; the French horn in one word, as nobody promised otherwise."""
+    """One image a class and split.
+
+    The French horn is one word, as nobody promised otherwise.
+    """
     number = 0
     for name in classes_of("ppmi"):
         kind, _, instrument = name.partition("_")
@@ -98,7 +108,9 @@ def ppmi(root: Path) -> None:
 
 
 def food101(root: Path) -> None:
-    """One image a class and split, in the folder the archive unpacks into.
+    """One image a class and split.
+
+    They lie in the folder the archive unpacks into.
 
     Lists as text and JSON, and the class names.
     """
@@ -113,7 +125,10 @@ def food101(root: Path) -> None:
 
 
 def caltech256(root: Path) -> None:
-    """All 29,780 images (links to a few files), some clutter, RENAME2 and the folder greg."""
+    """All 29,780 images (links to a few files), and strays.
+
+    The strays are some clutter, RENAME2 and the folder greg.
+    """
     top = root / "256_ObjectCategories"
     sources = [write_image(root / "sources" / f"{i}.jpg", i) for i in range(4)]
     card = yaml.safe_load((datasets_folder() / "caltech256" / "card.yaml").read_text())
@@ -145,6 +160,3 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "caltech256": caltech256,
     "folder": folder,
 }
-
-write_picture = write_image
-write_pictures = write_images

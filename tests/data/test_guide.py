@@ -84,7 +84,10 @@ def test_an_image_without_keypoints_has_ordinary_views() -> None:
 
 
 def test_crop_box_and_augmentation_are_drawn_apart() -> None:
-    """From one stream an image that is cropped at all would get boxes and flips of a kind."""
+    """One stream would tie crops to boxes and flips.
+
+    From one stream an image that is cropped at all would get boxes and flips of a kind.
+    """
     seen: list[int] = []
 
     class Proposer:

@@ -22,7 +22,7 @@ from agnet_vision.errors import ImageReadError
 
 @pytest.fixture
 def image() -> np.ndarray:
-    """Left half red, right half blue, 8 rows and 12 columns."""
+    """Left half red, right half blue, 8 x 12 pixels."""
     image = np.zeros((8, 12, 3), np.uint8)
     image[:, :6, 0], image[:, 6:, 2] = 255, 255
     return image
@@ -47,7 +47,7 @@ def test_value_jpeg_equals_pillow(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(tmp_path: Path, image: np.ndarray, suffix: str, orientation: int) -> None:
-    """Whatever the stored orientation, the image is read upright, as a viewer shows it."""
+    """The image is read upright, as a viewer shows it."""
     undo = {
         2: 0,
         3: 3,
@@ -109,7 +109,10 @@ def test_animation_gives_first_frame(tmp_path: Path) -> None:
 
 
 def test_reduced_decoding(tmp_path: Path) -> None:
-    """A large JPEG may be decoded at a fraction of its size, never below the asked side."""
+    """A large JPEG is decoded at a fraction of it.
+
+    It is never below the side that was asked for.
+    """
     coarse = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
     Image.fromarray(coarse).resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg")
     full, small = read_image(tmp_path / "a.jpg"), read_image(tmp_path / "a.jpg", min_side=256)
@@ -214,7 +217,10 @@ def test_every_named_format_is_read(image: np.ndarray) -> None:
 def test_no_other_decoder_is_reached(
     tmp_path: Path, image: np.ndarray, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostScript would start Ghostscript: the name of a file must not decide who reads it."""
+    """PostScript would start Ghostscript.
+
+    The name of a file must not decide who reads it.
+    """
     content = io.BytesIO()
     Image.fromarray(image).save(content, name)
     for suffix in READ_SUFFIXES:

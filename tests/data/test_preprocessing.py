@@ -33,7 +33,7 @@ def build(squash: bool = False, **options: object) -> EvaluationTransform:
 @pytest.mark.parametrize("crop_fraction", [0.875, 0.95, 1.0])
 @pytest.mark.parametrize("squash", [True, False])
 def test_value_equals_albumentations_bit_by_bit(squash: bool, crop_fraction: float) -> None:
-    """Shapes above, below and around the target, odd and even, with every interpolation."""
+    """Shapes around the target, odd and even, with every interpolation."""
     import albumentations as A
 
     rng = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""Test-time augmentation: what a view shows, its points show as well."""
+"""Test-time augmentation: points show what their views show."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def points_at(*xy: tuple[float, float]) -> Keypoints:
 
 
 def brightest(view: View) -> np.ndarray:
-    """Return the center (x, y) of the brightest pixels of a view, in its pixels."""
+    """Return the center (x, y) of a view's brightest pixels."""
     light = view[0].sum(0).numpy()
     rows, columns = np.nonzero(light > light.max() / 2)
     return np.array([columns.mean(), rows.mean()]) + 0.5
@@ -46,7 +46,7 @@ def brightest(view: View) -> np.ndarray:
 @pytest.mark.parametrize("crop_mode", ["center", "squash"])
 @pytest.mark.parametrize("tta", ["none", "flip", "whole", "keypoints", "crops"])
 def test_value_points_stay_on_their_pixels(tta: TTA, crop_mode: str) -> None:
-    """A dot painted at a keypoint is at the keypoint of every view that shows it."""
+    """A dot painted at a keypoint stays at it."""
     image = np.zeros((120, 150, 3), np.uint8)
     dot = (83.0, 57.0)
     image[55:60, 81:86] = 255
@@ -82,7 +82,7 @@ def test_value_mirroring_twice_changes_nothing() -> None:
 
 
 def test_value_the_keypoint_view_leaves_out_what_has_none() -> None:
-    """Nearly all points lie in the right half: the second view is of that."""
+    """Nearly all points lie right, as the second view."""
     generator = np.random.default_rng(0)
     image = np.zeros((100, 200, 3), np.uint8)
     image[:, 100:] = 255

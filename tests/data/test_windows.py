@@ -1,4 +1,4 @@
-"""Windows of an image: inside it, and no smaller than what they show."""
+"""Windows lie inside an image and hold what they show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loader processes end with the process they work for, however that ends."""
+"""Loader processes end with their parent, however that ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page, served to tests, and what is uploaded to it."""
+"""The page, served to tests, and what is uploaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLASSES = ("bee", "red_wasp", "fly")
 
 
 def bomb(path: Path, side: int = 10_000) -> Path:
-    """Write a valid PNG of 100 megapixels in some kilobytes, row by row."""
+    """Write a PNG of 100 megapixels in some kilobytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(kind + data))
@@ -40,7 +40,10 @@ def bomb(path: Path, side: int = 10_000) -> Path:
 
 @pytest.fixture(scope="session")
 def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an image, and with files that are none or too large."""
+    """A folder with an image, and with unsuitable files.
+
+    They are no images, or too large.
+    """
     folder = tmp_path_factory.mktemp("uploads")
     image = paint_scene(np.random.default_rng(1), "bar", image_size=192)
     cv2.imwrite(str(folder / "beetle.jpg"), image[..., ::-1])

@@ -1,4 +1,6 @@
-"""Serve the page in a process of its own: ``python -m tests.demo.server networks/ example.jpg``.
+"""Serve the page in a process of its own.
+
+``python -m tests.demo.server networks/ example.jpg``
 
 Gradio drops sockets and event loops unclosed. Here they end with the process, and no test is
 charged with them.
@@ -14,7 +16,7 @@ from agnet_vision.models.agnet import load_model
 
 
 def main(networks: str, example: str) -> None:
-    """Serve saved networks, named by their folders, until stdin is closed."""
+    """Serve saved networks, named by folder, until stdin is closed."""
     models = {folder.name: load_model(folder) for folder in sorted(Path(networks).iterdir())}
     print(launch(build_page(models, [Path(example)])), flush=True)
     sys.stdin.read()

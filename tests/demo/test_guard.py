@@ -1,4 +1,7 @@
-"""The page answers its own machine's names only; read with plain requests, no browser."""
+"""The page answers its own machine's names only.
+
+It is read with plain requests, without a browser.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from .conftest import Server
 
 
 def ask(address: str, host: str) -> tuple[int, str | None]:
-    """Ask for the page under a name; return status and content policy."""
+    """Ask for the page under a name.
+
+    Returns status and content policy.
+    """
     request = urllib.request.Request(address, headers={"Host": host})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -45,7 +51,7 @@ def test_value_the_name_it_is_served_under_is_its_own() -> None:
 
 
 def test_value_forged_paths_are_refused_without_a_traceback(server: Server) -> None:
-    """Whoever may talk to the page may ask it for any file: it opens those it was given only."""
+    """The page opens only files that it was given."""
     address = server.address
     with urllib.request.urlopen(f"{address}config", timeout=30) as answer:
         page = json.loads(answer.read())

@@ -1,4 +1,4 @@
-"""The demo page in a real browser, as somebody uses it."""
+"""The demo page in a real browser, in use."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ RESULTS: dict[str, dict[str, tuple[int, ...]]] = {
 
 @pytest.mark.parametrize("title", TITLES)
 def test_example(title: str) -> None:
-    """It runs, and its tensors have their shape and tell the two photographs apart."""
+    """It runs, and tells the two photographs apart."""
     torch.manual_seed(0)
     names: dict = {}
     exec(START, names)

@@ -1,4 +1,4 @@
-"""docs/examples/onnx_predict.py makes the library's own inputs, and answers as predict does."""
+"""docs/examples/onnx_predict.py prepares its input and answers as predict does."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_value_inputs_of_all_shapes(example: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_value_pixels(example: dict[str, Any], tmp_path: Path, channels: int) -> None:
-    """Gray, color and transparency are read as the library reads them."""
+    """Gray, color and transparency are read as the library does."""
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, channels), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), pixels)
     read = example["read_image"](str(tmp_path / "a.png")).astype(int)
@@ -68,7 +68,10 @@ def test_value_pixels(example: dict[str, Any], tmp_path: Path, channels: int) ->
 
 
 def test_raises_in_one_line(tmp_path: Path) -> None:
-    """A file that is no image is named, and the others are still classified."""
+    """A file that is not an image is named.
+
+    The others are still classified.
+    """
     network = export_onnx(make_model(), tmp_path / "model.onnx")
     cv2.imwrite(str(tmp_path / "good.png"), load_sample_images().images[1])
     (tmp_path / "bad.jpg").write_text("no image")
@@ -92,7 +95,7 @@ def test_raises_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif("AGNET_SHARED" not in os.environ, reason="needs real photographs")
 def test_value_classes_of_photographs(example: dict[str, Any], tmp_path: Path) -> None:
-    """99 of 100 photographs get the class that predict gives them."""
+    """99 of 100 photographs get the class of predict."""
     model = make_model(data={"crop_pct": 0.875})
     folder = Path(os.environ["AGNET_SHARED"]) / "data/stanford40/JPEGImages"
     paths = sorted(folder.glob("*.jpg"))[::90][:100]

@@ -1,4 +1,4 @@
-"""The site: it builds without a warning, tutorials included, and every page can be reached."""
+"""The site builds without a warning, and reaches every page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_builds_without_a_warning(tmp_path: Path) -> None:
-    """Tutorials run anew; a cell that fails fails the build."""
+    """Tutorials run anew, and a failing cell fails the build."""
     pytest.importorskip("myst_nb")
     pytest.importorskip("furo")
     options = f"-q --fail-on-warning --keep-going -d {tmp_path / 'doctrees'}".split()

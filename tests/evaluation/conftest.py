@@ -31,7 +31,7 @@ def random_predictions(
 def make_run(
     root: Path, name: str, *, classes: tuple[str, ...] = CLASSES, images: int = 24, seed: int = 0
 ) -> Path:
-    """Write a tested run of an untrained network on ``root / "data"``."""
+    """Write an untrained network's tested run on ``root / "data"``."""
     rng = np.random.default_rng(0)
     data, folder = root / "data", RunFolder(root / name)
     data.mkdir(exist_ok=True)
@@ -70,6 +70,6 @@ def model() -> AGNet:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two runs on the same images; only to be looked at."""
+    """Two runs on the same images, only to look at."""
     root = tmp_path_factory.mktemp("runs")
     return make_run(root, "first", seed=1), make_run(root, "second")

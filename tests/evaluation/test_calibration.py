@@ -1,4 +1,4 @@
-"""Corrections of the logits: fitted right, and applied by everything that uses the network."""
+"""Corrections of the logits: fitted right, and applied everywhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.explain.conftest import photograph
 
 
 def draw_logits(seed: int = 0, images: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    """Draw logits whose softmax is the probability that each class is the true one."""
+    """Draw logits whose softmax is the true class's probability."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(images, 5)) * 2
     label = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
@@ -63,7 +63,10 @@ def test_raises_on_logits_that_nothing_can_be_fitted_to(logits: np.ndarray, labe
 
 
 def test_value_rare_classes_are_heard() -> None:
-    """A network that has learned the shares of the training images: tau = 1 takes them out."""
+    """tau = 1 takes out the shares that were learned.
+
+    The network has learned those of the training images.
+    """
     logits, label = draw_logits(images=20_000)
     counts = [10_000, 1000, 100, 100, 100]
     biased = logits + np.log(np.array(counts) / sum(counts))

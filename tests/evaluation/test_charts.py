@@ -1,4 +1,4 @@
-"""Charts for any names, any number of classes, a run without history."""
+"""Charts for any names, any number of classes, no history."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def texts(svg: str) -> set[str]:
 
 
 def test_value_names_stand_as_they_are() -> None:
-    """A class folder named "$" used to end a finished training with a traceback."""
+    """A class folder "$" once ended a finished training."""
     drawn = charts.confusion_matrix(np.eye(6, dtype=int) * 3, NAMES)
     said = texts(charts.to_svg(drawn.figure, "Confusion"))
     assert {"$", "$$", "a $x", "<b>", "[bold]"} <= said

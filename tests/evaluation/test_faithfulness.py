@@ -1,4 +1,4 @@
-"""A map that is right must win against random regions where it is known what matters."""
+"""A right map wins against random regions."""
 
 from __future__ import annotations
 

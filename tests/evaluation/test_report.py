@@ -1,4 +1,4 @@
-"""The report says what was measured, and opens in a real browser."""
+"""The report says what was measured, and opens in browsers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_raises_on_folders_that_are_no_finished_runs(
 
 
 def test_raises_on_scores_beside_other_predictions(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    """Half a CSV file once made a report of 53.3 % beside 27.9 %."""
+    """Half a CSV file once made two different scores."""
     run = shutil.copytree(runs[0], tmp_path / "run")
     lines = (run / "predictions.csv").read_text().splitlines()
     (run / "predictions.csv").write_text("\n".join(lines[: len(lines) // 2]) + "\n")

@@ -1,4 +1,4 @@
-"""A run's files agree with each other, whatever cut off their writing."""
+"""A run's files agree, whatever cut off their writing."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class KilledError(Exception):
 def test_value_a_kill_at_any_rename_leaves_no_contradiction(
     run: RunFolder, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever step of the writing is the last one, the run is whole, or known to be unfinished."""
+    """The run is whole, or known to be unfinished."""
     before, done = run.read_results(), 0
 
     def until_killed(method: str) -> None:

@@ -1,4 +1,4 @@
-"""Cards show what they say, and statistics count what is there."""
+"""Cards show what they say, and statistics count right."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def pixels_of(address: str) -> np.ndarray:
 
 
 def with_importance(explanation: Explanation, first: float) -> Explanation:
-    """Make the first region ``first`` times as important as the uniform, the others alike."""
+    """Make the first region ``first`` times the uniform.
+
+    The others are alike.
+    """
     count = int(explanation.mask.sum())
     importance = explanation.mask * np.float32((count - first) / (count - 1) / count)
     importance[0] = first / count

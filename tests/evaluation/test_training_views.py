@@ -1,4 +1,4 @@
-"""The sheet shows what the loader gives: pixels, boxes and names."""
+"""The sheet shows the loader's pixels, boxes and names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the explanations are made of: images of blocks, heads in which every part matters."""
+"""Images of blocks, and heads in which every part matters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def photograph(seed: int = 0, height: int = 90, width: int = 140) -> np.ndarray:
 
 
 def fitted_head(variant: str) -> AGNetHead:
-    """Build a head with attention, self-attention and batch norm away from their start."""
+    """Build a head whose parts are away from their start.
+
+    These are attention, self-attention and batch norm.
+    """
     torch.manual_seed(3)
     head = AGNetHead(12, 5, num_clusters=3, variant=variant, pool_size=3).double()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The parts add up to the logit, and are where they are said to be."""
+"""The parts add up to the logit, in their places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Panels say what they show, and say so when there is nothing to rank."""
+"""Panels say what they show, and what cannot be ranked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def make_explanation(variant: str = "full", source: str = "keypoints") -> Explan
 
 
 def with_importance(explanation: Explanation, spread: float) -> Explanation:
-    """Set the importances from ``1 - spread`` to ``1 + spread`` times the uniform."""
+    """Spread the importances around the uniform.
+
+    They go from ``1 - spread`` to ``1 + spread`` times it.
+    """
     count = int(explanation.mask.sum())
     importance = np.zeros(len(explanation.mask), np.float32)
     importance[explanation.mask] = np.linspace(1 - spread, 1 + spread, count) / count
@@ -37,7 +40,10 @@ def with_importance(explanation: Explanation, spread: float) -> Explanation:
 
 
 def drawn(explanation: Explanation, panel: str) -> tuple[str, list[str]]:
-    """Draw a panel; return its title and its other texts."""
+    """Draw a panel.
+
+    Returns its title and its other texts.
+    """
     figure = Figure()
     axes = figure.subplots()
     draw_panel(explanation, axes, panel, THEMES["dark"])

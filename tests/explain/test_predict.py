@@ -1,4 +1,4 @@
-"""Files in, rows out; a bad file is a row, not the end."""
+"""Files in, rows out, a bad file too."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from .conftest import photograph
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five photographs of different sizes, a text file that says it is one, and other things."""
+    """Five images of different sizes, and other files.
+
+    One of these is text that says it is an image.
+    """
     root = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for number in range(5):

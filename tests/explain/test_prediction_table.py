@@ -1,4 +1,4 @@
-"""What is written is read back, and a spreadsheet runs none of it."""
+"""Predictions are read back, and a spreadsheet runs none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures of the models' tests: a small network, and the folder it is saved in."""
+"""Fixtures of the models' tests: a network and its folder."""
 
 from __future__ import annotations
 

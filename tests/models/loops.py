@@ -1,4 +1,4 @@
-"""Slow plain-loop oracles of the network, written from the paper's formulas.
+"""Slow plain-loop oracles, written from the paper's formulas.
 
 They use none of the identities of the library, and no batches.
 """
@@ -15,7 +15,10 @@ from agnet_vision.structures import Regions
 
 
 def project(feature_map: Tensor, layer) -> list[Tensor]:
-    """Apply f, g and h of a self-attention, whose weights are stored too large."""
+    """Apply f, g and h of a self-attention.
+
+    Their weights are stored too large.
+    """
     return [
         torch.nn.functional.conv2d(feature_map, conv.weight * layer.scale, conv.bias).flatten(2)
         for conv in (layer.f, layer.g, layer.h)
@@ -35,7 +38,10 @@ def self_attention(feature_map: Tensor, layer) -> Tensor:
 
 
 def bilinear(channel_map: Tensor, x: float, y: float) -> Tensor:
-    """Sample (C, H, W) at continuous pixel coordinates (center of cell j at j + 0.5)."""
+    """Sample (C, H, W) at continuous pixel coordinates.
+
+    The center of cell j is at j + 0.5.
+    """
     _, height, width = channel_map.shape
     x, y = min(max(x - 0.5, 0), width - 1), min(max(y - 0.5, 0), height - 1)
     left, top = math.floor(x), math.floor(y)

@@ -1,4 +1,4 @@
-"""AGNet: the parameter counts that prove the network right, and the drop-in forward."""
+"""AGNet: the parameter counts, and the drop-in forward."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_value_config() -> None:
     ],
 )
 def test_raises_on_config(change: dict) -> None:
-    """A configuration from a stranger cannot make the library read files or the network."""
+    """A stranger's configuration reads no files and no network."""
     config = AGNet("test_resnet", 2, num_clusters=2).config()
     with pytest.raises(ValueError, match=r"must (be the name|name no files|have exactly)"):
         AGNet.from_config({**config, **change})

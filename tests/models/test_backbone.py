@@ -1,4 +1,4 @@
-"""Backbones: every layout becomes the same kind of map, at any size."""
+"""Backbones: every layout becomes one kind of map."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ARCHITECTURES = [
 
 @pytest.mark.parametrize(("name", "layout", "channels", "stride"), ARCHITECTURES)
 def test_shape(name: str, layout: str, channels: int, stride: int) -> None:
-    """The map has the announced size, and is wider for a wider image."""
+    """The map has the announced size, and follows the image's."""
     with torch.device("meta"):
         backbone = TimmBackbone(name)
         size = backbone.data_config()["input_size"]
@@ -46,7 +46,7 @@ def test_shape(name: str, layout: str, channels: int, stride: int) -> None:
 
 
 def test_value_layouts() -> None:
-    """The three layouts are read so that the mean over the map is what timm's own pooling gives."""
+    """The mean over the map is what timm's pooling gives."""
     torch.manual_seed(0)
     for name, options in (
         ("test_resnet", {}),
@@ -67,7 +67,7 @@ def test_value_layouts() -> None:
 
 
 def test_tokens_keep_their_places() -> None:
-    """What changes in the top right of an image changes the top right of the map most."""
+    """A change in one corner changes that corner most."""
     torch.manual_seed(0)
     backbone = TimmBackbone("test_vit").eval()
     images = torch.randn(1, 3, 96, 160)
@@ -95,14 +95,17 @@ def test_taps_concatenate_at_the_finest() -> None:
 @pytest.mark.parametrize("taps", [None, (-2,)])
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
 def test_every_parameter_is_used(name: str, taps: tuple[int, ...] | None) -> None:
-    """Classifiers and later stages are gone, so distributed training has nothing to wait for."""
+    """Distributed training has no unused parameter to wait for.
+
+    Classifiers and later stages are gone.
+    """
     backbone = TimmBackbone(name, taps=taps)
     backbone(torch.randn(2, 3, 160, 160)).sum().backward()
     assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
 
 
 def test_two_token_maps() -> None:
-    """CrossViT's last fusion, which the map ignores, takes no part in training."""
+    """CrossViT's last fusion, which the map ignores, does not learn."""
     backbone = TimmBackbone("crossvit_tiny_240", options={"depth": ((1, 1, 0),)})
     backbone(torch.randn(2, 3, 240, 240)).sum().backward()
     assert [n for n, p in backbone.named_parameters() if p.requires_grad and p.grad is None] == []
@@ -117,7 +120,7 @@ def test_grey_images() -> None:
 
 
 def test_raises_on_pixels() -> None:
-    with pytest.raises(ValueError, match=r"normalised floating point, got torch.uint8"):
+    with pytest.raises(ValueError, match=r"normalized floating point, got torch.uint8"):
         TimmBackbone("test_resnet")(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
 
 
@@ -135,7 +138,7 @@ def test_raises_on_taps() -> None:
     ],
 )
 def test_frozen_stages_stay_as_they_are(name: str, count: int, still: tuple[str, ...]) -> None:
-    """Nothing changes frozen stages; everything after them learns."""
+    """Frozen stages stay, and everything after them learns."""
     torch.manual_seed(0)
     backbone = TimmBackbone(name)
     backbone.freeze_stages(count)

@@ -1,4 +1,4 @@
-"""The bounds: each is refused in words, before anything is made, by whatever file brings it."""
+"""Each bound is refused in words before anything is made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def plain_config() -> dict[str, Any]:
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    """A network's configuration with some entries, or entries of entries, changed."""
+    """A network's configuration with some entries changed.
+
+    Entries of entries are changed by their full name.
+    """
     plain = dict(plain_config())
     for name, value in changes.items():
         if isinstance(value, Mapping):
@@ -35,7 +38,10 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def refused(**changes: Any) -> str:
-    """The words with which a configuration is refused, and that it took no time."""
+    """The words with which a configuration is refused.
+
+    The refusal must take no time.
+    """
     strange = config(**changes)
     started = time.process_time()
     with pytest.raises((ValueError, TypeError)) as caught, torch.device("meta"):
@@ -118,7 +124,7 @@ def test_raises_on_sizes(changes: dict[str, Any], words: str) -> None:
 def test_raises_on_endless_networks(
     backbone: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a number stands for, the making stops when there are too many layers."""
+    """The making stops at too many layers."""
     monkeypatch.setattr(bounds, "MAX_MODULES", 500)
     assert "at most 500 modules" in refused(backbone=backbone, backbone_kwargs=options)
 

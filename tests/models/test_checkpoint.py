@@ -1,4 +1,4 @@
-"""Saving, opening and sharing: everything travels along, and no file can run code."""
+"""Saving, opening and sharing: all travels, no file runs code."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_raises_no_such_place(name: str) -> None:
 
 
 def test_raises_on_a_packed_checkpoint(tmp_path: Path) -> None:
-    """A few kB that unpack to a GiB are refused before they do."""
+    """A few kB that unpack to a GiB are refused."""
     torch.save({"state_dict": {}, "agnet": describe(tiny())}, tmp_path / "plain.ckpt")
     with (
         zipfile.ZipFile(tmp_path / "plain.ckpt") as source,
@@ -110,14 +110,14 @@ def test_value_saved_folder(saved_model: AGNet, saved_folder: Path) -> None:
 
 
 def test_others_may_read_what_is_saved(saved_folder: Path) -> None:
-    """All files have the rights that the user's umask gives a new file."""
+    """All files have the rights of the user's umask."""
     (saved_folder / "other").touch()
     rights = (saved_folder / "other").stat().st_mode
     assert {path.stat().st_mode for path in saved_folder.iterdir()} == {rights}
 
 
 def test_raises_on_a_pickle(saved_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pickle in the place of the weights is refused, and its code does not run."""
+    """A pickle instead of the weights is refused, not run."""
     (saved_folder / WEIGHTS).write_bytes(pickle.dumps(Evil()))
     with pytest.raises(CheckpointError, match="not a safetensors file"):
         load_model(saved_folder)
@@ -147,14 +147,14 @@ def test_raises_on_an_endless_config(saved_folder: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "not a/name"])
 def test_raises_on_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repository that cannot be had, offline or misspelt, is one sentence."""
+    """A repository that cannot be had is one sentence."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(CheckpointError, match=f"{name} is neither a folder"):
         load_model(name)
 
 
 def test_value_download(saved_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two files are fetched, of the revision and with the login that are given."""
+    """Two files are fetched, of that revision, with that login."""
     asked: dict = {}
 
     def fetch(repository: str, **options: object) -> str:

@@ -1,4 +1,7 @@
-"""Exported files answer as the network does, whatever the batch and number of boxes."""
+"""Exported files answer as the network does.
+
+Whatever the batch and the number of boxes.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def model() -> AGNet:
 
 @pytest.fixture(scope="module")
 def photographs(model: AGNet) -> tuple[torch.Tensor, Regions]:
-    """Two photographs that come with scikit-learn, as the network sees them."""
+    """scikit-learn's two photographs, as the network sees them."""
     views = Preparation(model)(load_sample_images().images)
     regions = Regions(
         torch.cat([v.regions.boxes for v in views]), torch.cat([v.regions.mask for v in views])
@@ -76,7 +79,7 @@ def test_value_batch_and_empty_slots(model: AGNet, onnx_file: Path, batch: int) 
 
 
 def test_value_fewer_boxes(model: AGNet, onnx_file: Path) -> None:
-    """Three primary boxes and the whole image: the pairs' slots are empty."""
+    """Three primary boxes and the whole image, no pairs."""
     images, regions = torch.randn(2, 3, 160, 160), random_regions(2, 3)
     given = torch.cat([regions.boxes[:, :3], regions.boxes[:, -1:]], dim=1)
     regions.mask[:, 3:-1] = False
@@ -128,7 +131,10 @@ def test_the_example_runs_without_torch(onnx_file: Path, tmp_path: Path) -> None
 
 
 def test_grad_cam(model: AGNet) -> None:
-    """pytorch-grad-cam runs on the one-input form; the backbone gives it the map."""
+    """pytorch-grad-cam runs on the one-input form.
+
+    The backbone gives it the map.
+    """
     grad_cam = pytest.importorskip("pytorch_grad_cam")
     with grad_cam.GradCAM(GridIn(model), [model.backbone]) as cam:
         heat = cam(torch.randn(2, 3, 160, 160), targets=None)  # None: each image's best class
@@ -138,7 +144,10 @@ def test_grad_cam(model: AGNet) -> None:
 
 
 def test_benchmark(model: AGNet, onnx_file: Path, tmp_path: Path) -> None:
-    """The file scores what the network scores; folders must bear names of classes."""
+    """The file scores what the network scores.
+
+    Folders must bear names of classes.
+    """
     images = write_pictures(tmp_path, {"test": 3}, classes=("a", "b", "e")) / "test"
     parser = argparse.ArgumentParser()
     benchmark.add_arguments(parser)
@@ -165,7 +174,10 @@ def test_benchmark_of_a_network_without_regions(tmp_path: Path) -> None:
 
 
 def test_value_tokens(tmp_path: Path) -> None:
-    """A network of tokens, away from its neutral start, exports as a CNN does."""
+    """A network of tokens exports as a CNN does.
+
+    It is away from its neutral start.
+    """
     torch.manual_seed(0)
     vit = AGNet("test_vit", 5, num_clusters=2, backbone_kwargs={"img_size": 64, "depth": 1}).eval()
     assert vit.head.self_attention is not None

@@ -1,4 +1,7 @@
-"""AGNetHead: the invariants of the method, the errors; its values in ``test_reference``."""
+"""AGNetHead: the invariants of the method, and its errors.
+
+Its values are in ``test_reference``.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def test_permuting_the_batch_permutes_the_logits(feature_map: torch.Tensor) -> N
 
 
 def test_batch_of_one_equals_the_same_image_among_many(feature_map: torch.Tensor) -> None:
-    """An image with masked slots leaves its neighbours alone, and they leave it alone."""
+    """An image with masked slots and its neighbors stay apart."""
     head, regions = trained_head(), random_regions(3, CLUSTERS, masked=5)
     together = head(feature_map, regions)
     for i in range(3):
@@ -73,7 +76,7 @@ def test_whatever_lies_in_a_masked_slot_is_ignored(feature_map: torch.Tensor) ->
 
 
 def test_only_the_whole_image(feature_map: torch.Tensor) -> None:
-    """An image without keypoints is classified by the whole image alone."""
+    """Without keypoints the whole image alone is classified."""
     head = trained_head()
     regions = random_regions(3, CLUSTERS, masked=head.num_regions - 1)
     logits, attention = head(feature_map, regions, return_attention=True)
@@ -146,7 +149,7 @@ def test_raises_on_input(feature_map: torch.Tensor) -> None:
 @pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
 @pytest.mark.parametrize("gradients", [True, False])
 def test_value_describe(variant: str, gradients: bool, feature_map: torch.Tensor) -> None:
-    """The logits are those of the descriptor that the described features and attention give."""
+    """The described features and attention give the logits."""
     torch.manual_seed(0)
     head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3).eval()
     regions = random_regions(3, CLUSTERS, masked=2)
@@ -184,7 +187,7 @@ def test_value_pre_logits(feature_map: torch.Tensor) -> None:
 
 
 def test_what_a_variant_has() -> None:
-    """Nobody needs to know a variant's name to know what it can do."""
+    """Properties tell what a variant can do, not its name."""
     heads = [
         AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3)
         for variant in ("full", "no_attention", "backbone_only")
@@ -194,7 +197,10 @@ def test_what_a_variant_has() -> None:
 
 
 def test_value_given_attention(feature_map: torch.Tensor) -> None:
-    """A counterfactual: random weights instead of the head's own, and gradients of both passes."""
+    """Random weights instead of the head's own, with gradients.
+
+    Gradients of both passes.
+    """
     head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
     own, attention = head(feature_map, regions, return_attention=True)
     torch.testing.assert_close(head(feature_map, regions, attention=attention), own)
@@ -240,7 +246,10 @@ def test_gradient(feature_map: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("variant", ["full", "no_attention"])
 def test_boxes_get_gradients(variant: str, feature_map: torch.Tensor) -> None:
-    """The passes of training have none for boxes; where they are wanted the plain formulas run."""
+    """Where boxes want gradients the plain formulas run.
+
+    The passes of training have none for them.
+    """
     head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3).eval()
     boxes, mask = random_regions(3, CLUSTERS)
     logits = head(feature_map, Regions(boxes.requires_grad_(), mask))

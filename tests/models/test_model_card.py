@@ -24,7 +24,7 @@ def test_the_card_tells_scores_and_classes(saved_model: AGNet, saved_folder: Pat
 
 
 def test_push_uploads_the_folder(saved_model: AGNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Hub is asked for a repository, then given the three files, with the scores."""
+    """The Hub gets the three files, with the scores."""
     uploaded: dict[str, str] = {}
 
     class Api:

@@ -1,4 +1,4 @@
-"""8-bit files answer as the float ones do, or say that they do not."""
+"""8-bit files answer as floats do, or say otherwise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ pytest.importorskip("onnx")
 
 
 def draw_inputs(images: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
-    """Smooth noise, so that images differ as photographs do, and boxes."""
+    """Smooth noise, so that images differ as photographs do.
+
+    And boxes.
+    """
     torch.manual_seed(0)
     coarse = 3 * torch.randn(images, 3, 4, 4)
     smooth = nn.functional.interpolate(coarse, (96, 96), mode="bicubic")
@@ -36,7 +39,10 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_value(onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Close to the floats, though logits of random weights lie close together, too."""
+    """Close to the floats.
+
+    Though logits of random weights lie close together, too.
+    """
     monkeypatch.setattr(quantize, "MIN_AGREEMENT", 0.5)
     inputs = draw_inputs()
     made = quantize_onnx(onnx_file, tmp_path / "int8.onnx", inputs)
@@ -52,7 +58,10 @@ def test_value(onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_value_images_that_measure_do_not_calibrate(
     onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same file comes of forty times as bright ones; of those calibrated on it does not."""
+    """Brighter measuring images change nothing, brighter calibrating ones do.
+
+    They are forty times as bright.
+    """
     monkeypatch.setattr(quantize, "MIN_AGREEMENT", 0.0)
     monkeypatch.setattr(quantize, "MIN_IMAGES", 0)
 

@@ -1,4 +1,4 @@
-"""A description is held against the weights before anything is made for it."""
+"""A description is held against the weights before it counts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def test_raises_no_description(tmp_path: Path, description: Any) -> None:
 
 
 def test_raises_on_weights_that_are_not_in_the_file(tmp_path: Path) -> None:
-    """One stored value that stands for all of a large layer: the shapes fit, the file is tiny."""
+    """One stored value stands for all of a large layer.
+
+    The shapes fit, but the file is tiny.
+    """
     with torch.device("meta"):
         large = AGNet("test_resnet", 10**6, num_clusters=2, head_kwargs={"pool_size": 2})
     state = {
@@ -46,7 +49,7 @@ def test_raises_on_weights_that_are_not_in_the_file(tmp_path: Path) -> None:
 
 
 def test_raises_on_a_network_larger_than_its_weights(tmp_path: Path) -> None:
-    """Nothing is made for a description that asks for more than the file has."""
+    """Nothing is made that the file cannot fill."""
     path = save(tiny(), tmp_path / "best.ckpt")
     content = torch.load(path, weights_only=True)
     content["agnet"]["model"] |= {"num_classes": 10**6, "classes": None}

@@ -1,4 +1,4 @@
-"""What is found out about a timm model without running it."""
+"""What is found out about timm models without running them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_value_size_rule() -> None:
 
 
 def sketch_of(name: str, **options: object) -> tuple[Any, torch.Tensor]:
-    """Make a sketch, and images of the size it surely takes."""
+    """Make a sketch, and images of a size it takes."""
     with torch.device("meta"):
         sketch, options = make_sketch(name, options)
         return sketch, torch.empty(2, *input_size(sketch, options))

@@ -1,4 +1,4 @@
-"""agnet_* in timm: what timm's factory, optimizers and training loops ask of a model."""
+"""agnet_* in timm: factory, optimizers and training loops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def images() -> torch.Tensor:
 
 
 def test_registered() -> None:
-    """``import agnet_vision`` registers the backbones that are listed, and no other."""
+    """``import agnet_vision`` registers the listed backbones and no other."""
     assert {f"agnet_{name}" for name in agnet_vision.models.timm.BACKBONES} == set(
         timm.list_models("agnet_*")
     )
@@ -79,7 +79,7 @@ def test_reset_classifier() -> None:
     ["test_resnet", "mobilenetv2_100", "swin_tiny_patch4_window7_224", "vit_small_patch16_224"],
 )
 def test_groups_and_layer_decay(backbone: str) -> None:
-    """Every parameter is in a group, stem first and head last."""
+    """Every parameter has a group, stem first and head last."""
     with torch.device("meta"):
         model = timm.create_model(f"agnet_{backbone}", num_classes=4)
     groups = list(group_parameters(model, model.group_matcher()).values())
@@ -129,7 +129,10 @@ def test_options_go_where_they_belong() -> None:
 
 
 def test_pretrained_weights_come_from_the_overlay(tmp_path) -> None:
-    """pretrained=True fills the backbone, here from a local file, and leaves the head fresh."""
+    """pretrained=True fills the backbone alone.
+
+    Here from a local file.
+    """
     torch.manual_seed(0)
     source = timm.create_model("test_resnet")
     torch.save(source.state_dict(), tmp_path / "weights.pth")

@@ -1,4 +1,4 @@
-"""The heads by name: the paper's three, and how one of ours would join them."""
+"""Heads by name: the paper's three, and one of ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import random_regions
 
 @pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
 def test_value_the_papers(variant: str) -> None:
-    """The name gives the head that the class gives for it."""
+    """The name gives the head that its class gives."""
     torch.manual_seed(0)
     named = make_head(variant, 32, 5, num_clusters=2, pool_size=2).eval()
     torch.manual_seed(0)
@@ -24,7 +24,7 @@ def test_value_the_papers(variant: str) -> None:
 
 
 class NarrowHead(AGNetHead):
-    """A head of another kind: the map is projected to few channels first."""
+    """A head that projects the map to few channels first."""
 
     def __init__(self, in_channels: int, num_classes: int, *, width: int = 8, **options) -> None:
         super().__init__(width, num_classes, **options)
@@ -33,7 +33,7 @@ class NarrowHead(AGNetHead):
 
 
 def test_a_head_of_another_kind_joins_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is made, trained, described and rebuilt from its name alone."""
+    """Its name makes, trains, describes and rebuilds it."""
     monkeypatch.setitem(VARIANTS, "narrow", NarrowHead)
     model = AGNet("test_resnet", 3, num_clusters=2, variant="narrow", head_kwargs={"width": 4})
     logits = model(torch.randn(2, 3, 160, 160), random_regions(2, 2))

@@ -1,4 +1,4 @@
-"""Slow plain-loop oracles of grouping and boxes, written from the definitions."""
+"""Slow plain-loop oracles of grouping and boxes, by definition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 
 
 def log_density(x, y, weight, mean, covariance):
-    """Log of a weighted two-dimensional normal density, by the textbook formula."""
+    """Log of a weighted normal density, by the textbook formula.
+
+    In two dimensions.
+    """
     (a, b), (_, d) = covariance
     determinant = a * d - b * b
     dx, dy = x - mean[0], y - mean[1]
@@ -19,7 +22,10 @@ def log_density(x, y, weight, mean, covariance):
 
 
 def em_step(points, responsibilities, regularisation):
-    """One M step and the E step after it: (responsibilities, log-density of each point)."""
+    """One M step and the E step after it.
+
+    Returns responsibilities, and the log-density of each point.
+    """
     components = []
     for share in responsibilities.T:
         mass = sum(share)

@@ -1,4 +1,4 @@
-"""Boxes against a slow oracle and hand-worked numbers, and the controls."""
+"""Boxes by a slow oracle and by hand, and controls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.regions import reference as reference_regions
 from tests.regions.test_keypoints import texture
 
 
-def labelled_points(seed: int, points: int = 60, groups: int = 8) -> tuple[np.ndarray, np.ndarray]:
+def labeled_points(seed: int, points: int = 60, groups: int = 8) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     return rng.uniform(-20, 220, (points, 2)).astype(np.float32), rng.integers(0, groups, points)
 
@@ -39,7 +39,7 @@ def check_invariants(boxes, mask, num_clusters):
 def test_value_boxes_equal_plain_loops():
     for seed in range(30):
         groups = 1 + seed % 8
-        xy, group = labelled_points(seed, points=3 * seed, groups=groups)
+        xy, group = labeled_points(seed, points=3 * seed, groups=groups)
         boxes, mask = boxes_from_keypoints(xy, group, (200, 150), 8)
         expected, expected_mask = reference_regions.boxes(xy, group, (200, 150), 8)
         np.testing.assert_array_equal(mask, expected_mask)
@@ -72,14 +72,14 @@ def test_value_corner_of_a_wide_picture():
 
 
 def test_empty_all_points_left_the_frame():
-    xy, group = labelled_points(0)
+    xy, group = labeled_points(0)
     boxes, mask = boxes_from_keypoints(xy + 1000, group, (200, 150), 8)
     check_invariants(boxes, mask, 8)
     assert mask.sum() == 1
 
 
 def test_value_points_outside_do_not_count():
-    xy, group = labelled_points(1)
+    xy, group = labeled_points(1)
     inside = (xy >= 0).all(axis=1) & (xy <= (200, 150)).all(axis=1)
     for first, second in zip(
         boxes_from_keypoints(xy, group, (200, 150)),
@@ -101,7 +101,7 @@ def test_value_single_point_is_one_pixel_wide():
 
 
 def test_value_a_mirror_keeps_the_slots():
-    xy, group = labelled_points(2)
+    xy, group = labeled_points(2)
     boxes, _ = boxes_from_keypoints(xy, group, (200, 150))
     mirrored, _ = boxes_from_keypoints(xy * (-1, 1) + (200, 0), group, (200, 150))
     np.testing.assert_allclose(
@@ -156,7 +156,7 @@ def test_value_grid_of_eight():
 
 
 def test_raises_boxes():
-    xy, group = labelled_points(0)
+    xy, group = labeled_points(0)
     with pytest.raises(
         ValueError, match="num_clusters must be at least the number of groups, got 4 for 8 groups"
     ):

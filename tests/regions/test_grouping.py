@@ -1,4 +1,4 @@
-"""The mathematics against slow oracles, and what must hold for any points."""
+"""The mathematics against slow oracles, and its invariants."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ FAST = {"max_examples": 25, "deadline": None}
 
 
 def clouds(seed: int, points: int = 160, centers: int = 8, spread: float = 9.0) -> np.ndarray:
-    """Scatter points about random centers in 224 x 224, each cloud stretched its own way."""
+    """Scatter points about random centers in 224 x 224.
+
+    Each cloud is stretched its own way.
+    """
     rng = np.random.default_rng(seed)
     center = rng.uniform(20, 204, (centers, 2))
     stretch = rng.normal(0, spread, (centers, 2, 2))
@@ -28,7 +31,10 @@ def clouds(seed: int, points: int = 160, centers: int = 8, spread: float = 9.0) 
 
 
 def many_sets() -> list[np.ndarray]:
-    """Collect point sets of all sizes, with the awkward ones: ties, lines, copies, none."""
+    """Collect point sets of all sizes, awkward ones too.
+
+    Those are ties, lines, copies and none.
+    """
     grid = (
         np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), axis=-1)
         .reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Keypoints: where they lie, which are kept, and what is refused."""
+"""Keypoints: where they lie, which stay, what is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ DETECTORS = ("sift", "orb", "dense", *(("akaze",) if WITH_AKAZE else ()))
 
 
 def blob(width: int, height: int, x: float, y: float, radius: float = 6.0) -> np.ndarray:
-    """Paint a soft dot whose center is at the continuous position (x, y)."""
+    """Paint a soft dot centered at (x, y).
+
+    The position is continuous.
+    """
     rows, columns = np.mgrid[:height, :width] + 0.5
     gray = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
     return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=2)

@@ -1,4 +1,4 @@
-"""The two steps of every source: find keypoints, draw the boxes of frames."""
+"""The two steps of every source: keypoints and boxes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from agnet_vision.regions.boxes import boxes_from_keypoints, grid_boxes, random_boxes
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints
-from tests.regions.test_boxes import check_invariants, labelled_points
+from tests.regions.test_boxes import check_invariants, labeled_points
 from tests.regions.test_keypoints import texture
 
 SIZE = (200, 150)
@@ -19,7 +19,7 @@ SIZE = (200, 150)
 def frames(count: int) -> list[Keypoints]:
     return [
         Keypoints(xy, np.ones(len(xy), np.float32), group)
-        for xy, group in (labelled_points(seed, groups=5) for seed in range(count))
+        for xy, group in (labeled_points(seed, groups=5) for seed in range(count))
     ]
 
 

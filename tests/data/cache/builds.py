@@ -1,4 +1,4 @@
-"""A cache built over a list of images, and held against what is computed on the spot."""
+"""A cache, compared with what is computed on the spot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def build(paths, folder, **options) -> RegionCache:
 
 
 def check(cache: RegionCache, paths: list[Path]) -> None:
-    """Compare with keypoints computed on the spot, to the precision of the stored format."""
+    """Compare with keypoints computed on the spot.
+
+    The precision is that of the stored format.
+    """
     for path in paths:
         image, found = read_image(path), cache[path]
         expected = PROPOSER.keypoints(image)

@@ -13,7 +13,7 @@ from tests.regions.test_keypoints import texture
 
 @pytest.fixture
 def images(tmp_path) -> list[Path]:
-    """Write a dozen images of different sizes, one without any keypoint."""
+    """Write twelve images of different sizes, one without any keypoint."""
     folder = tmp_path / "images"
     folder.mkdir()
     paths = [folder / f"image é {index}.png" for index in range(12)]

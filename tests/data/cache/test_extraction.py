@@ -1,4 +1,4 @@
-"""Keypoints found in parallel; what is found is kept, whatever ends the work."""
+"""Keypoints found in parallel are kept, whatever ends the work."""
 
 from __future__ import annotations
 

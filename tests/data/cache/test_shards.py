@@ -1,4 +1,7 @@
-"""Forged shards: files whose name fits their bytes, made to mislead or to crash the reader."""
+"""Forged shards, made to mislead or to crash the reader.
+
+Their names fit their bytes.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,10 @@ def named_by_content(folder: Path, content: bytes) -> Path:
 
 
 def read_everything(path: Path) -> None:
-    """Open a shard and read all rows; whatever it gives must be usable."""
+    """Open a shard and read all rows.
+
+    They must be usable.
+    """
     shard = Shard(path, num_clusters=KAPPA)
     for row in range(len(shard)):
         found = shard.keypoints(row)
@@ -85,7 +91,7 @@ def test_forged_bytes_are_refused_or_harmless(shard: Path, where: str) -> None:
 
 
 def rewrite(shard: Path, change: Callable[[dict[str, list]], None]) -> Path:
-    """Change columns of a shard and give it the name of its new content."""
+    """Change a shard's columns, and name it by content."""
     with pa.memory_map(str(shard)) as source:
         columns = pa.ipc.open_file(source).read_all().to_pydict()
     change(columns)
@@ -111,7 +117,7 @@ def drop_a_point(columns: dict[str, list]) -> None:
 
 
 def move_a_point(columns: dict[str, list]) -> None:
-    """Give one row a point more and another one less, in one column only."""
+    """Give one row a point of another, in one column."""
     filled = [values for values in columns["group"] if values]
     filled[0].append(filled[1].pop())
 

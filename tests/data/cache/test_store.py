@@ -1,4 +1,4 @@
-"""What is stored is right; what is stale, damaged or half-written is never used."""
+"""What is stored is right, never stale or damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Same arguments, same bytes; appears whole or not at all; no short cut to the class."""
+"""The demo set: same arguments, same bytes, no short cut.
+
+It appears whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +125,10 @@ def test_raises_on_another_or_a_damaged_set(tmp_path):
 
 @pytest.fixture(scope="module")
 def shortcuts(tmp_path_factory):
-    """What a lazy learner could use instead of the mark, for 480 training and 300 test pictures."""
+    """What a lazy learner could use instead of the mark.
+
+    It is taken from 480 training and 300 test images.
+    """
     root = tmp_path_factory.mktemp("demo") / "set"
     generate_demo(root, num_train=480, num_val=6, num_test=300)
     return {split: _features(sorted((root / split).glob("*/*.jpg"))) for split in ("train", "test")}

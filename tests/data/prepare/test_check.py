@@ -101,7 +101,7 @@ def test_near_duplicates_in_a_folder_of_ones_own_must_be_mended(root: Path) -> N
 
 @pytest.fixture
 def flat(tmp_path: Path) -> Path:
-    """A folder without splits in which many images have a smaller copy."""
+    """A folder without splits, with smaller copies of many images."""
     miniatures.folder(tmp_path / "flat", split=False, per_class=20)
     for path in sorted((tmp_path / "flat").rglob("*.png"))[::2]:
         Image.open(path).resize((80, 64)).save(path.with_suffix(".jpg"), quality=70)
@@ -167,7 +167,10 @@ def test_report(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["aucd_v1", "aucd_v2", "stanford40", "ppmi", "food101"])
 def test_miniatures_of_the_benchmarks(tmp_path: Path, name: str) -> None:
-    """Counts that are not the card's are said for every class and split that has counts."""
+    """Wrong counts are said for every class and split.
+
+    The card has counts for these.
+    """
     miniatures.WRITERS[name](tmp_path)
     result = check(name, tmp_path)
     wrong = found(result, "wrong_count")

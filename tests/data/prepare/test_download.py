@@ -27,7 +27,10 @@ BAD_HEADERS = {
 
 
 class Source(BaseHTTPRequestHandler):
-    """A distributor with moods: the first part of the address says which."""
+    """A distributor with moods.
+
+    The first part of the address says which.
+    """
 
     requests: list[tuple[str, str | None]]
 

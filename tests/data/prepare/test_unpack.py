@@ -97,7 +97,7 @@ def test_raises_bomb(tmp_path: Path, make) -> None:
 
 
 def test_raises_lying_zip(tmp_path: Path) -> None:
-    """A member that is larger than its header says stops where the limit is."""
+    """A member that outgrows its header stops at the limit."""
     archive = make_zip(tmp_path / "a.zip", {"a": bytes(300_000)})
     content = archive.read_bytes().replace(
         (300_000).to_bytes(4, "little"), (10).to_bytes(4, "little")
@@ -186,7 +186,7 @@ def test_archive_with_its_own_folder_as_a_member(tmp_path: Path) -> None:
 
 
 def test_a_hard_link_is_refused(tmp_path: Path) -> None:
-    """A chain of links whose names look harmless one by one has left the folder before."""
+    """A chain of harmless names has left the folder before."""
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         info = tarfile.TarInfo("a")
         info.type, info.linkname = tarfile.LNKTYPE, "b"

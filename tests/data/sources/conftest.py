@@ -1,4 +1,4 @@
-"""Fixtures of the source tests: a small folder dataset, and quiet miniatures."""
+"""Fixtures of the source tests: a folder dataset, quiet miniatures."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def test_smoke(name: str) -> None:
     assert card.name == name
     assert card.metric in ("acc", "mAP")
     assert card.how_to_get
-    assert card.licence
+    assert card.license
 
 
 @pytest.mark.parametrize("name", DATASET_NAMES)

@@ -1,4 +1,4 @@
-"""The classifier: counts and a hand-worked mix of max and average pooling."""
+"""The classifier: counts and a hand-worked mix of both pools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ def test_parameter_count() -> None:
 
 
 def test_value_by_hand() -> None:
-    """Bins 0 and 4 in one channel: average 2, maximum 4; omega = sigmoid(ln 3) = 3/4 gives 3.5."""
+    """Average 2, maximum 4 and omega 3/4 give 3.5.
+
+    Bins 0 and 4 in one channel; omega = sigmoid(ln 3).
+    """
     layer = MixedPoolClassifier(1, 2)
     torch.nn.init.zeros_(layer.mix.weight)
     layer.mix.bias.data.fill_(torch.log(torch.tensor(3.0)))

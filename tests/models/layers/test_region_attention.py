@@ -1,4 +1,7 @@
-"""Region attention: counts, hand-worked numbers, masks. The plain loops run in test_head.py."""
+"""Region attention: counts, hand-worked numbers, masks.
+
+The plain loops run in test_head.py.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from agnet_vision.models.layers.fast_linear import fast_linear
 
 
 def by_hand() -> RegionAttention:
-    """One feature, one unit: u = tanh(x_r - x_r'), m = sigmoid(u), score = x."""
+    """One feature, one unit.
+
+    u = tanh(x_r - x_r'), m = sigmoid(u), score = x.
+    """
     layer = RegionAttention(1, units=1, normalize_context=False)
     layer.project.weight.data = torch.tensor([[1.0], [-1.0], [1.0]])
     torch.nn.init.ones_(layer.pair_score.weight)
@@ -35,7 +41,10 @@ def test_parameter_count() -> None:
 
 
 def test_value_by_hand() -> None:
-    """Regions 0 and 1 with phi = 0, 1: m = [[1/2, s(-t)], [s(t), 1/2]], t = tanh(1)."""
+    """Two regions with phi = 0 and 1.
+
+    m = [[1/2, s(-t)], [s(t), 1/2]], t = tanh(1).
+    """
     attention = answer(by_hand(), torch.tensor([[[0.0], [1.0]]]))
     up = 1 / (1 + math.exp(-math.tanh(1)))
     down = 1 - up
@@ -51,7 +60,7 @@ def test_value_by_hand() -> None:
 
 
 def test_masked_slots_take_no_part() -> None:
-    """Whatever a masked slot holds, the valid ones answer as if it were not there."""
+    """Valid slots answer as if masked ones were not there."""
     torch.manual_seed(0)
     layer = RegionAttention(6, units=4)
     torch.nn.init.normal_(layer.project.weight)
@@ -92,7 +101,10 @@ def test_normalized_context_is_a_mean() -> None:
 
 
 def test_steps_of_adam_do_not_saturate_the_attention() -> None:
-    """Five steps on non-negative features of a real width leave the tanh its slope."""
+    """Five steps leave the tanh its slope.
+
+    The features are non-negative, and of a real width.
+    """
     torch.manual_seed(0)
     layer = RegionAttention(49 * 1280)
     features = torch.rand(2, 5, 49 * 1280)

@@ -1,4 +1,7 @@
-"""The four cells a bin reads: the values of the pooling product, its NaN included."""
+"""The four cells of a bin give the pooling product.
+
+Its NaN is included.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def test_value_product(height: int, width: int, pool_size: int) -> None:
 
 
 def test_the_cells_are_those_with_weight() -> None:
-    """Written into a row of all cells, the four weights are the row of the product."""
+    """The four weights are the row of the product."""
     boxes = random_regions(1, 2).boxes
     cells, weights = sampled_cells(boxes, 4, 6, 3)
     rows = torch.zeros(1, 4, 9, 24).scatter_add_(3, cells, weights)

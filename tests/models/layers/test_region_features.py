@@ -1,4 +1,4 @@
-"""Region features: every way they are made gives the same numbers and gradients."""
+"""Region features: every way gives the same numbers and gradients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ BATCH, CHANNELS, POOL_SIZE, OUTPUTS = 3, 6, 3, 4
 
 
 def made(**changes: Tensor) -> tuple[RegionFeatures, dict[str, Tensor]]:
-    """Features of a map of uneven sides with empty slots, and the leaves behind them."""
+    """Features of an uneven map, and the leaves behind them.
+
+    Some slots are empty.
+    """
     generator = torch.Generator().manual_seed(0)
     regions = random_regions(BATCH, 3, masked=2)
     slots = regions.mask.shape[1]
@@ -46,7 +49,7 @@ def held(features: RegionFeatures, leaves: dict[str, Tensor]) -> list[Tensor]:
 
 @pytest.mark.parametrize("way", ["passes", "compiled", "parts", "gradients of boxes"])
 def test_value(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without phi, with phi in one piece, with phi an image at a time."""
+    """Without phi, with phi whole, and image by image."""
     features, leaves = made()
     if way == "compiled":
         monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
@@ -72,7 +75,10 @@ def test_phi_is_held_where_it_must_be() -> None:
 
 @pytest.mark.parametrize("autocast", [True, False])
 def test_gradient_in_parts(autocast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image at a time, with and without half precision: the gradients of phi in one piece."""
+    """Image by image, the gradients are those of one piece.
+
+    With and without half precision.
+    """
     results = []
     for part_bytes in (2**20, 1):
         monkeypatch.setattr(region_features, "PART_BYTES", part_bytes)
@@ -98,7 +104,10 @@ def test_value_means() -> None:
 
 @pytest.mark.parametrize("kind", [MapFeatures, RegionFeatures])
 def test_shares_add_up(kind: type[MapFeatures]) -> None:
-    """What is shared among the cells is the whole; of the map itself each cell keeps its own."""
+    """What is shared among the cells is the whole.
+
+    Of the map itself each cell keeps its own.
+    """
     features, leaves = made()
     coefficients = leaves["coefficients"]
     if kind is MapFeatures:

@@ -1,4 +1,7 @@
-"""The passes over region features equal the plain formulas, in one piece and in many."""
+"""The passes over region features equal the plain formulas.
+
+In one piece and in many.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ BATCH, REGIONS, CHANNELS, POOL_SIZE, OUTPUTS = 3, 7, 5, 3, 4
 
 
 def inputs(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """A map of uneven sides, boxes with empty slots, gates, a weight and coefficients."""
+    """A map, boxes, gates, a weight and coefficients.
+
+    The map has uneven sides, and some slots are empty.
+    """
     generator = torch.Generator().manual_seed(4)
     boxes = random_regions(BATCH, 3, masked=2).boxes.to(dtype)
     shapes = (
@@ -40,7 +46,7 @@ def outputs_and_gradients(outputs: list[Tensor], leaves: tuple[Tensor, ...]) -> 
 
 @pytest.mark.parametrize("bins_at_a_time", [1, 4, 9 * 2, 1000])
 def test_value_plain_formulas(monkeypatch: pytest.MonkeyPatch, bins_at_a_time: int) -> None:
-    """Outputs and gradients do not depend on how the batch is divided."""
+    """Results do not depend on how the batch is divided."""
     monkeypatch.setattr(region_passes, "PART_BYTES", bins_at_a_time * REGIONS * CHANNELS * 8)
     boxes, *leaves = inputs()
     feature_map, gates, weight, coefficients = leaves

@@ -1,4 +1,7 @@
-"""Region pooling: hand-worked numbers, the plain loop, torchvision's roi_align and interpolate."""
+"""Region pooling: hand-worked numbers, the plain loop, torchvision's functions.
+
+These are roi_align and interpolate.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,13 @@ import torch
 from torch.nn.functional import interpolate
 from torchvision.ops import roi_align
 
-from agnet_vision.models.layers.region_pooling import (
-    axis_weights,
-    pool_region_means,
-    pool_regions,
-)
+from agnet_vision.models.layers.region_pooling import axis_weights, pool_region_means, pool_regions
 from tests.conftest import random_regions
 from tests.models import loops
 
 
 def oracle(feature_map: torch.Tensor, boxes: torch.Tensor, pool_size: int) -> torch.Tensor:
-    """roi_align in cells of the map, half-pixel aligned, one sample a bin."""
+    """roi_align in cells, half-pixel aligned, one sample a bin."""
     height, width = feature_map.shape[-2:]
     scaled = list(boxes * boxes.new_tensor([width, height, width, height]))
     pooled = roi_align(feature_map, scaled, pool_size, sampling_ratio=1, aligned=True)
@@ -25,14 +24,17 @@ def oracle(feature_map: torch.Tensor, boxes: torch.Tensor, pool_size: int) -> to
 
 
 def test_value_by_hand() -> None:
-    """A ramp 0 1 2 3 along x: the bins of the right half lie at cell coordinates 2 and 3."""
+    """A ramp's right half lies at 2 and 3.
+
+    The ramp is 0 1 2 3 along x, in cell coordinates.
+    """
     ramp = torch.arange(4.0).expand(1, 1, 2, 4)
     pooled = pool_regions(ramp, torch.tensor([[[0.5, 0.0, 1.0, 1.0]]]), 2)
     torch.testing.assert_close(pooled.flatten(), torch.tensor([2.0, 3.0, 2.0, 3.0]))
 
 
 def test_x_is_x() -> None:
-    """A bright top-right cell of a wide map is found by the top-right box alone."""
+    """A top-right cell is found by the top-right box alone."""
     feature_map = torch.zeros(1, 1, 2, 6)
     feature_map[0, 0, 0, 5] = 1
     boxes = torch.tensor([[[5 / 6, 0, 1, 0.5], [0, 0.5, 1 / 6, 1], [0.0, 0, 1 / 6, 0.5]]])
@@ -76,7 +78,10 @@ def test_whole_image_is_a_resize(size: int) -> None:
 
 
 def test_weights_sum_to_one_even_for_points() -> None:
-    """A box without area still samples one place, at the border too."""
+    """A box without area still samples one place.
+
+    At the border, too.
+    """
     low = torch.tensor([[0.0, 0.3, 1.0]])
     torch.testing.assert_close(axis_weights(low, low, 5, 7).sum(-1), torch.ones(1, 3, 7))
 

@@ -1,4 +1,4 @@
-"""Self-attention: identity at the start, a hand-worked value, the plain loop."""
+"""Self-attention: identity at the start, by hand, plain loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def test_parameter_count() -> None:
 
 
 def test_value_uniform_softmax() -> None:
-    """With f = 0 every position gathers the mean of h, added twice where delta = 2."""
+    """With f = 0 every position gathers h's mean.
+
+    It is added twice where delta = 2.
+    """
     layer = SelfAttention(1)
     torch.nn.init.zeros_(layer.f.weight)
     torch.nn.init.zeros_(layer.f.bias)
@@ -47,7 +50,10 @@ def test_value_without_gradients() -> None:
 
 
 def test_steps_of_adam_do_not_saturate_the_attention() -> None:
-    """Twenty steps on a non-negative map leave weight on more than one position."""
+    """Twenty steps leave weight on more than one position.
+
+    The map is non-negative.
+    """
     torch.manual_seed(0)
     layer = SelfAttention(1280)
     feature_map, target = torch.rand(2, 1280, 5, 5), torch.randn(2, 1280, 5, 5)

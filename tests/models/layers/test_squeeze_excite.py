@@ -1,4 +1,4 @@
-"""Slot-wise squeeze-and-excitation: by hand, by the plain loop, without mixing slots."""
+"""Slot-wise squeeze-and-excitation: by hand and by the plain loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def test_parameter_count() -> None:
 
 
 def test_value_by_hand() -> None:
-    """Zero weights gate with sigmoid(0) = 1/2: every value grows by half."""
+    """Gates of sigmoid(0) = 1/2 add half to every value.
+
+    All weights are zero.
+    """
     layer = SlotSqueezeExcite(2, 16)
     torch.nn.init.zeros_(layer.excite)
     boxes, mask = random_regions(3, 1)

@@ -34,7 +34,7 @@ def test_aucd_v1_lists_that_contradict_the_folders(tmp_path: Path) -> None:
             "/distracted.driver/Text Left/3.jpg,1", "/distracted.driver/Text Left/3.jpg,2"
         )
     )
-    with pytest.raises(DatasetError, match="labelled 2, not 1"):
+    with pytest.raises(DatasetError, match="labeled 2, not 1"):
         read_samples("aucd_v1", tmp_path)
 
 
