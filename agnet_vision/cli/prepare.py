@@ -24,7 +24,7 @@ class PrepareConfig(Options):
     """Which dataset, and how far to go."""
 
     dataset: DatasetConfig = Demo()
-    download: bool = option(True, "get what is missing, where the licence allows it")
+    download: bool = option(True, "get what is missing, where the license allows it")
     mend: bool = option(
         False,
         "unpack the archives again when files are missing or damaged; AUC, folder, hf and demo "

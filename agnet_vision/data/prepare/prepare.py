@@ -39,7 +39,7 @@ def prepare_dataset(
     Args:
         name: of the dataset.
         root: where it lies or shall lie; None: ``datasets/<name>/data``.
-        allow_download: fetch missing archives, where the licence allows it.
+        allow_download: fetch missing archives, where the license allows it.
         mend: unpack the archives again when the check finds files missing or damaged.
         show_progress: draw bars on the terminal.
         **options: of the check and of the dataset, as for ``check_dataset``.

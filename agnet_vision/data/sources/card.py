@@ -43,7 +43,7 @@ class Card:
         name: as in ``dataset=<name>``.
         title: the publishers' name.
         metric: the number the papers report.
-        licence, citation, source: one line each; ``source`` is the address of the publishers' page.
+        license, citation, source: one line each; ``source`` is the address of the publishers' page.
         classes: names in label order; empty where the folder decides.
         splits: images per official split; empty where the folder decides.
         counts: images per class in every split, in class order, where the publishers state them.
@@ -59,7 +59,7 @@ class Card:
     name: str
     title: str
     metric: Literal["acc", "mAP"]
-    licence: str
+    license: str
     citation: str
     source: str
     how_to_get: str
@@ -102,6 +102,10 @@ def dataset_root(name: str, root: Path | str | None) -> Path:
     """Return the folder where a dataset lies.
 
     This is what the user says, else the default.
+
+    Args:
+        name: of the dataset.
+        root: what the user says; None: ``datasets/<name>/data``.
     """
     return Path(root).expanduser() if root is not None else default_root(name)
 
