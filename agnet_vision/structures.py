@@ -35,7 +35,7 @@ TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the bord
 
 
 class Keypoints(NamedTuple):
-    """Labelled points of one image, in its pixels, continuous coordinates.
+    """Labeled points of one image, in its pixels, continuous coordinates.
 
     Attributes:
         xy: positions ``(x, y)``; float32.

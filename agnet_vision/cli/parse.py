@@ -2,7 +2,7 @@
 
 They are read by the grammar of Hydra's overrides. Numbers, lists and mappings are Hydra's. Text is
 not: a path may hold whatever a file name can, so an option that is text by its schema is taken as
-the user typed it. Quotes around it are taken off, ``null`` is none.
+the user typed it. Quotes around it are taken off, and ``null`` means None.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def parse(words: Sequence[str], command: Command) -> dict[str, Any]:
     Of two for one option, the later counts.
 
     Raises:
-        ConfigError: a word is no such pair, names no option of the command, or cannot be read.
+        ConfigError: a word is not such a pair, names no option of the command, or cannot be read.
     """
     given: dict[str, Any] = {}
     for word in words:
@@ -46,7 +46,7 @@ def read_word(word: str, command: Command) -> tuple[str, str, bool]:
         Name, value, and whether the value is text.
 
     Raises:
-        ConfigError: it is no such pair, or the command has no such option.
+        ConfigError: it is not such a pair, or the command has no such option.
     """
     if word.startswith("~"):
         raise ConfigError(f"options cannot be taken out, only changed: name=value, got {word!r}")

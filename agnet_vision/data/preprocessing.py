@@ -154,7 +154,12 @@ def _cut_excess(image: RGBImage) -> tuple[RGBImage, Float[np.ndarray, " 2"]]:
 
 
 def move_points(xy: Float[np.ndarray, "points 2"], matrix: Matrix) -> Float[np.ndarray, "points 2"]:
-    """Move points by the matrix of their image's transform."""
+    """Move points by the matrix of their image's transform.
+
+    Args:
+        xy: in pixels of the image.
+        matrix: from the transform; a point ``(x, y, 1)`` times it is the new ``(x, y)``.
+    """
     return (xy @ matrix[:2] + matrix[2]).astype(np.float32)
 
 

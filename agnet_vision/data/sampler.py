@@ -39,8 +39,8 @@ class EpochSampler(Sampler[Draw]):
     The run may be distributed over several processes.
 
     In training every process gets the same number of different samples (fewer than ``world_size``
-    are left out an epoch, other ones each time). In evaluation none is left out: the last processes
-    fill up with copies marked as not counted.
+    are left out of an epoch, different ones each time). In evaluation none is left out: the last
+    processes fill up with copies marked as not counted.
 
     Args:
         labels: of all samples.

@@ -1,4 +1,4 @@
-"""Windows of an image, and what a network sees of them."""
+"""Windows of an image, and what networks see of them."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def _looker(models: Mapping[str, AGNet]) -> Callable:
     def look(path: str | None, name: str, source: str, kappa: float, theme: ThemeName) -> list[Any]:
         """Fill the page from the choices.
 
-        A file that is no image is refused in words.
+        A file that is not an image is refused with a message.
         """
         empty = [gr.Image(visible=False) for _ in PANELS]
         if path is None:

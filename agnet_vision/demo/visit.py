@@ -58,7 +58,7 @@ def explain_file(model: AGNet, path: str, source: str, num_clusters: int) -> Exp
         num_clusters: kappa.
 
     Raises:
-        ImageReadError: the file is no image, or too large.
+        ImageReadError: the file is not an image, or is too large.
         PredictionError: the network's output is not finite.
     """
     image = read_image(path, max_pixels=MAX_PIXELS)

@@ -1,4 +1,4 @@
-"""Calibrated probabilities, and rare classes that are heard.
+"""Calibrated probabilities, and a correction for rare classes.
 
 Two corrections of the logits after training, both fitted on held-out images: a temperature (Guo et
 al., 2017), which makes the confidence as high as the accuracy, and logit adjustment (Menon et al.,
@@ -147,6 +147,11 @@ def fit_calibration(
     class_counts: Sequence[int] | None = None,
 ) -> Calibration:
     """Fit the temperature, after logit adjustment where ``class_counts`` are given.
+
+    Args:
+        logits: of held-out images, not of those trained on.
+        label: the true class of each.
+        class_counts: training images of each class; None: only the temperature is fitted.
 
     Raises:
         ValueError: see ``fit_temperature`` and ``fit_tau``.

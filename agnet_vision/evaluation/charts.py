@@ -31,7 +31,7 @@ CYCLE = ("#D55E00", "#2b8fce", "#009E73", "#CC79A7", "#c99100", "#7f7f7f")
 INK, FAINT = "#010203", "#010204"
 RECALL = np.linspace(0, 1, 101)
 MAX_NUMBERED = 12  # classes whose counts fit into the cells of the matrix
-MAX_LABELLED = 40  # classes whose names fit beside the matrix
+MAX_LABELED = 40  # classes whose names fit beside the matrix
 CURVES = {
     "Loss": {"train/loss_epoch": "training loss", "val/loss": "validation loss"},
     "Validation": {"val/acc": "validation acc", "val/mAP": "validation mAP"},
@@ -43,6 +43,10 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
     """Draw the learning curves over the epochs.
 
     They are the loss, and accuracy and mAP of the validation split.
+
+    Args:
+        history: a row an epoch, as the CSV logger writes them.
+        baseline: that of another run, dashed; empty: none.
     """
     figure, axes = make_figure(8.4, 3.6, 2)
     for place, (title, lines) in zip(axes, CURVES.items(), strict=True):
@@ -150,12 +154,12 @@ def confusion_matrix(
     counts = np.asarray(counts)
     order = _similar_first(counts)
     rate = counts[np.ix_(order, order)] / np.maximum(counts[order].sum(axis=1, keepdims=True), 1)
-    side = max(4.6, 0.2 * len(classes) + 1.6) if len(classes) <= MAX_LABELLED else 7.5
+    side = max(4.6, 0.2 * len(classes) + 1.6) if len(classes) <= MAX_LABELED else 7.5
     figure, (axes,) = make_figure(side + 0.8, side, 1)
     # The square root lifts rare confusions out of the dark.
     shown = axes.imshow(np.sqrt(rate), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xlabel="predicted class", ylabel="true class", xticks=[], yticks=[])
-    if len(classes) <= MAX_LABELLED:
+    if len(classes) <= MAX_LABELED:
         names = [class_label(classes[k]) for k in order]
         slanted: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(range(len(names)), names, fontsize=8.5, **slanted)
@@ -226,7 +230,7 @@ def _class_curves(run: RunResults) -> dict[int, Float[np.ndarray, " recall"]]:
 
 
 def make_figure(width: float, height: float, columns: int) -> tuple[Figure, list[Axes]]:
-    """Make an empty figure with axes in a row."""
+    """Make an empty figure, sized in inches, with axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_alpha(0)
     axes = list(figure.subplots(1, columns, squeeze=False)[0])

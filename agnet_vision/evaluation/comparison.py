@@ -32,7 +32,7 @@ class Trained:
     """What is compared of a finished training.
 
     Attributes:
-        seed: what its partner of another kind must have, too.
+        seed: the same as that of its partner of another kind.
         scores: mAP and accuracy, of the test split if it was tested, else of the validation split.
         record: ``run.json``.
         history: a row an epoch.
@@ -174,7 +174,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     head = ["", "seeds"]
     for score in SCORES:
         head += [f"{score} %", "difference"]
-    lines = [[*head, "training s", "images seen", "parameters learnt", "forward ms"]]
+    lines = [[*head, "training s", "images seen", "parameters learned", "forward ms"]]
     for row in rows:
         cells = [row.name, str(row.count)]
         for score in SCORES:

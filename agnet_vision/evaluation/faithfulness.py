@@ -67,6 +67,11 @@ def grad_cam(
     """Compute Grad-CAM on the backbone's map.
 
     Channels are weighed by their mean gradient, negative sums cut off.
+
+    Args:
+        model: in evaluation mode.
+        prepared: the image, as the network sees it.
+        target: index of the class that is explained.
     """
     device = next(model.parameters()).device
     with torch.enable_grad():

@@ -59,6 +59,11 @@ class PredictionStore(Metric):
         """Add a batch, without the copies that fill it up.
 
         A copy has an index below 0.
+
+        Args:
+            logits: of each image or view; probabilities of the views of an image are averaged.
+            label: the true class.
+            index: number of the sample; below 0 for a copy.
         """
         counted = index >= 0
         self.index.append(index[counted])

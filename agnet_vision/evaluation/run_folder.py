@@ -93,7 +93,7 @@ class RunFolder:
     ) -> None:
         """Write scores and predictions together.
 
-        So there is never the one of this test beside the other of another.
+        So scores of one test never lie beside the predictions of another.
 
         Args:
             scores: of ``score``, and whatever else ``metrics.json`` shall say.

@@ -108,8 +108,8 @@ def interval(estimate: Estimate, label: Int[np.ndarray, " images"]) -> Interval:
     """Put the 95 % interval around a score.
 
     It is computed on the logit scale so that it stays in [0, 1]. Where no image makes a difference
-    (all are right), it is Wilson's for as many images. Scores by class have none where a class has
-    a single image: nothing tells how such a class varies.
+    (all are right), it is Wilson's for as many images. Scores by class have no interval where a
+    class has a single image: nothing tells how such a class varies.
     """
     value, (variance, freedom) = estimate.value, _variance(estimate.without, label)
     if np.isnan(variance):
@@ -131,8 +131,8 @@ def paired_difference(
     Both kinds of run were tested on the same images. Both sources of chance count: which images
     were tested (jackknife of the differences), and the seeds of the training (Student's t over the
     pairs; with one pair they cannot be seen, and the interval is over the images alone). Their
-    degrees of freedom are joined by Welch's formula. As in ``interval``, scores by class have none
-    where a class has a single image.
+    degrees of freedom are joined by Welch's formula. As in ``interval``, scores by class have no
+    interval where a class has a single image.
 
     Args:
         first: the same score of runs of the first kind, one a seed.
@@ -188,7 +188,7 @@ class PairedTest(NamedTuple):
 
 
 def mcnemar(first: Bool[np.ndarray, " images"], second: Bool[np.ndarray, " images"]) -> PairedTest:
-    """Test whether two classifiers are right equally often."""
+    """Test whether two classifiers are equally often right, by image."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
     p_value = binomtest(only_first, discordant).pvalue if discordant else 1.0

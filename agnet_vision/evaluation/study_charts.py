@@ -47,6 +47,10 @@ def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
     """Draw each kind's difference to the baseline.
 
     It is in points, with its 95 % interval.
+
+    Args:
+        rows: of ``compare``, the baseline first.
+        score: ``mAP`` or ``acc``.
     """
     shown = [row for row in rows if row.difference is not None]
     figure, (axes,) = make_figure(6.4, 1.2 + 0.35 * len(shown), 1)
@@ -65,6 +69,11 @@ def latency_front(trials: Sequence[Candidate], metric: str, budget_ms: float | N
     """Draw score against latency.
 
     A line joins the trials of the front, which are numbered.
+
+    Args:
+        trials: all of a search.
+        metric: the score's name.
+        budget_ms: the highest latency allowed; None: no line.
     """
     figure, (axes,) = make_figure(6.4, 4.2, 1)
     looks: dict[str, dict[str, Any]] = {

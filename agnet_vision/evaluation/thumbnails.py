@@ -100,6 +100,12 @@ def make_cards(
 ) -> list[Card]:
     """Explain the chosen images for the class they were given.
 
+    Args:
+        run: what was tested.
+        model: the network of that run, in evaluation mode.
+        root: the folder that the run's paths start from.
+        chosen: indices of images of the run.
+
     Raises:
         ImageReadError: one cannot be read any more.
     """
@@ -126,6 +132,12 @@ def region_statistics(
     """Count points and groups on a sample.
 
     The result is None where the regions come from no points.
+
+    Args:
+        model: its proposer finds the points.
+        root: the folder that the paths start from.
+        paths: of the images the sample is drawn from.
+        seed: of that draw.
 
     Raises:
         ImageReadError: an image cannot be read any more.

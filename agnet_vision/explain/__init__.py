@@ -1,6 +1,6 @@
 """One image, understood.
 
-Here is what the network saw and why it answered so.
+What the network saw, and why it answered as it did.
 """
 
 from agnet_vision.explain.explanation import Explanation, explain

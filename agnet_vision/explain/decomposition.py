@@ -27,7 +27,7 @@ class Decomposition(NamedTuple):
     Attributes:
         bias: what the classifier says before it sees anything.
         evidence: share of each region in each logit.
-        bins: the same of one class a image, for each bin of each region; sums to its evidence.
+        bins: the same of one class an image, for each bin of each region; sums to its evidence.
         cells: the same of that class for each cell of the (self-attended) feature map.
         coefficients: weight of each region in the image descriptor.
         importance: w; uniform without attention.

@@ -39,7 +39,13 @@ def explanation_figure(explanation: Explanation, *, theme: ThemeName = "light") 
 
 
 def panel_figure(explanation: Explanation, panel: Panel, *, theme: ThemeName = "light") -> Figure:
-    """Draw one panel, large enough for a phone."""
+    """Draw one panel, large enough for a phone.
+
+    Args:
+        explanation: of the image.
+        panel: one of ``PANELS``.
+        theme: ``light`` or ``dark``.
+    """
     height, width = explanation.image.shape[:2]
     inches = 0.8 + 4.4 * min(height / width, 1.4) if panel in ON_IMAGE else 4.0
     figure = Figure(figsize=(4.4, inches), layout="constrained", facecolor=THEMES[theme].paper)
@@ -51,6 +57,10 @@ def save_figure(figure: Figure, path: Path | str) -> Path:
     """Write PNG, SVG or PDF, as the suffix says.
 
     The same figure gives the same bytes.
+
+    Args:
+        figure: of this module.
+        path: ends in .png, .svg or .pdf; its folder is made.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -74,6 +74,10 @@ def region_color(explanation: Explanation, region: int) -> str:
     """Choose the color of a region.
 
     It is that of its group, and white for pairs of groups.
+
+    Args:
+        explanation: says how many slots are of single groups.
+        region: slot of the region.
     """
     primary = region < explanation.num_primary
     return GROUP_COLORS[region % len(GROUP_COLORS)] if primary else PAIR_COLOR
@@ -115,6 +119,12 @@ def outline_region(
     """Outline a region, a pair of groups dashed.
 
     The dark rim keeps it visible on any ground.
+
+    Args:
+        explanation: of the image.
+        axes: with the image's pixels as units.
+        region: slot of the region; it must hold one.
+        linewidth: in points.
     """
     x0, y0, x1, y1 = explanation.boxes[region]
     box = Rectangle(

@@ -30,7 +30,7 @@ ON_IMAGE: tuple[Panel, ...] = ("keypoints", "regions", "attention", "heat")
 # A second cue beside the color, and it tells groups 9 and on from 1 and on.
 GROUP_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DARK_COLORS = ("#009E73", "#0072B2", "#D55E00")  # they take white letters
-SHOWN_REGIONS = 6  # labelled boxes; more would cover the image
+SHOWN_REGIONS = 6  # labeled boxes; more would cover the image
 SHOWN_BARS = 10
 FAINT_RATIO = 1.3  # largest over smallest importance below which the colors do not show it
 
@@ -93,7 +93,7 @@ def _keypoints_title(explanation: Explanation, groups: int) -> str:
 def _regions(explanation: Explanation, axes: Axes, theme: Theme) -> None:
     """Show the most important regions.
 
-    Where none is, the primary ones are shown.
+    Where none stands out, the primary ones are shown.
     """
     draw_image(explanation, axes)
     separates = explanation.separates_regions()

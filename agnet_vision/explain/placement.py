@@ -20,7 +20,7 @@ def place_labels(
 
     Args:
         size: ``(height, width)`` of the image in pixels.
-        boxes: ``(x0, y0, x1, y1)`` of the labelled regions, in its pixels.
+        boxes: ``(x0, y0, x1, y1)`` of the labeled regions, in its pixels.
         texts: the labels, in the order in which they choose.
 
     Returns:
@@ -59,7 +59,7 @@ def _places(
 
 
 def _is_free(place: Box, taken: Sequence[Box]) -> bool:
-    """Tell whether a place overlaps none that is taken."""
+    """Tell whether a place overlaps no label placed before."""
     left, top, right, bottom = place
     return all(
         right <= other[0] or left >= other[2] or bottom <= other[1] or top >= other[3]

@@ -70,7 +70,7 @@ def read_predictions(path: Path) -> PredictionTable:
     """Read ``path,label,predicted`` and the probability columns.
 
     Raises:
-        ConfigError: it is no such table, or was cut off.
+        ConfigError: it is not such a table, or was cut off.
     """
     columns = dict.fromkeys(("path", "label", "predicted"), pa.string())
     try:

@@ -26,7 +26,7 @@ class PreparedImage(NamedTuple):
 
     Attributes:
         image: 8-bit RGB.
-        keypoints: on the image, in its pixels; none where the regions do not come from keypoints.
+        keypoints: on the image, in its pixels; empty where the regions do not come from keypoints.
         slot: primary region slot each keypoint belongs to; ``OUTSIDE`` where the frame cuts it off.
         frame: ``(x0, y0, x1, y1)`` of the network's square input, in pixels of the image.
         input: the normalized input.
@@ -117,6 +117,14 @@ def prepare_image(
     """Prepare one image.
 
     See ``Preparation``.
+
+    Args:
+        model: in evaluation mode; its ``data_config`` describes the frame.
+        image: 8-bit RGB of any size.
+        proposer: makes the regions instead of the model's own.
+
+    Raises:
+        ValueError: the proposer has more clusters than the head.
     """
     return Preparation(model, proposer)([image])[0]
 

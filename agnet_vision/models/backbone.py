@@ -31,7 +31,7 @@ class TimmBackbone(nn.Module):
         name: any name ``timm.create_model`` knows, ``hf-hub:`` names included.
         pretrained: load timm's pretrained weights.
         taps: None for the map the model's own classifier sees (paper), or indices into the model's
-            stages as in timm's ``forward_intermediates`` (``(-2,)``: the last but one, twice as
+            stages as in timm's ``forward_intermediates`` (``(-2,)``: the second to last, twice as
             fine). Several maps are resized to the finest of them and concatenated along the
             channels.
         options: passed on to ``timm.create_model`` (``in_chans``, ``img_size``, ``output_stride``,
@@ -105,7 +105,7 @@ class TimmBackbone(nn.Module):
             )
         if not images.is_floating_point():
             raise ValueError(
-                f"images must be normalised floating point, got {images.dtype}; see data_config"
+                f"images must be normalized floating point, got {images.dtype}; see data_config"
             )
         size = self.size_rule.nearest(*images.shape[-2:])
         if size != tuple(images.shape[-2:]):

@@ -43,7 +43,13 @@ class BoxesIn(nn.Module):
         images: Float[Tensor, "batch in_channels height width"],
         boxes: Float[Tensor, "batch given 4"],
     ) -> Float[Tensor, "batch classes"]:
-        """Return the logits."""
+        """Return the logits.
+
+        Args:
+            images: normalized.
+            boxes: ``(x0, y0, x1, y1)`` as fractions of width and height; all zeros for an empty
+                slot.
+        """
         num_slots, given = self.model.head.num_regions, boxes.shape[1]
         slot = torch.arange(num_slots, device=boxes.device)
         last = slot == num_slots - 1

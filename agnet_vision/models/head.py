@@ -160,6 +160,10 @@ class AGNetHead(nn.Module):
     ) -> tuple[MapFeatures, Attention]:
         """Return what ``forward`` makes logits from: region features and attention.
 
+        Args:
+            feature_map: of the backbone, before any projection.
+            regions: as for ``forward``; None where the head needs none.
+
         Raises:
             ValueError: the map or the regions do not fit the head.
         """
@@ -201,5 +205,9 @@ def projection(in_channels: int, width: int) -> nn.Module:
     """Take each cell of a map to fewer channels.
 
     The channels have unit variance (ours).
+
+    Args:
+        in_channels: of the map.
+        width: channels it is taken to.
     """
     return nn.Sequential(nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width))

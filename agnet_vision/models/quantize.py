@@ -145,7 +145,7 @@ def _warn(result: Quantized) -> None:
     if result.agreement < MIN_AGREEMENT:
         warnings.warn(
             f"the 8-bit network gives {result.agreement:.3f} of {result.images} images the class "
-            f"of the float network, less than {MIN_AGREEMENT}; measure its accuracy on labelled "
+            f"of the float network, less than {MIN_AGREEMENT}; measure its accuracy on labeled "
             "images before you use it, or use the float network",
             LowAgreementWarning,
             stacklevel=3,

@@ -17,7 +17,7 @@ from agnet_vision.models.checkpoint import FORMAT, Saved, first_line
 
 MAX_BUFFER_VALUES = 2**26  # ours: of what a network computes for itself instead of loading it
 
-# What building from a description that is none ends in, inside timm too.
+# What building from something that is not a description raises, inside timm too.
 _NO_DESCRIPTION = (
     ArithmeticError,
     AssertionError,

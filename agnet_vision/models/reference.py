@@ -29,7 +29,13 @@ from agnet_vision.structures import Regions
 def logits(
     head: AGNetHead, feature_map: Float[Tensor, "batch channels height width"], regions: Regions
 ) -> Float[Tensor, "batch classes"]:
-    """Compute what ``head(feature_map, regions)`` of ``variant="full"`` computes."""
+    """Compute what ``head(feature_map, regions)`` of ``variant="full"`` computes.
+
+    Args:
+        head: of ``variant="full"``.
+        feature_map: of the backbone.
+        regions: boxes as fractions of width and height, and their mask.
+    """
     feature_map = attend_to_positions(head.self_attention, head.projection(feature_map))
     x = pool_regions(feature_map, regions.boxes, head.pool_size)
     phi = gate_channels(head.squeeze_excite, x)
@@ -66,6 +72,11 @@ def pool_regions(
     """Pool the regions, section III-C.
 
     Every box is sampled at the centers of a p x p grid, bilinearly.
+
+    Args:
+        feature_map: F', after self-attention.
+        boxes: ``(x0, y0, x1, y1)`` as fractions of width and height.
+        pool_size: p.
     """
     batch, _, height, width = feature_map.shape
     in_cells = boxes * boxes.new_tensor([width, height, width, height])
@@ -96,6 +107,11 @@ def pairwise_attention(
     """Compute how much region r takes from r', section III-D.
 
     ``u_rr' = tanh(W phi_r + W' phi_r' + b)``, ``m_rr' = sigmoid(w . u_rr' + b_m)``.
+
+    Args:
+        layer: with W, W', b, w and b_m.
+        phi: flattened by row, column and channel.
+        mask: True where the slot holds a region.
     """
     own, other, _ = _weights(layer)
     u = torch.tanh((phi @ own.T)[:, :, None] + (phi @ other.T)[:, None] + layer.pair_bias)
@@ -112,6 +128,11 @@ def importance(
     """Weigh the regions, section III-D.
 
     ``w_r = softmax over r of (W_a . alpha_r + b_a)``, zero for empty slots.
+
+    Args:
+        layer: with W_a and b_a.
+        alpha: the context of each region, flattened as phi.
+        mask: True where the slot holds a region.
     """
     _, _, score = _weights(layer)
     scores = (alpha @ score.T).squeeze(-1) + layer.importance_bias

@@ -31,7 +31,12 @@ class SizeRule(NamedTuple):
     multiple: int = 1
 
     def nearest(self, height: int, width: int) -> tuple[int, int]:
-        """Return the closest size that the model takes."""
+        """Return the closest size that the model takes.
+
+        Args:
+            height: in pixels.
+            width: in pixels.
+        """
         if self.fixed is not None:
             return self.fixed
         up, half = self.multiple, self.multiple // 2
@@ -48,7 +53,7 @@ def read_map(
 
     Args:
         model: a timm model.
-        images: normalised images.
+        images: normalized images.
         layout: what ``forward_features`` returns; of ``tokens``, whose class tokens timm's
             ``forward_intermediates`` drops and whose grid it knows.
         taps: see ``TimmBackbone``.
@@ -93,7 +98,15 @@ def unused_modules(sketch: Any) -> list[str]:
 
 
 def make_sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Make the model on meta, freed from its training size."""
+    """Make the model on meta, freed from its training size.
+
+    Args:
+        name: of a timm model.
+        options: of ``timm.create_model``.
+
+    Returns:
+        The sketch, and the options with those that free it.
+    """
     sketch = timm.create_model(name, num_classes=0, **options)
     accepted = {
         key for cls in type(sketch).__mro__[:-1] for key in inspect.signature(cls).parameters
@@ -105,7 +118,12 @@ def make_sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, A
 
 
 def find_size_rule(sketch: Any, images: Tensor) -> SizeRule:
-    """Find the sizes the model takes, by trying two others."""
+    """Find the sizes the model takes, by trying two others.
+
+    Args:
+        sketch: on the meta device.
+        images: of a size it takes.
+    """
     height, width = images.shape[-2:]
     patch = round(max(info["reduction"] for info in getattr(sketch, "feature_info", [])) or 1)
     for multiple, more in ((1, (19, 37)), (patch, (patch, 2 * patch))):

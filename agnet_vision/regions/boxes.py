@@ -192,6 +192,13 @@ def random_boxes(
     """Throw ``num_clusters`` boxes into the frame.
 
     Their sides are a tenth to a half of the frame's.
+
+    Args:
+        num_clusters: how many, and kappa of the slots.
+        rng: the only source of chance.
+
+    Returns:
+        Boxes as fractions of width and height, top to bottom; and the mask.
     """
     side = rng.uniform(0.1, 0.5, size=(num_clusters, 2))
     low = rng.uniform(0, 1 - side)

@@ -108,6 +108,10 @@ def shrink(
     """Average an image down until its longer side is ``max_side``.
 
     Smaller images are left alone.
+
+    Args:
+        gray: 8-bit.
+        max_side: in pixels.
     """
     height, width = gray.shape
     ratio = max_side / max(height, width)
@@ -126,6 +130,11 @@ def strongest(
 
     Ties go top to bottom, then left to right. SIFT reports a location once for each dominant
     orientation; a mixture would count it as several points.
+
+    Args:
+        points: positions ``(x, y)``.
+        response: strength of each; larger is stronger.
+        keep_fraction: share of the distinct locations, in (0, 1], rounded up.
     """
     order = np.lexsort((points[:, 0], points[:, 1], -response))
     points, response = points[order], response[order]

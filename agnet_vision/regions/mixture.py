@@ -48,6 +48,13 @@ def pad_statistics(
     """Write points as six statistics each, padded with zeros.
 
     The padding adds nothing to any sum.
+
+    Args:
+        points: positions of each image, whitened.
+        padded: length of every row, at least that of the longest.
+
+    Returns:
+        1, x, y, x², xy and y² of each point; all 0 where there is none.
     """
     statistics = np.zeros((len(points), 6, padded))
     for row, xy in zip(statistics, points, strict=True):
@@ -98,6 +105,13 @@ def expect(
     """Compute each component's share of each point (E step).
 
     The log-density of each point comes with it.
+
+    Args:
+        coefficients: from ``maximize``.
+        statistics: from ``pad_statistics``; what lies on padding means nothing.
+
+    Returns:
+        Shares, which sum to one over the components; and log-densities.
     """
     log_joint = coefficients @ statistics
     peak = log_joint.amax(dim=1, keepdim=True)
@@ -113,6 +127,11 @@ def maximize(
     """Compute weights, means and covariances (M step).
 
     They are written as the linear form of the next E step.
+
+    Args:
+        responsibilities: share of each component in each point; whatever padding has counts
+            nothing.
+        statistics: from ``pad_statistics``.
     """
     sums = responsibilities @ statistics.transpose(1, 2)  # (batch, clusters, 6)
     mass = sums[..., :1] + 1e-12
@@ -134,6 +153,10 @@ def assign(
     """Give each point to its most probable component.
 
     Of equals, the first is taken.
+
+    Args:
+        coefficients: of fitted mixtures.
+        statistics: from ``pad_statistics``, in the coordinates the mixtures were fitted in.
     """
     return _first_largest(coefficients @ statistics)
 

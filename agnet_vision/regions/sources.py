@@ -72,7 +72,14 @@ class KeypointSource:
         seeds: Sequence[Seed],
         num_clusters: int,
     ) -> Boxes:
-        """Draw around the points, wherever they are now."""
+        """Draw around the points, wherever they are now.
+
+        Args:
+            points: labeled points of each frame, in its pixels.
+            image_size: ``(width, height)`` of all frames.
+            seeds: one a frame; not used.
+            num_clusters: kappa of the slots.
+        """
         owner = np.repeat(np.arange(len(points)), [len(one.xy) for one in points])
         xy = np.concatenate([np.zeros((0, 2), np.float32), *(one.xy for one in points)])
         group = np.concatenate([np.zeros(0, np.int64), *(one.group for one in points)])
@@ -104,6 +111,12 @@ class GridSource:
         """Complete each frame's primary boxes to all slots.
 
         The slots are those of ``num_clusters`` groups.
+
+        Args:
+            points: not used.
+            image_size: not used, for the boxes are fractions.
+            seeds: one a frame; says how many frames there are.
+            num_clusters: kappa of the slots, at least the source's own.
         """
         drawn = [union_boxes(self.primary_boxes(seed), num_clusters) for seed in seeds]
         boxes, mask = zip(*drawn, strict=True)

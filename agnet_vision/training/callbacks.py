@@ -145,7 +145,7 @@ class BestCheckpoint(ModelCheckpoint):
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Look for the files in the folder of now."""
+        """Look for the files in the current folder."""
 
         def here(path: str) -> str:
             """Name the file of that name in this folder."""
@@ -250,7 +250,7 @@ class LastCheckpoint(Checkpoint):
     def _asked_to_stop(self, trainer: pl.Trainer) -> int:
         """Agree on the signal over all processes.
 
-        Without that, one would wait for the others for ever.
+        Without that, one would wait for the others forever.
         """
         if trainer.world_size == 1:
             return self.request.number

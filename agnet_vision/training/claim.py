@@ -30,7 +30,7 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 def claimed_run_dir(config: TrainConfig | EvaluateConfig) -> Iterator[Path]:
     """Name the run's folder and lock it.
 
-    A mistake that leaves the folder empty takes it away again.
+    A folder that a mistake leaves empty is removed again.
 
     The system gives the lock back when the process ends, however it does.
 

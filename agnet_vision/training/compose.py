@@ -88,7 +88,12 @@ def _chosen(group: str, value: Any) -> Values:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:
-    """Lay nested values over others."""
+    """Lay nested values over others.
+
+    Args:
+        below: nested values that count where ``above`` has none.
+        above: nested values; a group of another name replaces the one below as a whole.
+    """
     merged = dict(below)
     for name, value in above.items():
         before = merged.get(name)
@@ -155,6 +160,10 @@ def read_yaml(path: Path, cure: str = "") -> Values:
     """Read a YAML file of options.
 
     In it ``1e-3`` is a number.
+
+    Args:
+        path: the file.
+        cure: what the error says to do, after its own words.
 
     Raises:
         ConfigError: it is damaged, or holds no options; says the cure.

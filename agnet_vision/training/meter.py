@@ -17,7 +17,7 @@ class Meter(Callback):
 
     The seconds are those of all epochs with their validation.
 
-    On CPUs seconds are those of this process, so that what else the machine does counts nothing;
+    On CPUs seconds are those of this process, so that what else the machine does is not counted;
     what loader workers take is not in them. On other devices they are by the clock.
 
     Attributes:

@@ -73,7 +73,7 @@ class AGNetModule(pl.LightningModule):
         return self.model(batch["image"].contiguous(memory_format=torch.channels_last), regions)
 
     def on_train_start(self) -> None:
-        """Give the optimizer the options of now.
+        """Give the optimizer the current options.
 
         A checkpoint brings those it was saved with.
         """

@@ -1,6 +1,6 @@
 """Parameter groups, optimizers, and the learning rate's course.
 
-They say what is learnt how fast.
+They say what is learned how fast.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def parameter_groups(
     """Split the learnable parameters by learning rate and weight decay.
 
     Norms, biases and other vectors, and what the backbone itself exempts (position embeddings), are
-    not decayed: pulling them to zero regularises nothing. A vector has one axis longer than 1 at
-    most, as ``(1, 1, channels)`` has; the weight of a convolution or linear layer is none, though
-    that of a single input or output has its shape.
+    not decayed: pulling them to zero regularizes nothing. A vector has one axis longer than 1 at
+    most, as ``(1, 1, channels)`` has; the weight of a convolution or linear layer is a matrix, even
+    where a single input or output gives it such a shape.
 
     Args:
         model: the network.
@@ -101,7 +101,17 @@ def build_optimizer(
     momentum: float = 0.9,
     layer_decay: float | None = None,
 ) -> Optimizer:
-    """Make AdamW, or SGD with momentum."""
+    """Make AdamW, or SGD with momentum.
+
+    Args:
+        model: what is trained.
+        name: ``adamw`` or ``sgd``.
+        lr: learning rate of the head.
+        backbone_lr: of the backbone.
+        weight_decay: of matrices and kernels; norms, biases and scales have none.
+        momentum: of ``sgd``.
+        layer_decay: factor on the backbone's rate from one layer to the one before it; None: 1.
+    """
     groups = parameter_groups(
         model, lr=lr, backbone_lr=backbone_lr, weight_decay=weight_decay, layer_decay=layer_decay
     )
@@ -123,7 +133,18 @@ def renew_options(
     momentum: float = 0.9,
     layer_decay: float | None = None,
 ) -> None:
-    """Set optimizer and schedule to these options, keeping momenta."""
+    """Set optimizer and schedule to these options, keeping momenta.
+
+    Args:
+        optimizer: with the groups of ``build_optimizer``.
+        scheduler: of that optimizer.
+        name: as for ``build_optimizer``, and so are those that follow.
+        lr: see there.
+        backbone_lr: see there.
+        weight_decay: see there.
+        momentum: see there.
+        layer_decay: not used; a group keeps its factor.
+    """
     for group, factor in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
         own = backbone_lr if group["name"].startswith("backbone") else lr
         group["initial_lr"] = own * group["lr_scale"]
@@ -155,6 +176,15 @@ def schedule_factor(
     A factor, not torch's schedulers in a row: those store their length and one final rate for all
     groups, so that a run which goes on for longer, with other rates, or with a rate a layer, would
     follow the old course.
+
+    Args:
+        name: ``cosine``, ``step`` or ``constant``.
+        steps_per_epoch: of the optimizer.
+        epochs: of the whole run.
+        warmup_epochs: how long the rates rise.
+        final_fraction: of the rates, where ``cosine`` ends.
+        step_epochs: epochs between two falls of ``step``.
+        step_factor: of each fall.
     """
     warmup = round(min(warmup_epochs, epochs / 2) * steps_per_epoch)
     total = max(round(epochs * steps_per_epoch), warmup + 1)

@@ -58,7 +58,7 @@ def _absolute(path: str) -> str:
 Text = Annotated[str, Field(min_length=1)]
 # A file or folder: ``~`` is the user's home, and what is stored is right from any other folder.
 LocalPath = Annotated[Text, BeforeValidator(_as_text), AfterValidator(_absolute)]
-# A file or folder, or something that is none: owner/name on the Hub, a pattern of files.
+# A file or folder, or something else: owner/name on the Hub, a pattern of files.
 Place = Annotated[Text, BeforeValidator(_as_text), AfterValidator(os.path.expanduser)]
 # What every random generator in here takes.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]

@@ -29,6 +29,11 @@ def check_weights(name: str, *, pretrained: bool, checkpoint: str | None) -> Non
 
     This comes before anything slow.
 
+    Args:
+        name: of the timm model.
+        pretrained: whether timm's weights are asked for.
+        checkpoint: a file of weights instead.
+
     Raises:
         ConfigError: timm has no weights for it, or they cannot be fetched now.
         CheckpointError: there is no such file.
@@ -43,6 +48,10 @@ def check_network_options(name: str, options: Mapping[str, Any]) -> None:
     """Make a backbone to find options it does not take.
 
     It is made without weights.
+
+    Args:
+        name: of the timm model.
+        options: of ``timm.create_model``.
 
     Raises:
         ConfigError: says which.

@@ -46,7 +46,7 @@ OF_A_TRIAL = {"run_dir", "resume", "test", "report"}
 def run_search(
     search: Search, output: Path, trials: int, *, jobs: int = 1, threads: int | None = None
 ) -> None:
-    """Run trials until there are as many.
+    """Run trials until there are enough.
 
     Those of other processes count, too.
 

@@ -19,14 +19,7 @@ from optuna.distributions import (
 )
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.compose import (
-    Values,
-    conf_folder,
-    find_file,
-    merge,
-    nest,
-    read_yaml,
-)
+from agnet_vision.training.compose import Values, conf_folder, find_file, merge, nest, read_yaml
 from agnet_vision.training.dataset_config import DEFAULT
 from agnet_vision.training.resolve import look_up, training_options
 
@@ -36,7 +29,7 @@ RANGE = ("low", "high", "step", "log")
 
 @dataclass(frozen=True)
 class Search:
-    """What is sought where.
+    """What is searched for, and where.
 
     Attributes:
         base: options of all trials.
@@ -116,6 +109,10 @@ def read_search(
 
 def distribution(name: str, values: Any) -> BaseDistribution:
     """Write an entry of the space as Optuna does.
+
+    Args:
+        name: of the option.
+        values: a list of values, or a mapping with ``low`` and ``high``.
 
     Raises:
         ConfigError: it is neither a list of values nor a range.

@@ -38,6 +38,10 @@ def summarize_study(study: Study, output: Path) -> list[Row]:
 
     Table, JSON and plots go into the folder of the study.
 
+    Args:
+        study: its arms and seeds.
+        output: the folder of the study.
+
     Raises:
         ConfigError: no run of the baseline is finished.
     """
@@ -111,7 +115,7 @@ def summarize_runs(folders: Sequence[Path], output: Path, baseline: str | None =
         baseline: name of an arm, as the table shows it; None: that of the first folder.
 
     Raises:
-        ConfigError: a folder is no finished training, or two have the same options and seeds.
+        ConfigError: a folder is not a finished training, or two have the same options and seeds.
     """
     stored = {folder: read_stored(folder) for folder in folders}
     if not stored:
@@ -140,7 +144,18 @@ def write_comparison(
     about: str,
     forward: Mapping[str, float],
 ) -> list[Row]:
-    """Write ``README.md``, ``study.json`` and two plots."""
+    """Write ``README.md``, ``study.json`` and two plots.
+
+    Args:
+        kinds: name of an arm -> its runs.
+        baseline: one of the names.
+        output: where the files go; it is made.
+        about: text above the table.
+        forward: name of an arm -> milliseconds an image; may lack some.
+
+    Raises:
+        ConfigError: the baseline has no runs.
+    """
     rows = [replace(row, forward_ms=forward.get(row.name)) for row in compare(kinds, baseline)]
     output.mkdir(parents=True, exist_ok=True)
     content = {

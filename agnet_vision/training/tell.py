@@ -67,9 +67,9 @@ def _images(config: TrainConfig, table: SampleTable) -> str:
 
 
 def _network(config: TrainConfig, model: AGNet) -> str:
-    learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     whole = sum(p.numel() for p in model.parameters())
-    frozen = f", {learnt:,} of them learnt" if learnt < whole else ""
+    frozen = f", {learned:,} of them learned" if learned < whole else ""
     return f"{model.backbone_name}, {model.variant}: {whole:,} parameters{frozen}"
 
 

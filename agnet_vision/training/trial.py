@@ -103,7 +103,7 @@ class StopPoor(pl.Callback):
     Args:
         metric: of the validation split.
         folder: of the run; scores from before an interruption are read there.
-        is_poor: says so of the scores up to an epoch.
+        is_poor: tells whether the scores up to an epoch are poor.
 
     Attributes:
         scores: epoch -> score.

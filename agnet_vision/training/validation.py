@@ -46,6 +46,10 @@ class OptionError(ConfigError):
 def validate(schema: type[T], values: Mapping[str, Any]) -> T:
     """Make the options of a schema from nested values.
 
+    Args:
+        schema: of the options.
+        values: nested, as ``{"optimizer": {"lr": 1e-3}}``.
+
     Raises:
         ConfigError: a name is unknown, an option is missing, or a value is not allowed.
     """
@@ -70,6 +74,13 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
     """Suggest the most similar name.
 
     Its last part counts alone, too: ``lr`` is ``optimizer.lr``.
+
+    Args:
+        name: what was typed.
+        names: what there is.
+
+    Returns:
+        ``; did you mean ...?``, or nothing where nothing is similar.
     """
     last = name.rsplit(".", 1)[-1]
     last = SYNONYMS.get(last, last)
@@ -137,7 +148,7 @@ def _first_leaf(name: str, value: Any) -> str:
 def look_up(values: Mapping[str, Any], name: str) -> Any:
     """Find an option by its full name.
 
-    None means that there is none.
+    The result is None where there is no such option.
     """
     found: Any = values
     for part in name.split("."):

@@ -1,1 +1,1 @@
-"""Labelled keypoints of a dataset, stored once."""
+"""Labeled keypoints of a dataset, stored once."""

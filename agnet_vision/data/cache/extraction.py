@@ -58,8 +58,19 @@ def extract_all(
 
     Work is also saved when interrupted.
 
+    Args:
+        paths: absolute, each once.
+        proposer: finds and groups the keypoints.
+        store: folder for the shards; it must be there.
+        workers: processes on this machine; None: one a core.
+        scheduler: address of a Dask scheduler instead.
+        progress: draw a bar on stderr.
+
     Returns:
         The images that cannot be read.
+
+    Raises:
+        ConfigError: the scheduler does not answer.
     """
     rows: list[Row] = []
     failures: list[ImageReadError] = []
@@ -141,7 +152,15 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def executor(workers: int | None, scheduler: str | None) -> Iterator[Parallel]:
-    """Run tasks here or on Dask, yielding results when ready."""
+    """Run tasks here or on Dask, yielding results when ready.
+
+    Args:
+        workers: processes on this machine; None: one a core.
+        scheduler: address of a Dask scheduler instead; None: this machine.
+
+    Raises:
+        ConfigError: the scheduler does not answer.
+    """
     if scheduler is None:
         try:
             with Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered") as run:

@@ -111,7 +111,15 @@ def encode_row(
 
 
 def write_rows(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    """Write packed images as one shard."""
+    """Write packed images as one shard.
+
+    Args:
+        folder: of the cache; it must be there.
+        rows: from ``encode_row``, at least one.
+
+    Returns:
+        The file written.
+    """
     columns = {name: [row[name] for row in rows] for name in SCHEMA.names}
     return write_shard(folder, pa.table(columns, schema=SCHEMA))
 

@@ -1,8 +1,8 @@
 """The files of a region cache.
 
 They are immutable Arrow tables named by their own checksum. Two writers cannot collide, and damage
-shows when a file is opened. A matching name proves no good will, so that every offset, size and
-value is checked once, too: a forged file is refused, not used. Rows are sorted by a hash of the
+shows when a file is opened. A matching name is no proof of good intent, so every offset, size and
+value is checked once as well: a forged file is refused, not used. Rows are sorted by a hash of the
 path and found by binary search in the memory map. No index is built, and nothing is copied into a
 loader worker.
 """
@@ -170,6 +170,10 @@ def merge_shards(folder: Path, shards: Iterable[Shard]) -> None:
     It holds the newest row of each path and content. Then what it replaces is deleted. Two
     processes may merge at once: each deletes only shards whose rows lie in a complete file of its
     own.
+
+    Args:
+        folder: where they lie, and where the new one goes.
+        shards: open ones, the oldest first.
     """
     shards = list(shards)
     _delete_stale_temporaries(folder)

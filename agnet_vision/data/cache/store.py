@@ -1,4 +1,4 @@
-"""Labelled keypoints of a dataset, computed once and stored.
+"""Labeled keypoints of a dataset, computed once and stored.
 
 Every loader worker reads them. An entry belongs to an image's *content* and a proposer's settings.
 Each row also remembers what the file system said about the file (size and times), so that reading
@@ -39,7 +39,7 @@ class DamagedCacheWarning(UserWarning):
 class RegionCache:
     """Stored keypoints of image files.
 
-    ``cache[path]`` gives the labelled points of the image file at ``path``.
+    ``cache[path]`` gives the labeled points of the image file at ``path``.
 
     Cheap to pickle: a copy in a loader worker maps the same files and shares their pages.
 

@@ -21,7 +21,7 @@ Point = tuple[float, float]
 
 
 class Canvas(NamedTuple):
-    """A image being painted, or a window of it.
+    """An image being painted, or a window of it.
 
     Attributes:
         rgb: the image, changed in place.
@@ -55,6 +55,11 @@ class Canvas(NamedTuple):
         """Return coordinates in a frame at ``center``.
 
         The frame is turned by ``angle`` and has the unit length ``scale``.
+
+        Args:
+            center: the frame's origin.
+            angle: of the frame's x, clockwise from the image's, in radians.
+            scale: length of the frame's unit.
         """
         cosine, sine = math.cos(angle) / scale, math.sin(angle) / scale
         dx, dy = self.x - center[0], self.y - center[1]
@@ -68,6 +73,11 @@ class Canvas(NamedTuple):
         """Darken the image beside a thing, away from the light.
 
         The signed distance to the thing is ``distance``.
+
+        Args:
+            distance: signed, to the outline of the thing.
+            height: of the thing over the ground; sets how far the shadow falls and how soft it is.
+            strength: share of the light it takes, in [0, 1].
         """
         moved = _shift(
             distance, -self.light[0] * height / self.pixel, -self.light[1] * height / self.pixel
@@ -80,6 +90,12 @@ class Canvas(NamedTuple):
         """Draw antialiased polylines with their shadow.
 
         This works on the whole image, not on a window.
+
+        Args:
+            lines: joints of each line.
+            width: of the lines.
+            color: of the lines.
+            shadow: share of the light their shadow takes, in [0, 1].
         """
         size = 2 * self.rgb.shape[1]
         mask = np.zeros((size, size), np.uint8)
@@ -148,7 +164,14 @@ def ellipse(x: Plane, y: Plane, half_width: float, half_height: float) -> Plane:
 
 
 def relief(rng: np.random.Generator, size: int, roughness: float, stretch: float = 1.0) -> Plane:
-    """Draw random heights of unit deviation, finer where rougher."""
+    """Draw random heights of unit deviation, finer where rougher.
+
+    Args:
+        rng: the only source of chance.
+        size: side of the plane in pixels.
+        roughness: weight of an octave over that of the one before.
+        stretch: how much longer than wide the forms are.
+    """
     field = np.zeros((size, size), np.float32)
     for octave in range(1, 7):
         cells = 2**octave

@@ -21,7 +21,7 @@ from agnet_vision.data.demo.marks import MARKS
 from agnet_vision.data.demo.scene import paint_scene
 from agnet_vision.errors import DatasetError
 
-# Raise it whenever a change of the painter changes a image: an older set is then refused, not
+# Raise it whenever a change of the painter changes an image: an older set is then refused, not
 # mixed in.
 _VERSION = 1
 _MARKER = "demo.json"

@@ -65,7 +65,7 @@ class CheckResult:
     def agrees(self) -> bool:
         """Tell whether nothing speaks against the data.
 
-        Nothing contradicts the card, or forbids to use data of one's own.
+        Nothing contradicts the card or, for data of one's own, forbids its use.
         """
         return all(problem.kind in self.harmless for problem in self.problems)
 
@@ -115,7 +115,7 @@ def check_dataset(
 ) -> CheckResult:
     """Read every file of a dataset, and find its problems.
 
-    These are whatever training would refuse or should know. Data of one's own is checked as
+    Problems are whatever training would refuse or ought to know. Data of one's own is checked as
     training would split it; of a benchmark, the official splits.
 
     Args:

@@ -24,7 +24,7 @@ class LookedAt(NamedTuple):
         path: the file.
         split: where it is used.
         label: of its class.
-        group: who or what it shows; None where nobody says.
+        group: who or what it shows; None where that is unknown.
         digest: of its bytes; empty where it could not be read.
         fingerprint: None where it cannot be decoded.
     """
@@ -116,6 +116,10 @@ def group_alike(looks: list[LookedAt], alike: AlikeImages) -> dict[Path, str]:
     """Put each image into one group with what resembles it.
 
     These are its copies, what is nearly the same, and its given group.
+
+    Args:
+        looks: what reading the files gave.
+        alike: what ``find_alike`` found among them.
 
     Returns:
         A group for every file that could be read, named by its first file.

@@ -1,6 +1,7 @@
 """The unpacking of archives that are not trusted.
 
-Nothing is written outside the folder, no bomb is unpacked, and it is all or nothing.
+Nothing is written outside the folder, no bomb is unpacked, and an archive is unpacked whole or not
+at all.
 """
 
 from __future__ import annotations

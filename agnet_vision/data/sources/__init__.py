@@ -1,1 +1,1 @@
-"""Where labelled files come from: cards, layouts, splits."""
+"""Where labeled files come from: cards, layouts, splits."""

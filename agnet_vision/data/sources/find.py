@@ -20,6 +20,10 @@ def find_layout(card: Card, root: Path) -> Path:
     It is the root itself, the folder an archive unpacks into, or either of them one folder deeper,
     as some copies have it.
 
+    Args:
+        card: names what must be there.
+        root: where the user says the dataset lies.
+
     Raises:
         DatasetNotFoundError: with what was looked for, where to get it and the command that checks.
         DatasetError: the root cannot be read.

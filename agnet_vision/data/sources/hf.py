@@ -1,7 +1,7 @@
 """Hugging Face datasets as image files and a list.
 
 A dataset is written out once and then read as a folder. This is the only file that imports
-``datasets``. Files hold the bytes of the dataset unchanged, so that all that goes by files (region
+``datasets``. Files hold the bytes of the dataset unchanged, so that whatever works on files (region
 cache, split lists, search for duplicates) needs no second way.
 """
 
@@ -37,7 +37,7 @@ class Columns(NamedTuple):
     Attributes:
         image: of images.
         label: of their classes.
-        group: of who or what they show; None: nobody says.
+        group: of who or what they show; None: unknown.
     """
 
     image: str
@@ -197,7 +197,7 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
 def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, str]]:
     """Yield the bytes, class and group of each row.
 
-    The class is None where it is not told.
+    The class is None where none is given.
     """
     from datasets import ClassLabel, Image
 

@@ -37,7 +37,7 @@ def hold_out(
         layout: folder that the images are named relative to.
 
     Raises:
-        ConfigError: the fraction is none.
+        ConfigError: ``fraction`` is not in [0, 1).
         DatasetError: there are groups, but none can be held out.
     """
     if not 0 <= fraction < 1:

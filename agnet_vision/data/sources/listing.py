@@ -1,6 +1,6 @@
 """What a layout on disk holds.
 
-This is labelled files per split, and the problems met on the way.
+This is labeled files per split, and the problems met on the way.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FATAL: frozenset[ProblemKind] = frozenset(
 
 
 class Sample(NamedTuple):
-    """One labelled file.
+    """One labeled file.
 
     Attributes:
         path: the file.
@@ -78,7 +78,7 @@ class Listing:
 
     Attributes:
         classes: names in label order.
-        splits: labelled files per split, in a deterministic order.
+        splits: labeled files per split, in a deterministic order.
         problems: what is wrong; no layout raises for a single bad file.
         left_out: images of the official test split that an option takes away; they still count
             against the card.

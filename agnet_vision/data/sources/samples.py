@@ -38,7 +38,7 @@ class DatasetWarning(UserWarning):
 
 @dataclass
 class SampleTable:
-    """The labelled files of a dataset.
+    """The labeled files of a dataset.
 
     Attributes:
         name: of the dataset.
@@ -133,7 +133,7 @@ def read_samples(
     seed: int = 0,
     **options: Any,
 ) -> SampleTable:
-    """Read a dataset's labelled files without opening any image.
+    """Read a dataset's labeled files without opening any image.
 
     Args:
         name: demo, folder, hf, aucd_v1, aucd_v2, stanford40, ppmi, food101 or caltech256.
@@ -148,7 +148,7 @@ def read_samples(
     Raises:
         DatasetNotFoundError: nothing there; says where to get it.
         DatasetError: there, but unusable.
-        ConfigError: an unknown dataset, or a fraction that is none.
+        ConfigError: an unknown dataset, or a fraction that is not in [0, 1).
         TypeError: an option that the dataset does not have.
     """
     listing = read_listing(name, root, **options)
@@ -166,7 +166,14 @@ OWN_DATA = ("folder", "hf")  # what has no official split
 def draw_splits(
     listing: Listing, val_fraction: float, test_fraction: float, seed: int
 ) -> dict[str, list[Sample]]:
-    """Take the given splits, and hold out the others."""
+    """Take the given splits, and hold out the others.
+
+    Args:
+        listing: a layout as found on disk.
+        val_fraction: of the training images, where there is no validation split; in [0, 1).
+        test_fraction: likewise of the test split, which is drawn first.
+        seed: of both draws.
+    """
     splits = dict(listing.splits)
     for part, fraction in (("test", test_fraction), ("val", val_fraction)):
         if part not in splits:

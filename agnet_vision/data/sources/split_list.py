@@ -72,7 +72,13 @@ def read_split_list(path: Path) -> list[ListedImage]:
 def list_images(
     splits: dict[str, list[Sample]], classes: Sequence[str], layout: Path
 ) -> list[ListedImage]:
-    """Describe the samples of all splits as rows."""
+    """Describe the samples of all splits as rows.
+
+    Args:
+        splits: split -> its samples.
+        classes: names in label order.
+        layout: the folder that paths are written relative to.
+    """
     return [
         ListedImage(image_name(sample.path, layout), classes[sample.label], split, sample.group)
         for split, samples in splits.items()
@@ -99,7 +105,12 @@ class SplitDifference(NamedTuple):
 def compare_with_list(
     found: Sequence[ListedImage], listed: Sequence[ListedImage]
 ) -> SplitDifference:
-    """Compare a dataset's images with a split list, splits aside."""
+    """Compare a dataset's images with a split list, splits aside.
+
+    Args:
+        found: the images on disk.
+        listed: those of the list.
+    """
     before = {row.path: row for row in listed}
     now = {row.path: row for row in found}
     both = [path for path in before if path in now]

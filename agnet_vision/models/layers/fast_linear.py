@@ -21,6 +21,11 @@ def fast_linear(
     input is the same product. PyTorch hands a linear layer to MKL and a convolution to oneDNN,
     which with AVX-512 needs half the time (AMD Zen 5), but longer than MKL without it and in the
     backward pass.
+
+    Args:
+        inputs: rows of features.
+        weight: as of ``nn.Linear``, an output a row.
+        bias: of the outputs; None: 0.
     """
     if not (HAS_AVX512 and _is_plain_prediction(inputs)):
         return linear(inputs, weight, bias)

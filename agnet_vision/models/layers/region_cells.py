@@ -19,6 +19,12 @@ def sampled_cells(
 ) -> tuple[Int[Tensor, "batch regions bins 4"], Float[Tensor, "batch regions bins 4"]]:
     """Find the four cells around each bin's center, with weights.
 
+    Args:
+        boxes: ``(x0, y0, x1, y1)`` as fractions of width and height.
+        height: of the map, in cells.
+        width: likewise.
+        pool_size: p, the side of a region's grid of bins.
+
     Returns:
         Rows of the maps' positions written below each other, image by image; and interpolation
         weights.
@@ -38,7 +44,13 @@ def gather_cells(
     cells: Int[Tensor, "batch regions bins 4"],
     weights: Float[Tensor, "batch regions bins 4"],
 ) -> Float[Tensor, "batch regions bins channels"]:
-    """Sum four weighted cells for each bin."""
+    """Sum four weighted cells for each bin.
+
+    Args:
+        positions: the maps' cells written below each other, image by image, row by row.
+        cells: rows of ``positions``, from ``sampled_cells``.
+        weights: of those cells.
+    """
     bins = embedding_bag(
         cells.reshape(-1, 4), positions, per_sample_weights=weights.reshape(-1, 4), mode="sum"
     )

@@ -79,6 +79,10 @@ class MapFeatures:
         """Share a weighted sum of features among the map's cells.
 
         The sum is ``sum_r,n,c coefficients_r weights_nc phi_rnc``; the shares add up to it.
+
+        Args:
+            coefficients: of the regions, such as the attention's.
+            weights: of every bin and channel, such as the gradient of a logit.
         """
         shares = torch.einsum("br,bnc,bcn->bn", coefficients, weights, self.feature_map.flatten(2))
         return shares.unflatten(1, self.feature_map.shape[2:])

@@ -36,7 +36,15 @@ def project_regions(
     weight: Float[Tensor, "outputs features"],
     pool_size: int,
 ) -> Float[Tensor, "batch regions outputs"]:
-    """Compute ``phi @ weight.T`` with phi flattened bin by bin."""
+    """Compute ``phi @ weight.T`` with phi flattened bin by bin.
+
+    Args:
+        feature_map: float32 or float64 on the CPU.
+        boxes: as fractions of width and height; they get no gradient.
+        gates: of each region's channels; ``phi_r = x_r * (1 + gate_r)``.
+        weight: a row an output, its columns bin by bin, each with all channels.
+        pool_size: p, the side of a region's grid of bins.
+    """
     outputs: Tensor = _ProjectRegions.apply(feature_map, boxes, gates, weight, pool_size)
     return outputs
 
@@ -48,7 +56,15 @@ def sum_regions(
     coefficients: Float[Tensor, "batch regions"],
     pool_size: int,
 ) -> Float[Tensor, "batch bins channels"]:
-    """Compute ``sum_r coefficients_r * phi_r``."""
+    """Compute ``sum_r coefficients_r * phi_r``.
+
+    Args:
+        feature_map: float32 or float64 on the CPU.
+        boxes: as fractions of width and height; they get no gradient.
+        gates: of each region's channels.
+        coefficients: of each region; 0 leaves it out.
+        pool_size: p, the side of a region's grid of bins.
+    """
     descriptor: Tensor = _SumRegions.apply(feature_map, boxes, gates, coefficients, pool_size)
     return descriptor
 

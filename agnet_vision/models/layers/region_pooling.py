@@ -40,7 +40,13 @@ def pool_region_means(
     boxes: Float[Tensor, "batch regions 4"],
     pool_size: int = 7,
 ) -> Float[Tensor, "batch regions channels"]:
-    """Average ``pool_regions`` over bins by averaging its weights."""
+    """Average ``pool_regions`` over bins by averaging its weights.
+
+    Args:
+        feature_map: as for ``pool_regions``.
+        boxes: as fractions of width and height.
+        pool_size: p; 7 (paper).
+    """
     _, _, height, width = feature_map.shape
     x0, y0, x1, y1 = boxes.unbind(-1)
     rows = axis_weights(y0, y1, height, pool_size).mean(dim=2)  # (batch, regions, height)
@@ -53,6 +59,12 @@ def sampling_weights(
     boxes: Float[Tensor, "batch regions 4"], height: int, width: int, pool_size: int
 ) -> Float[Tensor, "batch regions bins positions"]:
     """Weigh a map's cells for every bin.
+
+    Args:
+        boxes: ``(x0, y0, x1, y1)`` as fractions of width and height.
+        height: of the map, in cells.
+        width: likewise.
+        pool_size: p, the side of a region's grid of bins.
 
     Returns:
         Interpolation weights over the ``height * width`` cells, row by row; each bin's sum to one.
@@ -97,6 +109,15 @@ def axis_centers(
     """Place the bins' centers along the axis, in cells.
 
     Cell j has its center at j.
+
+    Args:
+        low: start of each box as a fraction of the axis.
+        high: end of each box, likewise.
+        size: number of cells along the axis.
+        num_bins: p.
+
+    Returns:
+        Centers in [0, size - 1]: what lies beyond the center of an outer cell is moved there.
     """
     bins = (torch.arange(num_bins, device=low.device, dtype=low.dtype) + 0.5) / num_bins
     return ((low[..., None] + (high - low)[..., None] * bins) * size - 0.5).clamp(0, size - 1)

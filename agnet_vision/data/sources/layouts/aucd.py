@@ -34,7 +34,7 @@ def read_aucd_v1(root: Path, classes: tuple[str, ...]) -> Listing:
             label = classes.index(name) if name in classes else -1
             if str(label) != row["Label"].strip():
                 correct = label if label >= 0 else "a class"
-                detail = f"{row['Image']} is labelled {row['Label']}, not {correct}"
+                detail = f"{row['Image']} is labeled {row['Label']}, not {correct}"
                 listing.report("wrong_list", root / list_name, f"line {number}: {detail}")
                 continue
             files.add(split, images.joinpath(*parts), label, list_name=list_name)

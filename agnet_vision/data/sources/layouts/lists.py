@@ -38,7 +38,15 @@ class ListedFiles:
     def add(
         self, split: str, path: Path, label: int, *, list_name: str, group: str | None = None
     ) -> None:
-        """Add one listed file to a split."""
+        """Add one listed file to a split.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+            path: the file.
+            label: index into the classes.
+            list_name: which list says so, for problems.
+            group: who or what the image shows.
+        """
         before = self._seen.setdefault(path, {})
         if split in before:
             self._report_repeat(path, label, before[split], list_name)

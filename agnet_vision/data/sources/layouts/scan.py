@@ -63,7 +63,7 @@ def leads_back(folder: Path) -> bool:
 def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> list[Path]:
     """List the images of a folder by name.
 
-    Links are followed, but no loop of links.
+    Links are followed, but not in a loop.
 
     Args:
         folder: where to look; a missing one is recorded.
