@@ -2,7 +2,7 @@
 
 Their class is the shape of one small mark. Six classes share palette, pose, floor, litter and
 light. The mark covers about one hundredth of the image, sits anywhere on a wing cover at any
-rotation, and lies between look-alikes on pebbles that mean nothing. ``demo_scene`` paints it.
+rotation, and lies between look-alikes on pebbles that mean nothing. ``scene`` paints it.
 """
 
 from __future__ import annotations
