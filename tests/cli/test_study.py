@@ -33,7 +33,12 @@ def test_value_runs_of_several_patterns(
         if not name.endswith("notes"):
             (tmp_path / name / "config.yaml").write_text("seed: 0\n")
     asked: list[Any] = []
-    monkeypatch.setattr(study_table, "summarize_runs", lambda *given: asked.append(given) or [])
+
+    def summarize(*given: Any) -> list[Any]:
+        asked.append(given)
+        return []
+
+    monkeypatch.setattr(study_table, "summarize_runs", summarize)
     monkeypatch.chdir(tmp_path)
     call("study", "runs=[a/*,b/*]", "baseline=seed=0", "output=found")
     folders = [Path("a/one"), Path("a/two"), Path("b/three")]

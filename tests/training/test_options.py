@@ -87,7 +87,7 @@ def test_nothing_is_converted_or_changed() -> None:
     with pytest.raises(ValidationError):
         Pen(width="3")
     with pytest.raises(ValidationError):
-        Pen(wdith=3)
+        Pen(**{"wdith": 3})
     with pytest.raises(ValidationError):
         Pen().width = 4
 
