@@ -25,7 +25,7 @@ class BudgetConfig(Options):
 
 
 class SearchConfig(Options):
-    """What is sought where."""
+    """What is searched for, and where."""
 
     budget: BudgetConfig = BudgetConfig()
     metric: Literal["acc", "mAP", "mean_per_class_acc"] = option(

@@ -54,7 +54,7 @@ def one_line_errors() -> Iterator[None]:
 def in_shell_words(error: AGNetError) -> str:
     """Say an error in the words of a command line."""
     validation = sys.modules.get("agnet_vision.training.validation")
-    if validation is None:  # nothing was validated, perhaps for want of the packages it needs
+    if validation is None:  # nothing was validated: packages may be missing
         return translate(str(error))
     if isinstance(error, validation.OptionError):
         rule = in_shell_rule(error.rule)

@@ -35,7 +35,8 @@ class TestTimeViews:
         proposer: finds the keypoints.
 
     Raises:
-        ValueError: there is no such augmentation, or keypoints are wanted of a control.
+        ValueError: there is no such augmentation, or keypoints are asked of a control, which has
+            none.
     """
 
     __test__ = False  # pytest takes the name for that of a test

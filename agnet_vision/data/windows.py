@@ -26,6 +26,12 @@ def cut_out(
     """Transform a window of an image.
 
     The matrix moves points of the whole image.
+
+    Args:
+        transform: of what is cut out.
+        image: the whole one, 8-bit RGB.
+        window: ``(x0, y0, x1, y1)`` in its pixels.
+        seed: of the transform's random choices.
     """
     x0, y0, x1, y1 = window
     pixels, matrix = transform(np.ascontiguousarray(image[y0:y1, x0:x1]), seed=seed)

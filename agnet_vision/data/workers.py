@@ -44,7 +44,7 @@ def _end_with_main_process() -> None:
     """Wait for the main process's end, then end at once.
 
     A worker's parent is the fork server, which lives as long as its workers: without this, all of
-    them would stay for ever after the main process was killed.
+    them would stay forever after the main process was killed.
     """
     main_process = multiprocessing.parent_process()
     if main_process is not None:

@@ -96,7 +96,7 @@ class RunFolder:
         So scores of one test never lie beside the predictions of another.
 
         Args:
-            scores: of ``score``, and whatever else ``metrics.json`` shall say.
+            scores: of ``score``, and whatever else ``metrics.json`` is to say.
             predictions: of the split.
             paths: of its images, by their number in ``predictions.sample``.
             classes: names.

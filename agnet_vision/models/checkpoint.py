@@ -179,7 +179,7 @@ def _download(repository: str, revision: str | None, hub: Mapping[str, Any]) -> 
                 repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS], **hub
             )
         )
-    # huggingface_hub's errors are OSErrors; a name that is none is a ValueError.
+    # huggingface_hub's errors are OSErrors; an invalid name is a ValueError.
     except (ValueError, OSError) as error:
         raise CheckpointError(
             f"{repository} is neither a folder written by save_pretrained nor a Hub repository "

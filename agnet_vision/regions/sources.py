@@ -145,5 +145,5 @@ SOURCES: dict[str, type[KeypointSource | GridSource]] = {
 
 
 def no_keypoints() -> Keypoints:
-    """Return what there is where nothing was sought."""
+    """Return what there is where nothing was looked for."""
     return Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))

@@ -6,9 +6,9 @@ Every trial is an ordinary run folder, ``<output>/trials/<number>``. Optuna draw
 keeps what was found in ``<output>/search.journal``. Processes that are given the same folder share
 it, and a trial whose process has died goes on in the next one that looks for work.
 
-Two values are sought: a high score on the validation split, and a low latency of the exported
-network. The latency is known before training, so a trial over the budget is not trained at all; one
-that scores poorly for its latency is stopped early (``trial.is_poor``).
+Two values count: a high score on the validation split, and a low latency of the exported network.
+The latency is known before training, so a trial over the budget is not trained at all; one that
+scores poorly for its latency is stopped early (``trial.is_poor``).
 """
 
 from __future__ import annotations

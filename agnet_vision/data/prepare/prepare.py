@@ -38,7 +38,7 @@ def prepare_dataset(
 
     Args:
         name: of the dataset.
-        root: where it lies or shall lie; None: ``datasets/<name>/data``.
+        root: where it lies or will lie; None: ``datasets/<name>/data``.
         allow_download: fetch missing archives, where the license allows it.
         mend: unpack the archives again when the check finds files missing or damaged.
         show_progress: draw bars on the terminal.

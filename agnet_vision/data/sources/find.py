@@ -1,6 +1,6 @@
 """The search for a dataset on disk.
 
-A search in vain says what was looked for, where to get it and how to check it.
+A search that finds nothing says what was looked for, where to get it and how to check it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _is_layout(card: Card, folder: Path) -> bool:
 
 
 def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
-    """Say what was looked for in vain.
+    """Say what was looked for and not found.
 
     Of a layout that is half there, only the other half is named.
     """
