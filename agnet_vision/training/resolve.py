@@ -32,6 +32,10 @@ DRAWN = (
 )
 
 
+# Options that runs of earlier versions lack: they did what is the default now.
+NEWER = ("guide", "calibration", "tta")
+
+
 def training_options(given: Mapping[str, Any]) -> TrainConfig:
     """Make the options of a training.
 
@@ -99,7 +103,7 @@ def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
 def read_stored(run_dir: Path) -> Values:
     """Read the options that a run has stored.
 
-    All options of a training must be there.
+    All options of a training must be there but those that are newer than the run.
 
     Raises:
         ConfigError: there are none, or they are damaged.
@@ -109,7 +113,7 @@ def read_stored(run_dir: Path) -> Values:
         raise ConfigError(f"there is no {path}; run_dir must name the folder of an interrupted run")
     cure = "; put a good copy in its place, or start again with another run_dir"
     stored = read_yaml(path, cure)
-    if lacking := [name for name in TrainConfig.model_fields if name not in stored]:
+    if lacking := [name for name in TrainConfig.model_fields if name not in {*NEWER, *stored}]:
         raise ConfigError(
             f"{path} must hold all options of a run, and lacks {lacking[0]}: "
             f"it is damaged or of another version{cure}"

@@ -116,6 +116,12 @@ def _explain(
         del path[1]  # of several groups pydantic names the chosen one, too
     name = ".".join(path)
     if error["type"] == "extra_forbidden":
+        if name in options:  # of another choice of its group
+            group, chosen = path[0], error["loc"][1]
+            having = ", ".join(options[name].only)
+            return ConfigError(
+                f"{group}={chosen} has no option {name}; it is an option of {having}"
+            )
         return unknown_option(schema, _first_leaf(name, error["input"]))
 
     # What lies inside a list or mapping is part of one option.

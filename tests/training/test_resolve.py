@@ -32,10 +32,19 @@ def test_a_run_goes_on_with_its_own_options_but_for_those_given(run_dir: Path) -
     assert (config.dataset.root, config.dataset.val_fraction) == ("/data", 0.2)
 
 
+def test_a_run_of_an_earlier_version_goes_on_as_it_was(run_dir: Path) -> None:
+    before = resumed(run_dir, {})
+    stored = yaml.safe_load((run_dir / "config.yaml").read_text())
+    for newer in ("tta", "calibration", "guide"):
+        del stored[newer]
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(stored))
+    assert resumed(run_dir, {}) == before
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"dataset.split_seed": 1}, r"no option dataset\.split_seed"),
+        ({"dataset.split_seed": 1}, r"dataset=folder has no option dataset\.split_seed"),
         ({"dataset.val_fraction": "abc"}, r"dataset\.val_fraction must be a number"),
         ({"dataset": "food101"}, "its own dataset=folder, got food101; leave dataset out"),
         ({"experiment": "paper"}, "with resume leave experiment out"),

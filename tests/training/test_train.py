@@ -76,7 +76,7 @@ def test_metrics_equal_sklearn_on_the_predictions(finished: Path) -> None:
 
 def test_raises_on_one_class(configure: Configure, tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "one", {"train": 4, "val": 2, "test": 2}, ("cat",))
-    with pytest.raises(DatasetError, match="at least two classes, got cat alone"):
+    with pytest.raises(DatasetError, match="at least two classes, there is one: 'cat'"):
         train(configure(f"dataset.root={root}"))
 
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from agnet_vision.errors import ConfigError
 from agnet_vision.training.config import TrainConfig
-from agnet_vision.training.validation import did_you_mean, unknown_option
+from agnet_vision.training.validation import did_you_mean, unknown_option, validate
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,16 @@ def test_the_nearest_name(name: str, nearest: str | None) -> None:
     assert message == f"there is no option {name}" + (
         f"; did you mean {nearest}?" if nearest else ""
     )
+
+
+@pytest.mark.parametrize("given", [{"name": "stanford40"}, {"name": "demo"}, {}])
+def test_an_option_of_other_datasets(given: dict[str, str]) -> None:
+    name = given.get("name", "demo")
+    with pytest.raises(
+        ConfigError,
+        match=f"^dataset={name} has no option dataset.test_fraction; it is an option of folder, hf$",
+    ):
+        validate(TrainConfig, {"dataset": {**given, "test_fraction": 0.2}})
 
 
 def test_the_nearest_choice() -> None:

@@ -92,7 +92,7 @@ def _check_counts(card: Card, root: Path, listing: Listing) -> None:
         listing.report(
             "one_class",
             root,
-            f"there must be at least two classes, got {listing.classes[0]} alone; "
+            f"there must be at least two classes, there is one: {listing.classes[0]!r}; "
             "a class is a folder of images",
         )
 
