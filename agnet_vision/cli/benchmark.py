@@ -31,21 +31,22 @@ def run(words: Sequence[str], program: str) -> None:
     Raises:
         ConfigError: this is no checkout.
     """
+    lines = "\n".join(f"  {part:12}{what}" for part, what in PARTS.items())
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Measure a part of the library, in a checkout of its sources; --help after "
+        "PART lists its options.",
+        epilog=f"parts:\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("part", choices=PARTS)
+    part = parser.parse_args(words[:1]).part
     if not (CHECKOUT / "benchmarks" / "__init__.py").is_file():
         raise ConfigError(
             "the benchmarks are not installed with the package; run this in a checkout of its "
             "sources"
         )
     sys.path.insert(0, str(CHECKOUT))
-    lines = "\n".join(f"  {part:12}{what}" for part, what in PARTS.items())
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Measure a part of the library; --help after PART lists its options.",
-        epilog=f"parts:\n{lines}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("part", choices=PARTS)
-    part = parser.parse_args(words[:1]).part
     module = importlib.import_module(f"benchmarks.{part}")
     options = argparse.ArgumentParser(prog=f"{program} {part}", description=module.__doc__)
     module.add_arguments(options)

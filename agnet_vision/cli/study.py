@@ -18,8 +18,8 @@ from agnet_vision.training.validation import validate
 class StudyConfig(Options):
     """Which study, or which runs that are there already."""
 
-    study: LocalPath | None = option(
-        None, "YAML file: base, arms, seeds, baseline; see conf/study/demo.yaml"
+    study: Place | None = option(
+        None, "demo | stanford40 | a YAML file with base, arms, seeds and baseline"
     )
     runs: Place | list[Place] | None = option(
         None, "instead: pattern of folders of finished trainings, compared as they are"
@@ -56,6 +56,7 @@ def call(given: Mapping[str, Any]) -> None:
     rest = {name: value for name, value in given.items() if name not in base}
     config = validate(StudyConfig, rest)
     from agnet_vision.evaluation.comparison import as_markdown
+    from agnet_vision.training.compose import find_file
     from agnet_vision.training.study import read_study, run_study
     from agnet_vision.training.study_table import summarize_runs, summarize_study
 
@@ -63,7 +64,7 @@ def call(given: Mapping[str, Any]) -> None:
         output = Path(config.output or "outputs/studies/runs")
         rows = summarize_runs(_folders(config.runs), output, config.baseline)
     else:
-        path = Path(str(config.study))
+        path = find_file("study", config.study)
         own = {name.removeprefix("base."): value for name, value in base.items()}
         study = read_study(path, {**config.base, **own})
         output = Path(config.output or Path("outputs", "studies", path.stem))
@@ -92,8 +93,8 @@ COMMAND = Command(
     schema=StudyConfig,
     call=call,
     examples=(
-        "study=conf/study/demo.yaml jobs=2",
-        "study=conf/study/stanford40.yaml base.dataset.root=stanford40",
+        "study=demo jobs=2",
+        "study=stanford40 base.dataset.root=stanford40",
         "runs='outputs/caltech256/*'",
     ),
 )

@@ -117,7 +117,8 @@ def compare(kinds: Mapping[str, Sequence[Trained]], baseline: str) -> list[Row]:
         ConfigError: there is no such kind, or it has no runs.
     """
     if not kinds.get(baseline):
-        raise ConfigError(f"baseline={baseline} must be one that has runs: {', '.join(kinds)}")
+        having = ", ".join(name for name, runs in kinds.items() if runs) or "none has any yet"
+        raise ConfigError(f"baseline={baseline} must be one that has finished runs: {having}")
     names = [baseline, *(name for name in kinds if name != baseline and kinds[name])]
     return [_row(name, kinds[name], kinds[baseline], name == baseline) for name in names]
 

@@ -89,8 +89,6 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
     Raises:
         ConfigError: the file is damaged, or an option of an arm is wrong.
     """
-    if not path.is_file():
-        raise ConfigError(f"there is no study {path}")
     content = read_yaml(path)
     if unknown := sorted(set(content) - set(KEYS)):
         raise ConfigError(f"{path} must hold {', '.join(KEYS)}, got {', '.join(unknown)}")
@@ -219,6 +217,8 @@ def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | Non
     if threads is not None:
         torch.set_num_threads(threads)
     folder = run_folder(output, arm, seed)
+    if is_finished(folder):  # by a job of an earlier command, which waited in the queue as well
+        return
     options = study.options(arm, seed, folder.path)
     if (source := study.trained(arm)) != arm:
         run = run_folder(output, source, seed)

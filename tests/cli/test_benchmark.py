@@ -18,6 +18,9 @@ def test_benchmarks_outside_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr("agnet_vision.cli.benchmark.CHECKOUT", tmp_path)
     with pytest.raises(SystemExit, match="the benchmarks are not installed with the package"):
         program.main()
+    monkeypatch.setattr(sys, "argv", ["agnet", "benchmark", "--help"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        program.main()
 
 
 def test_lists_its_parts(capsys: pytest.CaptureFixture[str]) -> None:

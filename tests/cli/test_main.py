@@ -48,6 +48,11 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (["predict", "backbone=resnet50"], "there is no option backbone"),
         (["predict", "checkpoint=x"], "images must be given: file, folder"),
         (
+            ["study", "study=dmeo"],
+            "study must be one of demo, stanford40, or a YAML file, got 'dmeo'; did you mean demo?",
+        ),
+        (["study", "study=nothing.yaml"], "study: there is no file nothing.yaml"),
+        (
             ["predict", "checkpoint=x", "images=x", "output=a.txt"],
             "output must end in .csv or .jsonl",
         ),

@@ -31,7 +31,7 @@ def test_value_validation_scores_have_intervals_over_seeds() -> None:
     half = 4.3027 * np.std([0.01, 0.03, 0.02], ddof=1) / math.sqrt(3)
     assert b.difference["mAP"].high - 0.02 == pytest.approx(half, rel=1e-3)
     assert "no seed in common" in as_markdown([b, c])
-    with pytest.raises(ConfigError, match="baseline=d must be one that has runs"):
+    with pytest.raises(ConfigError, match="baseline=d must be one that has finished runs: a, b, c"):
         compare(kinds, "d")
 
 

@@ -44,6 +44,25 @@ def test_finished_runs_are_not_run_again(tmp_path: Path, trainer: Trainer, study
     assert len(trainer.asked) == 4
 
 
+def test_a_run_that_another_process_finished_is_left_alone(
+    tmp_path: Path, trainer: Trainer, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study that is started twice may have each run twice in a queue."""
+
+    def run_all(options: dict[str, Any]) -> None:
+        for seed in study.seeds:
+            trainer({**options, "seed": seed, "run_dir": str(tmp_path / f"runs/plain/seed{seed}")})
+
+    monkeypatch.setattr(machine, "train_with", run_all)
+    run_study(replace(study, arms={"plain": study.arms["plain"]}), tmp_path)
+    assert [each["seed"] for each in trainer.asked] == [0, 1]
+
+
+def test_a_summary_names_what_has_runs(tmp_path: Path, trainer: Trainer, study: Study) -> None:
+    with pytest.raises(ConfigError, match="finished runs: none has any yet"):
+        summarize_study(study, tmp_path)
+
+
 def test_arms_that_differ_in_their_test_are_trained_once(
     tmp_path: Path, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,5 +180,3 @@ def test_value_read(tmp_path: Path) -> None:
 def test_wrong_studies(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_study(write_study(tmp_path, **changes))
-    with pytest.raises(ConfigError, match="there is no study"):
-        read_study(tmp_path / "nothing.yaml")
