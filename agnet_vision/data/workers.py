@@ -6,10 +6,17 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver
 
 import cv2
 import torch
 from threadpoolctl import threadpool_limits
+
+# What a cluster sends to all processes of a run. The main process decides what follows; it needs
+# its workers to finish and save the step. Only where a worker can tell who has sent a signal.
+LEFT_TO_MAIN_PROCESS = ("SIGTERM", "SIGUSR1") if hasattr(signal, "sigwaitinfo") else ()
 
 
 def worker_context() -> multiprocessing.context.BaseContext:
@@ -25,18 +32,38 @@ def worker_context() -> multiprocessing.context.BaseContext:
     context.set_forkserver_preload(
         ["__main__", "agnet_vision.data.dataset", "agnet_vision.data.workers"]
     )
+    with _ignored():  # what is started now, and what that starts, ignores them for good
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _ignored() -> Iterator[None]:
+    """Ignore the signals that are left to the main process."""
+    if threading.current_thread() is not threading.main_thread():  # Python allows it there alone
+        yield
+        return
+    numbers = [getattr(signal, name) for name in LEFT_TO_MAIN_PROCESS]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def start_worker(worker: int) -> None:
     """Keep a worker to one thread.
 
-    It leaves Ctrl-C to the main process, and ends with it.
+    It leaves signals to the main process, and ends with it or when told by it.
     """
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     threadpool_limits(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if LEFT_TO_MAIN_PROCESS:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # before there are threads
+        threading.Thread(target=_end_when_told, daemon=True).start()
     threading.Thread(target=_end_with_main_process, daemon=True).start()
 
 
@@ -50,3 +77,12 @@ def _end_with_main_process() -> None:
     if main_process is not None:
         main_process.join()
         os._exit(1)
+
+
+def _end_when_told() -> None:
+    """Wait for a SIGTERM of the main process, which ends its workers so, then end at once."""
+    main_process = multiprocessing.parent_process()
+    assert main_process is not None
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != main_process.pid:
+        pass
+    os._exit(1)

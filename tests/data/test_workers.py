@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SCRIPT = """
-import os, time
+import os, sys
 import torch
 from torch.utils.data import DataLoader
 from agnet_vision.data.workers import start_worker, worker_context
@@ -30,7 +32,7 @@ if __name__ == "__main__":
     batches = iter(loader)
     pids = {int(pid) for _ in range(8) for pid in next(batches)}
     print(*pids, flush=True)
-    time.sleep(300)
+    sys.stdin.readline()
 """
 
 
@@ -41,17 +43,58 @@ def is_running(pid: int) -> bool:
         return False
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks processes up in /proc")
-def test_workers_and_fork_server_end_when_the_main_process_is_killed(tmp_path: Path) -> None:
+pytestmark = pytest.mark.skipif(
+    not os.path.isdir("/proc/self"), reason="looks processes up in /proc"
+)
+
+
+@pytest.fixture
+def main_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     (tmp_path / "script.py").write_text(SCRIPT)
     with subprocess.Popen(
-        [sys.executable, str(tmp_path / "script.py")], stdout=subprocess.PIPE
+        [sys.executable, str(tmp_path / "script.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
-        assert process.stdout is not None
-        pids = [int(pid) for pid in process.stdout.readline().split()]
-        assert len(pids) == 3  # two workers and the fork server
+        yield process
         process.kill()
+
+
+def started(process: subprocess.Popen[str]) -> list[int]:
+    assert process.stdout is not None
+    pids = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(pids) == 3  # two workers and the fork server
+    return pids
+
+
+def wait_for_the_end(pids: list[int]) -> None:
     deadline = time.monotonic() + 60
     while any(map(is_running, pids)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(is_running, pids))
+
+
+def test_workers_and_fork_server_end_when_the_main_process_is_killed(
+    main_process: subprocess.Popen[str],
+) -> None:
+    pids = started(main_process)
+    main_process.kill()
+    wait_for_the_end(pids)
+
+
+def test_a_cluster_s_signals_are_left_to_the_main_process(
+    main_process: subprocess.Popen[str],
+) -> None:
+    """SLURM sends them to all processes; without its workers a run could not save its step."""
+    pids = started(main_process)
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGUSR1)
+    time.sleep(0.5)
+    assert all(map(is_running, pids))
+
+    _, errors = main_process.communicate("end\n", timeout=60)
+    assert (main_process.returncode, errors) == (0, "")
+    wait_for_the_end(pids)
