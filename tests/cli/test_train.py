@@ -80,6 +80,7 @@ def test_ctrl_c_saves_and_resume_goes_on(data: Path, tmp_path: Path) -> None:
 
 
 def test_ddp_counts_every_picture_once(data: Path, tmp_path: Path) -> None:
+    """Two views of each are averaged, and no copy that fills a batch up is among them."""
     two = (
         *TINY[:-2],
         "report=false",
@@ -91,13 +92,11 @@ def test_ddp_counts_every_picture_once(data: Path, tmp_path: Path) -> None:
         *two,
         "trainer.progress_bar=false",
         "freeze_backbone_epochs=1",
+        "tta=flip",
         f"dataset.root={data}",
     )
     done = run("train.py", *options, f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
-        paths = [row["path"] for row in csv.DictReader(file)]
-    assert len(paths) == len(set(paths)) == 9
     alone = (
         "trainer=cpu",
         "workers=0",
@@ -116,8 +115,26 @@ def test_ddp_counts_every_picture_once(data: Path, tmp_path: Path) -> None:
     both, one = (
         json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("run", "alone")
     )
+    assert both["tta"] == one["tta"] == "flip"
     for name in ("acc", "mAP", "mean_per_class_acc", "top5"):
         assert both[name] == pytest.approx(one[name], abs=1e-6)
+    shared, own = (probabilities(tmp_path / name / "predictions.csv") for name in ("run", "alone"))
+    assert len(own) == 9
+    assert shared.keys() == own.keys()
+    for path, row in own.items():
+        assert shared[path] == pytest.approx(row, abs=1e-6)
+
+
+def probabilities(predictions: Path) -> dict[str, list[float]]:
+    """Read what was said of each image, which must stand there once."""
+    with predictions.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {
+        row["path"]: [float(row[name]) for name in row if name.startswith("probability_")]
+        for row in rows
+    }
+    assert len(found) == len(rows)
+    return found
 
 
 def test_pretrained_without_network_fails_at_once(data: Path, tmp_path: Path) -> None:
