@@ -1,0 +1,473 @@
+"""Ideas of guided training, screened on held-out training images; none is an option of the library.
+
+python tools/benchmark.py ideas --root STANFORD40 --weights mobilenetv2.pth --output FILE.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from agnet_vision.data.cache.store import RegionCache
+from agnet_vision.data.guide import PADDING, Guide
+from agnet_vision.data.image import read_image
+from agnet_vision.data.preprocessing import ImageTransform, Matrix, RGBImage, move_points
+from agnet_vision.data.sampler import Draw, EpochSampler
+from agnet_vision.data.sources.listing import Sample
+from agnet_vision.data.transforms import training_transform
+from agnet_vision.data.views import TestTimeViews
+from agnet_vision.data.windows import View, around, cut_out
+from agnet_vision.evaluation.metrics import PredictionStore, score
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.regions.sources import LabeledPoints
+from agnet_vision.structures import Keypoints
+from agnet_vision.training.build import build_model, build_table
+from agnet_vision.training.config import TrainConfig
+from agnet_vision.training.optim import build_optimizer, schedule_factor
+from benchmarks.conditions import conditions, write_report
+
+SHARE = 0.4  # of the training views that an idea changes
+
+
+class Source(NamedTuple):
+    """What an idea makes its views from."""
+
+    samples: Sequence[Sample]
+    keypoints: RegionCache
+    plain: ImageTransform
+    cropped: ImageTransform
+    regions: RegionProposer  # of the image's keypoints
+    random_boxes: RegionProposer
+
+    def load(self, number: int) -> tuple[RGBImage, Keypoints]:
+        """Read an image and its keypoints."""
+        path = self.samples[number].path
+        return read_image(path), self.keypoints[path]
+
+
+class Idea:
+    """Makes the training views of an image; this one is plain training."""
+
+    views = 1
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __call__(self, number: int, rng: np.random.Generator) -> list[View]:
+        """Return the views of a sample."""
+        image, points = self.source.load(number)
+        return [self.change(self.plain(image, rng), points, number, rng)]
+
+    def plain(self, image: RGBImage, rng: np.random.Generator) -> View:
+        """Return a random crop."""
+        return self.source.plain(image, seed=draw_seed(rng))
+
+    def change(self, view: View, points: Keypoints, number: int, rng: np.random.Generator) -> View:
+        """Change a view."""
+        return view
+
+    def learn(
+        self, numbers: Sequence[int], views: Sequence[Matrix], evidence: Float[Tensor, "batch h w"]
+    ) -> None:
+        """Learn from what the network saw in the views of these samples."""
+
+
+class Crop(Idea):
+    """Cuts some of the views around a region: ``guide.crop``."""
+
+    def __call__(self, number: int, rng: np.random.Generator) -> list[View]:
+        """Cut some views."""
+        image, points = self.source.load(number)
+        return [self.guided(image, points, SHARE, rng) or self.plain(image, rng)]
+
+    def guided(
+        self, image: RGBImage, points: LabeledPoints, share: float, rng: np.random.Generator
+    ) -> View | None:
+        """Cut a view around a region, or none."""
+        guide = Guide(self.proposer, share, self.source.cropped)
+        return guide(image, points, seed=draw_seed(rng))
+
+    @property
+    def proposer(self) -> RegionProposer:
+        """Return what makes the regions."""
+        return self.source.regions
+
+
+class RandomCrop(Crop):
+    """The control of ``Crop``: boxes at random."""
+
+    @property
+    def proposer(self) -> RegionProposer:
+        """Return what throws boxes."""
+        return self.source.random_boxes
+
+
+class Add(Crop):
+    """A guided view beside every plain one."""
+
+    views = 2
+
+    def __call__(self, number: int, rng: np.random.Generator) -> list[View]:
+        """Return both views."""
+        image, points = self.source.load(number)
+        plain = self.plain(image, rng)
+        return [plain, self.guided(image, points, 1.0, rng) or self.plain(image, rng)]
+
+
+class Importance(Crop):
+    """Cuts around a region as likely as the network's evidence in it for the class."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.weights: dict[int, np.ndarray] = {}
+
+    def __call__(self, number: int, rng: np.random.Generator) -> list[View]:
+        """Cut some views."""
+        image, points = self.source.load(number)
+        size = (image.shape[1], image.shape[0])
+        boxes, mask = self.source.regions.draw_boxes([points], size, seeds=[0])
+        found = boxes[0, :-1][mask[0, :-1]]
+        if rng.random() >= SHARE or not len(found):
+            return [self.plain(image, rng)]
+        weights = self.weights.get(number, np.zeros(len(found)))
+        chance = np.exp(weights - weights.max())
+        box = found[rng.choice(len(found), p=chance / chance.sum())] * np.array([*size, *size])
+        window = around(box, size, padding=rng.uniform(*PADDING))
+        return [cut_out(self.source.cropped, image, window, seed=draw_seed(rng))]
+
+    def learn(
+        self, numbers: Sequence[int], views: Sequence[Matrix], evidence: Float[Tensor, "batch h w"]
+    ) -> None:
+        """Keep the mean evidence of each region in standard deviations of the map."""
+        for number, matrix, one in zip(numbers, views, evidence.numpy(), strict=True):
+            image, points = self.source.load(number)
+            size = (image.shape[1], image.shape[0])
+            boxes, mask = self.source.regions.draw_boxes([points], size, seeds=[0])
+            found = boxes[0, :-1][mask[0, :-1]] * np.array([*size, *size])
+            means = self.weights.get(number, np.zeros(len(found)))
+            cells = (one - one.mean()) / (one.std() + 1e-6)
+            side = len(cells)
+            for i, corners in enumerate(found.reshape(-1, 2, 2)):
+                moved = move_points(corners, matrix) / IMAGE_SIZE * side
+                (x0, y0), (x1, y1) = (
+                    moved.min(axis=0).clip(0, side),
+                    moved.max(axis=0).clip(0, side),
+                )
+                if x1 > x0 and y1 > y0:
+                    region = cells[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))]
+                    means[i] = region.mean()
+            self.weights[number] = means
+
+
+class Drop(Idea):
+    """Blanks a region of some of the views."""
+
+    def change(self, view: View, points: Keypoints, number: int, rng: np.random.Generator) -> View:
+        """Blank one of the regions of a single group."""
+        box = self.choose(view, points, rng)
+        if box is not None:
+            x0, y0, x1, y1 = box
+            view[0][:, y0:y1, x0:x1] = self.filling(number, (x1 - x0, y1 - y0), rng)
+        return view
+
+    def choose(
+        self, view: View, points: Keypoints, rng: np.random.Generator
+    ) -> tuple[int, int, int, int] | None:
+        """Choose a region of a single group in the view, in pixels."""
+        if rng.random() >= SHARE:
+            return None
+        pixels, matrix = view
+        side = pixels.shape[-1]
+        moved = Keypoints(move_points(points.xy, matrix), points.response, points.group)
+        boxes, mask = self.proposer.draw_boxes([moved], (side, side), seeds=[draw_seed(rng)])
+        kappa = self.proposer.num_clusters
+        found = boxes[0, :kappa][mask[0, :kappa]]
+        if not len(found):
+            return None
+        x0, y0, x1, y1 = np.rint(found[rng.integers(len(found))] * side).astype(int).tolist()
+        return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+    @property
+    def proposer(self) -> RegionProposer:
+        """Return what makes the regions."""
+        return self.source.regions
+
+    def filling(self, number: int, size: tuple[int, int], rng: np.random.Generator) -> Any:
+        """Return what a region is filled with; 0 is the mean color."""
+        return 0.0
+
+
+class RandomDrop(Drop):
+    """The control of ``Drop``: boxes at random."""
+
+    @property
+    def proposer(self) -> RegionProposer:
+        """Return what throws boxes."""
+        return self.source.random_boxes
+
+
+class Exchange(Drop):
+    """Fills a region with one of another image of the class."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.members: dict[int, list[int]] = {}
+        for number, sample in enumerate(source.samples):
+            self.members.setdefault(sample.label, []).append(number)
+
+    def filling(self, number: int, size: tuple[int, int], rng: np.random.Generator) -> Any:
+        """Cut a region of a single group out of another image, and resize it."""
+        other = int(rng.choice(self.members[self.source.samples[number].label]))
+        image, points = self.source.load(other)
+        height, width = image.shape[:2]
+        boxes, mask = self.proposer.draw_boxes([points], (width, height), seeds=[0])
+        kappa = self.proposer.num_clusters
+        found = boxes[0, :kappa][mask[0, :kappa]]
+        if not len(found):
+            return 0.0
+        box = found[rng.integers(len(found))] * np.array([width, height, width, height])
+        x0, y0, x1, y1 = np.rint(box).astype(int)
+        patch = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+        return self.source.plain.normalize(np.asarray(cv2.resize(patch, size)))
+
+
+class CropAndDrop(Crop, Drop):
+    """Both at once: some views are cut around a region, some others lose one."""
+
+    def __call__(self, number: int, rng: np.random.Generator) -> list[View]:
+        """Cut a view, or blank a part of it."""
+        image, points = self.source.load(number)
+        view = self.guided(image, points, SHARE, rng)
+        return [view or self.change(self.plain(image, rng), points, number, rng)]
+
+
+IDEAS: dict[str, Callable[[Source], Idea]] = {
+    "plain": Idea,
+    "crop": Crop,
+    "crop at random": RandomCrop,
+    "crop by importance": Importance,
+    "drop": Drop,
+    "drop at random": RandomDrop,
+    "exchange": Exchange,
+    "crop and drop": CropAndDrop,
+    "added view": Add,
+}
+IMAGE_SIZE = 160
+
+
+class TrainingViews(Dataset):
+    """The views that an idea makes of the samples."""
+
+    def __init__(self, idea: Idea, seed: int) -> None:
+        self.idea = idea
+        self.seed = seed
+
+    def __getitems__(self, draws: Sequence[Draw]) -> list[tuple[Tensor, int, int, Matrix]]:
+        """Load a batch: pixels, label, sample and matrix of each view."""
+        items = []
+        for draw in draws:
+            rng = np.random.default_rng([self.seed, draw.epoch, draw.sample])
+            label = self.idea.source.samples[draw.sample].label
+            views = self.idea(draw.sample, rng)
+            items += [(pixels, label, draw.sample, matrix) for pixels, matrix in views]
+        return items
+
+
+class TestViews(Dataset):
+    """The two views of ``tta="whole"`` of the samples."""
+
+    def __init__(self, samples: Sequence[Sample], views: TestTimeViews) -> None:
+        self.samples = samples
+        self.views = views
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[tuple[Tensor, int, int]]:
+        """Load a batch: pixels, label and sample of each view."""
+        items = []
+        for number in numbers:
+            sample = self.samples[number]
+            points = Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0))
+            for pixels, _ in self.views(read_image(sample.path), points):
+                items.append((pixels, sample.label, number))
+        return items
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("ideas", nargs="*", default=list(IDEAS), help=", ".join(IDEAS))
+    parser.add_argument("--root", required=True, help="of Stanford-40")
+    parser.add_argument("--weights", required=True, help="of MobileNetV2 from ImageNet")
+    parser.add_argument("--cache", type=Path, default=None, help="folder of the stored keypoints")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, default=None, help="folder for the trained weights")
+    parser.add_argument("--output", type=Path, default=None, help="figures so far, and the new")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train the backbone with each idea, and score it on a quarter of the training images."""
+    report: dict[str, Any] = {"ideas": {}}
+    if arguments.output is not None and arguments.output.exists():
+        report = json.loads(arguments.output.read_text())
+    for name in arguments.ideas:
+        key = f"{name}, seed {arguments.seed}"
+        if key in report["ideas"]:
+            continue
+        model, result = screen(name, arguments)
+        report["ideas"][key] = result
+        report["conditions"] = conditions(arguments.seed)
+        write_report(report, arguments.output)
+        if arguments.keep is not None:
+            arguments.keep.mkdir(parents=True, exist_ok=True)
+            torch.save(model.state_dict(), arguments.keep / f"{key}.pt")
+    Console().print(as_table(report["ideas"]))
+    return report
+
+
+def study_config(arguments: argparse.Namespace) -> TrainConfig:
+    """Return the options of the study, with a quarter of the training images held out."""
+    return TrainConfig.model_validate(
+        {
+            "dataset": {"name": "stanford40", "root": arguments.root, "val_fraction": 0.25},
+            "backbone": {
+                "name": "mobilenetv2_100",
+                "checkpoint": arguments.weights,
+                "kwargs": {"pad_type": "same"},
+                "freeze_at": 3,
+            },
+            "model": {"variant": "backbone_only"},
+            "image_size": IMAGE_SIZE,
+            "epochs": arguments.epochs,
+            "schedule": {"warmup_epochs": 1.0},
+            "seed": arguments.seed,
+        }
+    )
+
+
+def make_source(
+    config: TrainConfig, model: AGNet, samples: Sequence[Sample], cache: Path | None
+) -> Source:
+    """Read the keypoints of the samples, and make the transforms."""
+    inputs = model.data_config
+    options = {
+        **config.augmentation.model_dump(),
+        "mean": inputs["mean"],
+        "std": inputs["std"],
+        "interpolation": inputs["interpolation"],
+    }
+    folder = cache or Path(str(config.dataset.root)) / ".agnet_cache"
+    keypoints = RegionCache.build([sample.path for sample in samples], model.proposer, folder)
+    return Source(
+        samples,
+        keypoints,
+        training_transform(IMAGE_SIZE, **options),
+        training_transform(IMAGE_SIZE, **options, cropped=True),
+        model.proposer,
+        RegionProposer(source="random", num_clusters=model.proposer.num_clusters),
+    )
+
+
+def screen(name: str, arguments: argparse.Namespace) -> tuple[AGNet, dict[str, Any]]:
+    """Train with one idea and score it."""
+    config = study_config(arguments)
+    table = build_table(config.dataset, config.seed)
+    model = build_model(config, table.classes)
+    samples = table.splits["train"]
+    idea = IDEAS[name](make_source(config, model, samples, arguments.cache))
+    started = time.process_time()
+    train(model, idea, config)
+    seconds = time.process_time() - started
+    scores = {
+        views: {key: result[key] for key in ("acc", "mAP")}
+        for views, result in evaluate(model, table.splits["val"], table.classes).items()
+    }
+    return model, {"train_images": len(samples), "train_cpu_seconds": round(seconds), **scores}
+
+
+def train(model: AGNet, idea: Idea, config: TrainConfig) -> None:
+    """Train as the library does; of added views an epoch takes half of the images."""
+    labels = [sample.label for sample in idea.source.samples]
+    sampler = EpochSampler(labels, "shuffle", seed=config.seed)
+    loader = DataLoader(
+        TrainingViews(idea, config.seed),
+        batch_size=config.batch_size // idea.views,
+        sampler=sampler,
+        drop_last=True,
+        collate_fn=lambda items: [
+            *default_collate([item[:3] for item in items]),
+            [item[3] for item in items],
+        ],
+    )
+    steps = len(labels) // config.batch_size
+    optimizer = build_optimizer(model, **config.optimizer.model_dump())
+    course = schedule_factor(
+        steps_per_epoch=steps, epochs=config.epochs, **config.schedule.model_dump()
+    )
+    scheduler = LambdaLR(optimizer, course)
+    loss = nn.CrossEntropyLoss(label_smoothing=config.loss.label_smoothing)
+    model.to(memory_format=torch.channels_last).train()
+
+    for epoch in range(config.epochs):
+        sampler.set_epoch(epoch)
+        for _, (pixels, label, numbers, matrices) in zip(range(steps), loader, strict=False):
+            feature_map = model.forward_features(
+                pixels.contiguous(memory_format=torch.channels_last)
+            )
+            optimizer.zero_grad()
+            loss(model.head(feature_map), label).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip or torch.inf)
+            optimizer.step()
+            scheduler.step()
+            with torch.inference_mode():
+                weight: Any = model.head.classifier.linear.weight
+                evidence = torch.einsum("bc,bchw->bhw", weight[label], feature_map.detach())
+            idea.learn(numbers.tolist(), matrices, evidence)
+
+
+@torch.inference_mode()
+def evaluate(
+    model: AGNet, samples: Sequence[Sample], classes: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Score the evaluation's view alone, and with the whole image as second view."""
+    model.eval()
+    views = TestTimeViews(model.data_config, "whole", model.proposer)
+    one, both = PredictionStore(), PredictionStore()
+    for pixels, label, number in DataLoader(TestViews(samples, views), batch_size=32):
+        logits = model(pixels.contiguous(memory_format=torch.channels_last))
+        both.update(logits, label, number)
+        one.update(logits[::2], label[::2], number[::2])
+    return {
+        "one view": score(one.predictions(), classes),
+        "two views": score(both.predictions(), classes),
+    }
+
+
+def draw_seed(rng: np.random.Generator) -> int:
+    """Draw a seed."""
+    return int(rng.integers(2**31))
+
+
+def as_table(results: dict[str, Any]) -> Table:
+    """Show the figures."""
+    table = Table("idea", "mAP %, one view", "mAP %, two views", "CPU s", title="held-out images")
+    for name, result in results.items():
+        figures = (f"{result[views]['mAP'] * 100:.1f}" for views in ("one view", "two views"))
+        table.add_row(name, *figures, str(result["train_cpu_seconds"]))
+    return table
