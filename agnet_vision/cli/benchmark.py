@@ -19,6 +19,7 @@ PARTS = {
     "model": "the network's forward pass, training step and memory, beside the backbone alone",
     "throughput": "images a second of five networks, beside plain timm",
     "ideas": "guided training, screened on held-out images of Stanford-40",
+    "heads": "heads and controls, trained on stored maps of Stanford-40",
     "faults": "killed runs, full disks, damaged files: what survives",
     "onnx": "an exported network in ONNX Runtime, beside PyTorch",
 }
