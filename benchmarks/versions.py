@@ -1,6 +1,6 @@
 """The network of two checkouts, timed in turn.
 
-python -m benchmarks.versions ../before . [--backbone resnet50] [--output out.json]
+python tools/benchmark.py versions ../before . [--backbone resnet50] [--output out.json]
 
 Each checkout runs in a process of its own; a round asks one after the other. CPU time, so that what
 else the machine does disturbs little, and the ratio of each round's pair.
@@ -126,9 +126,3 @@ def _read(worker: subprocess.Popen[str]) -> float:
     """
     assert worker.stdout is not None
     return float(worker.stdout.readline())
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    run(parser.parse_args())

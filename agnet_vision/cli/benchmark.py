@@ -21,6 +21,8 @@ PARTS = {
     "ideas": "guided training, screened on held-out images of Stanford-40",
     "heads": "heads and controls, trained on stored maps of Stanford-40",
     "faults": "killed runs, full disks, damaged files: what survives",
+    "versions": "forward pass and training step, beside another checkout",
+    "duplicates": "which near-duplicates are told from different images",
     "onnx": "an exported network in ONNX Runtime, beside PyTorch",
 }
 

@@ -2,7 +2,7 @@
 
 Here it is done on purpose.
 
-python -m benchmarks.faults [--output docs/benchmarks/faults.json]
+python tools/benchmark.py faults [--output docs/benchmarks/faults.json]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Small versions of the faults.
 
-``python -m benchmarks.faults`` does all of them.
+``tools/benchmark.py faults`` does all of them.
 """
 
 from __future__ import annotations
