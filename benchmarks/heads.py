@@ -1,4 +1,6 @@
-"""Heads and controls, trained on stored maps of a backbone that was trained with average pooling.
+"""Heads and controls, trained on stored maps.
+
+The maps are those of a backbone that was trained with average pooling.
 
 python tools/benchmark.py heads --root STANFORD40 --weights plain.pt --output FILE.json
 
@@ -53,7 +55,7 @@ SOURCES = {
 
 
 class Stored(NamedTuple):
-    """Maps of views, and the regions of each source in them."""
+    """Maps of views, and their regions by source."""
 
     maps: Tensor
     labels: Tensor
@@ -109,7 +111,7 @@ class Head(nn.Module):
 
 
 def random_attention(own: Attention, mask: Tensor) -> Attention:
-    """Draw an attention that knows nothing, in the slots that are there."""
+    """Draw an attention that knows nothing."""
     pairs = mask[:, None] & mask[:, :, None]
     importance = torch.rand_like(own.importance) * mask
     pairwise = torch.rand_like(own.pairwise) * pairs
@@ -121,7 +123,7 @@ def random_attention(own: Attention, mask: Tensor) -> Attention:
 
 
 class Beside(nn.Module):
-    """A global branch beside the regions: their logits are added to those of average pooling."""
+    """Average pooling beside the regions, logits added."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -134,7 +136,10 @@ class Beside(nn.Module):
 
 
 class SimPool(nn.Module):
-    """One attention of the mean over the cells, after Psomas et al., ICCV 2023 (a control)."""
+    """Attention of the mean over the cells, a control.
+
+    After Psomas et al., ICCV 2023.
+    """
 
     power = 1.25
 
@@ -158,7 +163,7 @@ class SimPool(nn.Module):
 
 
 class Queries(nn.Module):
-    """Learned queries over the cells with a value projection (a control)."""
+    """Learned queries over the cells, a control."""
 
     def __init__(self, count: int = 8, width: int = 256) -> None:
         super().__init__()
@@ -208,7 +213,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train each head on the stored maps, and score it on the held-out images."""
+    """Train and score each head."""
     report: dict[str, Any] = {"heads": {}}
     if arguments.output is not None and arguments.output.exists():
         report = json.loads(arguments.output.read_text())
@@ -318,7 +323,7 @@ def store(
 
 
 def train(head: nn.Module, data: Stored, seed: int) -> None:
-    """Train a head; learning rates, decay and smoothing are the library's."""
+    """Train a head with the library's rates, decay and smoothing."""
     decayed = [each for each in head.parameters() if each.squeeze().ndim > 1]
     others = [each for each in head.parameters() if each.squeeze().ndim <= 1]
     groups = [

@@ -1,4 +1,6 @@
-"""Ideas of guided training, screened on held-out training images; none is an option of the library.
+"""Ideas of guided training, screened on held-out training images.
+
+One of them, ``crop``, is an option of the library.
 
 python tools/benchmark.py ideas --root STANFORD40 --weights mobilenetv2.pth --output FILE.json
 """
@@ -61,7 +63,7 @@ class Source(NamedTuple):
 
 
 class Idea:
-    """Makes the training views of an image; this one is plain training."""
+    """Maker of training views; this one is plain training."""
 
     views = 1
 
@@ -84,7 +86,7 @@ class Idea:
     def learn(
         self, numbers: Sequence[int], views: Sequence[Matrix], evidence: Float[Tensor, "batch h w"]
     ) -> None:
-        """Learn from what the network saw in the views of these samples."""
+        """Learn from what the network saw in views."""
 
 
 class Crop(Idea):
@@ -130,7 +132,7 @@ class Add(Crop):
 
 
 class Importance(Crop):
-    """Cuts around a region as likely as the network's evidence in it for the class."""
+    """Cuts around regions that are evidence for the class."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
@@ -153,7 +155,7 @@ class Importance(Crop):
     def learn(
         self, numbers: Sequence[int], views: Sequence[Matrix], evidence: Float[Tensor, "batch h w"]
     ) -> None:
-        """Keep the mean evidence of each region in standard deviations of the map."""
+        """Keep each region's evidence in the map's deviations."""
         for number, matrix, one in zip(numbers, views, evidence.numpy(), strict=True):
             image, points = self.source.load(number)
             size = (image.shape[1], image.shape[0])
@@ -188,7 +190,7 @@ class Drop(Idea):
     def choose(
         self, view: View, points: Keypoints, rng: np.random.Generator
     ) -> tuple[int, int, int, int] | None:
-        """Choose a region of a single group in the view, in pixels."""
+        """Choose a single group's region, in the view's pixels."""
         if rng.random() >= SHARE:
             return None
         pixels, matrix = view
@@ -208,7 +210,7 @@ class Drop(Idea):
         return self.source.regions
 
     def filling(self, number: int, size: tuple[int, int], rng: np.random.Generator) -> Any:
-        """Return what a region is filled with; 0 is the mean color."""
+        """Return the filling; 0 is the mean color."""
         return 0.0
 
 
@@ -222,7 +224,7 @@ class RandomDrop(Drop):
 
 
 class Exchange(Drop):
-    """Fills a region with one of another image of the class."""
+    """Fills a region with another of the class."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
@@ -231,7 +233,7 @@ class Exchange(Drop):
             self.members.setdefault(sample.label, []).append(number)
 
     def filling(self, number: int, size: tuple[int, int], rng: np.random.Generator) -> Any:
-        """Cut a region of a single group out of another image, and resize it."""
+        """Cut a region out of another image, and resize it."""
         other = int(rng.choice(self.members[self.source.samples[number].label]))
         image, points = self.source.load(other)
         height, width = image.shape[:2]
@@ -247,7 +249,7 @@ class Exchange(Drop):
 
 
 class CropAndDrop(Crop, Drop):
-    """Both at once: some views are cut around a region, some others lose one."""
+    """Cuts some views around regions, and blanks in others."""
 
     def __call__(self, number: int, rng: np.random.Generator) -> list[View]:
         """Cut a view, or blank a part of it."""
@@ -278,7 +280,7 @@ class TrainingViews(Dataset):
         self.seed = seed
 
     def __getitems__(self, draws: Sequence[Draw]) -> list[tuple[Tensor, int, int, Matrix]]:
-        """Load a batch: pixels, label, sample and matrix of each view."""
+        """Load pixels, label, sample and matrix of each view."""
         items = []
         for draw in draws:
             rng = np.random.default_rng([self.seed, draw.epoch, draw.sample])
@@ -322,7 +324,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train the backbone with each idea, and score it on a quarter of the training images."""
+    """Train the backbone with each idea, and score it."""
     report: dict[str, Any] = {"ideas": {}}
     if arguments.output is not None and arguments.output.exists():
         report = json.loads(arguments.output.read_text())
@@ -342,7 +344,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def study_config(arguments: argparse.Namespace) -> TrainConfig:
-    """Return the options of the study, with a quarter of the training images held out."""
+    """Return the study's options; a quarter is held out."""
     return TrainConfig.model_validate(
         {
             "dataset": {"name": "stanford40", "root": arguments.root, "val_fraction": 0.25},
@@ -402,7 +404,10 @@ def screen(name: str, arguments: argparse.Namespace) -> tuple[AGNet, dict[str, A
 
 
 def train(model: AGNet, idea: Idea, config: TrainConfig) -> None:
-    """Train as the library does; of added views an epoch takes half of the images."""
+    """Train as the library does.
+
+    Of added views an epoch takes half of the images.
+    """
     labels = [sample.label for sample in idea.source.samples]
     sampler = EpochSampler(labels, "shuffle", seed=config.seed)
     loader = DataLoader(
@@ -445,7 +450,7 @@ def train(model: AGNet, idea: Idea, config: TrainConfig) -> None:
 def evaluate(
     model: AGNet, samples: Sequence[Sample], classes: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Score the evaluation's view alone, and with the whole image as second view."""
+    """Score one view, and two with the whole image."""
     model.eval()
     views = TestTimeViews(model.data_config, "whole", model.proposer)
     one, both = PredictionStore(), PredictionStore()

@@ -30,7 +30,7 @@ class Guide:
         transform: of what is cut out; see ``training_transform(..., cropped=True)``.
 
     Raises:
-        ValueError: the probability is none.
+        ValueError: crop is not in (0, 1].
     """
 
     proposer: RegionProposer
@@ -44,7 +44,7 @@ class Guide:
     def __call__(self, image: RGBImage, points: LabeledPoints, *, seed: int) -> View | None:
         """Make a guided view, or none.
 
-        There is none by chance, or for want of a region.
+        None by chance, or where the image has no region.
 
         Args:
             image: of any size.

@@ -171,7 +171,7 @@ class LossConfig(Options):
 
 
 class OptimizerConfig(Options):
-    """What is learnt how fast."""
+    """What is learned how fast."""
 
     name: OptimizerName = option("adamw", "the optimizer")
     lr: FiniteFloat = option(0.001, "learning rate of the head", ge=0)

@@ -71,7 +71,7 @@ def test_added_view_comes_second(source: ideas.Source) -> None:
 
 
 def test_importance_prefers_evidence(source: ideas.Source) -> None:
-    """Evidence in one corner gives the regions there the larger weights."""
+    """Evidence in a corner favors the regions there."""
     idea = ideas.Importance(source)
     matrix = np.array([[ideas.IMAGE_SIZE / 120, 0], [0, ideas.IMAGE_SIZE / 120], [0, 0]])
     evidence = torch.zeros(1, 5, 5)

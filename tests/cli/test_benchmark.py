@@ -31,6 +31,16 @@ def test_lists_its_parts(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"\n  {part} " in text for part in benchmark.PARTS)
 
 
+def test_offers_all() -> None:
+    folder = benchmark.CHECKOUT / "benchmarks"
+    found = {
+        path.parent.name if path.name == "__init__.py" else path.stem
+        for path in folder.rglob("*.py")
+        if "def add_arguments" in path.read_text(encoding="utf-8")
+    }
+    assert found == set(benchmark.PARTS)
+
+
 @pytest.mark.parametrize("part", benchmark.PARTS)
 def test_every_part_says_what_it_measures(part: str) -> None:
     module = importlib.import_module(f"benchmarks.{part}")
