@@ -20,7 +20,7 @@ from typing import Any
 from agnet_vision.data.cache.extraction import extract_all
 from agnet_vision.data.cache.rows import hash_content, hash_path, signature_of, write_rows
 from agnet_vision.data.cache.shards import Shard, list_shards, merge_shards
-from agnet_vision.data.image import combine_errors
+from agnet_vision.data.image import check_images, combine_errors
 from agnet_vision.errors import CacheError, ImageReadError
 from agnet_vision.files import write_atomically
 from agnet_vision.regions.proposer import RegionProposer
@@ -87,7 +87,8 @@ class RegionCache:
             progress: draw a bar with a time estimate on stderr.
 
         Raises:
-            ImageReadError: an image cannot be decoded; all others are stored first.
+            ImageReadError: an image cannot be read. What shows at its head or end is said before
+                anything is computed; of damage elsewhere all others are stored first.
             ConfigError: the scheduler does not answer.
         """
         store = settings_folder(folder, proposer)
@@ -99,6 +100,7 @@ class RegionCache:
         missing = [path for path in wanted if _find_current(known, path) is None]
         if missing and known:
             missing = _adopt_known_content(missing, known, store)
+        check_images(map(Path, missing))  # seconds, where the keypoints may take hours
         failures = extract_all(missing, proposer, store, workers, scheduler, progress)
         merge_shards(store, _open_healthy(store, proposer.num_clusters))
         if failures:

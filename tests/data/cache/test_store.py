@@ -15,7 +15,7 @@ from PIL import Image
 from agnet_vision.data.cache import store as region_cache
 from agnet_vision.data.cache.shards import Shard, list_shards, merge_shards
 from agnet_vision.data.cache.store import DamagedCacheWarning, RegionCache, settings_folder
-from agnet_vision.errors import CacheError
+from agnet_vision.errors import CacheError, ImageReadError
 from agnet_vision.regions.proposer import RegionProposer
 from tests.data.cache.builds import PROPOSER, build, check
 from tests.regions.test_keypoints import texture
@@ -65,6 +65,14 @@ def test_raises_stale_content(images, tmp_path):
     check(build(images, tmp_path / "cache"), images)
     os.utime(images[5], ns=(1, 1))
     check(cache, [images[5]])
+
+
+def test_raises_on_an_unreadable_image_before_any_work(images, tmp_path, monkeypatch):
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("not an image")
+    monkeypatch.setattr(region_cache, "extract_all", lambda *_: pytest.fail("it came too late"))
+    with pytest.raises(ImageReadError, match=r"notes\.jpg as an image"):
+        build([*images, bad], tmp_path / "cache")
 
 
 def test_raises_unknown_image_or_settings(images, tmp_path):
