@@ -21,8 +21,10 @@ from tests.regions.test_keypoints import texture
 
 
 def test_raises_unreadable_images_after_storing_the_others(images, tmp_path):
-    images[2].write_bytes(images[2].read_bytes()[:200])
-    images[7].write_bytes(b"")
+    """Of damage that head and end of a file do not show."""
+    for path in (images[2], images[7]):
+        content = path.read_bytes()
+        path.write_bytes(content[:60] + bytes(len(content) - 120) + content[-60:])
     with pytest.raises(ImageReadError, match=r"image é 2.*image é 7"):
         build(images, tmp_path / "cache")
     check(RegionCache(tmp_path / "cache", PROPOSER), [images[1], images[11]])
