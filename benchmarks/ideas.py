@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -318,6 +319,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", required=True, help="of MobileNetV2 from ImageNet")
     parser.add_argument("--cache", type=Path, default=None, help="folder of the stored keypoints")
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument(
+        "--per-class", type=int, default=None, help="training images; all by default"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=None, help="folder for the trained weights")
     parser.add_argument("--output", type=Path, default=None, help="figures so far, and the new")
@@ -330,6 +334,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         report = json.loads(arguments.output.read_text())
     for name in arguments.ideas:
         key = f"{name}, seed {arguments.seed}"
+        if arguments.per_class is not None:
+            key += f", {arguments.per_class} images a class, {arguments.epochs} epochs"
         if key in report["ideas"]:
             continue
         model, result = screen(name, arguments)
@@ -391,7 +397,7 @@ def screen(name: str, arguments: argparse.Namespace) -> tuple[AGNet, dict[str, A
     config = study_config(arguments)
     table = build_table(config.dataset, config.seed)
     model = build_model(config, table.classes)
-    samples = table.splits["train"]
+    samples = first_of_class(table.splits["train"], arguments.per_class)
     idea = IDEAS[name](make_source(config, model, samples, arguments.cache))
     started = time.process_time()
     train(model, idea, config)
@@ -462,6 +468,19 @@ def evaluate(
         "one view": score(one.predictions(), classes),
         "two views": score(both.predictions(), classes),
     }
+
+
+def first_of_class(samples: Sequence[Sample], count: int | None) -> Sequence[Sample]:
+    """Keep so many samples of each class, or all."""
+    if count is None:
+        return samples
+    seen: Counter[int] = Counter()
+    kept = []
+    for sample in samples:
+        seen[sample.label] += 1
+        if seen[sample.label] <= count:
+            kept.append(sample)
+    return kept
 
 
 def draw_seed(rng: np.random.Generator) -> int:

@@ -63,6 +63,12 @@ def test_exchange_takes_from_the_class(source: ideas.Source) -> None:
     assert ideas.Exchange(source).members == {0: [0, 2], 1: [1, 3]}
 
 
+def test_keeps_the_first_of_each_class(source: ideas.Source) -> None:
+    kept = ideas.first_of_class(source.samples, 1)
+    assert [sample.label for sample in kept] == [0, 1]
+    assert ideas.first_of_class(source.samples, None) == source.samples
+
+
 def test_added_view_comes_second(source: ideas.Source) -> None:
     plain = source.plain(read_image(source.samples[0].path))[0]
     first, second = ideas.Add(source)(0, np.random.default_rng(0))
