@@ -134,7 +134,7 @@ class AGNetDataModule(pl.LightningDataModule):
             self._cache = RegionCache.build(self._paths(), proposer, folder, workers=workers)
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise CacheError(
-                f"cannot keep regions in {folder}: {error}; choose another folder with cache_dir="
+                f"cannot keep regions in {folder}: {error}; choose another cache_dir"
             ) from error
 
     def _paths(self) -> list[Path]:

@@ -120,7 +120,7 @@ def combine_errors(failures: Sequence[ImageReadError]) -> ImageReadError:
     It gives the first with its reason, the next nine by name, and the cure.
     """
     first, others = failures[0], len(failures) - 1
-    cure = "repair or delete such files; agnet prepare lists them all"
+    cure = "repair or delete such files; preparing the dataset lists them all"
     if not others:
         return ImageReadError(first.path, f"{first.reason}; {cure}")
     names = ", ".join(str(failure.path) for failure in failures[1:10])

@@ -119,8 +119,7 @@ def _same_images(run: RunResults, other: RunResults) -> RunResults:
         raise ConfigError(
             f"baseline={other.folder.path} must be of the same images and classes as "
             f"{run.folder.path}; {missing} of {len(run.paths)} images are missing from it; "
-            "evaluate "
-            "both with the same dataset= and split="
+            "evaluate both on the same split of the same dataset"
         )
     order = np.array([place[path] for path in run.paths])
     label, probability = other.label[order], other.probability[order]

@@ -59,7 +59,7 @@ class RegionCache:
         if not self._shards:
             raise CacheError(
                 f"no regions are stored in {self.folder} for {proposer}; "
-                "run agnet extract with the same dataset= and regions= options"
+                "extract them first, with the same options of regions"
             )
 
     @classmethod
@@ -134,7 +134,7 @@ class RegionCache:
             if shard.content(row) == content:
                 return shard, row
         state = "has changed since its regions were stored" if rows else "has no regions"
-        raise CacheError(f"{path} {state} in {self.folder}; run agnet extract again")
+        raise CacheError(f"{path} {state} in {self.folder}; extract the regions again")
 
     def _open(self) -> list[Shard]:
         """Map the verified files on first use in this process."""

@@ -53,7 +53,7 @@ def prepare_dataset(
     root = dataset_root(name, root)
     if mend and not card.files:
         raise ConfigError(
-            f"mend=true unpacks archives again, but dataset={name} has none; {_cure(card, root)}"
+            f"mend unpacks archives again, but {card.title} has none; {_cure(card, root)}"
         )
     check = partial(check_dataset, name, root, show_progress=show_progress, **options)
     if card.files and _layout(card, root) is None:
@@ -76,10 +76,10 @@ def _cure(card: Card, root: Path) -> str:
         case "demo":
             return f"delete {root}, it is drawn again on first use"
         case "folder" | "hf":
-            return "check it without mend= and replace the files it names"
+            return "check it without mend and replace the files it names"
         case _:
             return (
-                f"check it without mend=, and unpack what the authors sent over {root} again. "
+                f"check it without mend, and unpack what the authors sent over {root} again. "
                 f"{card.how_to_get}"
             )
 
@@ -100,7 +100,7 @@ def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -
     missing = [file.name for file in card.files if not (root / file.name).exists()]
     if missing and not allow_download:
         raise DatasetNotFoundError(
-            f"{card.title}: {root / missing[0]} is not there, and download=false; "
+            f"{card.title}: {root / missing[0]} is not there, and may not be downloaded; "
             f"allow the download, or get it from {card.source} and put it there"
         )
     # Where the root is the archive's own folder already, another one inside it would mend nothing.
@@ -113,5 +113,5 @@ def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -
             raise
         raise DatasetError(
             f"{card.title} cannot be put into {root}: {error.strerror} ({error.filename}); "
-            "choose a folder that can be written with dataset.root="
+            "choose a root that can be written"
         ) from error

@@ -40,7 +40,7 @@ def find_layout(card: Card, root: Path) -> Path:
     raise DatasetNotFoundError(
         f"{card.title} is not there: {_what_lacks(card, root, folders)}.\n"
         f"  {card.how_to_get}\n"
-        f"  If it lies elsewhere, say dataset.root=<folder>. "
+        f"  If it lies elsewhere, name that folder as its root. "
         f"To check it: {check_command(card.name, root, {})}"
     )
 

@@ -24,7 +24,7 @@ def demo_models() -> dict[str, AGNet]:
     folders = sorted(path.parent for path in Path(__file__).parent.glob(f"*/{CONFIG}"))
     if not folders:
         raise CheckpointError(
-            "this installation has no demo model; train one with agnet train and give checkpoint="
+            "this installation has no demo model; train one, and give its folder as checkpoint"
         )
     models = {folder.name: load_model(folder) for folder in folders}
     return dict(

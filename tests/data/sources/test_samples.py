@@ -108,7 +108,9 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path, make: str) -> None
         case "empty folders":
             (tmp_path / "ant").mkdir()
             (tmp_path / "bee").mkdir()
-    expected = "at least two classes, got ant alone" if make == "one class" else "no training image"
+    expected = (
+        "at least two classes, there is one: 'ant'" if make == "one class" else "no training image"
+    )
     with pytest.raises(DatasetError, match=expected) as raised:
         read_samples("folder", tmp_path)
     assert ("3 images lie outside the class folders" in str(raised.value)) == (make == "loose")

@@ -51,7 +51,7 @@ def read_folder(
     if csv is not None:
         return _read_csv(root, Path(csv).expanduser(), group_column)
     if group_column is not None:
-        raise ConfigError(f"group_column={group_column} needs csv=; without one use group_regex=")
+        raise ConfigError(f"group_column={group_column} needs a csv; without one use group_regex")
     split_folders = _split_folders(root)
     listing = Listing(())
     listing.classes = classes or _class_names(split_folders, listing)

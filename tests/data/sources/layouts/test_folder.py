@@ -77,7 +77,7 @@ def test_folder_csv_raises(tmp_path: Path) -> None:
         read_samples("folder", tmp_path, csv=listed)
     with pytest.raises(DatasetNotFoundError, match=r"other\.csv does not exist"):
         read_samples("folder", tmp_path, csv=tmp_path / "other.csv")
-    with pytest.raises(ConfigError, match="needs csv="):
+    with pytest.raises(ConfigError, match="needs a csv"):
         read_samples("folder", tmp_path, group_column="patient")
 
 
