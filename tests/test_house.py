@@ -32,19 +32,27 @@ def name_of(path: Path) -> str:
 FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imports_of(name: str, *, when_imported: bool = False) -> Iterator[str]:
-    """List the modules that a module imports.
+def imports_of(name: str, *, of_types: bool = True) -> Iterator[str]:
+    """List the modules that a module imports, at once or later.
 
-    Those it needs at once with ``when_imported``.
+    Without ``of_types`` those under ``if TYPE_CHECKING:`` are left out.
     """
-    tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
-    for node in tree.body if when_imported else ast.walk(tree):
+    for node in walk(ast.parse(FILES[name].read_text(encoding="utf-8")), of_types=of_types):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield inner if inner in FILES else node.module
+
+
+def walk(node: ast.AST, *, of_types: bool) -> Iterator[ast.AST]:
+    """Visit what lies in a node, functions included."""
+    yield node
+    is_of_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    if of_types or not is_of_types:
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, of_types=of_types)
 
 
 def room_of(name: str) -> str:
@@ -78,8 +86,9 @@ def test_the_root_imports_no_room() -> None:
 
 
 def test_no_circles() -> None:
+    """No two files need each other, not even inside a function."""
     graph = {
-        name: [other for other in imports_of(name, when_imported=True) if other in FILES]
+        name: [other for other in imports_of(name, of_types=False) if other in FILES]
         for name in FILES
     }
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError with the circle

@@ -35,7 +35,7 @@ from agnet_vision.training.config import EvaluateConfig
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.progress import progress_callbacks
 from agnet_vision.training.resolve import is_same, run_folder_of, run_options
-from agnet_vision.training.run import Run
+from agnet_vision.training.result import Run
 from agnet_vision.training.stop import interruptible, stoppable
 from agnet_vision.training.tell import tell_scores, tell_where
 from agnet_vision.training.trainer import build_trainer

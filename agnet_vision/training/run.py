@@ -5,38 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agnet_vision.errors import extra_needed
+from agnet_vision.training.result import Run
 
 if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
-
-    from agnet_vision.models.agnet import AGNet
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished training or evaluation.
-
-    Attributes:
-        folder: where its files lie.
-        checkpoint: the weights that were tested; of a training, those of its best epoch.
-        metrics: ``acc``, ``mAP``, ``per_class`` and more; None without a test, and on all processes
-            but the first.
-    """
-
-    folder: Path
-    checkpoint: Path | str
-    metrics: dict[str, Any] | None
-
-    def load_model(self) -> AGNet:
-        """Open the network, on the CPU and in evaluation mode."""
-        from agnet_vision.models.agnet import load_model
-
-        return load_model(self.checkpoint)
 
 
 def train(

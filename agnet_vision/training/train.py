@@ -42,8 +42,8 @@ from agnet_vision.training.meter import Meter
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.pretrained import check_weights
 from agnet_vision.training.resolve import stored_text
+from agnet_vision.training.result import Run
 from agnet_vision.training.resume import check_network, check_resumable
-from agnet_vision.training.run import Run
 from agnet_vision.training.stop import interruptible, stoppable
 from agnet_vision.training.tell import tell_start, tell_where
 from agnet_vision.training.trainer import build_callbacks, build_trainer
