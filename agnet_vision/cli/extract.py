@@ -9,6 +9,7 @@ from typing import Any
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
+from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.training.compose import nest
 from agnet_vision.training.config import RegionsConfig
 from agnet_vision.training.dataset_config import DatasetConfig, Demo
@@ -34,13 +35,13 @@ class ExtractConfig(Options):
 def call(given: Mapping[str, Any]) -> None:
     """Extract all splits' keypoints, and print size and time."""
     config = validate(ExtractConfig, nest(given))
-    if config.regions.source != "keypoints":
+    proposer = RegionProposer(**dict(config.regions))
+    if not proposer.needs_keypoints:
         raise ConfigError(
             f"regions={config.regions.source} needs no keypoints, so there is nothing to extract; "
             "use regions=keypoints"
         )
     from agnet_vision.data.cache.store import RegionCache, default_cache_folder
-    from agnet_vision.regions.proposer import RegionProposer
     from agnet_vision.training.build import build_table
 
     table = build_table(config.dataset, seed=0)  # all splits are extracted, however drawn
@@ -48,7 +49,7 @@ def call(given: Mapping[str, Any]) -> None:
     started = time.perf_counter()
     cache = RegionCache.build(
         paths,
-        RegionProposer(**dict(config.regions)),
+        proposer,
         Path(config.cache_dir) if config.cache_dir else default_cache_folder(table.root),
         workers=config.workers,
         scheduler=config.scheduler,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from agnet_vision.cli.command import Command
+from agnet_vision.models.variants import VARIANTS
+from agnet_vision.regions.sources import SOURCES
 from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.run import train_with
 
@@ -20,8 +22,8 @@ COMMAND = Command(
     layers={
         "dataset": "dataset.name, and that dataset's options",
         "backbone": "backbone.name: any name of timm.list_models()",
-        "model": "model.variant: full | no_attention | backbone_only",
-        "regions": "regions.source: keypoints | grid | random",
+        "model": f"model.variant: {' | '.join(VARIANTS)}",
+        "regions": f"regions.source: {' | '.join(SOURCES)}",
         "trainer": "auto | cpu | gpu | ddp: accelerator, devices and strategy together",
         "logger": "logger.name: tensorboard | csv | wandb | mlflow | comet | none, or a list",
         "experiment": "none | paper | recommended | a YAML file: values that other options have "

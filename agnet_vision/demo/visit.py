@@ -6,6 +6,7 @@ This is everything but the page itself. Nothing of a visit is kept.
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import get_args
 
 import numpy as np
@@ -20,6 +21,7 @@ from agnet_vision.explain.panels import Panel
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.keypoints import Detector, detect
 from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.regions.sources import SOURCES
 
 MAX_PIXELS = 40_000_000
 FIGURE_DPI, PANEL_DPI = 130, 150
@@ -31,20 +33,22 @@ def region_sources() -> dict[str, dict[str, str]]:
     Detectors that OpenCV lacks are left out.
     """
     sources = {}
-    for name in get_args(Detector):
-        try:
-            detect(np.zeros((8, 8, 3), np.uint8), name)
-        except ConfigError:
+    for source, kind in SOURCES.items():
+        if not kind.needs_keypoints:
+            sources[f"control: {source}"] = {"source": source}
             continue
-        sources[f"keypoints: {name}"] = {"source": "keypoints", "detector": name}
-    return sources | {"control: grid": {"source": "grid"}, "control: random": {"source": "random"}}
+        for name in get_args(Detector):
+            with suppress(ConfigError):
+                detect(np.zeros((8, 8, 3), np.uint8), name)
+                sources[f"{source}: {name}"] = {"source": source, "detector": name}
+    return sources
 
 
 def own_source(model: AGNet) -> str:
     """Name the choice that the network was trained with."""
     own = model.proposer
-    if own.source == "keypoints":
-        return f"keypoints: {own.detector}"
+    if own.needs_keypoints:
+        return f"{own.source}: {own.detector}"
     return f"control: {own.source}"
 
 

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from agnet_vision.models import bounds, checkpoint
 from agnet_vision.models.backbone import TimmBackbone
-from agnet_vision.models.head import POOL_SIZE
+from agnet_vision.models.head import POOL_SIZE, AGNetHead
 from agnet_vision.models.layers import Attention
 from agnet_vision.models.model_card import TEMPLATE
 from agnet_vision.models.rebuild import rebuild
-from agnet_vision.models.variants import make_head
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
 
@@ -93,11 +92,11 @@ class AGNet(
         )
         side = -(-image_size // self.backbone.stride) if image_size else min(self.backbone.map_size)
         self.head_kwargs = {"pool_size": min(POOL_SIZE, side), **(head_kwargs or {})}
-        self.head = make_head(
-            variant,
+        self.head = AGNetHead(
             self.backbone.channels,
             num_classes,
             num_clusters=num_clusters,
+            variant=variant,
             **self.head_kwargs,
         )
         self.classes = tuple(classes) if classes is not None else None

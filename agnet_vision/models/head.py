@@ -8,16 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from agnet_vision.models.bounds import check_options
-from agnet_vision.models.layers import (
-    Attention,
-    MapFeatures,
-    MixedPoolClassifier,
-    RegionAttention,
-    RegionFeatures,
-    SelfAttention,
-    SlotSqueezeExcite,
-    UniformAttention,
-)
+from agnet_vision.models.layers import Attention, MapFeatures, MixedPoolClassifier, RegionFeatures
+from agnet_vision.models.variants import parts_of
 from agnet_vision.structures import Regions, check_regions, num_regions
 
 POOL_SIZE = 7  # paper
@@ -43,7 +35,6 @@ class AGNetHead(nn.Module):
     Attributes:
         num_regions: R, the number of region slots.
         needs_regions: whether ``forward`` must be given regions.
-        has_attention: whether the regions are weighed, so that there is attention to return.
 
     Raises:
         ValueError: the variant is unknown, or a number is out of bounds.
@@ -78,49 +69,21 @@ class AGNetHead(nn.Module):
         self.num_regions = num_regions(num_clusters)
         self.pool_size = pool_size
 
+        parts = parts_of(variant)
+        self.needs_regions = parts.needs_regions
         channels = width or in_channels
         self.projection = projection(in_channels, width) if width else nn.Identity()
-        self.features: type[MapFeatures] = RegionFeatures
-        self.self_attention: Any = nn.Identity()
-        self.squeeze_excite: Any = nn.Identity()
-        self.region_attention: Any = UniformAttention()
-        self._add_parts(variant, channels, attention_units, normalize_context)
+        self.self_attention: Any = parts.self_attention(channels)
+        self.squeeze_excite: Any = parts.squeeze_excite(self.num_regions, channels)
+        self.region_attention: Any = parts.region_attention(
+            channels * pool_size**2, units=attention_units, normalize_context=normalize_context
+        )
         self.classifier = MixedPoolClassifier(channels, num_classes, dropout=dropout)
-
-    def _add_parts(
-        self, variant: str, channels: int, attention_units: int, normalize_context: bool
-    ) -> None:
-        """Add what a variant has.
-
-        What it lacks stays a part that does nothing, so that ``forward`` is the same.
-        """
-        match variant:
-            case "full":
-                self.self_attention = SelfAttention(channels)
-                self.squeeze_excite = SlotSqueezeExcite(self.num_regions, channels)
-                self.region_attention = RegionAttention(
-                    channels * self.pool_size**2,
-                    units=attention_units,
-                    normalize_context=normalize_context,
-                )
-            case "no_attention":
-                self.squeeze_excite = SlotSqueezeExcite(self.num_regions, channels)
-            case "backbone_only":
-                self.features = MapFeatures
-            case _:
-                raise ValueError(
-                    f"variant must be full, no_attention or backbone_only, got {variant!r}"
-                )
-
-    @property
-    def needs_regions(self) -> bool:
-        """Tell whether ``forward`` must be given regions."""
-        return self.features.needs_regions
 
     @property
     def has_attention(self) -> bool:
         """Tell whether regions are weighed by what they show."""
-        return isinstance(self.region_attention, RegionAttention)
+        return bool(self.region_attention.has_attention)
 
     def forward(
         self,
@@ -146,7 +109,7 @@ class AGNetHead(nn.Module):
         """
         regions = self._check(feature_map, regions)
         if return_attention and not self.has_attention:
-            raise ValueError("this variant has no attention to return; only 'full' has")
+            raise ValueError("this variant has no attention to return")
 
         feature_map = self.self_attention(self.projection(feature_map))  # section III-B
         features = self.squeeze_excite(self._pool(feature_map, regions))  # section III-C
@@ -174,7 +137,9 @@ class AGNetHead(nn.Module):
 
     def _pool(self, feature_map: Tensor, regions: Regions | None) -> MapFeatures:
         """Pool the regions, or take the map as it is."""
-        return self.features(feature_map, regions, self.pool_size)
+        if regions is None:
+            return MapFeatures(feature_map)
+        return RegionFeatures(feature_map, regions, self.pool_size)
 
     def _check(self, feature_map: Tensor, regions: Regions | None) -> Regions | None:
         """Refuse a map or regions that do not fit.

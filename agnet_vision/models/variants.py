@@ -1,36 +1,49 @@
-"""Every head by the name of its variant.
+"""What each variant of the head is made of.
 
-A new one is a file of its own and one line here.
+A new one is a line here and a name in ``Variant``; its parts take what the paper's take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
-from agnet_vision.models.head import AGNetHead
+from torch.nn import Identity, Module
+
+from agnet_vision.models.layers import (
+    RegionAttention,
+    SelfAttention,
+    SlotSqueezeExcite,
+    UniformAttention,
+)
 
 Variant = Literal["full", "no_attention", "backbone_only"]
-VARIANTS: dict[str, Callable[..., AGNetHead]] = {
-    "full": AGNetHead,  # the paper's network
-    "no_attention": partial(AGNetHead, variant="no_attention"),  # its first ablation
-    "backbone_only": partial(AGNetHead, variant="backbone_only"),  # its second ablation
+
+
+class Parts(NamedTuple):
+    """The classes of a head's layers, in the order of the paper.
+
+    A layer that a variant lacks is one that changes nothing.
+    """
+
+    needs_regions: bool
+    self_attention: type[Module]
+    squeeze_excite: type[Module]
+    region_attention: type[RegionAttention | UniformAttention]
+
+
+VARIANTS: dict[str, Parts] = {
+    "full": Parts(True, SelfAttention, SlotSqueezeExcite, RegionAttention),  # the paper's network
+    "no_attention": Parts(True, Identity, SlotSqueezeExcite, UniformAttention),  # its ablation
+    "backbone_only": Parts(False, Identity, Identity, UniformAttention),  # another of its ablations
 }
 
 
-def make_head(variant: str, in_channels: int, num_classes: int, **options: Any) -> AGNetHead:
-    """Make the head of a variant.
-
-    Args:
-        variant: a name in ``VARIANTS``.
-        in_channels: C of the feature map.
-        num_classes: number of logits.
-        options: of the head, such as ``num_clusters``.
+def parts_of(variant: str) -> Parts:
+    """Look up a variant.
 
     Raises:
-        ValueError: the variant is unknown, or an option is out of bounds.
+        ValueError: there is none of this name.
     """
     if variant not in VARIANTS:
         raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
-    return VARIANTS[variant](in_channels, num_classes, **options)
+    return VARIANTS[variant]

@@ -8,13 +8,13 @@ w_r m_rr'``. W, W' and W_a read phi once, as one product of width 2 d + 1.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from agnet_vision.models.layers.region_features import MapFeatures
+from agnet_vision.models.layers.region_features import MapFeatures, RegionFeatures
 
 
 class Attention(NamedTuple):
@@ -42,8 +42,13 @@ class Attention(NamedTuple):
 class UniformAttention(nn.Module):
     """Attention in which every valid region counts alike.
 
-    The descriptor is their mean.
+    The descriptor is their mean. What ``RegionAttention`` is made with is taken, and not used.
     """
+
+    has_attention = False
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
 
     def forward(self, features: MapFeatures) -> Attention:
         """Return the attention that makes no difference."""
@@ -61,6 +66,8 @@ class RegionAttention(nn.Module):
             images with few regions have the same scale as those with many (ours; the paper writes
             the plain sum).
     """
+
+    has_attention = True
 
     def __init__(
         self, num_features: int, *, units: int = 32, normalize_context: bool = True
@@ -81,7 +88,7 @@ class RegionAttention(nn.Module):
         nn.init.xavier_uniform_(self.project.weight, gain=num_features**0.5)
         nn.init.zeros_(self.project.weight[-1])  # importance starts uniform (ours)
 
-    def forward(self, features: MapFeatures) -> Attention:
+    def forward(self, features: RegionFeatures) -> Attention:
         """Compute the attention of images with at least one region."""
         return self.relate(features.project(self.project.weight), features.mask)
 

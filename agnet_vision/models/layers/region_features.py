@@ -33,7 +33,6 @@ class MapFeatures:
 
     Args:
         feature_map: the map.
-        regions: not used, nor is ``pool_size``: all features are made alike.
 
     Attributes:
         feature_map: the map.
@@ -41,14 +40,7 @@ class MapFeatures:
         grid: (rows, columns) of a region's bins.
     """
 
-    needs_regions = False
-
-    def __init__(
-        self,
-        feature_map: Float[Tensor, "batch channels height width"],
-        regions: Regions | None = None,
-        pool_size: int = 0,
-    ) -> None:
+    def __init__(self, feature_map: Float[Tensor, "batch channels height width"]) -> None:
         batch, _, height, width = feature_map.shape
         self.feature_map = feature_map
         self.mask: Bool[Tensor, "batch regions"]
@@ -58,12 +50,6 @@ class MapFeatures:
     def dense(self) -> Float[Tensor, "batch regions bins channels"]:
         """Return phi itself."""
         return self.feature_map.flatten(2).transpose(1, 2)[:, None]
-
-    def project(
-        self, weight: Float[Tensor, "outputs features"]
-    ) -> Float[Tensor, "batch regions outputs"]:
-        """Compute ``phi @ weight.T`` with phi flattened bin by bin."""
-        return fast_linear(self.dense().flatten(2), weight)
 
     def weighted_sum(
         self, coefficients: Float[Tensor, "batch regions"]
@@ -99,8 +85,6 @@ class RegionFeatures(MapFeatures):
         pool_size: p, the side of a region's grid of bins.
         gates: of the channels of each region; None: no gate yet, ``phi_r = x_r``.
     """
-
-    needs_regions = True
 
     def __init__(
         self,
