@@ -95,6 +95,19 @@ def test_no_circles() -> None:
     assert set(order) == set(FILES)
 
 
+def test_a_docstring_begins_with_ten_words_at_most() -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    long = [
+        f"{name}: {first}"
+        for name, path in FILES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, kinds)
+        for first in (ast.get_docstring(node) or "").split("\n\n")[:1]
+        if len(first.split()) > 10
+    ]
+    assert not long
+
+
 def test_only_the_network_knows_the_proposer() -> None:
     users = [
         name

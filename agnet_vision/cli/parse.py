@@ -61,10 +61,7 @@ def read_word(word: str, command: Command) -> tuple[str, str, bool]:
 
 
 def _is_entry(name: str, options: Mapping[str, Option]) -> bool:
-    """Tell whether a name is an entry of a mapping.
-
-    The mapping is one that is handed on as it is.
-    """
+    """Tell whether a name is in a free mapping."""
     return any(each.is_free and name.startswith(f"{each.name}.") for each in options.values())
 
 

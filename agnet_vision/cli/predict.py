@@ -1,7 +1,4 @@
-"""``agnet predict``: images in, classes out.
-
-The classes go into a table or a file.
-"""
+"""Classify images, and print or save the classes."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def as_command(name: str, arguments: str) -> str:
 def program(command: str) -> str:
     """Return how the user calls a command.
 
-    It is called in the way that this one was.
+    Uses the form of the current command.
     """
     started = sys.argv[0] if sys.argv else ""
     if started.endswith(".py") and "tools" in started:

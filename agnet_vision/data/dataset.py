@@ -156,10 +156,7 @@ def keypoint_proposer(
 
 
 class _Loaded(NamedTuple):
-    """An item with its image done, its boxes still undrawn.
-
-    It carries what its boxes are drawn from.
-    """
+    """A loaded item whose boxes are not drawn yet."""
 
     item: dict[str, Any]
     xy: Float[np.ndarray, "points 2"]

@@ -16,7 +16,7 @@ Order = Literal["shuffle", "balanced", "sequential"]
 
 
 class Draw(NamedTuple):
-    """One order to the dataset.
+    """One sample to be loaded.
 
     The epoch travels along because workers outlive it.
 
@@ -143,7 +143,7 @@ class EpochLoader(DataLoader):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return where in which epoch the loader is.
+        """Return epoch and position.
 
         The place is counted in samples of all processes together.
         """
@@ -153,10 +153,7 @@ class EpochLoader(DataLoader):
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on there with the next pass.
-
-        It does so only if that pass is through the same epoch.
-        """
+        """Resume the next pass there if the epoch matches."""
         self._resume = (state["epoch"], state["samples"])
 
     def batches_done(self, epoch: int) -> int:

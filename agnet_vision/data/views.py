@@ -61,8 +61,7 @@ class TestTimeViews:
     def __call__(self, image: RGBImage, points: LabeledPoints) -> list[View]:
         """Return the views of an image.
 
-        That of evaluation comes first but for ``"crops"``. They are fewer where some would be the
-        same, or where there are no keypoints.
+        The evaluation view comes first, except for ``crops``. Duplicates are left out.
 
         Args:
             image: of any size.

@@ -55,7 +55,7 @@ def _ignored() -> Iterator[None]:
 def start_worker(worker: int) -> None:
     """Keep a worker to one thread.
 
-    It leaves signals to the main process, and ends with it or when told by it.
+    It leaves signals to the main process, and exits with the main process or on its SIGTERM.
     """
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -63,7 +63,7 @@ def start_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if LEFT_TO_MAIN_PROCESS:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # before there are threads
-        threading.Thread(target=_end_when_told, daemon=True).start()
+        threading.Thread(target=_exit_on_sigterm, daemon=True).start()
     threading.Thread(target=_end_with_main_process, daemon=True).start()
 
 
@@ -79,8 +79,8 @@ def _end_with_main_process() -> None:
         os._exit(1)
 
 
-def _end_when_told() -> None:
-    """Wait for a SIGTERM of the main process, which ends its workers so, then end at once."""
+def _exit_on_sigterm() -> None:
+    """Exit on the main process's SIGTERM."""
     main_process = multiprocessing.parent_process()
     assert main_process is not None
     while signal.sigwaitinfo([signal.SIGTERM]).si_pid != main_process.pid:

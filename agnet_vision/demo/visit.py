@@ -80,7 +80,7 @@ def ranking(explanation: Explanation) -> dict[str, float]:
 def remark(model: AGNet, explanation: Explanation, source: str, num_clusters: int) -> str:
     """Say what is shown.
 
-    The words also tell when it is not what the network was trained with.
+    Also warns when the settings differ from training.
     """
     if not explanation.num_primary:
         return "This network sees the whole image only; regions change nothing."

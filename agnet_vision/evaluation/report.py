@@ -1,6 +1,6 @@
 """Everything measured about a run in one HTML file.
 
-The file has not a single address in it.
+It loads nothing from the network.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where the network looked, as data.
 
-This has the regions, their attention, and their exact share in the logits.
+Regions, their attention and their exact share of the logits.
 """
 
 from __future__ import annotations

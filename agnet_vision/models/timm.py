@@ -142,7 +142,7 @@ class TimmAGNet(AGNet):
 def _prefixed(patterns: Any) -> Any:
     """Put ``INNER`` before timm's patterns: one, or (pattern, group) pairs.
 
-    A '^' of theirs stands only at a start.
+    timm's patterns use '^' only at the start.
     """
     if isinstance(patterns, str):
         unanchored = re.sub(r"(?<!\[)\^", "", patterns)

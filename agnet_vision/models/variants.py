@@ -20,7 +20,7 @@ Variant = Literal["full", "no_attention", "backbone_only"]
 
 
 class Parts(NamedTuple):
-    """The classes of a head's layers, in the order of the paper.
+    """The classes of a head's layers, in the paper's order.
 
     A layer that a variant lacks is one that changes nothing.
     """

@@ -1,6 +1,6 @@
 """The folder a run writes to.
 
-It is named once, the same on all processes, and never another run's.
+It is named once, the same on all processes, and belongs to one run only.
 """
 
 from __future__ import annotations

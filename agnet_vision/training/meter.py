@@ -1,7 +1,4 @@
-"""What a training cost, kept over interruptions.
-
-The cost is its time and the images it has seen.
-"""
+"""Training time and image count, kept across resumes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Parameter groups, optimizers, and the learning rate's course.
-
-They say what is learned how fast.
-"""
+"""Parameter groups, optimizers and schedules."""
 
 from __future__ import annotations
 
@@ -166,8 +163,6 @@ def schedule_factor(
     step_factor: float = 0.1,
 ) -> Callable[[int], float]:
     """Return the learning rates' factor as a function of steps.
-
-    The steps are those that the optimizer has taken. The factor is that of every learning rate.
 
     The warm-up rises linearly from 1 / warm-up steps to 1, for half of the run at most. After it
     ``cosine`` falls to ``final_fraction`` at the last step; ``step`` multiplies by ``step_factor``

@@ -114,10 +114,7 @@ class ProgressBar(RichProgressBar):
 
 
 class EpochLines(Callback):
-    """One line an epoch, printed instead of a bar.
-
-    It has loss, scores, seconds, and the time left for the run.
-    """
+    """A line an epoch: loss, scores, seconds and time left."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clocks."""

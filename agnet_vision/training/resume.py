@@ -120,6 +120,6 @@ def check_network(before: dict[str, Any], model: AGNet, run_dir: Path) -> None:
 def _first_difference(before: list[str], now: list[str]) -> str:
     """Name the first class that differs.
 
-    That is for lists of the same length, where their number says nothing.
+    For lists of equal length.
     """
     return next((f" ({a!r} was {b!r})" for a, b in zip(now, before, strict=False) if a != b), "")

@@ -96,9 +96,7 @@ def _given(
 
 @contextmanager
 def _script_run_once() -> Iterator[None]:
-    """Keep loader workers from running the caller's script again.
-
-    It does not matter whether the script has ``if __name__ ...`` or not.
+    """Keep loader workers from re-importing the caller's script.
 
     Python's start methods without fork run it in every worker, for what it may define; here options
     are plain values and nothing of it is needed.

@@ -36,7 +36,7 @@ class Search:
         space: options that are drawn: name -> list of values, or range ``{low, high, step, log}``.
         metric: score of the validation split.
         budget_ms: latency that no trial may exceed; None: any.
-        seed: of what is drawn; that of the trainings is an option of theirs.
+        seed: of the sampler; each training has its own ``seed``.
     """
 
     base: Values
@@ -61,7 +61,7 @@ class Search:
     def options(self, drawn: Mapping[str, Any], folder: Path) -> Values:
         """Put the options of a trial together.
 
-        The test split is not for choosing by.
+        The test split is not used.
         """
         chosen = nest({name: value_of(value) for name, value in drawn.items()})
         own = {"run_dir": str(folder), "resume": "auto", "test": False, "report": False}

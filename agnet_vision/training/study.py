@@ -51,7 +51,7 @@ class Study:
     equal: Equal = "epochs"
 
     def trained(self, arm: str) -> str:
-        """Name the arm whose runs an arm tests.
+        """Return the arm that trains for this one.
 
         It is the arm itself, or one that differs in ``tta`` alone.
         """

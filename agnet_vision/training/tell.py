@@ -1,7 +1,4 @@
-"""What a run says at its start and its end.
-
-It says it on the terminal.
-"""
+"""Messages at the start and end of a run."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, 
 def _content(image: dict[str, Any] | None) -> bytes:
     """Return the bytes of an image.
 
-    They stand in the row or in a file beside it.
+    From the row, or from the file it names.
     """
     if image is None or not (image["bytes"] or image["path"]):
         raise DatasetError("a row of the dataset has a label but no image; remove such rows")

@@ -32,7 +32,7 @@ TEST_FRACTION = 0.2  # ours
 class DatasetWarning(UserWarning):
     """A warning about a dataset that can still be used.
 
-    The dataset is not what it should be. The message says how to look closer.
+    The dataset deviates from its card. The message says how to look closer.
     """
 
 

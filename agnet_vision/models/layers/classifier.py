@@ -7,9 +7,7 @@ from torch import Tensor, nn
 
 
 class MixedPoolClassifier(nn.Module):
-    """A classifier on a learned mix of two poolings.
-
-    They are max and average pooling.
+    """Classify a learned mix of max and average pooling.
 
     ``y = omega GMP(f) + (1 - omega) GAP(f)``, where ``omega = sigmoid(W_o GAP(f) + b_o)``.
 

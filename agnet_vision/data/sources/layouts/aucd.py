@@ -81,7 +81,7 @@ def read_aucd_v2(
 def _is_shared_driver(path: Path) -> bool:
     """Tell whether an image shows the driver in both splits.
 
-    The number of the image tells it.
+    Decided by the image's number.
     """
     return path.stem.isdigit() and SHARED_DRIVER_FIRST <= int(path.stem) <= SHARED_DRIVER_LAST
 
