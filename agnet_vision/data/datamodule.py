@@ -77,9 +77,7 @@ class AGNetDataModule(pl.LightningDataModule):
         self._checked = False
 
     def prepare_data(self) -> None:
-        """Compute the keypoints of all images that have none stored.
-
-        Lightning calls this on one process a node.
+        """Compute keypoints not stored yet, on one process a node.
 
         Raises:
             ImageReadError: some cannot be read.
@@ -112,19 +110,13 @@ class AGNetDataModule(pl.LightningDataModule):
         return self._loader("test")
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
-        """Raise what a worker could not read.
-
-        This happens in the main process.
-        """
+        """Raise a worker's error in the main process."""
         if isinstance(batch, AGNetError):
             raise batch
         return batch
 
     def _open_cache(self) -> None:
-        """Read the stored keypoints of all splits in use.
-
-        Those that are missing are computed.
-        """
+        """Read all used splits' keypoints, and compute missing ones."""
         proposer = keypoint_proposer(self.proposer, self.guide, self.views)
         if proposer is None:
             return

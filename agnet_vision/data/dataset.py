@@ -1,7 +1,4 @@
-"""Samples to tensors: an image, its regions and its label.
-
-The regions are drawn after the augmentation.
-"""
+"""Samples to tensors: an image, its regions and its label."""
 
 from __future__ import annotations
 
@@ -71,9 +68,7 @@ class RegionDataset(Dataset):
         return len(self.samples)
 
     def __getitem__(self, draw: int | Draw) -> dict[str, Any] | AGNetError:
-        """Load one item.
-
-        Of several views it is the first.
+        """Load one item, the first of several views.
 
         What is wrong with its file is returned, not raised: so its message survives the way from a
         worker.
@@ -103,10 +98,7 @@ class RegionDataset(Dataset):
         return results
 
     def _load(self, draw: Draw) -> list[_Loaded] | AGNetError:
-        """Read an image and its points, and augment both.
-
-        The result has a row for each view.
-        """
+        """Read an image and its points, and augment each view."""
         sample = self.samples[draw.sample]
         try:
             image = read_image(sample.path)
@@ -134,10 +126,7 @@ class RegionDataset(Dataset):
         ]
 
     def _points(self, sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> LabeledPoints:
-        """Look the labeled points up, or detect them.
-
-        There are none where no region needs them.
-        """
+        """Look up or detect labeled points, if any are needed."""
         proposer = keypoint_proposer(self.proposer, self.guide, self.views)
         if proposer is None:
             return no_keypoints()
@@ -147,10 +136,7 @@ class RegionDataset(Dataset):
 def keypoint_proposer(
     proposer: RegionProposer | None, *others: Guide | TestTimeViews | None
 ) -> RegionProposer | None:
-    """Tell who finds the keypoints of a dataset.
-
-    None: nothing needs any.
-    """
+    """Tell who finds the keypoints of a dataset, if anyone."""
     users = (proposer, *(other.proposer for other in others if other is not None))
     return next((one for one in users if one is not None and one.needs_keypoints), None)
 
@@ -175,10 +161,7 @@ def _add_boxes(loaded: Sequence[_Loaded], proposer: RegionProposer) -> None:
 
 
 def collate(items: Sequence[dict[str, Any] | AGNetError]) -> dict[str, Any] | AGNetError:
-    """Stack items to a batch.
-
-    The first item that is wrong takes the batch's place.
-    """
+    """Stack items to a batch, or return the first error."""
     for item in items:
         if isinstance(item, AGNetError):
             return item

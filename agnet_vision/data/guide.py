@@ -44,7 +44,7 @@ class Guide:
     def __call__(self, image: RGBImage, points: LabeledPoints, *, seed: int) -> View | None:
         """Make a guided view, or none.
 
-        None by chance, or where the image has no region.
+        By chance, or where the image has no region.
 
         Args:
             image: of any size.
@@ -67,7 +67,7 @@ class Guide:
     ) -> Window | None:
         """Choose what a view shows.
 
-        Any region but the whole image is as likely as any other.
+        All regions but the whole image are equally likely.
         """
         choice_seed, box_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
         generator = np.random.default_rng(choice_seed)

@@ -79,7 +79,7 @@ def read_image(
 def check_image(path: Path | str) -> None:
     """Refuse what ``read_image`` would refuse, mostly without decoding.
 
-    The head and the end of a JPEG or PNG suffice, so a file damaged in its middle passes.
+    A JPEG or PNG is judged by its head and end, so damage in its middle passes.
 
     Raises:
         ImageReadError: no such file, not an image, truncated, or too large.
@@ -117,7 +117,7 @@ def _failure(path: Path) -> ImageReadError | None:
 def combine_errors(failures: Sequence[ImageReadError]) -> ImageReadError:
     """Make one error of several.
 
-    It gives the first with its reason, the next nine by name, and the cure.
+    The first with its reason, the next nine by name, and the cure.
     """
     first, others = failures[0], len(failures) - 1
     cure = "repair or delete such files; preparing the dataset lists them all"
@@ -137,10 +137,7 @@ def is_image_name(name: str) -> bool:
 
 
 def is_image_content(path: Path) -> bool:
-    """Tell by its content whether a file is an image.
-
-    Its first bytes tell whether it is in one of the formats that are read.
-    """
+    """Tell an image by its first bytes."""
     try:
         with _opened(path, MAX_PIXELS):
             return True
@@ -150,10 +147,7 @@ def is_image_content(path: Path) -> bool:
 
 @contextmanager
 def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[tuple[BinaryIO, Image.Image]]:
-    """Open a file and its header.
-
-    Whatever goes wrong inside becomes an ``ImageReadError``.
-    """
+    """Open a file and its header, or raise ``ImageReadError``."""
     name = f"<{len(source):,} bytes>" if isinstance(source, bytes) else source
     try:
         with (

@@ -31,9 +31,7 @@ Matrix = Float[np.ndarray, "3 2"]
 
 
 class Normalization:
-    """8-bit pixels to values of mean 0 and deviation 1.
-
-    The result is a tensor.
+    """8-bit pixels to a tensor of mean 0, deviation 1.
 
     Args:
         mean: per channel, of values in [0, 1].
@@ -45,10 +43,7 @@ class Normalization:
         self.offset = (-np.asarray(mean) / np.asarray(std)).astype(np.float32)
 
     def __call__(self, image: RGBImage) -> Float[Tensor, "3 height width"]:
-        """Scale and shift plane by plane.
-
-        That takes a tenth of the time it takes on interleaved pixels.
-        """
+        """Scale and shift plane by plane, ten times faster."""
         planes = np.empty((3, *image.shape[:2]), dtype=np.float32)
         channels = zip(planes, cv2.split(image), self.scale, self.offset, strict=True)
         for plane, channel, scale, offset in channels:
@@ -73,10 +68,7 @@ class ImageTransform(Protocol):
     def __call__(
         self, image: RGBImage, *, seed: int = 0
     ) -> tuple[Float[Tensor, "3 side side"], Matrix]:
-        """Return the input, and the matrix that moves points along.
-
-        The matrix takes points to where they are in the input.
-        """
+        """Return the input, and the matrix that moves points along."""
 
 
 class EvaluationTransform:
@@ -142,9 +134,9 @@ class EvaluationTransform:
 
 
 def _cut_excess(image: RGBImage) -> tuple[RGBImage, Float[np.ndarray, " 2"]]:
-    """Keep the middle of an image that is very long.
+    """Keep the middle of a very long image.
 
-    Where it starts is returned, too.
+    Returns where it starts, too.
     """
     height, width = image.shape[:2]
     longest = MAX_ASPECT * min(height, width)
@@ -166,7 +158,7 @@ def move_points(xy: Float[np.ndarray, "points 2"], matrix: Matrix) -> Float[np.n
 def data_config(
     preset: Preset, image_size: int, crop_fraction: float = CROP_FRACTION
 ) -> dict[str, Any]:
-    """Describe, in timm's words, how a preset's images are evaluated.
+    """Describe a preset's evaluation in timm's words.
 
     The description travels with the weights.
 
@@ -184,8 +176,6 @@ def data_config(
 
 def evaluation_transform(config: Mapping[str, Any]) -> EvaluationTransform:
     """Build the transform that a model's ``data_config`` describes.
-
-    It is the one the model was validated with.
 
     Args:
         config: timm's words: ``input_size`` (channels, height, width; square), ``mean``, ``std``,

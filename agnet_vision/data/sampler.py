@@ -1,6 +1,6 @@
-"""Which sample comes when.
+"""Which sample comes when, by seed and epoch alone.
 
-The order is a function of seed and epoch alone, so that a run can go on anywhere.
+So a run can go on anywhere.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """Draws of one epoch for one process.
-
-    The run may be distributed over several processes.
+    """Draws of one epoch for one of several processes.
 
     In training every process gets the same number of different samples (fewer than ``world_size``
     are left out of an epoch, different ones each time). In evaluation none is left out: the last
@@ -69,10 +67,7 @@ class EpochSampler(Sampler[Draw]):
         self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass.
-
-        Lightning calls this.
-        """
+        """Choose the epoch of the next pass, for Lightning."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -157,10 +152,7 @@ class EpochLoader(DataLoader):
         self._resume = (state["epoch"], state["samples"])
 
     def batches_done(self, epoch: int) -> int:
-        """Count the batches that the next pass leaves out.
-
-        There are some only if it is through ``epoch``.
-        """
+        """Count the batches that a pass of ``epoch`` leaves out."""
         left = len(self.sampler) - self._start_of(epoch)
         batch_size = self.batch_size or 1
         return len(self) - (left // batch_size if self.drop_last else -(-left // batch_size))

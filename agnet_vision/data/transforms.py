@@ -149,10 +149,7 @@ def training_transform(
 
 
 def _color() -> A.ColorJitter:
-    """Change brightness, contrast and saturation of most images.
-
-    Their hue changes a little, too.
-    """
+    """Change most images' brightness, contrast, saturation and, slightly, hue."""
     strength = (1 - COLOR_STRENGTH, 1 + COLOR_STRENGTH)
     return A.ColorJitter(
         brightness=strength, contrast=strength, saturation=strength, hue=(-0.03, 0.03), p=0.8

@@ -86,10 +86,7 @@ class TestTimeViews:
         return cut_out(self.window_transform, image, window)
 
     def _windows(self, width: int, height: int) -> list[Window]:
-        """List what five crops of the resized image show.
-
-        The windows are in pixels of the image itself.
-        """
+        """List what five crops show, in pixels of the image."""
         fraction = self.data_config.get("crop_pct", CROP_FRACTION)
         short = min(height, width)
         squeezed = self.data_config.get("crop_mode") == "squash"

@@ -39,9 +39,7 @@ def cut_out(
 
 
 def around(box: np.ndarray, image_size: tuple[int, int], *, padding: float) -> Window:
-    """Pad a box to a usual shape and least area.
-
-    It is kept inside the image.
+    """Pad a box within the image to a usual shape.
 
     Args:
         box: ``(x0, y0, x1, y1)`` in pixels.

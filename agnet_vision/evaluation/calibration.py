@@ -62,9 +62,7 @@ def reliability(
 def fit_temperature(
     logits: Float[np.ndarray, "images classes"], label: Int[np.ndarray, " images"]
 ) -> float:
-    """Find the temperature that calibrates the logits best.
-
-    It is the T for which ``softmax(logits / T)`` has the smallest cross-entropy.
+    """Find T so that ``softmax(logits / T)`` has least cross-entropy.
 
     Args:
         logits: of held-out images; logarithms of their probabilities serve as well.
@@ -92,9 +90,7 @@ def fit_tau(
     label: Int[np.ndarray, " images"],
     class_counts: Sequence[int],
 ) -> float:
-    """Find the best strength of logit adjustment.
-
-    The best has the highest mean per-class accuracy.
+    """Find the logit adjustment with the highest mean per-class accuracy.
 
     Args:
         logits: of held-out images; logarithms of their probabilities serve as well.
@@ -132,10 +128,7 @@ def log_share(class_counts: Sequence[int]) -> Float[np.ndarray, " classes"]:
 
 
 class Calibration(NamedTuple):
-    """Corrections of the logits.
-
-    The corrected logits are ``(logits - tau * log_share) / temperature``.
-    """
+    """Correction to ``(logits - tau * log_share) / temperature``."""
 
     temperature: float = 1.0
     tau: float = 0.0
@@ -167,9 +160,7 @@ def fit_calibration(
 def apply_calibration(
     model: AGNet, calibration: Calibration, class_counts: Sequence[int] | None = None
 ) -> None:
-    """Write the corrections into the network's last linear layer.
-
-    The network's configuration keeps a record of them.
+    """Write the corrections into the last layer and the configuration.
 
     Args:
         model: changed in place; train it no further.

@@ -1,7 +1,6 @@
-"""The charts of a run, drawn once.
+"""The charts of a run, as PNG and SVG.
 
-They are written as PNG for its folder and as SVG for its report. As SVG their ink follows the page,
-light or dark, without a second file.
+As SVG their ink follows the page, light or dark, without a second file.
 """
 
 from __future__ import annotations
@@ -40,9 +39,7 @@ History = Sequence[dict[str, float]]
 
 
 def learning_curves(history: History, baseline: History = ()) -> Figure:
-    """Draw the learning curves over the epochs.
-
-    They are the loss, and accuracy and mAP of the validation split.
+    """Draw loss, validation accuracy and mAP over the epochs.
 
     Args:
         history: a row an epoch, as the CSV logger writes them.
@@ -65,9 +62,9 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
 
 
 def precision_recall(run: RunResults, baseline: RunResults | None = None) -> Figure:
-    """Draw the mean precision-recall curve, and those of single classes.
+    """Draw mean and single precision-recall curves.
 
-    Of a few classes all are drawn, else the extremes.
+    All classes if few, else the extremes.
     """
     figure, (axes,) = make_figure(5.4, 4.0, 1)
     curves = _class_curves(run)
@@ -142,10 +139,9 @@ class Confusion(NamedTuple):
 def confusion_matrix(
     counts: Int[np.ndarray, "classes classes"] | Sequence[Sequence[int]], classes: Sequence[str]
 ) -> Confusion:
-    """Draw the confusion matrix.
+    """Draw the confusion matrix, rows divided by class size.
 
-    Each row is divided by the images of its class. Confused classes stand side by side; names stand
-    beside the matrix while they fit.
+    Confused classes stand side by side, with names while they fit.
 
     Args:
         counts: images of each true class (row) by predicted class (column).
@@ -186,9 +182,9 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def to_svg(figure: Figure, title: str) -> str:
-    """Write a chart as inline SVG.
+    """Write a chart as inline SVG, always the same bytes.
 
-    It has real text, the page's ink, no fixed size, and is the same bytes again.
+    Real text, the page's ink, no fixed size.
     """
     file = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
@@ -216,10 +212,7 @@ def _similar_first(counts: Int[np.ndarray, "classes classes"]) -> Int[np.ndarray
 
 
 def _class_curves(run: RunResults) -> dict[int, Float[np.ndarray, " recall"]]:
-    """Sample each class's curve at fixed recalls.
-
-    The value is the best precision with at least that recall.
-    """
+    """Sample each class's best precision at fixed recalls or more."""
     curves = {}
     for k in np.unique(run.label):
         precision, recall, _ = precision_recall_curve(run.label == k, run.probability[:, k])

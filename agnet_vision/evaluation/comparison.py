@@ -142,10 +142,7 @@ def _row(name: str, runs: Sequence[Trained], baseline: Sequence[Trained], own: b
 
 
 def _difference(runs: Sequence[Trained], baseline: Sequence[Trained], score: str) -> Interval:
-    """Compare the runs of equal seeds.
-
-    The result is NaN where there are none.
-    """
+    """Compare the runs of equal seeds, NaN without any."""
     partners = {run.seed: run for run in baseline}
     pairs = [(run, partners[run.seed]) for run in runs if run.seed in partners]
     if not pairs:
@@ -168,10 +165,7 @@ def _array(values: Sequence[float]) -> Float[np.ndarray, " runs"]:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Write the table.
-
-    Scores are in percent, differences in points with their 95 % intervals.
-    """
+    """Write the table in percent, differences with 95 % intervals."""
     head = ["", "seeds"]
     for score in SCORES:
         head += [f"{score} %", "difference"]

@@ -1,7 +1,4 @@
-"""What a run ran on: versions, hardware, commit and command.
-
-The same is recorded of a benchmark.
-"""
+"""What a run or benchmark ran on, and its command."""
 
 from __future__ import annotations
 
@@ -64,10 +61,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Name the checkout's commit.
-
-    It has a plus sign when files were changed.
-    """
+    """Name the checkout's commit, with a plus if files changed."""
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None

@@ -114,7 +114,7 @@ def _maps(
 def _on_grid(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "grid grid"]:
     """Resize a map to the common grid.
 
-    Values are averaged when it shrinks, and interpolated bilinearly when it grows.
+    Averaged when it shrinks, bilinear when it grows.
     """
     shrinks = heat.shape[0] > GRID
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -125,10 +125,7 @@ def _on_grid(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "grid
 def _curves(
     model: AGNet, prepared: PreparedImage, target: int, rank: np.ndarray
 ) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
-    """Return the curves of deletion and insertion.
-
-    They are the probability of the class while cells are blurred, and while they are uncovered.
-    """
+    """Return the class's probability while cells are blurred, and uncovered."""
     device = next(model.parameters()).device
     sharp = prepared.input.to(device)
     blurred = _blur(sharp)
@@ -156,10 +153,7 @@ def _blur(pixels: Float[Tensor, "3 side side"]) -> Float[Tensor, "3 side side"]:
 def summarize(
     curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]],
 ) -> dict[str, dict[str, Interval]]:
-    """Average the area under each image's curve.
-
-    It comes with a 95 % interval over the images.
-    """
+    """Average the area under the curves, with 95 % interval."""
     return {
         name: {
             kind: mean_interval(((rows[:, 1:] + rows[:, :-1]) / 2).mean(axis=1))

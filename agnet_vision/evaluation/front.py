@@ -36,20 +36,14 @@ class Candidate:
 
 
 def in_order(trials: Sequence[Candidate]) -> list[Candidate]:
-    """Sort trials, those of the front first.
-
-    Within each outcome the fastest comes first.
-    """
+    """Sort trials by outcome, front first, then by latency."""
     return sorted(
         trials, key=lambda each: (OUTCOMES.index(each.outcome), each.latency_ms or 0.0, each.number)
     )
 
 
 def as_markdown(trials: Sequence[Candidate], metric: str) -> str:
-    """Write the table.
-
-    Scores are in percent.
-    """
+    """Write the table, scores in percent."""
     names = list(dict.fromkeys(name for each in trials for name in each.options))
     lines = [["trial", f"{metric} %", "ms", "epochs", *names, "outcome"]]
     lines.append(["---:"] * 4 + ["---"] * (len(names) + 1))

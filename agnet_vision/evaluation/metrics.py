@@ -1,7 +1,4 @@
-"""From predictions to scores.
-
-Every prediction of a split is seen by torchmetrics at once.
-"""
+"""From all predictions of a split to scores."""
 
 from __future__ import annotations
 
@@ -20,9 +17,7 @@ from torchmetrics.functional.classification import (
 
 
 class Predictions(NamedTuple):
-    """What a model says about a split.
-
-    It is in the order of the samples.
+    """Predictions for a split, in the order of its samples.
 
     Attributes:
         sample: its number.
@@ -56,9 +51,7 @@ class PredictionStore(Metric):
         label: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"],
     ) -> None:
-        """Add a batch, without the copies that fill it up.
-
-        A copy has an index below 0.
+        """Add a batch, without entries of an index below 0.
 
         Args:
             logits: of each image or view; probabilities of the views of an image are averaged.
@@ -71,10 +64,7 @@ class PredictionStore(Metric):
         self.probability.append(logits[counted].float().softmax(dim=1))
 
     def compute(self) -> Predictions:
-        """Return all predictions in the order of the samples.
-
-        They are on the CPU.
-        """
+        """Return all predictions in sample order, on the CPU."""
         index, label, probability = (
             torch.cat(values) if isinstance(values, list) else values
             for values in (self.index, self.label, self.probability)

@@ -47,10 +47,7 @@ SHOWN_CONFUSIONS = 15
 
 
 class Row(NamedTuple):
-    """A headline metric.
-
-    Where there is a baseline, it has the baseline's value and the paired difference, too.
-    """
+    """A metric and, given a baseline, its value and difference."""
 
     name: str
     value: Interval
@@ -71,9 +68,7 @@ class ClassRow(NamedTuple):
 def write_report(
     run_dir: Path | str, *, baseline: Path | str | None = None, root: Path | str | None = None
 ) -> Path:
-    """Write ``report.html`` into a run folder.
-
-    It opens offline and holds everything it shows.
+    """Write ``report.html``, whole and offline, into a run folder.
 
     Args:
         run_dir: of a training whose test is done, or of an evaluation.
@@ -127,10 +122,7 @@ def _same_images(run: RunResults, other: RunResults) -> RunResults:
 
 
 def _headline(run: RunResults, other: RunResults | None) -> list[Row]:
-    """Put intervals around the metrics.
-
-    The paired differences to the baseline get them, too.
-    """
+    """Put intervals around metrics and their differences to the baseline."""
     own = estimates(run.label, run.probability)
     # Of five classes the right one is always among the first five.
     names = [name for name in METRICS if name != "top5" or len(run.classes) > 5]
@@ -169,10 +161,7 @@ def _classes(run: RunResults, other: RunResults | None) -> list[ClassRow]:
 
 
 def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
-    """List the commonest confusions.
-
-    Each is the true class, the predicted one, how often, and of how many.
-    """
+    """List the commonest (true class, predicted class, count, of)."""
     wrong = run.predicted != run.label
     pairs, counts = np.unique(
         np.stack([run.label[wrong], run.predicted[wrong]]), axis=1, return_counts=True
@@ -230,10 +219,7 @@ def _images(run: RunResults, root: Path) -> dict[str, Any]:
 
 
 def _attention_words(has_attention: bool, cards: Sequence[Card]) -> str:
-    """Say what the outlined boxes of the cards mean.
-
-    Where there are none, it says why.
-    """
+    """Say what the outlined boxes mean, or why none are."""
     separated = sum(card.separated for card in cards)
     if not has_attention:
         return "This network has no attention: all regions count alike, so none is outlined."
@@ -252,10 +238,7 @@ def _attention_words(has_attention: bool, cards: Sequence[Card]) -> str:
 
 
 def _render(page: dict[str, Any]) -> str:
-    """Fill in the template.
-
-    Everything is escaped but the charts.
-    """
+    """Fill in the template, escaping everything but the charts."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -1,7 +1,4 @@
-"""The folder of a run.
-
-Its files are named, written and read in this one place.
-"""
+"""Names, writers and readers of a run folder's files."""
 
 from __future__ import annotations
 
@@ -74,9 +71,7 @@ class RunFolder:
         write_atomically(self.record, _as_json(record))
 
     def read_record(self) -> dict[str, Any]:
-        """Read what the run ran on.
-
-        It is empty where nothing is recorded.
+        """Read what the run ran on, if recorded.
 
         Raises:
             ConfigError: the file is damaged.
@@ -93,7 +88,7 @@ class RunFolder:
     ) -> None:
         """Write scores and predictions together.
 
-        So scores of one test never lie beside the predictions of another.
+        Scores never lie beside another test's predictions.
 
         Args:
             scores: of ``score``, and whatever else ``metrics.json`` is to say.
@@ -127,9 +122,7 @@ class RunFolder:
         return _read_json(self.metrics)
 
     def read_results(self) -> RunResults:
-        """Read what the run found.
-
-        This makes sure that its files agree.
+        """Read scores and predictions, and check that they agree.
 
         Raises:
             ConfigError: the run is not finished, or its files are damaged or contradict each other.
@@ -158,9 +151,9 @@ class RunFolder:
         )
 
     def read_history(self) -> list[dict[str, float]]:
-        """Read the CSV logs, one row an epoch.
+        """Read the CSV logs, one row an epoch, oldest first.
 
-        The oldest comes first. After a resume the newer log counts.
+        After a resume the newer log counts.
 
         Returns:
             Rows with ``epoch`` and what was logged at its end: ``train/loss_epoch``, ``val/acc``
@@ -212,10 +205,7 @@ class RunResults:
 
     @property
     def checkpoint(self) -> Path:
-        """Return where the weights are.
-
-        They are in the folder, or where the evaluation took them from.
-        """
+        """Return where the tested weights are, here or elsewhere."""
         return Path(self.scores.get("checkpoint", self.folder.best))
 
     @property

@@ -26,7 +26,7 @@ LEVEL = 0.95
 class Interval(NamedTuple):
     """A number and its 95 % interval.
 
-    The ends are NaN where the data cannot tell how sure it is.
+    The ends are NaN where the data cannot tell.
     """
 
     value: float
@@ -55,9 +55,7 @@ class Estimate(NamedTuple):
 def estimates(
     label: Int[np.ndarray, " images"], probability: Float[np.ndarray, "images classes"]
 ) -> dict[str, Estimate]:
-    """Compute ``METRICS``.
-
-    Classes without an image take no part in the means.
+    """Compute ``METRICS``, means over the classes that have images.
 
     Args:
         label: the true class of each image.
@@ -227,9 +225,9 @@ def _mean_over_classes(
 def _variance(
     without: Float[np.ndarray, " images"], label: Int[np.ndarray, " images"]
 ) -> tuple[float, float]:
-    """Return the jackknife's variance and its degrees of freedom.
+    """Return the jackknife's variance and degrees of freedom by class.
 
-    Both are computed class by class. Classes of one image count as one class.
+    Classes of one image count as one class.
     """
     _, place, count = np.unique(label, return_inverse=True, return_counts=True)
     stratum = np.where(count[place] == 1, len(count), place)

@@ -24,10 +24,7 @@ from agnet_vision.evaluation.front import Candidate, in_order
 
 
 def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
-    """Draw validation mAP over the epochs.
-
-    There is one line for each kind of run: its mean over the seeds.
-    """
+    """Draw each arm's mean validation mAP over the epochs."""
     figure, (axes,) = make_figure(6.4, 3.8, 1)
     for (name, runs), color in zip(histories.items(), itertools.cycle(CYCLE), strict=False):
         values: dict[int, list[float]] = {}
@@ -44,9 +41,7 @@ def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
 
 
 def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
-    """Draw each kind's difference to the baseline.
-
-    It is in points, with its 95 % interval.
+    """Draw differences to the baseline, with 95 % intervals.
 
     Args:
         rows: of ``compare``, the baseline first.
@@ -66,9 +61,7 @@ def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
 
 
 def latency_front(trials: Sequence[Candidate], metric: str, budget_ms: float | None) -> Figure:
-    """Draw score against latency.
-
-    A line joins the trials of the front, which are numbered.
+    """Draw score against latency, the front numbered and joined.
 
     Args:
         trials: all of a search.

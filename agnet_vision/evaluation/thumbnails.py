@@ -1,7 +1,4 @@
-"""The report's images: explained thumbnails, and statistics of regions.
-
-The statistics tell what the regions of a sample look like.
-"""
+"""The report's images: explained thumbnails, and statistics of regions."""
 
 from __future__ import annotations
 
@@ -74,10 +71,7 @@ class RegionStatistics:
 
     @property
     def none(self) -> int:
-        """Count the images without any point.
-
-        Only their whole image is a region.
-        """
+        """Count images without points, whose only region is the image."""
         return sum(count == 0 for count in self.points)
 
 
@@ -88,10 +82,7 @@ def confident_mistakes(run: RunResults) -> Int[np.ndarray, " images"]:
 
 
 def random_images(run: RunResults, *, seed: int = 0) -> Int[np.ndarray, " images"]:
-    """Draw images, right or wrong.
-
-    So the mistakes do not stand alone.
-    """
+    """Draw images, right or wrong, to set beside the mistakes."""
     return np.sort(np.random.default_rng(seed).permutation(len(run.label))[:SHOWN])
 
 
@@ -129,9 +120,7 @@ def make_cards(
 def region_statistics(
     model: AGNet, root: Path, paths: Sequence[str], *, seed: int = 0
 ) -> RegionStatistics | None:
-    """Count points and groups on a sample.
-
-    The result is None where the regions come from no points.
+    """Count points and groups on a sample, None for controls.
 
     Args:
         model: its proposer finds the points.
@@ -155,9 +144,9 @@ def region_statistics(
 
 
 def thumbnail(explanation: Explanation) -> str:
-    """Draw the most important regions beside the evidence.
+    """Draw the most important regions beside the evidence, as JPEG.
 
-    The result is a JPEG data address. Where the attention prefers no region, none is outlined.
+    Where the attention prefers no region, none is outlined.
     """
     height, width = explanation.image.shape[:2]
     scale = SIDE / max(height, width)

@@ -1,7 +1,6 @@
 """The first training views of a run on one sheet.
 
-It tells what the network is really shown. A wrong crop, regions that miss their object or colors
-beyond recognition are seen here at a glance, before hours of training.
+Shows wrong crops, missed objects and spoiled colors before hours of training.
 """
 
 from __future__ import annotations
@@ -63,10 +62,7 @@ def first_views(data: AGNetDataModule, count: int = VIEWS) -> list[TrainingView]
 
 
 def draw_views(views: Sequence[TrainingView]) -> Image.Image:
-    """Lay views out in rows of eight.
-
-    Each stands above the name of its class.
-    """
+    """Lay views out in rows of eight, above their classes."""
     columns, rows = min(_COLUMNS, len(views)), -(-len(views) // _COLUMNS)
     cell = (_SIDE + _GAP, _SIDE + _CAPTION + _GAP)
     sheet = Image.new("RGB", (columns * cell[0] + _GAP, rows * cell[1] + _GAP), "white")

@@ -1,7 +1,4 @@
-"""One image, understood.
-
-What the network saw, and why it answered as it did.
-"""
+"""What the network saw, and why it answered so."""
 
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.files import find_images, name_outputs

@@ -20,9 +20,7 @@ from agnet_vision.structures import Regions
 
 
 class Decomposition(NamedTuple):
-    """The logits of a batch, taken apart.
-
-    They are ``logits = bias + evidence.sum(regions)``.
+    """Logits of a batch as ``bias + evidence.sum(regions)``.
 
     Attributes:
         bias: what the classifier says before it sees anything.
@@ -51,7 +49,7 @@ def decompose(
 ) -> Decomposition:
     """Take the logits of a head apart, exactly.
 
-    The head is in evaluation mode.
+    The head must be in evaluation mode.
 
     Args:
         head: any variant; ``backbone_only`` counts as one region with the map's cells as bins.
@@ -106,8 +104,7 @@ def _pooling_share(
 ) -> Float[Tensor, "batch bins channels"]:
     """Weigh each bin in the mix of both pools.
 
-    The mix is ``omega GMP + (1 - omega) GAP``. The winner of a channel gets omega, all share the
-    rest.
+    The winner of a channel gets omega, all share the rest.
     """
     omega = head.classifier.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
     winner = torch.zeros_like(descriptor).scatter_(1, descriptor.argmax(dim=1, keepdim=True), 1.0)

@@ -80,10 +80,7 @@ class Explanation:
         return self.importance[self.mask] * int(self.mask.sum())
 
     def separates_regions(self) -> bool:
-        """Tell whether the attention prefers any region.
-
-        It does where a region differs from the uniform by more than 1 % of it.
-        """
+        """Tell whether any importance is 1 % off the uniform."""
         return bool(np.abs(self.times_uniform() - 1).max() > NEARLY_UNIFORM)
 
     def regions_by_importance(self) -> list[int]:
@@ -96,8 +93,8 @@ class Explanation:
     ) -> Float[np.ndarray, "size size"]:
         """Spread the evidence for the target over the frame.
 
-        With ``of="attention"`` the importance is spread. The sum is kept. Each bin spreads its
-        value evenly over the rectangle it was pooled from.
+        With ``of="attention"`` the importance. The sum is kept: each bin spreads its value evenly
+        over the rectangle it was pooled from.
 
         Args:
             of: what is spread.
@@ -200,19 +197,13 @@ def _spread(
     boxes: Float[np.ndarray, "regions 4"],
     size: int,
 ) -> Float[np.ndarray, "size size"]:
-    """Spread each bin evenly over its rectangle of a map.
-
-    The map of the frame is ``size`` x ``size``.
-    """
+    """Spread each bin over its rectangle of a square map."""
     edges = np.linspace(0, 1, size + 1)
 
     def overlap(
         low: Float[np.ndarray, " regions"], high: Float[np.ndarray, " regions"], bins: int
     ) -> np.ndarray:
-        """Return each bin's share in each row of a map.
-
-        It is the same for columns.
-        """
+        """Return each bin's share in a map's rows or columns."""
         steps = np.linspace(0, 1, bins + 1)
         ends = low[:, None] + (high - low)[:, None] * steps  # (regions, bins + 1)
         start, stop = ends[:, :-1, None], ends[:, 1:, None]

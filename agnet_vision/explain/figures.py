@@ -1,7 +1,4 @@
-"""Explanations drawn, in one figure or panel by panel.
-
-A figure has six panels.
-"""
+"""Explanations drawn, as six panels or panel by panel."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from agnet_vision.errors import ConfigError
 
 
 def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
-    """List the files that are meant.
+    """List the images that files, folders and globs name.
 
-    A file named outright is taken whatever its suffix; folders and globs give images by suffix.
+    A file named outright is taken whatever its suffix.
 
     Args:
         where: a file, a folder (searched to the bottom), a glob, ``-`` (a list on stdin), or

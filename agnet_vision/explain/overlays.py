@@ -1,7 +1,6 @@
-"""An image and what is painted over it.
+"""An image with boxes, importance, evidence and labels painted over.
 
-That is boxes, importance, evidence and labels. Okabe and Ito's colors suit every kind of color
-vision.
+Okabe and Ito's colors suit every kind of color vision.
 """
 
 from __future__ import annotations
@@ -71,9 +70,7 @@ THEMES = {
 
 
 def region_color(explanation: Explanation, region: int) -> str:
-    """Choose the color of a region.
-
-    It is that of its group, and white for pairs of groups.
+    """Choose a group's color, or white for pairs of groups.
 
     Args:
         explanation: says how many slots are of single groups.
@@ -84,9 +81,7 @@ def region_color(explanation: Explanation, region: int) -> str:
 
 
 def draw_image(explanation: Explanation, axes: Axes, *, gray: bool = False) -> None:
-    """Show the image in its own pixels.
-
-    What the network does not see is darkened.
+    """Show the image in pixels, unseen parts darkened.
 
     Args:
         explanation: of the image.
@@ -162,10 +157,7 @@ def paint_evidence(explanation: Explanation, axes: Axes, theme: Theme) -> tuple[
 
 
 def attention_map(explanation: Explanation) -> Float[np.ndarray, "size size"]:
-    """Average the importance of the regions over each place.
-
-    It is a multiple of the uniform 1/R.
-    """
+    """Average importance over each place, as a multiple of 1/R."""
     mask = explanation.mask
     uniform = replace(explanation, importance=(mask / mask.sum()).astype(np.float32))
     ratio = explanation.heat("attention") / np.maximum(uniform.heat("attention"), 1e-12)
@@ -175,10 +167,7 @@ def attention_map(explanation: Explanation) -> Float[np.ndarray, "size size"]:
 def _overlay(
     explanation: Explanation, axes: Axes, heat: Float[np.ndarray, "size size"], theme: Theme
 ) -> AxesImage:
-    """Lay a map from -1 to 1 over the frame.
-
-    Its colors go from cold over transparent to warm.
-    """
+    """Color a map, -1 cold, 0 transparent and 1 warm."""
     cold, warm = theme.opposes, theme.supports
     colors = [f"{cold}e6", f"{cold}00", f"{warm}00", f"{warm}e6"]
     x0, y0, x1, y1 = explanation.frame

@@ -54,10 +54,7 @@ def draw_panel(explanation: Explanation, axes: Axes, panel: Panel, theme: Theme)
 
 
 def _keypoints(explanation: Explanation, axes: Axes, theme: Theme) -> None:
-    """Show the points and the primary regions.
-
-    Each group has a color and a marker.
-    """
+    """Show points and primary regions, a color and marker each."""
     draw_image(explanation, axes)
     slots = np.flatnonzero(explanation.mask[: explanation.num_primary]).tolist()
     for slot in slots:
@@ -71,10 +68,7 @@ def _keypoints(explanation: Explanation, axes: Axes, theme: Theme) -> None:
 
 
 def _keypoints_title(explanation: Explanation, groups: int) -> str:
-    """Count points and groups.
-
-    Where known, it says why there are fewer than the network takes.
-    """
+    """Count points and groups, and say why there are few."""
     if not explanation.num_primary:
         return "No regions: this network sees the whole image"
     if not explanation.has_keypoints:
@@ -91,10 +85,7 @@ def _keypoints_title(explanation: Explanation, groups: int) -> str:
 
 
 def _regions(explanation: Explanation, axes: Axes, theme: Theme) -> None:
-    """Show the most important regions.
-
-    Where none stands out, the primary ones are shown.
-    """
+    """Show the most important regions, or the primary ones."""
     draw_image(explanation, axes)
     separates = explanation.separates_regions()
     regions = explanation.regions_by_importance()
@@ -143,10 +134,7 @@ def _label(explanation: Explanation, axes: Axes, labels: dict[int, str]) -> None
 
 
 def _attention(explanation: Explanation, axes: Axes, theme: Theme) -> None:
-    """Show the importance over the image.
-
-    It is a multiple of the uniform.
-    """
+    """Show the importance as a multiple of the uniform."""
     draw_image(explanation, axes, gray=True)
     ends = [f"1/{SATURATION} or less", "uniform", f"{SATURATION} times or more"]
     _scale(axes, paint_attention(explanation, axes, theme), ends, theme)
@@ -181,7 +169,7 @@ def _scale(axes: Axes, painted: AxesImage, ends: list[str], theme: Theme) -> Non
 def _evidence(explanation: Explanation, axes: Axes, theme: Theme) -> None:
     """Draw bars that add up to the logit.
 
-    They are the strongest regions, all others together, and the bias.
+    The strongest regions, all others together, and the bias.
     """
     evidence = explanation.evidence[:, explanation.target]
     order = np.argsort(-np.abs(evidence), kind="stable")
@@ -207,10 +195,7 @@ def _evidence(explanation: Explanation, axes: Axes, theme: Theme) -> None:
 
 
 def _digits(largest: float) -> int:
-    """Count the decimals for two digits of the largest part.
-
-    The digits are significant ones.
-    """
+    """Count decimals for two significant digits of the largest part."""
     return int(np.clip(1 - np.floor(np.log10(largest)), 2, 8)) if largest > 0 else 2
 
 

@@ -14,9 +14,7 @@ GRID = 25  # places tried along each side of the image, when no corner of the bo
 def place_labels(
     size: tuple[int, int], boxes: Sequence[Float[np.ndarray, " 4"]], texts: Iterable[str]
 ) -> list[tuple[float, float] | None]:
-    """Place each text in a corner of its box.
-
-    Where others stand in all corners, it takes the nearest free place.
+    """Place each text in a free corner, or nearby.
 
     Args:
         size: ``(height, width)`` of the image in pixels.

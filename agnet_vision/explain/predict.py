@@ -43,7 +43,7 @@ class Prediction:
     def top(self, count: int = 1) -> list[tuple[str, float]]:
         """Return the most probable classes, best first.
 
-        There are none where the file could not be read.
+        None of an unreadable file.
         """
         if self.probabilities is None:
             return []
@@ -66,7 +66,7 @@ class Outputs(NamedTuple):
 class Predictor:
     """Classifier of files in batches.
 
-    A file that cannot be read gives a row with its error.
+    An unreadable file gives a row with its error.
 
     Args:
         model: evaluated in evaluation mode, on the device it is on.
@@ -95,7 +95,7 @@ class Predictor:
         self.classes = class_names(model)
 
     def __call__(self, paths: Iterable[Path | str]) -> Iterator[Prediction]:
-        """Yield a prediction for each path, in their order.
+        """Yield predictions in the paths' order.
 
         At most two batches are in memory.
 
@@ -160,10 +160,7 @@ class Predictor:
 
 
 def class_names(model: AGNet) -> tuple[str, ...]:
-    """Name the classes of a network.
-
-    They are named by number where it knows no names.
-    """
+    """Name the classes of a network, by number if unnamed."""
     return model.classes or tuple(f"class {k}" for k in range(model.head.num_classes))
 
 
@@ -182,9 +179,7 @@ def probabilities_of(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "b
 
 
 def choose_device(name: str) -> torch.device:
-    """Name a device as torch does.
-
-    The name ``auto`` takes the GPU where there is one.
+    """Name a torch device, for ``auto`` the GPU if there.
 
     Raises:
         ConfigError: torch knows no such name, or the machine has no such device.

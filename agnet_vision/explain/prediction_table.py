@@ -1,6 +1,4 @@
-"""Predictions as CSV, written and read.
-
-There is one writer for single images and for whole splits, and the reader.
+"""The CSV of predictions, of single images and whole splits.
 
 **Formulas.** Names of files and classes may come from strangers, and a spreadsheet runs a cell
 that begins with ``=``, ``+``, ``-`` or ``@``. Such a text is written with an apostrophe before it,
@@ -118,7 +116,7 @@ def _from_text(cell: str) -> str:
 def _is_formula(text: str) -> bool:
     """Tell whether a spreadsheet would compute this text.
 
-    A plain number is no formula.
+    Not a plain number.
     """
     if not text.startswith(FORMULA_STARTS):
         return False

@@ -44,9 +44,7 @@ class PreparedImage(NamedTuple):
 
 
 class Preparation:
-    """Preparation of images for a network, as in its evaluation.
-
-    The network's settings are read once.
+    """Images made ready for a network, as in its evaluation.
 
     Args:
         model: its ``data_config`` describes the frame.
@@ -69,17 +67,12 @@ class Preparation:
         self.transform = evaluation_transform(self.data_config)
 
     def __call__(self, images: Sequence[Image]) -> list[PreparedImage]:
-        """Prepare images.
-
-        Keypoints are found on them, and move with them into the frame.
-        """
+        """Prepare images and the keypoints found on them."""
         found = self.proposer.keypoints_many(images)
         return [self.place(image, points) for image, points in zip(images, found, strict=True)]
 
     def place(self, image: Image, keypoints: Keypoints, view: View | None = None) -> PreparedImage:
-        """Move an image and its keypoints into the frame.
-
-        The boxes are drawn there.
+        """Move image and keypoints into the frame, and draw boxes.
 
         Args:
             image: 8-bit RGB.

@@ -1,7 +1,4 @@
-"""Predictions written as they come, one by one.
-
-So none need be kept.
-"""
+"""Predictions written one by one, so that none are kept."""
 
 from __future__ import annotations
 
@@ -43,8 +40,7 @@ def write_embeddings(
 ) -> Iterator[Prediction]:
     """Write each embedding into a ``.npy`` file as it comes.
 
-    The prediction is passed on. Row k belongs to prediction k; it is NaN where the file could not
-    be read.
+    Row k belongs to prediction k, which is passed on; NaN for an unreadable file.
 
     Args:
         predictions: from a ``Predictor``.

@@ -113,10 +113,10 @@ class TimmBackbone(nn.Module):
         return read_map(self.model, images, self.layout, self.taps)
 
     def freeze_stages(self, count: int) -> None:
-        """Keep the stem and the first stages as they are.
+        """Freeze the stem and the first stages for good.
 
-        They stay so in training, too. Their parameters get no gradient, so that the backward pass
-        ends before them, and they stay in evaluation mode.
+        Their parameters get no gradient, so that the backward pass ends before them, and they stay
+        in evaluation mode.
 
         Args:
             count: of stages, as timm groups the model; 0: nothing is frozen, not even the stem.

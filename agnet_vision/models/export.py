@@ -86,9 +86,7 @@ class GridIn(nn.Module):
 def export_program(
     model: AGNet, *, image_size: tuple[int, int] | None = None, grid: bool = False
 ) -> ExportedProgram:
-    """Capture the network with ``torch.export``.
-
-    ``torch.export.save`` saves what is returned.
+    """Capture the network, for ``torch.export.save`` to save.
 
     Args:
         model: the network; it is captured in evaluation mode and put back.

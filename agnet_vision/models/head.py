@@ -167,9 +167,7 @@ class AGNetHead(nn.Module):
 
 
 def projection(in_channels: int, width: int) -> nn.Module:
-    """Take each cell of a map to fewer channels.
-
-    The channels have unit variance (ours).
+    """Take each cell to fewer channels of unit variance (ours).
 
     Args:
         in_channels: of the map.

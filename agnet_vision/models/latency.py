@@ -1,7 +1,4 @@
-"""The latency of an exported network on this machine.
-
-It is the time for one image.
-"""
+"""The time an exported network takes for one image."""
 
 from __future__ import annotations
 

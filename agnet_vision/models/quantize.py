@@ -29,9 +29,9 @@ BATCH = 8  # images that are calibrated on at once, with every layer's output in
 
 
 class LowAgreementWarning(UserWarning):
-    """A warning that the integers may not be trusted.
+    """The integers name other classes than the floats too often.
 
-    They name another class than the floats too often, or too few images tell.
+    Or too few images tell.
     """
 
 
@@ -52,7 +52,7 @@ class Quantized(NamedTuple):
 def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ...]) -> Quantized:
     """Turn the network of an ONNX file into 8-bit integers.
 
-    A ``LowAgreementWarning`` says how often the classes agree, if less often than 0.97.
+    A ``LowAgreementWarning`` is given if fewer than 97 % of the classes agree.
 
     Args:
         source: a file of ``export_onnx``.
@@ -112,10 +112,7 @@ def _quantize(source: Path, path: Path, inputs: tuple[Tensor, ...]) -> None:
             self.left = _batches(onnxruntime.InferenceSession(source), inputs)
 
         def get_next(self) -> dict[str, Any] | None:
-            """Return the next batch by the names of the inputs.
-
-            After the last batch it is None.
-            """
+            """Return the next batch by input names, or None."""
             return next(self.left, None)
 
     quantize_static(
@@ -131,10 +128,7 @@ def _quantize(source: Path, path: Path, inputs: tuple[Tensor, ...]) -> None:
 
 
 def _batches(session: Any, inputs: tuple[Tensor, ...]) -> Iterator[dict[str, Any]]:
-    """Split the inputs into batches, with names.
-
-    The names are those that the network knows the inputs by.
-    """
+    """Split the inputs into batches by the network's input names."""
     names = [value.name for value in session.get_inputs()]
     for batch in zip(*(each.split(BATCH) for each in inputs), strict=True):
         yield {name: each.numpy() for name, each in zip(names, batch, strict=True)}

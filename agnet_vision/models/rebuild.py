@@ -33,7 +33,7 @@ Network = TypeVar("Network", bound=nn.Module)
 def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Network:
     """Make the network that was saved, in evaluation mode.
 
-    It is made without memory first, and for real when its weights turn out to be in the file.
+    Without memory first; for real when its weights turn out to be in the file.
 
     Args:
         build: makes a network from its configuration.

@@ -1,6 +1,6 @@
 """Image to boxes: keypoints, groups, regions.
 
-NumPy, OpenCV and torch (for the groups) find them, once an image.
+NumPy, OpenCV and torch (for the groups), once an image.
 """
 
 from agnet_vision.regions.boxes import boxes_from_keypoints, grid_boxes, random_boxes

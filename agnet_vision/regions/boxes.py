@@ -1,6 +1,6 @@
-"""Labeled points to region boxes, and the controls' boxes.
+"""Labeled points to boxes, and the controls' boxes.
 
-The boxes from labeled points are steps 3 to 5 of the method.
+Steps 3 to 5 of the method.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ def _thicken(
     high: Float[np.ndarray, "groups 2"],
     size: Float[np.ndarray, " 2"],
 ) -> Float[np.ndarray, "groups 4"]:
-    """Make boxes at least a pixel thick, within the frame.
+    """Make boxes in pixels a pixel thick, within the frame.
 
-    They come in pixels and are returned as fractions.
+    Returned as fractions.
     """
     thin = np.maximum(np.minimum(MIN_SIDE_PIXELS, size) - (high - low), 0) / 2
     if thin.any():
@@ -191,7 +191,7 @@ def random_boxes(
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
     """Throw ``num_clusters`` boxes into the frame.
 
-    Their sides are a tenth to a half of the frame's.
+    Sides are a tenth to a half of the frame's.
 
     Args:
         num_clusters: how many, and kappa of the slots.

@@ -66,9 +66,7 @@ def pad_statistics(
 def fit_mixtures(
     statistics: Float[Tensor, "batch 6 points"], components: int, *, seed: int = 0
 ) -> Mixtures:
-    """Fit one full-covariance mixture an image by EM.
-
-    Each is fitted to its own convergence.
+    """Fit each image's full-covariance mixture by EM, to convergence.
 
     Args:
         statistics: of the points, from ``pad_statistics``.
@@ -102,9 +100,7 @@ def fit_mixtures(
 def expect(
     coefficients: Float[Tensor, "batch clusters 6"], statistics: Float[Tensor, "batch 6 points"]
 ) -> tuple[Float[Tensor, "batch clusters points"], Float[Tensor, "batch points"]]:
-    """Compute each component's share of each point (E step).
-
-    The log-density of each point comes with it.
+    """Compute component shares and log-densities of points (E step).
 
     Args:
         coefficients: from ``maximize``.
@@ -126,7 +122,7 @@ def maximize(
 ) -> Float[Tensor, "batch clusters 6"]:
     """Compute weights, means and covariances (M step).
 
-    They are written as the linear form of the next E step.
+    As the linear form of the next E step.
 
     Args:
         responsibilities: share of each component in each point; whatever padding has counts
@@ -152,7 +148,7 @@ def assign(
 ) -> Int[Tensor, "batch points"]:
     """Give each point to its most probable component.
 
-    Of equals, the first is taken.
+    The first of equals.
 
     Args:
         coefficients: of fitted mixtures.
@@ -175,10 +171,7 @@ def _first_largest(scores: Float[Tensor, "batch clusters points"]) -> Int[Tensor
 def _kmeans(
     statistics: Float[Tensor, "batch 6 points"], components: int, seed: int
 ) -> Float[Tensor, "batch clusters points"]:
-    """Cluster by k-means++ and a few Lloyd steps.
-
-    The responsibilities are 0 and 1.
-    """
+    """Compute responsibilities of 0 and 1 by k-means++ and Lloyd."""
     centers = _plus_plus(statistics, components, seed)
     real = statistics[:, :1]
     hard = torch.empty(0)

@@ -1,7 +1,7 @@
 """The order of groups, and so of slots.
 
-Groups are ordered by mean y, then by mean x. Weights are per slot, a mixture's component order is
-arbitrary: this is the one place that decides.
+By mean y, then by mean x. Weights are per slot, a mixture's component order is arbitrary: this is
+the one place that decides.
 """
 
 from __future__ import annotations

@@ -87,10 +87,7 @@ class KeypointSource:
 
 
 class GridSource:
-    """The control that cuts the frame into equal cells.
-
-    It ignores the image.
-    """
+    """The control that cuts any image into equal cells."""
 
     needs_keypoints = False
 

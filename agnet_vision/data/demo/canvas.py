@@ -38,10 +38,7 @@ class Canvas(NamedTuple):
     light: Point
 
     def window(self, center: Point, radius: float) -> Canvas:
-        """View the square of half side ``radius``.
-
-        Painting it paints the image.
-        """
+        """View the square of half side ``radius``, to paint in."""
         low = [max(0, math.floor((c - radius) / self.pixel)) for c in center]
         high = [math.ceil((c + radius) / self.pixel) for c in center]
         columns, rows = (
@@ -52,9 +49,7 @@ class Canvas(NamedTuple):
         )
 
     def local(self, center: Point, angle: float, scale: float) -> tuple[Plane, Plane]:
-        """Return coordinates in a frame at ``center``.
-
-        The frame is turned by ``angle`` and has the unit length ``scale``.
+        """Return coordinates at ``center``, turned by ``angle``, in ``scale``.
 
         Args:
             center: the frame's origin.
@@ -70,9 +65,7 @@ class Canvas(NamedTuple):
         self.rgb[...] += alpha * (color - self.rgb)
 
     def shadow(self, distance: Plane, height: float, strength: float) -> None:
-        """Darken the image beside a thing, away from the light.
-
-        The signed distance to the thing is ``distance``.
+        """Darken what a thing at ``distance`` shades from the light.
 
         Args:
             distance: signed, to the outline of the thing.
@@ -87,9 +80,7 @@ class Canvas(NamedTuple):
     def strokes(
         self, lines: list[Float[np.ndarray, "points 2"]], width: float, color: Color, shadow: float
     ) -> None:
-        """Draw antialiased polylines with their shadow.
-
-        This works on the whole image, not on a window.
+        """Draw antialiased, shadowed polylines on the whole image.
 
         Args:
             lines: joints of each line.
@@ -113,9 +104,7 @@ class Canvas(NamedTuple):
         self.blend(alpha, color)
 
     def facing(self, x: Plane, y: Plane, angle: float) -> Plane:
-        """Return how much a half-ball looks to the light.
-
-        The half-ball lies over the unit disc. The result is in [0, 1].
+        """Return how much the unit half-ball faces the light.
 
         Args:
             x: across, in a frame turned by ``angle``.
@@ -130,10 +119,7 @@ class Canvas(NamedTuple):
 
 
 def cover(distance: Plane, width: float) -> Plane:
-    """Turn a signed distance into coverage in [0, 1].
-
-    The coverage falls off over ``width``.
-    """
+    """Turn a signed distance into coverage, over ``width``."""
     return np.clip(0.5 - distance / width, 0, 1)
 
 
@@ -146,19 +132,13 @@ def diffuse(facing: Plane) -> Plane:
 
 
 def soften(rgb: RGBPlanes, sigma: float) -> None:
-    """Blur an image in place.
-
-    The unit of ``sigma`` is pixels.
-    """
+    """Blur an image in place by ``sigma`` pixels."""
     for plane in rgb:
         plane[...] = cv2.GaussianBlur(plane, (0, 0), sigma)
 
 
 def ellipse(x: Plane, y: Plane, half_width: float, half_height: float) -> Plane:
-    """Return the signed distance to an ellipse, to first order.
-
-    The ellipse lies around the origin.
-    """
+    """Return the distance to a centered ellipse, to first order."""
     reach = length(x / half_width, y / half_height)
     return reach * (reach - 1) / (length(x / half_width**2, y / half_height**2) + 1e-6)
 
@@ -181,10 +161,7 @@ def relief(rng: np.random.Generator, size: int, roughness: float, stretch: float
 
 
 def _shift(plane: Plane, dx: float, dy: float) -> Plane:
-    """Move a plane by a vector in pixels.
-
-    The edge continues outwards.
-    """
+    """Move a plane by pixels, continuing its edge."""
     move = np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float32)
     return np.asarray(
         cv2.warpAffine(plane, move, plane.shape[::-1], borderMode=cv2.BORDER_REPLICATE)

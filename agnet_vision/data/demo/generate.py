@@ -110,10 +110,7 @@ def _is_present(root: Path, settings: dict[str, int]) -> bool:
 
 
 def _write_image(split: Path, number: int, rng: np.random.Generator, image_size: int) -> None:
-    """Paint one image.
-
-    It shows the class that is ``number`` modulo the classes.
-    """
+    """Paint one image of class ``number`` modulo the classes."""
     mark = MARKS[number % len(MARKS)]
     image = paint_scene(rng, mark, image_size=image_size)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(80, 96))]

@@ -30,9 +30,9 @@ def disc(x: Plane, y: Plane, radius: float) -> Plane:
 
 
 def box(x: Plane, y: Plane, half_width: float, half_height: float) -> Plane:
-    """Return the signed distance to a rectangle around the origin.
+    """Return the signed distance to a centered upright rectangle.
 
-    The rectangle is upright. The distance is exact outside and a bound inside.
+    Exact outside, a bound inside.
     """
     dx, dy = np.abs(x) - half_width, np.abs(y) - half_height
     return length(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0)
@@ -77,10 +77,7 @@ MARKS: tuple[str, ...] = tuple(_SHAPES)
 
 @lru_cache
 def _unit_scale(mark: str) -> float:
-    """Find the factor by which a mark is scaled.
-
-    It gives the mark the area of the unit disc.
-    """
+    """Find the scale at which a mark has area pi."""
     step = 0.005
     axis = np.arange(-2, 2, step) + step / 2
     x, y = np.meshgrid(axis, axis)
@@ -88,9 +85,6 @@ def _unit_scale(mark: str) -> float:
 
 
 def mark_distance(mark: str, x: Plane, y: Plane) -> Plane:
-    """Return the signed distance to a mark.
-
-    The area of the mark is that of the unit disc.
-    """
+    """Return the signed distance to a mark of area pi."""
     scale = _unit_scale(mark)
     return _SHAPES[mark](x / scale, y / scale) * scale

@@ -1,6 +1,4 @@
-"""One painted image of the demo set.
-
-It shows a beetle on a forest floor, seen by an imperfect camera.
+"""A demo image: a beetle on a forest floor.
 
 The mark on one wing cover is the class. Everything else - floor, litter, colors, pose, light,
 blur, noise - is drawn from a random stream that never looks at the class: two images of one
@@ -115,10 +113,7 @@ def _point(rng: np.random.Generator, low: float, high: float) -> Point:
 
 
 def _floor(rng: np.random.Generator, size: int, light: Point) -> RGBPlanes:
-    """Paint the ground.
-
-    It has two tones of one material and is lit from the side.
-    """
+    """Paint the ground in two tones, lit from the side."""
     dark, bright = _FLOORS[rng.integers(len(_FLOORS))][..., None, None] * np.float32(
         rng.uniform(0.85, 1.2)
     )
@@ -163,10 +158,7 @@ def _drop_twig(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _drop_marked_pebble(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Drop a smooth pebble that carries a mark.
-
-    The mark is drawn without regard to the class.
-    """
+    """Drop a smooth pebble with a mark of any class."""
     center, angle, scale = _point(rng, 0, 1), rng.uniform(0, 2 * math.pi), rng.uniform(0.09, 0.13)
     mark = MARKS[rng.integers(len(MARKS))]
     turn, flat = rng.uniform(0, 2 * math.pi), rng.uniform(0.75, 1)
@@ -182,19 +174,13 @@ def _drop_marked_pebble(canvas: Canvas, rng: np.random.Generator) -> None:
 def _paint_mark(
     canvas: Canvas, mark: str, center: Point, turn: float, scale: float, color: RGBPlanes
 ) -> None:
-    """Paint a mark.
-
-    Its area is that of a disc of radius ``scale``.
-    """
+    """Paint a mark as large as a disc of ``scale``."""
     distance = mark_distance(mark, *canvas.local(center, turn, scale)) * scale
     canvas.blend(cover(distance, 1.2 * canvas.pixel), color)
 
 
 def _draw_beetle(canvas: Canvas, rng: np.random.Generator, mark: str) -> None:
-    """Draw the beetle, with ``mark`` on one wing cover.
-
-    Freckles go on the other.
-    """
+    """Draw the beetle, a wing cover marked, the other freckled."""
     center, angle = _point(rng, 0.38, 0.62), rng.uniform(0, 2 * math.pi)
     scale = rng.uniform(0.27, 0.35)
     shell, paint, gloss = _pick(rng, _SHELLS), _pick(rng, _PAINTS), rng.uniform(0.15, 0.6)
@@ -227,10 +213,7 @@ def _draw_beetle(canvas: Canvas, rng: np.random.Generator, mark: str) -> None:
 
 
 def _place(x: float, y: float, turn: Float[np.ndarray, "2 2"], center: Point) -> Point:
-    """Return where a body point lies in the image.
-
-    The point is given in the body's frame.
-    """
+    """Return where a point of the body's frame lies."""
     across, down = np.array([x, y]) @ turn + center
     return float(across), float(down)
 
@@ -242,16 +225,10 @@ def _draw_limbs(
     center: Point,
     color: Color,
 ) -> None:
-    """Draw six legs and two feelers.
-
-    Each is bent a little differently.
-    """
+    """Draw six legs and two feelers, each bent differently."""
 
     def bend(limb: tuple[Point, ...], side: int) -> Float[np.ndarray, "joints 2"]:
-        """Place a limb in the image.
-
-        Its joints are varied, and it is mirrored to its side.
-        """
+        """Vary a limb's joints, mirror and place it."""
         joints = np.array(limb) + rng.normal(0, 0.07, (len(limb), 2))
         return joints * (side, 1) @ turn + center
 
@@ -263,10 +240,7 @@ def _draw_limbs(
 
 
 def _develop(canvas: Canvas, rng: np.random.Generator) -> UInt8[np.ndarray, "height width 3"]:
-    """Take the photograph.
-
-    The light is uneven, the lens is soft and the sensor is noisy.
-    """
+    """Take the photograph: uneven light, soft lens, noisy sensor."""
     dx, dy = canvas.x - 0.5, canvas.y - 0.5
     gradient = rng.uniform(0.1, 0.5) * (dx * canvas.light[0] + dy * canvas.light[1])
     vignette = rng.uniform(0, 0.5) * (dx * dx + dy * dy)

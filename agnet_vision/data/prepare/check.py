@@ -1,7 +1,4 @@
-"""The check of a dataset on disk.
-
-Counts are compared with the card, every image is decoded, and no image may be in two splits.
-"""
+"""The check of a dataset's counts, images and splits."""
 
 from __future__ import annotations
 
@@ -63,10 +60,7 @@ class CheckResult:
 
     @property
     def agrees(self) -> bool:
-        """Tell whether nothing speaks against the data.
-
-        Nothing contradicts the card or, for data of one's own, forbids its use.
-        """
+        """Tell whether nothing contradicts the card or forbids use."""
         return all(problem.kind in self.harmless for problem in self.problems)
 
     def write(self, path: Path) -> None:
@@ -115,8 +109,7 @@ def check_dataset(
 ) -> CheckResult:
     """Read every file of a dataset, and find its problems.
 
-    Problems are whatever training would refuse or ought to know. Data of one's own is checked as
-    training would split it; of a benchmark, the official splits.
+    Data of one's own is checked as training would split it, a benchmark by its official splits.
 
     Args:
         name: of the dataset.
@@ -160,10 +153,7 @@ def check_dataset(
 
 
 class _Content(NamedTuple):
-    """What reading one file gave.
-
-    This is its digest, and its fingerprint or why it has none.
-    """
+    """A file's digest, and its fingerprint or what prevents one."""
 
     digest: str
     fingerprint: Fingerprint | None

@@ -1,7 +1,4 @@
-"""The comparison of the content of a dataset's files.
-
-It finds copies across splits and classes, and what is alike.
-"""
+"""The search for copies and near copies across splits."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ class LookedAt(NamedTuple):
 class DuplicatePair(NamedTuple):
     """Two files of two splits that show the same image.
 
-    The similarity says how alike they are, where 1 means the same bytes.
+    Similarity 1 means the same bytes.
     """
 
     first: Path
@@ -93,10 +90,7 @@ def find_alike(looks: list[LookedAt]) -> AlikeImages:
 
 
 def report_alike(listing: Listing, alike: AlikeImages) -> list[DuplicatePair]:
-    """Record images that look nearly like another split's.
-
-    Each is recorded by the one it is most like.
-    """
+    """Record each image nearly like another split's, once."""
     images, pairs = alike
     best: dict[int, tuple[float, int]] = {}
     for first, second, similarity in zip(*(column.tolist() for column in pairs), strict=True):
@@ -113,9 +107,7 @@ def report_alike(listing: Listing, alike: AlikeImages) -> list[DuplicatePair]:
 
 
 def group_alike(looks: list[LookedAt], alike: AlikeImages) -> dict[Path, str]:
-    """Put each image into one group with what resembles it.
-
-    These are its copies, what is nearly the same, and its given group.
+    """Group each image with copies, look-alikes and its given group.
 
     Args:
         looks: what reading the files gave.

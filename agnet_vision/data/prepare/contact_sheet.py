@@ -1,7 +1,4 @@
-"""Pairs of images drawn side by side.
-
-They let the eye judge what a check found.
-"""
+"""Pairs of images side by side, for the eye."""
 
 from __future__ import annotations
 
@@ -20,10 +17,7 @@ _COLUMNS = 3
 
 
 def draw_sheet(pairs: list[DuplicatePair], path: Path) -> None:
-    """Write a PNG with the first pairs.
-
-    The image of the first split is on the left, that of the second on the right.
-    """
+    """Write a PNG with the first pairs."""
     shown = pairs[:MAX_PAIRS]
     rows = max(1, -(-len(shown) // _COLUMNS))
     width, height = 2 * _CELL + 3 * _MARGIN, _CELL + _CAPTION + 2 * _MARGIN
@@ -42,9 +36,6 @@ def draw_sheet(pairs: list[DuplicatePair], path: Path) -> None:
 
 
 def _shorten(name: str, length: int = 32) -> str:
-    """Keep the end of a long name.
-
-    The drawing font has Latin letters only.
-    """
+    """Keep the end of a long name, in Latin letters."""
     name = name.encode("latin-1", "replace").decode("latin-1")
     return name if len(name) <= length else f"...{name[-length + 3 :]}"

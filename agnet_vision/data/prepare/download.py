@@ -129,10 +129,7 @@ def _fetch(url: str, part: Path, timeout_s: float, progress: Progress, task: obj
 
 
 def _mismatch(file: RemoteFile, path: Path) -> str | None:
-    """Say in what ``path`` differs from what is published.
-
-    The result is None where it differs in nothing.
-    """
+    """Say how ``path`` differs from what is published, or None."""
     if file.bytes is not None and path.stat().st_size != file.bytes:
         return f"{path.stat().st_size:,} bytes instead of {file.bytes:,}"
     if file.md5 is None:

@@ -26,9 +26,7 @@ _PART = 20_000  # candidates at once: 80 MB
 
 
 class Fingerprint(NamedTuple):
-    """What is kept of an image to compare it.
-
-    It takes a few hundred bytes.
+    """A few hundred bytes to compare an image by.
 
     Attributes:
         bits: perceptual hash, one byte of 0 or 1 a bit.
@@ -40,9 +38,9 @@ class Fingerprint(NamedTuple):
 
 
 class SimilarPairs(NamedTuple):
-    """Pairs of nearly equal images, by their index.
+    """Pairs of nearly equal images, by index.
 
-    The similarity says how alike they are, where 1 means the same.
+    Similarity 1 means the same.
 
     Attributes:
         first: index of one image, smaller than ``second``.
@@ -56,10 +54,7 @@ class SimilarPairs(NamedTuple):
 
 
 def fingerprint(image: UInt8[np.ndarray, "height width 3"]) -> Fingerprint:
-    """Hash an image, and keep a thumbnail.
-
-    The hash is made of the signs of the image's lowest frequencies.
-    """
+    """Hash an image's lowest frequencies, and keep a thumbnail."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA)
     low = cv2.dct(small.astype(np.float32))[:8, :8].ravel()
@@ -106,9 +101,9 @@ def similar_pairs(
 def _gradients(
     thumbnails: UInt8[np.ndarray, "images side side"],
 ) -> Float[np.ndarray, "images steps"]:
-    """Take the steps between neighbors, as vectors of length 1.
+    """Take the steps between neighbors, as unit vectors.
 
-    What all images share is subtracted. A flat image becomes zero and is like no other.
+    The common mean is subtracted. A flat image becomes zero and is like no other.
     """
     pixels = thumbnails.astype(np.float32)
     across = np.diff(pixels, axis=2).reshape(len(pixels), -1)

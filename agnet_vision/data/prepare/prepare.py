@@ -1,7 +1,4 @@
-"""The work of ``agnet prepare``.
-
-It gets a dataset, checks it and mends it.
-"""
+"""The work of ``agnet prepare``: fetch, check and mend."""
 
 from __future__ import annotations
 
@@ -32,9 +29,7 @@ def prepare_dataset(
     show_progress: bool = True,
     **options: Any,
 ) -> CheckResult:
-    """Make sure a dataset is there, then check it.
-
-    Nothing is fetched when it is there already.
+    """Fetch a dataset that is not there, then check it.
 
     Args:
         name: of the dataset.
@@ -85,10 +80,7 @@ def _cure(card: Card, root: Path) -> str:
 
 
 def _layout(card: Card, root: Path) -> Path | None:
-    """Find the layout, complete or not.
-
-    The result is None where there is nothing of it.
-    """
+    """Find the layout, complete or not, or None."""
     try:
         return find_layout(card, root)
     except DatasetNotFoundError:

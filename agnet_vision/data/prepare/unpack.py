@@ -33,9 +33,9 @@ _BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether a file is a zip or tar archive.
+    """Tell a zip or tar archive by its content.
 
-    Its content tells. A tar may have any of Python's compressions.
+    A tar may have any of Python's compressions.
     """
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
 
@@ -96,10 +96,7 @@ def unpack(
 
 @contextmanager
 def _scratch_folder(folder: Path) -> Iterator[Path]:
-    """Make an empty folder for one process alone.
-
-    It is removed in the end.
-    """
+    """Make an empty folder for one process, removed afterwards."""
     place = folder / ".unpacking"
     place.mkdir(exist_ok=True)
     try:
@@ -167,10 +164,7 @@ class _Writer:
 
 
 def _unpack_tar(writer: _Writer) -> None:
-    """Unpack folders and plain files.
-
-    A link or a device has no place in a dataset.
-    """
+    """Unpack folders and plain files, no links or devices."""
     with tarfile.open(writer.archive) as tar:
         for member in tar:
             if not member.isreg() and not member.isdir():
@@ -192,10 +186,7 @@ def _unpack_zip(writer: _Writer) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move a file or a tree onto another.
-
-    Files are replaced, and what only the other has is kept.
-    """
+    """Move a file or tree, replacing files, keeping others."""
     if not source.is_dir() or not target.is_dir():
         if target.is_dir():
             raise DatasetError(

@@ -74,10 +74,7 @@ class Card:
 
 
 def datasets_folder() -> Path:
-    """Find the folder of the dataset cards.
-
-    It lies beside the package in a checkout and inside it in an installed wheel.
-    """
+    """Find the dataset cards, in a checkout or a wheel."""
     package = Path(__file__).parents[2]
     installed = package / "_datasets"
     return installed if installed.is_dir() else package.parent / "datasets"
@@ -86,7 +83,7 @@ def datasets_folder() -> Path:
 def default_root(name: str) -> Path:
     """Return a dataset's default folder.
 
-    In a checkout it lies beside the dataset's card.
+    In a checkout it lies beside the card.
     """
     folder = datasets_folder()
     if folder.name == "_datasets":  # an installed package is no place for images
@@ -99,9 +96,7 @@ def default_root(name: str) -> Path:
 
 
 def dataset_root(name: str, root: Path | str | None) -> Path:
-    """Return the folder where a dataset lies.
-
-    This is what the user says, else the default.
+    """Return the given folder of a dataset, or the default.
 
     Args:
         name: of the dataset.

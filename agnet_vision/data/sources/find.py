@@ -1,7 +1,4 @@
-"""The search for a dataset on disk.
-
-A search that finds nothing says what was looked for, where to get it and how to check it.
-"""
+"""The search for a dataset on disk."""
 
 from __future__ import annotations
 
@@ -50,10 +47,7 @@ def _is_layout(card: Card, folder: Path) -> bool:
 
 
 def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
-    """Say what was looked for and not found.
-
-    Of a layout that is half there, only the other half is named.
-    """
+    """Say which parts of a layout were not found."""
     if not root.is_dir():
         return f"{root} {'is not a folder' if root.exists() else 'does not exist'}"
     for folder in folders:
@@ -64,10 +58,7 @@ def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
 
 
 def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
-    """Write the command that checks a dataset.
-
-    It can be pasted into a shell as it is.
-    """
+    """Write the command that checks a dataset, for a shell."""
     given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
     words = shlex.join(f"dataset.{key}={value}" for key, value in given.items())
     return f"agnet prepare dataset={name} {words}"

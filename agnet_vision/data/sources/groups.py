@@ -1,6 +1,6 @@
 """Groups of images that no split divides.
 
-A group is who or what an image shows, so that no split divides a driver, a patient or a video.
+One driver, patient or video, for example.
 """
 
 from __future__ import annotations

@@ -157,10 +157,7 @@ def _only(found: list[str], option: str, what: str, types: Any) -> str:
 
 
 def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> int:
-    """Write images and list, and return the rows skipped.
-
-    Nothing is written where the same images and list were written before.
-    """
+    """Write images and list unless there, and return skipped rows."""
     files = {name: [file["filename"] for file in part.cache_files] for name, part in splits.items()}
     record: dict[str, Any] = {"files": files, "columns": list(columns)}
     place = folder / RECORD
@@ -195,10 +192,7 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
 
 
 def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, str]]:
-    """Yield the bytes, class and group of each row.
-
-    The class is None where none is given.
-    """
+    """Yield each row's bytes, class if any, and group."""
     from datasets import ClassLabel, Image
 
     names = part.features[columns.label]

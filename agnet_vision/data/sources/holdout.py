@@ -1,6 +1,4 @@
-"""The parts of a split that are held out.
-
-Each image is placed by its own name, and groups stay whole.
+"""The split's part held out, by image names and groups.
 
 A *unit* is a group, or an image that has none. The number that a hash makes of the seed, the part's
 name and the unit's name lies in [0, 1); a unit is held out where it is below ``fraction``. So the
@@ -25,9 +23,7 @@ from agnet_vision.errors import ConfigError, DatasetError
 def hold_out(
     samples: list[Sample], fraction: float, *, seed: int, part: str, layout: Path
 ) -> tuple[list[Sample], list[Sample]]:
-    """Split samples into (kept, held out).
-
-    Both keep their old order.
+    """Split samples into (kept, held out), in order.
 
     Args:
         samples: of one split.
@@ -75,10 +71,7 @@ def _number(text: str) -> float:
 def _choose(
     units: list[str], labels: list[int], numbers: dict[str, float], fraction: float
 ) -> set[str]:
-    """Choose the units below ``fraction``.
-
-    Then see that each class is on both sides.
-    """
+    """Choose units below ``fraction``, each class on both sides."""
     held = {unit for unit, number in numbers.items() if number < fraction}
 
     members: dict[int, set[str]] = defaultdict(set)

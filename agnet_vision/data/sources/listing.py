@@ -1,7 +1,4 @@
-"""What a layout on disk holds.
-
-This is labeled files per split, and the problems met on the way.
-"""
+"""Labeled files per split on disk, and problems met."""
 
 from __future__ import annotations
 
@@ -63,18 +60,13 @@ class Problem(NamedTuple):
     detail: str
 
     def __str__(self) -> str:
-        """Write the problem as one line.
-
-        Any terminal in UTF-8 can show it.
-        """
+        """Write the problem as one line that any terminal shows."""
         return f"{self.path}: {self.detail}".encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass
 class Listing:
-    """A layout as found on disk.
-
-    No validation split has been made yet.
+    """A layout on disk, without a validation split yet.
 
     Attributes:
         classes: names in label order.
@@ -113,8 +105,5 @@ class Listing:
 
 
 def image_name(path: Path, layout: Path) -> str:
-    """Name an image by its path inside the layout's folder.
-
-    The name has slashes on every system.
-    """
+    """Name an image by its relative path, with slashes."""
     return Path(os.path.relpath(path, layout)).as_posix()

@@ -1,7 +1,4 @@
-"""Any dataset's layout as it is on disk.
-
-``read_listing`` reads it, and records every problem it shows.
-"""
+"""Any dataset's layout on disk, with every problem it shows."""
 
 from __future__ import annotations
 
@@ -39,9 +36,7 @@ READERS: dict[str, Callable[..., Listing]] = {
 
 
 def read_listing(name: str, root: Path | str | None = None, **options: Any) -> Listing:
-    """Read a layout as it is on disk.
-
-    The listing holds the official splits, and what its names and counts show.
+    """Read the official splits, and check names and counts.
 
     Args:
         name: of the dataset.
@@ -77,10 +72,7 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
 
 
 def _check_counts(card: Card, root: Path, listing: Listing) -> None:
-    """Record missing images and wrong counts.
-
-    These are what is missing to train at all, and splits whose size is not the card's.
-    """
+    """Record what training lacks, and sizes unlike the card's."""
     if not listing.splits["train"]:
         expected = (
             "expected <class>/*.jpg or train/<class>/*.jpg inside"

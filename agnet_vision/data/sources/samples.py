@@ -1,7 +1,4 @@
-"""The files of a dataset's train, val and test split.
-
-``read_samples`` reads them from any dataset, or any folder.
-"""
+"""The files of a dataset's train, val and test split."""
 
 from __future__ import annotations
 
@@ -184,10 +181,7 @@ def draw_splits(
 
 
 def _refuse_or_warn(name: str, root: Path, listing: Listing, options: dict[str, Any]) -> None:
-    """Raise or warn about the problems of a listing.
-
-    Problems that would spoil the labels raise, and the others cause one warning.
-    """
+    """Raise problems that spoil labels, and warn of others."""
     check = f"{check_command(name, root, options)} report=problems.json"
     if fatal := listing.fatal():
         others = [problem for problem in listing.problems if problem not in fatal]

@@ -87,9 +87,7 @@ def list_images(
 
 
 class SplitDifference(NamedTuple):
-    """The difference between images on disk and a split list.
-
-    Paths are as in the list.
+    """Paths in which images on disk and a list differ.
 
     Attributes:
         missing: listed, but no longer among the images.

@@ -32,17 +32,17 @@ class Attention(NamedTuple):
 
     @property
     def coefficients(self) -> Float[Tensor, "batch regions"]:
-        """Return the weight of each region in the descriptor.
+        """Return each region's weight in the descriptor.
 
-        It is ``c_r' = sum_r w_r m_rr'``.
+        ``c_r' = sum_r w_r m_rr'``
         """
         return torch.matmul(self.importance[:, None], self.pairwise).squeeze(1)
 
 
 class UniformAttention(nn.Module):
-    """Attention in which every valid region counts alike.
+    """The mean of all valid regions, as attention.
 
-    The descriptor is their mean. What ``RegionAttention`` is made with is taken, and not used.
+    It takes the arguments of ``RegionAttention``, and uses none.
     """
 
     has_attention = False

@@ -77,7 +77,7 @@ class MapFeatures:
 class RegionFeatures(MapFeatures):
     """Pooled and gated features of regions.
 
-    They are ``phi_r = x_r * (1 + gate_r)``.
+    ``phi_r = x_r * (1 + gate_r)``
 
     Args:
         feature_map: the map the regions are pooled from, after self-attention.

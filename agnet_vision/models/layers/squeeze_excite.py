@@ -10,9 +10,7 @@ from agnet_vision.models.layers.region_features import RegionFeatures
 
 
 class SlotSqueezeExcite(nn.Module):
-    """Gates of each region's channels, by its slot's block.
-
-    The block has no bias.
+    """A squeeze-and-excite block without bias for each slot.
 
     ``phi_r = SE_r(x_r) + x_r = x_r * (1 + gate_r)``.
 

@@ -1,4 +1,1 @@
-"""Readers of layouts, one file each.
-
-A reader turns a root folder into a ``Listing``, with what is wrong.
-"""
+"""Readers of layouts, from root folder to ``Listing``."""

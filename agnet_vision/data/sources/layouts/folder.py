@@ -36,9 +36,7 @@ def read_folder(
     csv: str | Path | None = None,
     group_column: str | None = None,
 ) -> Listing:
-    """Read class folders, or the files a CSV lists.
-
-    Class folders are read below split folders where there are any.
+    """Read a CSV's files, or (split folders of) class folders.
 
     Args:
         root: holds ``train``, ``val``, ``test`` folders, or the class folders themselves (then all
@@ -66,10 +64,7 @@ def read_folder(
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Find folders named like a split that hold class folders.
-
-    Without one, all is train.
-    """
+    """Find split folders with class folders, else all is train."""
     found: dict[str, Path] = {}
     for folder in class_folders(root):
         split = SPLIT_NAMES.get(folder.name.lower())
@@ -100,10 +95,7 @@ def _report_loose_images(folder: Path, listing: Listing) -> None:
 
 
 def _class_names(split_folders: dict[str, Path], listing: Listing) -> tuple[str, ...]:
-    """Name the classes by the training folders.
-
-    Folders that the training split does not know are recorded.
-    """
+    """Name the classes by the training folders, and record others."""
     train = split_folders["train"]
     for path in sorted(train.iterdir()):
         if path.is_symlink() and (not path.exists() or leads_back(path)):
@@ -128,10 +120,7 @@ def _class_names(split_folders: dict[str, Path], listing: Listing) -> tuple[str,
 
 
 def _read_csv(root: Path, path: Path, group_column: str | None) -> Listing:
-    """Read the files that a CSV lists.
-
-    Its class names, sorted, give the label order.
-    """
+    """Read a CSV's files, labels in order of sorted names."""
     if not path.is_file():
         raise DatasetNotFoundError(
             f"csv={path} does not exist; give a CSV with the columns path,label[,split]"

@@ -86,9 +86,7 @@ class ListedFiles:
 def read_rows(
     path: Path, columns: tuple[str, ...], *, strip: bool = True
 ) -> list[tuple[int, dict[str, str]]]:
-    """Read each row of a CSV, with its line number.
-
-    The CSV has a header.
+    """Read a CSV with a header, as (line number, row).
 
     Args:
         path: the file, in UTF-8.
@@ -128,10 +126,7 @@ def _stripped(row: dict[str, str]) -> dict[str, str]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read the non-empty lines of a text file.
-
-    They come without byte-order mark or Windows line ends.
-    """
+    """Read non-empty lines, without byte-order mark or line ends."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

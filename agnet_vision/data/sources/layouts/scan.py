@@ -1,7 +1,4 @@
-"""Class folders and image files as found on disk.
-
-Their order never depends on the file system.
-"""
+"""Class folders and images on disk, always in one order."""
 
 from __future__ import annotations
 
@@ -23,10 +20,7 @@ OTHER_IMAGE_SUFFIXES = frozenset(
 
 
 def is_unicode(name: str) -> bool:
-    """Tell whether a file name is valid UTF-8.
-
-    Others could not be written to any result.
-    """
+    """Tell whether a file name is UTF-8, fit for results."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
@@ -52,18 +46,16 @@ def report_extra_folders(parent: Path, known: Collection[str], listing: Listing)
 
 
 def leads_back(folder: Path) -> bool:
-    """Tell whether ``folder`` links to a folder that holds it.
+    """Tell whether ``folder`` links to a folder holding it.
 
-    Following such a link would count every image again.
+    Following it would count every image again.
     """
     real, parent = os.path.realpath(folder), os.path.realpath(folder.parent)
     return os.path.commonpath([real, parent]) == real
 
 
 def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> list[Path]:
-    """List the images of a folder by name.
-
-    Links are followed, but not in a loop.
+    """List a folder's images by name, following links without loops.
 
     Args:
         folder: where to look; a missing one is recorded.
@@ -86,10 +78,7 @@ def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> l
 def _walk(
     folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...]
 ) -> Iterator[Path]:
-    """Yield images in the order of their names.
-
-    The real folders passed so far are ``above``.
-    """
+    """Yield images by name, below the real folders ``above``."""
     try:
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
@@ -118,10 +107,7 @@ def _walk(
 
 
 def _is_usable(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
-    """Tell whether a file can be listed.
-
-    The file is named like an image. Why it cannot be listed is recorded.
-    """
+    """Tell whether a file can be listed, or record why."""
     if not is_unicode(entry.name):
         listing.report("bad_name", path, "its name is not valid UTF-8; left out, rename it")
     elif entry.is_symlink() and not path.exists():
@@ -135,10 +121,7 @@ def _is_usable(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
 
 
 def _looks_like_an_image(path: Path) -> bool:
-    """Tell whether a user takes the file for an image.
-
-    The name of the file is not one that is read.
-    """
+    """Tell whether a file not read looks like an image."""
     if path.name.startswith(".") or not is_unicode(path.name):
         return False
     suffix = path.suffix.lower()
@@ -148,10 +131,7 @@ def _looks_like_an_image(path: Path) -> bool:
 
 
 def report_skipped(listing: Listing) -> None:
-    """Record files that look like images but are not read.
-
-    They are recorded once for the whole dataset.
-    """
+    """Record, once, the unread files that look like images."""
     if not listing.skipped:
         return
     suffixes = Counter(path.suffix.lower() or "no suffix" for path in listing.skipped)

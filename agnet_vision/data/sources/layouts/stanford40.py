@@ -9,10 +9,7 @@ from agnet_vision.data.sources.listing import Listing
 
 
 def read_stanford40(root: Path, classes: tuple[str, ...]) -> Listing:
-    """Read the official split.
-
-    There is one list of file names per class and split.
-    """
+    """Read the official split, a list of files per class."""
     listing = Listing(classes, {"train": [], "test": []})
     files = ListedFiles(listing)
     for split in ("train", "test"):
