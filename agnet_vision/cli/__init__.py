@@ -1,4 +1,1 @@
-"""The commands behind ``agnet`` and ``tools/``.
-
-This folder is the only one that knows Hydra.
-"""
+"""The commands of ``agnet``, which alone know Hydra."""

@@ -28,9 +28,7 @@ PARTS = {
 
 
 def run(words: Sequence[str], program: str) -> None:
-    """Run ``benchmarks.<part>``.
-
-    Only that part is imported.
+    """Import and run ``benchmarks.<part>``.
 
     Raises:
         ConfigError: this is no checkout.

@@ -49,10 +49,7 @@ def call(given: Mapping[str, Any]) -> None:
 
 
 def load_models(checkpoint: str | list[str] | None) -> dict[str, AGNet]:
-    """Open the checkpoints, each under a name.
-
-    The name tells variant, backbone and place.
-    """
+    """Open checkpoints, named by variant, backbone and place."""
     from agnet_vision.demo.networks import demo_models
     from agnet_vision.models.agnet import load_model
 

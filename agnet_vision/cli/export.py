@@ -99,10 +99,7 @@ def export(config: ExportConfig) -> Path:
 
 
 def measured(checkpoint: str) -> dict[str, float]:
-    """Read the scores on the test split, if any.
-
-    There are some if the checkpoint lies in a run folder that has them.
-    """
+    """Read the run's scores on the test split, if any."""
     source = Path(checkpoint)
     file = (source if source.is_dir() else source.parent) / "metrics.json"
     if not file.is_file():
@@ -114,19 +111,14 @@ def measured(checkpoint: str) -> dict[str, float]:
 
 
 def default_output(config: ExportConfig) -> Path:
-    """Name the output after the checkpoint, beside it.
-
-    The output of a checkpoint from the Hub goes into the current folder.
-    """
+    """Name the output beside the checkpoint, or here for Hub's."""
     source = Path(config.checkpoint)
     folder = source if source.is_dir() else source.parent if source.is_file() else Path()
     return folder / f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format]}"
 
 
 def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]:
-    """Prepare images as the network sees them.
-
-    They are spread evenly over the images that were found.
+    """Prepare images, spread evenly over those found.
 
     Raises:
         ConfigError: there are fewer than two.

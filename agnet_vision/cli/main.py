@@ -1,7 +1,4 @@
-"""``agnet COMMAND name=value ...``: the console program.
-
-The files in ``tools/`` call it, too.
-"""
+"""``agnet COMMAND name=value ...``: the console program, and ``tools/``."""
 
 from __future__ import annotations
 
@@ -49,10 +46,7 @@ def main() -> None:
 
 
 def run(name: str) -> None:
-    """Run one command with this process's words.
-
-    This is what a file in ``tools/`` does.
-    """
+    """Run one command with this process's words, for ``tools/``."""
     from agnet_vision.cli.words import one_line_errors
 
     with one_line_errors(), extra_needed("train"):

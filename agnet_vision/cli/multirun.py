@@ -62,7 +62,7 @@ def run_many(command: Command, words: Sequence[str], program: Sequence[str]) -> 
 def _to_hydra(word: str, command: Command) -> str:
     """Write a word so that Hydra takes text unchanged.
 
-    Commas are the exception, because they part the runs.
+    Only commas part the runs.
     """
     name, value, is_text = read_word(word, command)
     if is_text and value[:1] not in ("'", '"', "["):

@@ -23,9 +23,7 @@ from agnet_vision.training.validation import unknown_option
 
 
 def parse(words: Sequence[str], command: Command) -> dict[str, Any]:
-    """Read the ``name=value`` words of a command.
-
-    Of two for one option, the later counts.
+    """Read a command's ``name=value`` words, the last of each option.
 
     Raises:
         ConfigError: a word is not such a pair, names no option of the command, or cannot be read.
@@ -38,9 +36,7 @@ def parse(words: Sequence[str], command: Command) -> dict[str, Any]:
 
 
 def read_word(word: str, command: Command) -> tuple[str, str, bool]:
-    """Take ``name=value`` apart.
-
-    Plus signs before it, as Hydra has them, mean nothing here.
+    """Take ``name=value`` apart, ignoring Hydra's plus signs.
 
     Returns:
         Name, value, and whether the value is text.
@@ -75,10 +71,7 @@ def _value(name: str, value: str) -> Any:
 
 
 def as_typed(name: str, value: str) -> Any:
-    """Take text as it was typed.
-
-    It is null, a list in brackets, or the text itself, quoted or not.
-    """
+    """Take text as null, a bracketed list, or itself."""
     if value == "null":
         return None
     if value[:1] + value[-1:] == "[]" and not os.path.exists(value):

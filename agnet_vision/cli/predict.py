@@ -70,7 +70,7 @@ class PredictConfig(Options):
 def call(given: Mapping[str, Any]) -> None:
     """Predict all images, and write or print the rows.
 
-    The exit code is 1 where no image could be read.
+    Exits with 1 if none could be read.
     """
     config = validate(PredictConfig, given)
     from rich.progress import track

@@ -45,7 +45,7 @@ class PrepareConfig(Options):
 def call(given: Mapping[str, Any]) -> None:
     """Prepare a dataset, and report.
 
-    The exit code is 0 only when nothing contradicts the card.
+    Exits with 0 only if nothing contradicts the card.
     """
     config = validate(PrepareConfig, nest(given))
     from agnet_vision.data.prepare.contact_sheet import MAX_PAIRS, draw_sheet
@@ -77,10 +77,7 @@ def call(given: Mapping[str, Any]) -> None:
 
 
 def _require_writable(*paths: str | None) -> None:
-    """Refuse results that could not be written.
-
-    It is called before hours of reading.
-    """
+    """Refuse unwritable results before hours of reading."""
     for path in (Path(path) for path in paths if path is not None):
         parent = next(folder for folder in path.parents if folder.exists())
         if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
@@ -88,10 +85,7 @@ def _require_writable(*paths: str | None) -> None:
 
 
 def _print_summary(name: str, result: CheckResult) -> None:
-    """Print counts, the card's note and some problems.
-
-    The problems are the first of every kind.
-    """
+    """Print counts, the card's note and each kind's first problems."""
     from agnet_vision.data.prepare.prepare import can_be_mended
     from agnet_vision.data.sources.card import load_card
     from agnet_vision.data.sources.samples import OWN_DATA

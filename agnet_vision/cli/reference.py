@@ -132,10 +132,7 @@ def train_yaml() -> str:
 
 
 def _yaml_lines() -> Iterator[tuple[str, str]]:
-    """Write the options as settings with comments.
-
-    Groups have blank lines around them.
-    """
+    """Write the options as commented settings, with spaced groups."""
     before = ""
     for option in list_options(TrainConfig):
         if option.only:

@@ -1,7 +1,4 @@
-"""The library's errors in the words of a command line.
-
-Each is one line and says what to type.
-"""
+"""The library's errors as single lines in shell words."""
 
 from __future__ import annotations
 
@@ -26,10 +23,9 @@ SHELL_WORDS = {"True": "true", "False": "false", "None": "null"}
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn a user's mistake into a message without a traceback.
+    """Print a user's mistake to stderr without a traceback.
 
-    The message goes to stderr, and the exit code is 1. After Ctrl-C the exit code is 130, after
-    another signal 128 and its number, as in a shell.
+    Exits with 1; after Ctrl-C with 130, after another signal with 128 and its number.
     """
     try:
         yield
@@ -101,10 +97,7 @@ DOORS = {"prepare": "prepare_dataset", "extract": "extract_regions"}
 
 
 def shell_value(value: Any, quote: str = "'") -> str:
-    """Write a value as it is typed.
-
-    ``quote`` stands around text.
-    """
+    """Write a value as typed, text between ``quote``."""
     if value is None or isinstance(value, bool):
         return SHELL_WORDS[str(value)]
     return f"{quote}{value}{quote}" if isinstance(value, str) else str(value)

@@ -1,4 +1,1 @@
-"""A local page to try a network on.
-
-The small networks that it starts with are here, too.
-"""
+"""A local page to try networks on, and small networks."""

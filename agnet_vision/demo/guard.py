@@ -1,7 +1,4 @@
-"""What keeps the page on this machine.
-
-It decides whom the page answers, and whom the browser may talk to.
-"""
+"""What keeps the page, and its browser, on this machine."""
 
 from __future__ import annotations
 
@@ -22,9 +19,7 @@ POLICY = (
 
 
 class StayLocal:
-    """Middleware that answers to this machine's own names.
-
-    It forbids the browser to talk to any other.
+    """Middleware that answers, and connects, to this machine alone.
 
     Args:
         app: the page.
@@ -59,7 +54,7 @@ class StayLocal:
     def _is_own(self, host: str) -> bool:
         """Tell whether a name is this machine's.
 
-        A number is no name that could be rebound.
+        Numbers cannot be rebound.
         """
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]  # less the port
         name = name.strip("[]")

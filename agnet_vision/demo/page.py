@@ -45,10 +45,7 @@ WITH_THEME = """(...inputs) => [
 
 
 class Page(gr.Blocks):
-    """Blocks that refuse a forged file path in one line.
-
-    No traceback goes into the log.
-    """
+    """Blocks that refuse a forged path, without a traceback."""
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         """Prepare the inputs of an event."""
@@ -110,10 +107,7 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
 def _controls(
     models: Mapping[str, AGNet],
 ) -> tuple[gr.Image, gr.Dropdown, gr.Dropdown, gr.Slider]:
-    """Lay out what the visitor chooses.
-
-    The choices are image, network, source of the regions, and kappa.
-    """
+    """Lay out image, network, source of regions, and kappa."""
     name, model = next(iter(models.items()))
     own, kappa = model.proposer, model.head.num_clusters
     choices = [*dict.fromkeys([*visit.region_sources(), visit.own_source(model)])]
@@ -143,18 +137,12 @@ def _upload() -> gr.Image:
 
 
 def _path_of(payload: Any) -> str | None:
-    """Return the path of an uploaded file.
-
-    It is in a folder that Gradio has checked.
-    """
+    """Return an uploaded file's path, in a folder Gradio checked."""
     return payload.path if payload is not None else None
 
 
 def _panel(name: Panel) -> gr.Image:
-    """Make the place of one panel of the figure.
-
-    It appears with the first image.
-    """
+    """Make one panel's place, shown with the first image."""
     return gr.Image(
         label=name,
         interactive=False,
@@ -200,10 +188,7 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
 
 
 def _slider_fitter(models: Mapping[str, AGNet]) -> Callable:
-    """Make the handler for the choice of another network.
-
-    It brings slider and regions to what that network was trained with.
-    """
+    """Make the handler that shows a network's kappa and regions."""
 
     def fit(name: str) -> tuple[Any, str]:
         """Return slider and regions' source as this network knows them."""
@@ -218,10 +203,7 @@ def _looker(models: Mapping[str, AGNet]) -> Callable:
     """Make the handler that explains an image."""
 
     def look(path: str | None, name: str, source: str, kappa: float, theme: ThemeName) -> list[Any]:
-        """Fill the page from the choices.
-
-        A file that is not an image is refused with a message.
-        """
+        """Fill the page, or refuse what is no image."""
         empty = [gr.Image(visible=False) for _ in PANELS]
         if path is None:
             # Also after a refusal, which takes the upload away: what was said about it stays.
@@ -244,10 +226,7 @@ ADVICE = "Choose an image of up to 40 megapixels."
 
 
 def _file_maker(models: Mapping[str, AGNet], button: gr.DownloadButton) -> Callable:
-    """Make the handler that writes the figure for download.
-
-    The whole figure goes into Gradio's own folder.
-    """
+    """Make the handler that writes the figure for download."""
 
     def write(
         path: str | None, name: str, source: str, kappa: float, theme: ThemeName

@@ -1,7 +1,4 @@
-"""What the page does with an image.
-
-This is everything but the page itself. Nothing of a visit is kept.
-"""
+"""What the page does with an image, keeping none."""
 
 from __future__ import annotations
 
@@ -28,10 +25,7 @@ FIGURE_DPI, PANEL_DPI = 130, 150
 
 
 def region_sources() -> dict[str, dict[str, str]]:
-    """Name the settings of a proposer that can be chosen.
-
-    Detectors that OpenCV lacks are left out.
-    """
+    """Name all sources of regions, for detectors OpenCV has."""
     sources = {}
     for source, kind in SOURCES.items():
         if not kind.needs_keypoints:

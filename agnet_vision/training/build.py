@@ -39,9 +39,7 @@ def options_checked() -> Iterator[None]:
 
 
 def build_table(dataset: Dataset, seed: int) -> SampleTable:
-    """Read a dataset's lists.
-
-    The held-out images are drawn with ``seed``.
+    """Read a dataset's lists, holding images out by ``seed``.
 
     Args:
         dataset: its options.
@@ -56,10 +54,7 @@ def build_table(dataset: Dataset, seed: int) -> SampleTable:
 
 
 def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
-    """Make the network and the input it expects.
-
-    The backbone gets its weights where they are asked for.
-    """
+    """Make the network, with weights if asked for."""
     backbone = config.backbone
     checkpoint = None if config.resume else backbone.checkpoint  # it has its own weights
     options = dict(backbone.kwargs)
@@ -105,10 +100,7 @@ def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
 
 
 def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
-    """Make the loaders.
-
-    A network of ``backbone_only`` gets no regions, so none are computed.
-    """
+    """Make the loaders, without regions for a network without them."""
     input_config, augmentation = model.data_config, config.augmentation
     transform = partial(
         training_transform,
@@ -137,10 +129,7 @@ def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDa
 
 
 def build_views(model: AGNet, tta: TTA) -> TestTimeViews | None:
-    """Make what makes the views of test images.
-
-    None means one view of each image, that of evaluation.
-    """
+    """Make the views of test images, None for one each."""
     if tta == "none":
         return None
     with options_checked():

@@ -1,7 +1,4 @@
-"""What happens beside the steps of a training.
-
-The backbone is frozen, weights are averaged, checkpoints are saved, and a training ends early.
-"""
+"""Freezing, averaging, checkpoints and early stopping."""
 
 from __future__ import annotations
 
@@ -26,10 +23,7 @@ from agnet_vision.training.stop import StopRequest
 
 
 class FreezeBackbone(Callback):
-    """A freeze of the backbone during the first epochs.
-
-    The statistics of its batch norms are kept as they are, too.
-    """
+    """Freezes the backbone, batch-norm statistics included, in the first epochs."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
@@ -61,9 +55,8 @@ class FreezeBackbone(Callback):
 class AveragedWeights(WeightAveraging):
     """Exponential averages of weights and statistics over the steps.
 
-    The average is validated, tested and saved in place of the trained weights. The decay rises with
-    the number of updates t as ``min(decay, (1 + t) / (10 + t))``, so that the random start is
-    forgotten in short runs, too.
+    The average is validated, tested and saved. The decay rises with the number of updates t as
+    ``min(decay, (1 + t) / (10 + t))``, so that the random start is forgotten in short runs, too.
     """
 
     def __init__(self, decay: float) -> None:
@@ -99,10 +92,7 @@ class RandomState(Callback):
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return torch's state of every process.
-
-        All processes call this together.
-        """
+        """Return torch's state of every process, called by all."""
         state = {"torch": torch.get_rng_state()}
         if torch.cuda.is_initialized():
             state["cuda"] = torch.cuda.get_rng_state()
@@ -118,31 +108,19 @@ class RandomState(Callback):
 
 
 class EarlyStop(EarlyStopping):
-    """Early stopping with the option's patience.
-
-    After a resume with another patience, that one counts.
-    """
+    """Early stopping with the current options' patience, resumed or not."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Train no more where the run had ended.
-
-        It goes on with its test.
-        """
+        """Train no more where the run had ended."""
         trainer.should_stop = self.wait_count >= max(self.patience, 1)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over how long the run has waited.
-
-        How long it may wait is the option's.
-        """
+        """Restore how long the run has waited, not its patience."""
         super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """The best epoch's checkpoint, also in a moved folder.
-
-    The folder may also be a copy.
-    """
+    """The best epoch's checkpoint, even in a moved folder."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Look for the files in the current folder."""
@@ -162,9 +140,7 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(Checkpoint):
-    """The checkpoint ``last.ckpt``, saved after every epoch.
-
-    It is also saved when a signal asks to stop after the current step.
+    """``last.ckpt``, saved every epoch and when a signal asks.
 
     Args:
         folder: of the run.
@@ -190,9 +166,7 @@ class LastCheckpoint(Checkpoint):
         self._position = checkpoint["loader_position"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals and move the loader to its place.
-
-        The signals wait for the end of a step.
+        """Keep signals for a step's end, and move the loader.
 
         Lightning moves only loaders it has not asked for their length before.
         """
@@ -218,10 +192,7 @@ class LastCheckpoint(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Stop here when asked to.
-
-        Between two steps nothing is half done.
-        """
+        """Stop between two steps when asked to."""
         last_of_epoch = batch_idx + 1 >= trainer.num_training_batches
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if whole and not last_of_epoch and (number := self._asked_to_stop(trainer)):
@@ -229,10 +200,7 @@ class LastCheckpoint(Checkpoint):
             raise Stopped(number)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the checkpoint.
-
-        Validation is over by now.
-        """
+        """Save the checkpoint, after validation."""
         trainer.save_checkpoint(self.path)
         if number := self._asked_to_stop(trainer):
             raise Stopped(number)

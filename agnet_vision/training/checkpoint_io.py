@@ -27,7 +27,7 @@ NETWORK = ("agnet", "epoch", "global_step", "pytorch-lightning_version", "state_
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoint files written beside the old one, then renamed.
 
-    When the disk is full or the power fails, the old checkpoint is still whole.
+    After a full disk or a power failure the old one is still whole.
     """
 
     def save_checkpoint(

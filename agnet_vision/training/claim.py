@@ -30,7 +30,7 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 def claimed_run_dir(config: TrainConfig | EvaluateConfig) -> Iterator[Path]:
     """Name the run's folder and lock it.
 
-    A folder that a mistake leaves empty is removed again.
+    Left empty by a mistake, it is removed again.
 
     The system gives the lock back when the process ends, however it does.
 
@@ -98,10 +98,7 @@ def _outputs(config: TrainConfig | EvaluateConfig) -> Path:
 
 
 def _new_folder(config: TrainConfig | EvaluateConfig) -> Path:
-    """Make a folder that no other run has.
-
-    A run begun in the same second gets another one.
-    """
+    """Make a folder that no other run has."""
     store = _store()
     name = time.strftime("%Y-%m-%d_%H-%M-%S")
     for number in count(1):

@@ -62,7 +62,7 @@ def compose(given: Mapping[str, Any]) -> Values:
 def nest(given: Mapping[str, Any]) -> Values:
     """Write full names as nested groups, and choices in full.
 
-    The order of the names means nothing.
+    Their order does not matter.
     """
     nested: Values = {}
     # What is chosen comes before its options, or it would replace them.
@@ -135,10 +135,7 @@ def find_file(option: str, name: Any, others: Sequence[str] = ()) -> Path:
 
 
 def read_layer(path: Path) -> Values:
-    """Read options from a YAML file.
-
-    Errors about unknown options name the file.
-    """
+    """Read options from a YAML file, which errors name."""
     values = nest(read_yaml(path))
     known = list_options(TrainConfig)
     for name in full_names(values):
@@ -157,9 +154,7 @@ def full_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def read_yaml(path: Path, cure: str = "") -> Values:
-    """Read a YAML file of options.
-
-    In it ``1e-3`` is a number.
+    """Read a YAML file of options, ``1e-3`` as a number.
 
     Args:
         path: the file.
@@ -180,7 +175,7 @@ def read_yaml(path: Path, cure: str = "") -> Values:
 class _Loader(yaml.SafeLoader):
     """A YAML loader that takes ``1e-3`` for a number.
 
-    YAML 1.1 takes it for text, unlike everybody else.
+    YAML 1.1 takes it for text.
     """
 
 

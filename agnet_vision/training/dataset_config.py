@@ -1,7 +1,4 @@
-"""The options of each dataset.
-
-``dataset=NAME`` chooses one of these schemas.
-"""
+"""The options of each dataset, chosen by ``dataset=NAME``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""``evaluate``, which scores a checkpoint on a dataset.
-
-Scores, files and a table come out of it.
-"""
+"""``evaluate``: scores, files and plots of a checkpoint."""
 
 from __future__ import annotations
 
@@ -52,9 +49,7 @@ REMARKS = (
 
 
 def evaluate(config: EvaluateConfig) -> Run:
-    """Evaluate a checkpoint and write its scores and plots.
-
-    The files are ``metrics.json``, ``predictions.csv`` and the plots.
+    """Write a checkpoint's ``metrics.json``, ``predictions.csv`` and plots.
 
     Args:
         config: all options; its dataset must be set.
@@ -95,9 +90,7 @@ def evaluate(config: EvaluateConfig) -> Run:
 
 
 def split_as_its_run_did(table: SampleTable, config: EvaluateConfig) -> SampleTable:
-    """Take the split list of the checkpoint's run.
-
-    The list is taken if these are the images of that run.
+    """Take the run's split list if these are its images.
 
     Images elsewhere of which the list does not speak keep the split that was drawn for them; a
     ``DatasetWarning`` says so where some of those to be scored have the names of others that the
@@ -130,10 +123,7 @@ def split_as_its_run_did(table: SampleTable, config: EvaluateConfig) -> SampleTa
 
 
 def _data(config: EvaluateConfig, table: SampleTable, model: AGNet, tta: TTA) -> AGNetDataModule:
-    """Make the loaders.
-
-    A network of ``backbone_only`` gets no regions, so none are computed.
-    """
+    """Make the loaders, without regions for a network without them."""
     transform = evaluation_transform(model.data_config)
     return AGNetDataModule(
         table,
@@ -150,10 +140,7 @@ def _data(config: EvaluateConfig, table: SampleTable, model: AGNet, tta: TTA) ->
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's idle remarks off the terminal.
-
-    Idle are those that say nothing about this run.
-    """
+    """Keep Lightning's idle remarks off the terminal."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -197,9 +184,7 @@ def test_and_write(
     split: str,
     record: dict[str, Any],
 ) -> dict[str, Any] | None:
-    """Run the test loop, and write and print its results.
-
-    Scores, predictions and confusion are written, and the scores are printed.
+    """Test, write scores, predictions and confusion, and print scores.
 
     Args:
         trainer: Lightning's.

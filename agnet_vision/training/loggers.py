@@ -43,10 +43,7 @@ def check_loggers(config: LoggerConfig) -> None:
 
 
 def build_loggers(config: LoggerConfig, run_dir: Path) -> list[Logger]:
-    """Make the loggers, the CSV file always among them.
-
-    Report and curves read that file.
-    """
+    """Make the loggers, the report's CSV file always among them."""
     loggers: list[Logger] = [CSVLogger(run_dir, name="csv")]
     return loggers + [_build(name, config, run_dir) for name in config.name if name != "csv"]
 

@@ -10,9 +10,7 @@ from pytorch_lightning.callbacks import Callback
 
 
 class Meter(Callback):
-    """Counter of training views and of the epochs' seconds.
-
-    The seconds are those of all epochs with their validation.
+    """Counter of training views and epochs' seconds, validation included.
 
     On CPUs seconds are those of this process, so that what else the machine does is not counted;
     what loader workers take is not in them. On other devices they are by the clock.

@@ -1,7 +1,4 @@
-"""The Lightning module that connects network, loss, optimizer and scores.
-
-It has no mathematics of its own.
-"""
+"""Network, loss, optimizer and scores, connected for Lightning."""
 
 from __future__ import annotations
 
@@ -73,20 +70,14 @@ class AGNetModule(pl.LightningModule):
         return self.model(batch["image"].contiguous(memory_format=torch.channels_last), regions)
 
     def on_train_start(self) -> None:
-        """Give the optimizer the current options.
-
-        A checkpoint brings those it was saved with.
-        """
+        """Give the optimizer the current options, not the checkpoint's."""
         optimizer, scheduler = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
         assert isinstance(optimizer, Optimizer)
         assert isinstance(scheduler, LambdaLR)
         renew_options(optimizer, scheduler, **self.optimizer_options)
 
     def on_train_epoch_start(self) -> None:
-        """Begin the epoch's mean.
-
-        A run that goes on in mid-epoch does not come here.
-        """
+        """Begin the epoch's mean, but not when resuming in mid-epoch."""
         self.epoch_loss.reset()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -111,17 +102,11 @@ class AGNetModule(pl.LightningModule):
         self.validation_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
-        """Log the scores and keep the predictions.
-
-        The predictions stay for whoever writes them down.
-        """
+        """Log the scores, and keep the predictions for their writer."""
         self._log_scores("test")
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer and a schedule.
-
-        The schedule moves with every optimizer step.
-        """
+        """Make the optimizer, and a schedule moving every step."""
         optimizer = build_optimizer(self.model, **self.optimizer_options)
         epochs = self.trainer.max_epochs or 1
         factor = schedule_factor(

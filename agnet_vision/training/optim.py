@@ -75,10 +75,7 @@ def parameter_groups(
 
 
 def _layer_scales(backbone: nn.Module, layer_decay: float) -> dict[int, float]:
-    """Return each parameter's factor on the learning rate.
-
-    The keys are the identities of the parameters.
-    """
+    """Return each parameter's learning-rate factor, by identity."""
     groups = param_groups_layer_decay(backbone, layer_decay=layer_decay)
     return {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
 

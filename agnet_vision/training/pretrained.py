@@ -1,6 +1,6 @@
 """Weights for the backbone, from a file or the net.
 
-Where the net cannot be reached, the answer comes at once.
+An unreachable net is an error at once.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def check_weights(name: str, *, pretrained: bool, checkpoint: str | None) -> None:
-    """Fail early when the backbone's weights cannot be had.
-
-    This comes before anything slow.
+    """Fail before anything slow when there are no weights.
 
     Args:
         name: of the timm model.
@@ -45,9 +43,7 @@ def check_weights(name: str, *, pretrained: bool, checkpoint: str | None) -> Non
 
 
 def check_network_options(name: str, options: Mapping[str, Any]) -> None:
-    """Make a backbone to find options it does not take.
-
-    It is made without weights.
+    """Make a weightless backbone to find options it refuses.
 
     Args:
         name: of the timm model.
@@ -80,10 +76,7 @@ def check_network_options(name: str, options: Mapping[str, Any]) -> None:
 
 
 def _refusal(name: str, options: Mapping[str, Any]) -> str | None:
-    """Return why timm cannot make a model with these options.
-
-    None means that it can.
-    """
+    """Return why timm refuses these options, or None."""
     try:
         with torch.device("meta"):
             timm.create_model(name, num_classes=0, **options)
@@ -106,9 +99,7 @@ def _refusal(name: str, options: Mapping[str, Any]) -> str | None:
 
 
 def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
-    """Load weights into a timm model.
-
-    Its classifier, which AGNet does not use, may be among them.
+    """Load weights into a timm model, classifier or not.
 
     Args:
         backbone: the timm model.
@@ -210,10 +201,7 @@ def _check_source(name: str) -> None:
 
 
 def _answers(endpoint: str) -> bool:
-    """Try to connect to a server, or to its proxy.
-
-    The proxy is the one on the way to the server.
-    """
+    """Try to connect to a server, or to its proxy."""
     scheme = urlsplit(endpoint).scheme
     address = urlsplit(getproxies().get(scheme, endpoint))
     port = address.port or (443 if scheme == "https" else 80)

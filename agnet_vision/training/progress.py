@@ -1,7 +1,4 @@
-"""What a run tells while it goes.
-
-That is a bar on a terminal, and one line an epoch elsewhere.
-"""
+"""A run's bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -33,19 +30,13 @@ def progress_callbacks(batch_size: int) -> list[Callback]:
 
 
 class TimeLeft:
-    """How long the rest of a run takes.
-
-    It is judged by the steps that the run has made since ``trainer`` began.
-    """
+    """The run's time left, by steps since ``trainer`` began."""
 
     def __init__(self, trainer: pl.Trainer) -> None:
         self.trainer, self.began, self.first = trainer, time.monotonic(), trainer.global_step
 
     def __str__(self) -> str:
-        """Show hours, minutes and seconds.
-
-        Before the first step they are dashes.
-        """
+        """Show hours, minutes and seconds, or dashes before any step."""
         step = self.trainer.global_step
         if step <= self.first:
             return "-:--:--"
@@ -95,17 +86,11 @@ class ProgressBar(RichProgressBar):
         self.time_left = TimeLeft(trainer)
 
     def _get_train_description(self, current_epoch: int) -> str:
-        """Count epochs from one, as the plots do.
-
-        Lightning's own description counts from zero.
-        """
+        """Count epochs from one, as the plots do."""
         return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Leave out the version number, and add the time left.
-
-        The version number is that of the logger.
-        """
+        """Leave out the logger's version, and add the time left."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         if trainer.training and self.time_left is not None:
@@ -122,10 +107,7 @@ class EpochLines(Callback):
         self.began = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the line.
-
-        Validation is over by now.
-        """
+        """Print the line, after validation."""
         seconds, self.began = time.monotonic() - self.began, time.monotonic()
         if not trainer.is_global_zero:
             return

@@ -1,8 +1,4 @@
-"""From given and stored values to typed options.
-
-Values are given by the caller or stored by a run. The options are those of a training or an
-evaluation.
-"""
+"""From given and stored values to a run's typed options."""
 
 from __future__ import annotations
 
@@ -74,9 +70,7 @@ def training_options(given: Mapping[str, Any]) -> TrainConfig:
 
 
 def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
-    """Make the options of an evaluation.
-
-    A run's own dataset is the default.
+    """Make an evaluation's options, by default on its run's dataset.
 
     Raises:
         ConfigError: as ``training_options``; or an option draws another split of the run's own
@@ -101,9 +95,9 @@ def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
 
 
 def read_stored(run_dir: Path) -> Values:
-    """Read the options that a run has stored.
+    """Read the options a run stored.
 
-    All options of a training must be there but those that are newer than the run.
+    Only options newer than the run may be missing.
 
     Raises:
         ConfigError: there are none, or they are damaged.
@@ -140,19 +134,13 @@ def _filled(config: Options, text: str | None) -> str | None:
 
 
 def run_folder_of(checkpoint: str | Path) -> Path:
-    """Return the folder of a checkpoint's run.
-
-    Whether the checkpoint is of a run is not checked.
-    """
+    """Return a checkpoint's folder, whether a run's or not."""
     place = Path(checkpoint).expanduser()
     return place if place.is_dir() else place.parent
 
 
 def run_options(checkpoint: Any) -> Values:
-    """Read dataset and seed of a checkpoint's run.
-
-    The result is empty where the checkpoint is of no run.
-    """
+    """Read dataset and seed of a checkpoint's run, if any."""
     if not isinstance(checkpoint, str | Path):
         return {}
     path = run_folder_of(checkpoint) / "config.yaml"
@@ -182,10 +170,7 @@ def _refuse_other_split(stored: Mapping[str, Any], own: Mapping[str, Any]) -> No
 
 
 def is_same(given: Any, stored: Any) -> bool:
-    """Compare two values of an option.
-
-    Files are compared by where they are.
-    """
+    """Compare two values of an option, files by their place."""
     if isinstance(given, str | Path) and isinstance(stored, str):
         return Path(given).expanduser().resolve() == Path(stored).resolve()
     return given == stored

@@ -1,6 +1,6 @@
 """What a resumed run must share with its past.
 
-All of it is found before anything of the run is touched.
+Checked before anything of the run is touched.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ KEPT = ("optimizer.name", "optimizer.layer_decay", "backbone.freeze_at", "monito
 
 
 def check_resumable(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
-    """Refuse to go on with a run that cannot.
+    """Refuse to resume a run that cannot be.
 
-    Such a run has nothing left to do, or its state of training would not fit.
+    It has ended, or its state does not fit.
 
     Returns:
         The description of the run's network.
@@ -63,10 +63,7 @@ def check_resumable(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
 
 
 def _state(checkpoint: dict[str, Any], callback: str) -> dict[str, Any]:
-    """Find what a callback has stored.
-
-    The result is empty where nothing was stored.
-    """
+    """Find what a callback has stored, or nothing."""
     states = checkpoint["callbacks"].items()
     return next((state for name, state in states if name.startswith(callback)), {})
 
@@ -79,9 +76,9 @@ def _refuse_change(name: str, before: Any, now: Any) -> None:
 
 
 def _end(checkpoint: dict[str, Any], config: TrainConfig, done: int) -> str:
-    """Say how a run ended, and what takes it further.
+    """Say how a run ended, and which option continues it.
 
-    What takes it further is an option. The text is empty where the run has not ended.
+    Empty where it has not ended.
     """
     if done >= config.epochs:
         return f"its {config.epochs} epochs; raise epochs"

@@ -45,9 +45,7 @@ def evaluate(
     root: str | Path | None = None,
     **options: Any,
 ) -> Run:
-    """Test a network on a dataset and write a report.
-
-    Scores and predictions are written, too.
+    """Test a network, and write scores, predictions and a report.
 
     Args:
         checkpoint: a run folder, a ``.ckpt``, a folder of ``save_pretrained``, or ``owner/name`` on
@@ -64,10 +62,7 @@ def evaluate(
 
 
 def train_with(given: Mapping[str, Any], callbacks: Sequence[Callback] = ()) -> Run:
-    """Do what ``train`` does, all options in one mapping.
-
-    Lightning calls the callbacks as well.
-    """
+    """Do what ``train`` does, all options in one mapping."""
     with extra_needed("train"):
         from agnet_vision.training.resolve import training_options
         from agnet_vision.training.train import train as train_run

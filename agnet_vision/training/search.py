@@ -1,6 +1,6 @@
 """Searches for options that score high and run fast.
 
-Options are drawn from a space, and each trial is a training.
+Each trial is a training with options drawn from a space.
 
 Every trial is an ordinary run folder, ``<output>/trials/<number>``. Optuna draws the options and
 keeps what was found in ``<output>/search.journal``. Processes that are given the same folder share
@@ -46,9 +46,7 @@ OF_A_TRIAL = {"run_dir", "resume", "test", "report"}
 def run_search(
     search: Search, output: Path, trials: int, *, jobs: int = 1, threads: int | None = None
 ) -> None:
-    """Run trials until there are enough.
-
-    Those of other processes count, too.
+    """Run trials until there are enough, other processes' included.
 
     Args:
         search: what to try.
@@ -120,10 +118,7 @@ def _work(
 def _next_trial(
     search: Search, output: Path, count: int
 ) -> tuple[optuna.Study, optuna.Trial, FileLock] | None:
-    """Take a trial and its lock.
-
-    Trials whose process has died come first. While its lock is held, the trial is ours.
-    """
+    """Take a trial and its lock, dead processes' trials first."""
     (output / "trials").mkdir(parents=True, exist_ok=True)
     with FileLock(output / ".lock"):
         study = open_study(search, output)
@@ -142,10 +137,7 @@ def _next_trial(
 
 
 def _folder(trial: optuna.Trial | FrozenTrial, output: Path) -> Path:
-    """Name the run folder of a trial.
-
-    A trial that went on kept its own.
-    """
+    """Name a trial's run folder, kept when it is resumed."""
     return output / "trials" / trial.user_attrs.get("folder", str(trial.number))
 
 
@@ -159,9 +151,7 @@ def _options(trial: optuna.Trial | FrozenTrial) -> dict[str, object]:
 
 
 def summarize_search(search: Search, output: Path) -> Candidate:
-    """Write what a search found into its folder.
-
-    That is a table, JSON, a plot and the options of the best trial.
+    """Write a search's table, JSON, plot and best options.
 
     Returns:
         The best trial: that of the highest score.
@@ -210,10 +200,7 @@ def _candidate(trial: FrozenTrial, output: Path, is_front: bool) -> Candidate:
 
 
 def _experiment(search: Search, best: Candidate) -> str:
-    """Write a trial's options as an experiment.
-
-    It is trained and tested as any other.
-    """
+    """Write a trial's options as an experiment, to train anew."""
     options = search.options(
         {name: json.dumps(value) for name, value in best.options.items()}, Path()
     )

@@ -1,7 +1,4 @@
-"""What a search draws.
-
-Some options are shared by all trials, and others vary.
-"""
+"""What a search draws, and what its trials share."""
 
 from __future__ import annotations
 
@@ -71,9 +68,7 @@ class Search:
 def read_search(
     name: str | None, base: Mapping[str, Any], space: Mapping[str, Any], **options: Any
 ) -> Search:
-    """Read a search from YAML and check its space.
-
-    Every value is checked before anything runs.
+    """Read a search from YAML, checking every value first.
 
     Args:
         name: one of ``conf/search``, or a file with ``base`` and ``space``; None: the one named

@@ -1,7 +1,4 @@
-"""What ends a run from outside.
-
-That is Ctrl-C, and the signals of a cluster before it takes a machine.
-"""
+"""Ctrl-C and a cluster's signals, which end a run."""
 
 from __future__ import annotations
 
@@ -26,8 +23,7 @@ SIGNALS = [
 class StopRequest:
     """A request to end a run.
 
-    While the run trains, it ends between two steps, where nothing is half done. Otherwise it ends
-    at once.
+    A training ends between two steps, anything else at once.
 
     A second signal ends it at once in any case.
 

@@ -77,9 +77,7 @@ class Study:
 
 
 def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
-    """Read a study from YAML and check its options.
-
-    The options of every arm are checked before anything runs.
+    """Read a study from YAML, checking every arm first.
 
     Args:
         path: a file with ``base``, ``arms``, ``seeds`` and ``baseline``, and perhaps ``about`` and
@@ -119,9 +117,7 @@ def run_study(
     threads: int | None = None,
     cluster: Mapping[str, Any] | None = None,
 ) -> None:
-    """Run what is not finished yet.
-
-    It goes seed by seed, the baseline first.
+    """Run what is unfinished, by seeds, the baseline first.
 
     Args:
         study: what to run.
@@ -199,21 +195,14 @@ def _submit(
 
 
 def failures(jobs: Sequence[Any]) -> list[str]:
-    """Wait for submitit's jobs and return their errors.
-
-    The last line of each error's own text is returned.
-    """
+    """Wait for submitit's jobs, and return their errors' last lines."""
     errors = [str(error) for job in jobs if (error := job.exception())]
     # A traceback stands between two lines of dashes; a job that never ran has none.
     return [[*error.split("\n-----"), error][1].strip().splitlines()[-1] for error in errors]
 
 
 def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | None) -> None:
-    """Train or test one arm with one seed.
-
-    Training goes on from where it was, if it had begun. An arm that tests another's run is not
-    trained.
-    """
+    """Train, resume or only test an arm with one seed."""
     if threads is not None:
         torch.set_num_threads(threads)
     folder = run_folder(output, arm, seed)

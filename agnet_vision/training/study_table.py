@@ -1,7 +1,4 @@
-"""What the runs of a study found.
-
-That is one table of differences, with learning curves and timings.
-"""
+"""A study's differences, learning curves and timings."""
 
 from __future__ import annotations
 
@@ -34,9 +31,7 @@ HARMLESS = ("dataset.root", "run_dir", "resume", "workers", "cache_dir", "report
 
 
 def summarize_study(study: Study, output: Path) -> list[Row]:
-    """Compare all that is finished, and write the comparison.
-
-    Table, JSON and plots go into the folder of the study.
+    """Write the table, JSON and plots of finished runs.
 
     Args:
         study: its arms and seeds.
@@ -70,7 +65,7 @@ def summarize_study(study: Study, output: Path) -> list[Row]:
 def _read(study: Study, output: Path, arm: str, seed: int) -> Trained:
     """Read a run, or the test of another arm's.
 
-    The learning curve of such a test is left out, for it is drawn with the other arm's run.
+    Such a test has no learning curve of its own.
     """
     folder, source = run_folder(output, arm, seed), study.trained(arm)
     if source == arm:
@@ -80,9 +75,7 @@ def _read(study: Study, output: Path, arm: str, seed: int) -> Trained:
 
 
 def forward_ms(checkpoints: Mapping[str, Path], *, batch: int = 8, rounds: int = 9) -> Values:
-    """Time the forward pass of networks in turn.
-
-    In this way a busy machine slows all alike.
+    """Time networks in turn, so that load slows all alike.
 
     Args:
         checkpoints: name -> of a network; its images are random, its regions a grid.
@@ -105,9 +98,7 @@ def forward_ms(checkpoints: Mapping[str, Path], *, batch: int = 8, rounds: int =
 
 
 def summarize_runs(folders: Sequence[Path], output: Path, baseline: str | None = None) -> list[Row]:
-    """Compare run folders of any trainings.
-
-    Trainings that differ only in their seeds are one arm.
+    """Compare run folders, those differing in seed as one arm.
 
     Args:
         folders: finished trainings.

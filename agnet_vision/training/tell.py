@@ -26,10 +26,7 @@ FILES = {
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
-    """Make a console that prints names as they are.
-
-    Brackets are printed, too.
-    """
+    """Make a console that prints names, brackets too, unchanged."""
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap)
 
 

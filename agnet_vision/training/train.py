@@ -1,6 +1,6 @@
-"""``train``, which makes a run folder from options.
+"""``train``, from options to run folder.
 
-Everything of a run is here that is not training itself.
+Everything but training itself.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
 def begin_record(config: TrainConfig, run_dir: Path, model: AGNet) -> dict[str, Any]:
     """Start what ``run.json`` says of a run.
 
-    That of a resumed run goes on with its first command and the time it has taken.
+    A resumed run keeps its first command and adds to its time.
     """
     trainable = sum(
         parameter.numel() for parameter in model.parameters() if parameter.requires_grad
@@ -133,10 +133,7 @@ def begin_record(config: TrainConfig, run_dir: Path, model: AGNet) -> dict[str, 
 def end_record(
     record: dict[str, Any], run_dir: Path, trainer: pl.Trainer, module: AGNetModule, started: float
 ) -> None:
-    """Write ``run.json`` when the run is over.
-
-    It says what the run ran on, how long, and how far it came.
-    """
+    """Write ``run.json``: hardware, duration and progress."""
     record["wall_time_seconds"] += time.time() - started
     record["epochs"] = trainer.current_epoch
     record["finished"] = trainer.state.status == "finished"
@@ -179,10 +176,7 @@ def finish(
 
 @contextmanager
 def stops_explained(run_dir: Path) -> Iterator[None]:
-    """Say how a run that was stopped goes on.
-
-    It was stopped by Ctrl-C or a full disk.
-    """
+    """Say how to resume after Ctrl-C or a full disk."""
     try:
         yield
     except KeyboardInterrupt as stop:

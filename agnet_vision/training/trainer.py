@@ -34,9 +34,7 @@ def build_trainer(
     callbacks: Sequence[Callback],
     loggers: list[Logger],
 ) -> pl.Trainer:
-    """Make Lightning's trainer.
-
-    An evaluation needs less of it.
+    """Make Lightning's trainer, a lesser one to evaluate.
 
     Args:
         config: of a training or an evaluation.
@@ -86,9 +84,7 @@ def build_trainer(
 def build_callbacks(
     config: TrainConfig, run_dir: Path, request: StopRequest, *, has_validation: bool
 ) -> list[Callback]:
-    """Choose the callbacks that the options ask for.
-
-    Checkpoints come last.
+    """Choose the options' callbacks, checkpoints last.
 
     Args:
         config: all options.

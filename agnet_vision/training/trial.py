@@ -1,6 +1,4 @@
-"""One trial of a search.
-
-Its latency is measured, and its network is trained if that is worth it.
+"""One trial of a search: latency, then training if worthwhile.
 
 Optuna's pruners know one value only, and would stop small networks for scoring less than large
 ones. So its median pruner is shown the finished trials that are no slower, and no others: a trial
@@ -33,9 +31,7 @@ MIN_RIVALS = 3  # ours: finished trials that are no slower, before any is stoppe
 def run_trial(
     search: Search, study: optuna.Study, trial: optuna.Trial, folder: Path, classes: tuple[str, ...]
 ) -> str:
-    """Run a trial, and return its outcome in words.
-
-    The network is measured and trained, and Optuna is told what was found.
+    """Run a trial, tell Optuna, and return its outcome.
 
     Args:
         search: what it is of.
@@ -75,9 +71,7 @@ def _latency(
     options: Values,
     classes: tuple[str, ...],
 ) -> float:
-    """Return the latency of a trial's network.
-
-    It is measured once for all trials that share the network.
+    """Measure a network's latency, once for all its trials.
 
     Raises:
         TrialPruned: there is no such network.
@@ -125,9 +119,7 @@ class StopPoor(pl.Callback):
 
 
 def is_poor(study: optuna.Study, latency: float, scores: Mapping[int, float]) -> bool:
-    """Ask Optuna's median pruner whether a trial is poor.
-
-    The pruner is shown the finished trials that are no slower.
+    """Ask Optuna's median pruner, among trials no slower.
 
     Args:
         study: of the search.

@@ -1,6 +1,4 @@
-"""Small networks trained on the demo set.
-
-With them the demo page starts without a download.
+"""Small networks of the demo set, to start without downloads.
 
 Each folder is what ``agnet train model=<folder>`` gives, in half precision, less its card:
 ``load_model(run).half().save_pretrained(folder)``.
