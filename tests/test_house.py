@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "demo": {"regions", "models", "data", "explain", "evaluation"},
     "cli": {"regions", "models", "data", "explain", "evaluation", "training", "demo"},
 }
-ROOT = {"structures", "errors", "files"}
+ROOT = {"bounds", "structures", "errors", "files"}
 
 
 def name_of(path: Path) -> str:

@@ -133,18 +133,18 @@ def train_yaml() -> str:
 
 def _yaml_lines() -> Iterator[tuple[str, str]]:
     """Write the options as commented settings, with spaced groups."""
-    before = ""
+    before: list[str] = []
     for option in list_options(TrainConfig):
         if option.only:
             continue
-        group, _, name = option.name.rpartition(".")
-        if group != before:
+        *groups, name = option.name.split(".")
+        if groups[:1] != before[:1]:
             yield "", ""
-        if group and group != before:
-            yield f"{group}:", ""
-        indent = "  " if group else ""
-        yield f"{indent}{name}: {_written(option.default)}", option.description
-        before = group
+        for depth, group in enumerate(groups):
+            if groups[: depth + 1] != before[: depth + 1]:
+                yield f"{'  ' * depth}{group}:", ""
+        yield f"{'  ' * len(groups)}{name}: {_written(option.default)}", option.description
+        before = groups
 
 
 def main() -> None:

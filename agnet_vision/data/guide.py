@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agnet_vision.bounds import check_bounds
 from agnet_vision.data.preprocessing import ImageTransform, RGBImage
 from agnet_vision.data.windows import View, Window, around, cut_out
 from agnet_vision.regions.proposer import RegionProposer
@@ -30,7 +31,7 @@ class Guide:
         transform: of what is cut out; see ``training_transform(..., cropped=True)``.
 
     Raises:
-        ValueError: crop is not in (0, 1].
+        ValueError: crop is out of bounds.
     """
 
     proposer: RegionProposer
@@ -38,8 +39,7 @@ class Guide:
     transform: ImageTransform
 
     def __post_init__(self) -> None:
-        if not 0 < self.crop <= 1:
-            raise ValueError(f"crop must be in (0, 1], got {self.crop}")
+        check_bounds(crop=self.crop)
 
     def __call__(self, image: RGBImage, points: LabeledPoints, *, seed: int) -> View | None:
         """Make a guided view, or none.

@@ -19,10 +19,11 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from agnet_vision.bounds import BOUNDS, check_bounds
 from agnet_vision.models.agnet import AGNet
 
-MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0  # ours: beyond them the fit follows single images
-TAUS = tuple(step / 10 for step in range(21))  # ours: 1 is the value theory gives; 0 does nothing
+# Ours: 1 is the value theory gives; 0 does nothing.
+TAUS = tuple(step / 10 for step in range(int(10 * BOUNDS["tau"].high) + 1))
 
 
 class Reliability(NamedTuple):
@@ -81,7 +82,8 @@ def fit_temperature(
         """Average over the images."""
         return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[chosen].mean())
 
-    bounds = np.log([MIN_TEMPERATURE, MAX_TEMPERATURE])
+    low, high, *_ = BOUNDS["temperature"]
+    bounds = np.log([low, high])
     return float(np.exp(minimize_scalar(cross_entropy, bounds=bounds, method="bounded").x))
 
 
@@ -168,9 +170,10 @@ def apply_calibration(
         class_counts: training images of each class; needed where ``tau`` is not 0.
 
     Raises:
-        ValueError: ``tau`` is given without ``class_counts``, or the network has no classes or is
-            calibrated already.
+        ValueError: a correction is out of bounds, ``tau`` is given without ``class_counts``, or the
+            network has no classes or is calibrated already.
     """
+    check_bounds(**calibration._asdict())
     if model.calibration:
         raise ValueError(f"model must not be calibrated twice, it has {model.calibration}")
     linear = model.head.classifier.linear

@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agnet_vision.models import bounds, checkpoint
+from agnet_vision.models import checkpoint, description
 from agnet_vision.models.backbone import TimmBackbone
 from agnet_vision.models.head import POOL_SIZE, AGNetHead
 from agnet_vision.models.layers import Attention
@@ -158,7 +158,7 @@ class AGNet(
             "backbone_kwargs": {
                 name: value
                 for name, value in self.backbone_kwargs.items()
-                if name not in bounds.REACHING_OUT
+                if name not in description.REACHING_OUT
             },
             "taps": list(self.taps) if self.taps is not None else None,
             "head_kwargs": self.head_kwargs,
@@ -179,7 +179,7 @@ class AGNet(
         """Build the network that ``config()`` described, with fresh weights.
 
         The configuration may be a stranger's: nothing is downloaded or read from disk, and sizes
-        are held against ``models.bounds`` first.
+        are held against ``bounds`` first.
 
         Raises:
             ValueError: an entry is missing, unknown, not allowed or out of bounds.
@@ -188,9 +188,9 @@ class AGNet(
         expected = {*_PLAIN, "data_config", "regions"}
         if set(config) - {"calibration"} != expected:
             raise ValueError(f"config must have exactly {sorted(expected)}, got {sorted(config)}")
-        bounds.check_config(config)
+        description.check_config(config)
         proposer = RegionProposer.from_settings(config["regions"])
-        with bounds.limited_modules():
+        with description.limited_modules():
             model = cls(**{name: config[name] for name in _PLAIN}, proposer=proposer)
         model.data_config = {
             name: tuple(value) if isinstance(value, list) else value

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agnet_vision.models.bounds import check_options
+from agnet_vision.bounds import check_bounds
 from agnet_vision.models.layers import Attention, MapFeatures, MixedPoolClassifier, RegionFeatures
 from agnet_vision.models.variants import parts_of
 from agnet_vision.structures import Regions, check_regions, num_regions
@@ -54,7 +54,7 @@ class AGNetHead(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        check_options(
+        check_bounds(
             in_channels=in_channels,
             num_classes=num_classes,
             num_clusters=num_clusters,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ Grouping = Literal["em", "sklearn"]
 
 PAD = 128  # point sets are padded to a multiple of this
 CHUNK = 64  # images fitted together: their responsibilities stay in the processor's cache
-MAX_CLUSTERS = 255  # ours: the cache stores a group in a byte
 
 
 def group_points(
@@ -50,9 +49,8 @@ def group_points(
         device: where the batched fit runs.
 
     Raises:
-        ValueError: an option is out of range, or a position is not finite.
+        ValueError: a position is not finite.
     """
-    check_options(num_clusters, method)
     for index, xy in enumerate(points):
         if not np.isfinite(xy).all():
             raise ValueError(f"points must be finite, got NaN or infinity in image {index}")
@@ -62,17 +60,6 @@ def group_points(
         case "sklearn":
             labels = [_group_sklearn(xy, num_clusters, seed) for xy in points]
     return [number_by_position(xy, label) for xy, label in zip(points, labels, strict=True)]
-
-
-def check_options(num_clusters: int, method: str) -> None:
-    """Refuse options that cannot work.
-
-    A proposer calls it once, when it is made.
-    """
-    if not 1 <= num_clusters <= MAX_CLUSTERS:
-        raise ValueError(f"num_clusters must be in [1, {MAX_CLUSTERS}], got {num_clusters}")
-    if method not in get_args(Grouping):
-        raise ValueError(f"grouping must be one of {', '.join(get_args(Grouping))}, got {method!r}")
 
 
 def count_components(num_points: int, num_clusters: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -47,10 +47,9 @@ def detect(
 
     Raises:
         TypeError: the image is not an array of ``uint8``.
-        ValueError: its shape is not an image's, or an option is out of range.
+        ValueError: its shape is not an image's.
         ConfigError: this build of OpenCV lacks the detector.
     """
-    check_options(detector, keep_fraction, max_side)
     gray = shrink(gray_image(image), max_side)
     if detector == "dense":
         points, response = _dense_points(*gray.shape[::-1])
@@ -61,21 +60,6 @@ def detect(
     xy = points * scale
     frame = np.array([image.shape[1], image.shape[0]], dtype=np.float32)
     return np.clip(xy.astype(np.float32), 0, frame), response
-
-
-def check_options(detector: str, keep_fraction: float, max_side: int) -> None:
-    """Refuse options that cannot work.
-
-    A proposer calls it once, when it is made.
-    """
-    if detector not in get_args(Detector):
-        raise ValueError(
-            f"detector must be one of {', '.join(get_args(Detector))}, got {detector!r}"
-        )
-    if not 0 < keep_fraction <= 1:
-        raise ValueError(f"keep_fraction must be in (0, 1], got {keep_fraction}")
-    if max_side < 32:
-        raise ValueError(f"max_side must be at least 32 pixels, got {max_side}")
 
 
 def gray_image(image: UInt8[np.ndarray, "height width ..."]) -> UInt8[np.ndarray, "height width"]:

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from agnet_vision.regions import grouping as mixtures
-from agnet_vision.regions import keypoints as detection
+from agnet_vision.bounds import check_bounds
 from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
 from agnet_vision.regions.sources import SOURCES, GridSource, KeypointSource, LabeledPoints, Seed
@@ -57,13 +56,12 @@ class RegionProposer:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.source not in get_args(Source):
-            choices = ", ".join(get_args(Source))
-            raise ValueError(f"source must be one of {choices}, got {self.source!r}")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
-        detection.check_options(self.detector, self.keep_fraction, self.max_side)
-        mixtures.check_options(self.num_clusters, self.grouping)
+        numbers = asdict(self)
+        for name, choices in (("source", Source), ("detector", Detector), ("grouping", Grouping)):
+            if (value := numbers.pop(name)) not in get_args(choices):
+                allowed = ", ".join(get_args(choices))
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        check_bounds(**numbers)
 
     def __call__(self, images: Sequence[Image]) -> Regions:
         """Propose the regions of images.
@@ -156,7 +154,7 @@ class RegionProposer:
         Raises:
             ValueError: an option is unknown or out of range.
         """
-        options = {name: value for name, value in settings.items() if name != "versions"}
+        options = {name: value for name, value in dict(settings).items() if name != "versions"}
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(options) - set(known)):
             raise ValueError(

@@ -74,7 +74,7 @@ def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
             pretrained=backbone.pretrained and not config.resume and checkpoint is None,
             taps=backbone.taps,
             backbone_kwargs=options,
-            head_kwargs=config.model.head,
+            head_kwargs=config.model.head.model_dump(exclude_none=True),
             classes=classes,
             proposer=proposer,
             image_size=config.image_size,

@@ -10,10 +10,11 @@ from pydantic import FiniteFloat, field_validator, model_validator
 
 from agnet_vision.data.preprocessing import Preset
 from agnet_vision.data.views import TTA
+from agnet_vision.models.description import REACHING_OUT, check_backbone
 from agnet_vision.models.variants import Variant
 from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
-from agnet_vision.regions.proposer import RegionProposer, Source
+from agnet_vision.regions.proposer import Source
 from agnet_vision.training.dataset_config import DatasetConfig, Demo
 from agnet_vision.training.optim import OptimizerName, ScheduleName
 from agnet_vision.training.options import LocalPath, Options, Place, Seed, Text, option
@@ -76,18 +77,36 @@ class BackboneConfig(Options):
                 f"backbone.kwargs must not have {taken}: {TAKEN[taken]}; leave "
                 f"backbone.kwargs.{taken} out"
             )
+        # What it refuses could be trained, but not opened again.
+        check_backbone(self.name, {k: v for k, v in self.kwargs.items() if k not in REACHING_OUT})
         return self
+
+
+class HeadConfig(Options):
+    """Options of ``AGNetHead``, which has a default of its own."""
+
+    dropout: FiniteFloat | None = option(
+        None, "of channels before the classifier; null: 0 (paper)", bound="dropout"
+    )
+    width: int | None = option(
+        None, "channels the map is taken to first; null: the map's own (paper)", bound="width"
+    )
+    pool_size: int | None = option(
+        None, "cells to a region's side; null: 7 (paper), less on small maps", bound="pool_size"
+    )
+    attention_units: int | None = option(
+        None, "of the pairwise attention; null: 32 (paper)", bound="attention_units"
+    )
+    normalize_context: bool | None = option(
+        None, "a region's context is a mean of regions, not their sum; null: true (ours)"
+    )
 
 
 class ModelConfig(Options):
     """The head on it."""
 
     variant: Variant = option("full", "the whole method, or one of the paper's ablations")
-    head: dict[str, Any] = option(
-        {},
-        "more options of AGNetHead: model.head.dropout=0.2",
-        rule="options of AGNetHead such as {dropout: 0.2}",
-    )
+    head: HeadConfig = HeadConfig()
 
 
 class RegionsConfig(Options):
@@ -95,18 +114,15 @@ class RegionsConfig(Options):
 
     source: Source = option("keypoints", "the paper's keypoints, or a control without them")
     detector: Detector = option("sift", "finds the keypoints; dense: a regular grid of points")
-    num_clusters: int = option(8, "kappa: 8 gives 8 + 28 + 1 regions", ge=1)
+    num_clusters: int = option(8, "kappa: 8 gives 8 + 28 + 1 regions", bound="num_clusters")
     keep_fraction: FiniteFloat = option(
-        0.5, "of the detected locations, strongest first", gt=0, le=1
+        0.5, "of the detected locations, strongest first", bound="keep_fraction"
     )
-    max_side: int = option(320, "pixels of the longer side at which keypoints are sought", ge=1)
+    max_side: int = option(
+        320, "pixels of the longer side at which keypoints are sought", bound="max_side"
+    )
     grouping: Grouping = option("em", "sklearn: the textbook path, some ten times slower")
     seed: Seed = option(0, "of the groups")
-
-    @model_validator(mode="after")
-    def _check(self) -> RegionsConfig:
-        RegionProposer(**dict(self))  # its ValueErrors say what these bounds do not
-        return self
 
 
 class TrainerConfig(Options):
@@ -139,7 +155,7 @@ class AugmentationConfig(Options):
 
     preset: Preset = option("modern", "modern: random crops, colors; paper: rotation, scale, flip")
     crop_fraction: FiniteFloat = option(
-        0.875, "of the resized image that is shown to the network when evaluating", gt=0, le=1
+        0.875, "of the resized image that is shown when evaluating", bound="crop_pct"
     )
     horizontal_flip: bool = option(True, "off where left and right tell classes apart")
     rotation_degrees: FiniteFloat = option(
@@ -156,8 +172,7 @@ class GuideConfig(Options):
     crop: FiniteFloat = option(
         0.0,
         "share of the training views that are cut around a region, such as 0.4; 0: none",
-        ge=0,
-        le=1,
+        bound="crop",
     )
 
 
@@ -230,7 +245,7 @@ class TrainConfig(Options):
     seed: Seed = option(0, "of weights, order, augmentation and held-out split")
     dataset: DatasetConfig = Demo()
     image_size: int = option(
-        224, "side of the network's square input, pixels; larger shows smaller parts", ge=1
+        224, "side of the square input, pixels; larger shows smaller parts", bound="input_size"
     )
     epochs: int = option(40, "times through the training images", ge=1)
     batch_size: int = option(

@@ -11,7 +11,9 @@ from agnet_vision.training.options import LocalPath, Options, Place, Text, optio
 DEFAULT = "demo"
 
 
-TEST_FRACTION = option(0.2, "held out of train where there is no test (ours)", ge=0, lt=1)
+TEST_FRACTION = option(
+    0.2, "held out of train where there is no test (ours)", bound="test_fraction"
+)
 
 
 class Dataset(Options):
@@ -25,7 +27,9 @@ class HeldOut(Dataset):
     """A dataset without a validation split of its own."""
 
     val_fraction: FiniteFloat = option(
-        0.1, "held out of train where there is no val, by class (ours; the papers: 0)", ge=0, lt=1
+        0.1,
+        "held out of train where there is no val, by class (ours; the papers: 0)",
+        bound="val_fraction",
     )
     group_regex: Text | None = option(
         None,

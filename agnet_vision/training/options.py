@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
+from agnet_vision.bounds import BOUNDS
+
 # What JSON schema calls a type -> what we do.
 KINDS = {
     "boolean": "True or False",
@@ -34,15 +36,20 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def option(default: Any, description: str, *, rule: str | None = None, **bounds: Any) -> Any:
+def option(
+    default: Any, description: str, *, rule: str | None = None, bound: str = "", **bounds: Any
+) -> Any:
     """Declare an option of a schema.
 
     Args:
         default: its value where none is given; ``...``: one must be given.
         description: what it does, in a line.
         rule: what it must be, in words, where its type and bounds do not say it well.
-        **bounds: ``ge``, ``gt``, ``le``, ``lt`` or ``min_length``.
+        bound: name of its bound in ``agnet_vision.bounds``, where others hold it against that, too.
+        **bounds: else ``ge``, ``gt``, ``le``, ``lt`` or ``min_length``.
     """
+    if bound:
+        bounds = {"ge": BOUNDS[bound].low, "le": BOUNDS[bound].high}
     extra: dict[str, JsonValue] | None = {"rule": rule} if rule else None
     return Field(default, description=description, json_schema_extra=extra, **bounds)
 
@@ -60,8 +67,7 @@ Text = Annotated[str, Field(min_length=1)]
 LocalPath = Annotated[Text, BeforeValidator(_as_text), AfterValidator(_absolute)]
 # A file or folder, or something else: owner/name on the Hub, a pattern of files.
 Place = Annotated[Text, BeforeValidator(_as_text), AfterValidator(os.path.expanduser)]
-# What every random generator in here takes.
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Seed = Annotated[int, Field(ge=BOUNDS["seed"].low, le=BOUNDS["seed"].high)]
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ def check_network(before: dict[str, Any], model: AGNet, run_dir: Path) -> None:
         CheckpointError: says what differs.
     """
     now = model.config()
+    given = {name: value for name, value in before["head_kwargs"].items() if value is not None}
+    before = {**before, "head_kwargs": given}  # older runs wrote width=None
     if before["classes"] != now["classes"]:
         raise CheckpointError(
             f"the run in {run_dir} has {len(before['classes'])} classes, "

@@ -74,7 +74,7 @@ def _map(config: TrainConfig, model: AGNet) -> str:
         return text
     pool_size = model.head.pool_size
     chosen = ""
-    if "pool_size" not in config.model.head and pool_size < 7:
+    if config.model.head.pool_size is None and pool_size < 7:
         chosen = ", chosen for this map (paper: 7; model.head.pool_size changes it)"
     return f"{text}, {model.head.num_regions} regions pooled to {pool_size} x {pool_size}{chosen}"
 

@@ -104,8 +104,8 @@ def test_crop_box_and_augmentation_are_drawn_apart() -> None:
 
 
 def test_wrong_input() -> None:
-    with pytest.raises(ValueError, match=r"crop must be in \(0, 1\]"):
-        guide(0.0)
+    with pytest.raises(ValueError, match=r"crop must be a number in \[0, 1\], got 1.5"):
+        guide(1.5)
 
 
 def test_value_items_are_those_of_the_guide(samples: list[Sample]) -> None:

@@ -115,5 +115,7 @@ def test_value_calibration_is_fitted_after_the_adjustment() -> None:
 def test_raises_where_a_network_cannot_be_calibrated(model: AGNet) -> None:
     with pytest.raises(ValueError, match=r"class_counts must be given with tau=0\.5"):
         apply_calibration(model, Calibration(tau=0.5))
+    with pytest.raises(ValueError, match=r"temperature must be a number in \[0.05, 20\], got 50"):
+        apply_calibration(model, Calibration(temperature=50))
     with pytest.raises(ValueError, match="num_classes=0"):
         apply_calibration(AGNet("test_resnet", 0, num_clusters=2), Calibration(temperature=2.0))

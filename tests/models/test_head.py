@@ -114,8 +114,8 @@ def test_gradient_reaches_every_parameter(feature_map: torch.Tensor) -> None:
     ("options", "message"),
     [
         ({"variant": "fulll"}, "variant must be one of full, no_attention, .*, got 'fulll'"),
-        ({"num_clusters": 0}, "num_clusters must be a whole number from 1 to 64, got 0"),
-        ({"dropout": 1.5}, r"dropout must be a number from 0 to 0.99, got 1.5"),
+        ({"num_clusters": 0}, r"num_clusters must be a whole number in \[1, 64\], got 0"),
+        ({"dropout": 1.5}, r"dropout must be a number in \[0, 0.99\], got 1.5"),
     ],
 )
 def test_raises_on_options(options: dict, message: str) -> None:

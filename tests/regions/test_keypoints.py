@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.regions.keypoints import check_options, detect, strongest
+from agnet_vision.regions.keypoints import detect, strongest
 
 WITH_AKAZE = hasattr(cv2, "AKAZE_create") or hasattr(
     getattr(cv2, "xfeatures2d", None), "AKAZE_create"
@@ -158,20 +158,6 @@ def test_raises_type(image):
 def test_raises_shape(shape):
     with pytest.raises(ValueError, match="height, width, 3"):
         detect(np.zeros(shape, np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"detector": "surf"}, "detector must be one of sift, orb, akaze, dense, got 'surf'"),
-        ({"keep_fraction": 0.0}, r"keep_fraction must be in \(0, 1\], got 0.0"),
-        ({"keep_fraction": 1.5}, "keep_fraction"),
-        ({"max_side": 8}, "max_side must be at least 32"),
-    ],
-)
-def test_raises_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        check_options(**{"detector": "sift", "keep_fraction": 0.5, "max_side": 320, **options})
 
 
 @pytest.mark.skipif(WITH_AKAZE, reason="this OpenCV has AKAZE")

@@ -92,12 +92,13 @@ def test_value_settings_round_trip():
     ("options", "message"),
     [
         ({"source": "saliency"}, "source must be one of keypoints, grid, random, got 'saliency'"),
-        ({"detector": "surf"}, "detector must be one of"),
-        ({"num_clusters": 0}, r"num_clusters must be in \[1, 255\], got 0"),
-        ({"num_clusters": 256}, "num_clusters must be"),
+        ({"detector": "surf"}, "detector must be one of sift, orb, akaze, dense, got 'surf'"),
+        ({"num_clusters": 0}, r"num_clusters must be a whole number in \[1, 64\], got 0"),
+        ({"num_clusters": "8"}, "num_clusters must be a whole number .* got '8'"),
         ({"grouping": "kmeans"}, "grouping must be one of"),
-        ({"seed": -1}, "seed must not be negative"),
-        ({"keep_fraction": 2}, "keep_fraction"),
+        ({"seed": -1}, "seed must be a whole number in"),
+        ({"keep_fraction": 0.0}, r"keep_fraction must be a number in \[0.001, 1\], got 0.0"),
+        ({"max_side": 8}, r"max_side must be a whole number in \[32, 8192\], got 8"),
     ],
 )
 def test_raises_options(options, message):

@@ -38,7 +38,7 @@ def nested(name: str, value: Any) -> dict[str, Any]:
         ("optimizer.momentum", -1, r"a number in \[0, 1\), got -1"),
         ("optimizer.layer_decay", 0, r"a number in \(0, 1\], or None, got 0"),
         ("loss.label_smoothing", 1, r"a number in \[0, 1\), got 1"),
-        ("augmentation.crop_fraction", 0, r"a number in \(0, 1\], got 0"),
+        ("augmentation.crop_fraction", 0, r"a number in \[0.01, 1\], got 0"),
         ("augmentation.rotation_degrees", 181, r"a number in \[0, 180\], got 181"),
         ("gradient_clip", -1, "a number of at least 0, or None, got -1"),
         ("workers", "abc", "a whole number of at least 0, or None, got 'abc'"),
@@ -60,7 +60,8 @@ def nested(name: str, value: Any) -> dict[str, Any]:
         ("backbone.checkpoint", 5, "text, or None, got 5"),
         ("backbone.kwargs", 5, "options of timm.create_model such as .*, got 5"),
         ("backbone.output_stride", 3, "one of 8, 16, 32, or None, got 3"),
-        ("model.head", 5, "options of AGNetHead such as .*, got 5"),
+        ("model.head.dropout", "0.2", r"a number in \[0, 0.99\], or None, got '0.2'"),
+        ("model.head.normalize_context", 1, "True or False, or None, got 1"),
         ("backbone.taps", -2, r"a list such as \[-2\] or \[-2,-1\], or None, got -2"),
         ("backbone.taps", "abc", "a list such as .* got 'abc'"),
         ("backbone.taps", [], r"a list such as .* got \[\]"),
@@ -93,10 +94,18 @@ def test_raises(name: str, value: Any, rule: str) -> None:
         ),
         (
             {"dataset": {"name": "folder", "val_fraction": 1}},
-            r"dataset.val_fraction must be a number in \[0, 1\)",
+            r"dataset.val_fraction must be a number in \[0, 0.99\]",
         ),
-        ({"dataset": {"name": "food101", "csv": "x"}}, "there is no option dataset.csv"),
+        ({"dataset": {"name": "food101", "csv": "x"}}, "has no option dataset.csv; .* of folder"),
         ({"optimizer": {"sgd": 1}}, "there is no option optimizer.sgd"),
+        (
+            {"model": {"head": {"dropuot": 0.2}}},
+            "there is no option model.head.dropuot; did you mean model.head.dropout",
+        ),
+        (
+            {"model": {"head": 5}},
+            "model.head is a group of options; give one of them, model.head.dropout for one",
+        ),
         ({"dataset": {"name": "hf"}}, r"dataset\.path must be given: name on the Hub"),
         ({"backbone": {"name": None}}, "backbone=timm needs backbone.name, any name of timm"),
         (
@@ -112,6 +121,10 @@ def test_raises(name: str, value: Any, rule: str) -> None:
             "the features are taken by this library",
         ),
         ({"backbone": {"kwargs": {"output_stride": 8}}}, "it is backbone.output_stride"),
+        (
+            {"backbone": {"kwargs": {"embed_dim": 10**6}}},
+            r"backbone_kwargs must hold text, or a number in .* got embed_dim=1000000",
+        ),
         (
             {"optimiser": {"lr": 1}, "epochs": -1},
             "there is no option optimiser.lr; did you mean optimizer.lr",

@@ -41,6 +41,17 @@ def test_a_run_of_an_earlier_version_goes_on_as_it_was(run_dir: Path) -> None:
     assert resumed(run_dir, {}) == before
 
 
+@pytest.mark.parametrize("head", [{}, {"dropout": 0.2}, {"pool_size": 2, "width": None}])
+def test_a_run_with_few_options_of_the_head_goes_on(run_dir: Path, head: dict[str, Any]) -> None:
+    stored = yaml.safe_load((run_dir / "config.yaml").read_text())
+    stored["model"] = {"variant": "full", "head": head}
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(stored))
+    given = {name: value for name, value in head.items() if value is not None}
+    assert resumed(run_dir, {}).model.head.model_dump(exclude_none=True) == given
+    options = evaluation_options({"checkpoint": str(run_dir)})
+    assert options.dataset.root == "/data"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -22,7 +22,7 @@ from agnet_vision.training.validation import did_you_mean, unknown_option, valid
         ("root", "dataset.root"),
         ("dataset.rot", "dataset.root"),
         ("num_clusters", "regions.num_clusters"),
-        ("head.dropout", None),
+        ("head.dropout", "model.head.dropout"),
         ("momentum", "optimizer.momentum"),
         ("wd", "optimizer.weight_decay"),
         ("gradient_clip_val", "gradient_clip"),

@@ -16,6 +16,7 @@ from collections import defaultdict
 from hashlib import blake2b
 from pathlib import Path
 
+from agnet_vision.bounds import BOUNDS
 from agnet_vision.data.sources.listing import Sample, image_name
 from agnet_vision.errors import ConfigError, DatasetError
 
@@ -27,17 +28,17 @@ def hold_out(
 
     Args:
         samples: of one split.
-        fraction: of each class that is held out, on average, in [0, 1).
+        fraction: of each class that is held out, on average, below 1.
         seed: another seed, another part.
         part: name of the held-out part ("val", "test"); another name, another part.
         layout: folder that the images are named relative to.
 
     Raises:
-        ConfigError: ``fraction`` is not in [0, 1).
+        ConfigError: ``fraction`` is out of bounds.
         DatasetError: there are groups, but none can be held out.
     """
-    if not 0 <= fraction < 1:
-        raise ConfigError(f"{part}_fraction must be in [0, 1), got {fraction}")
+    if not (bound := BOUNDS[f"{part}_fraction"]).holds(fraction):
+        raise ConfigError(f"{part}_fraction must be {bound}, got {fraction}")
     if fraction == 0 or not samples:
         return list(samples), []
 

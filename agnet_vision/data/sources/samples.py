@@ -145,7 +145,7 @@ def read_samples(
     Raises:
         DatasetNotFoundError: nothing there; says where to get it.
         DatasetError: there, but unusable.
-        ConfigError: an unknown dataset, or a fraction that is not in [0, 1).
+        ConfigError: an unknown dataset, or a fraction that is out of bounds.
         TypeError: an option that the dataset does not have.
     """
     listing = read_listing(name, root, **options)
@@ -167,7 +167,7 @@ def draw_splits(
 
     Args:
         listing: a layout as found on disk.
-        val_fraction: of the training images, where there is no validation split; in [0, 1).
+        val_fraction: of the training images, where there is no validation split; below 1.
         test_fraction: likewise of the test split, which is drawn first.
         seed: of both draws.
     """

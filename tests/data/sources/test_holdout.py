@@ -103,7 +103,7 @@ def test_raises() -> None:
         hold_out(make([0, 1], ["a", "a"]), 0.5)
     with pytest.raises(DatasetError, match="each is all that a class has"):
         hold_out(make([0, 0, 0, 1], ["a", "a", "a", "b"]), 0.5)
-    with pytest.raises(ConfigError, match=r"val_fraction must be in \[0, 1\), got 1.5"):
+    with pytest.raises(ConfigError, match=r"val_fraction must be a number in \[0, 0.99\], got 1.5"):
         hold_out(make([0, 1]), 1.5)
 
 

@@ -1,66 +1,20 @@
-"""How large a network may be, and what describes one.
+"""What describes a network, and what a description may hold.
 
-A description comes from a file, and the file may come from a stranger. So it is held against these
-bounds before anything is made of it: what is far larger than anything useful would only take the
-machine's memory or time. They bind everybody, so that whatever can be made can also be opened
-again.
+It comes from a file, and the file may come from a stranger. So it is held against ``bounds`` before
+anything is made of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch.nn import Module
 from torch.nn.modules.module import register_module_module_registration_hook
 
+from agnet_vision.bounds import BOUNDS, check_bounds, shown
 
-class Bound(NamedTuple):
-    """The numbers, or whole numbers, from ``low`` to ``high``, inclusive."""
-
-    low: float
-    high: float
-    whole: bool = True
-
-    def holds(self, value: Any) -> bool:
-        """Tell whether a value is one of them (NaN never)."""
-        kind = Integral if self.whole else Real
-        number = isinstance(value, kind) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        return (
-            f"{'a whole number' if self.whole else 'a number'} from {self.low:,} to {self.high:,}"
-        )
-
-
-# Ours, all of them. The paper's network has kappa 8, p 7, d 32.
-BOUNDS = {
-    # the head
-    "in_channels": Bound(1, 65_536),
-    "num_classes": Bound(0, 1_000_000),
-    "num_clusters": Bound(1, 64),
-    "pool_size": Bound(1, 64),
-    "attention_units": Bound(1, 4_096),
-    "width": Bound(1, 65_536),
-    "dropout": Bound(0, 0.99, whole=False),
-    # data_config, each number of it
-    "input_size": Bound(1, 8_192),
-    "mean": Bound(-1_000, 1_000, whole=False),
-    "std": Bound(1e-6, 1_000, whole=False),
-    "crop_pct": Bound(0.01, 1, whole=False),
-    # regions
-    "max_side": Bound(32, 8_192),
-    "seed": Bound(0, 2**32 - 1),
-    # calibration
-    "temperature": Bound(1e-3, 1_000, whole=False),
-    "tau": Bound(0, 100, whole=False),
-    # each number of taps and backbone_kwargs
-    "taps": Bound(-64, 64),
-    "backbone_kwargs": Bound(-10_000, 10_000, whole=False),
-}
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 CROP_MODES = ("center", "squash", "border")
 MAX_MODULES = 10_000  # layers and blocks of a network; timm's largest has a quarter of that
@@ -76,19 +30,10 @@ REACHING_OUT = (
 )
 
 
-def check_options(**options: Any) -> None:
-    """Hold numbers against the bounds of their names.
-
-    Raises:
-        ValueError: names the first that is out of bounds.
-    """
-    for name, value in options.items():
-        if not BOUNDS[name].holds(value):
-            raise ValueError(f"{name} must be {BOUNDS[name]}, got {_shown(value)}")
-
-
 def check_config(config: Mapping[str, Any]) -> None:
     """Hold what ``AGNet.config`` returns against the bounds.
+
+    ``RegionProposer`` does the same with its settings.
 
     Raises:
         ValueError: says which entry, and what it may be.
@@ -96,15 +41,14 @@ def check_config(config: Mapping[str, Any]) -> None:
     """
     check_backbone(config["backbone"], config["backbone_kwargs"])
     check_taps(config["taps"])
-    check_options(num_classes=config["num_classes"], num_clusters=config["num_clusters"])
-    check_options(max_side=config["regions"]["max_side"], seed=config["regions"]["seed"])
+    check_bounds(num_classes=config["num_classes"], num_clusters=config["num_clusters"])
     check_data_config(config["data_config"], config["backbone_kwargs"].get("in_chans", 3))
     calibration = config.get("calibration", {})
     if not isinstance(calibration, Mapping) or set(calibration) - {"temperature", "tau"}:
         raise ValueError(
-            f"calibration must have temperature and tau or nothing, got {_shown(calibration)}"
+            f"calibration must have temperature and tau or nothing, got {shown(calibration)}"
         )
-    check_options(**calibration)
+    check_bounds(**calibration)
 
 
 def check_backbone(name: Any, options: Any) -> None:
@@ -118,9 +62,9 @@ def check_backbone(name: Any, options: Any) -> None:
         ValueError: says what may not be.
     """
     if not isinstance(name, str) or ":" in name:
-        raise ValueError(f"backbone must be the name of a timm architecture, got {_shown(name)}")
+        raise ValueError(f"backbone must be the name of a timm architecture, got {shown(name)}")
     if not isinstance(options, Mapping):
-        raise ValueError(f"backbone_kwargs must be options by name, got {_shown(options)}")
+        raise ValueError(f"backbone_kwargs must be options by name, got {shown(options)}")
     for key, value in options.items():
         if key in REACHING_OUT:
             raise ValueError(f"backbone_kwargs must name no files and no network, got {key}")
@@ -139,20 +83,20 @@ def check_data_config(config: Any, channels: int) -> None:
         ValueError: says which entry, and what it may be.
     """
     if not isinstance(config, Mapping):
-        raise ValueError(f"data_config must have entries by name, got {_shown(config)}")
+        raise ValueError(f"data_config must have entries by name, got {shown(config)}")
     for name, count in (("input_size", 3), ("mean", channels), ("std", channels)):
         values: Any = config.get(name)
         numbers = isinstance(values, list | tuple) and len(values) == count
         if not numbers or not all(BOUNDS[name].holds(value) for value in values):
             raise ValueError(
                 f"data_config must have {count} numbers as {name}, each {BOUNDS[name]}, "
-                f"got {_shown(values)}"
+                f"got {shown(values)}"
             )
-    check_options(crop_pct=config.get("crop_pct"))
+    check_bounds(crop_pct=config.get("crop_pct"))
     for name, allowed in (("interpolation", INTERPOLATIONS), ("crop_mode", CROP_MODES)):
         if config.get(name) not in allowed:
             raise ValueError(
-                f"{name} must be one of {', '.join(allowed)}, got {_shown(config.get(name))}"
+                f"{name} must be one of {', '.join(allowed)}, got {shown(config.get(name))}"
             )
 
 
@@ -166,7 +110,7 @@ def check_taps(taps: Any) -> None:
         return
     few = isinstance(taps, list | tuple) and 0 < len(taps) <= BOUNDS["taps"].high
     if not few or not all(BOUNDS["taps"].holds(tap) for tap in taps):
-        raise ValueError(f"taps must be null or a list of stages such as [-2], got {_shown(taps)}")
+        raise ValueError(f"taps must be null or a list of stages such as [-2], got {shown(taps)}")
 
 
 @contextmanager
@@ -207,7 +151,7 @@ def _check_plain(name: str, value: Any) -> None:
         if not plain and not BOUNDS["backbone_kwargs"].holds(leaf):
             raise ValueError(
                 f"backbone_kwargs must hold text, or {BOUNDS['backbone_kwargs']}, "
-                f"got {name}={_shown(leaf)}"
+                f"got {name}={shown(leaf)}"
             )
 
 
@@ -218,9 +162,3 @@ def _leaves(value: Any, depth: int) -> Iterator[Any]:
             yield from _leaves(item, depth + 1)
     else:
         yield value
-
-
-def _shown(value: Any) -> str:
-    """Print a value, cut short."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."

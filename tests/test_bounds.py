@@ -1,0 +1,93 @@
+"""Bounds stand once, and all who read them agree."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agnet_vision import RegionProposer, load_model
+from agnet_vision.bounds import BOUNDS, Bound, check_bounds
+from agnet_vision.errors import ConfigError
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.training.compose import nest
+from agnet_vision.training.config import TrainConfig
+from agnet_vision.training.options import list_options
+from agnet_vision.training.validation import validate
+
+# Option of training -> the name of its bound.
+SHARED = {
+    "regions.num_clusters": "num_clusters",
+    "regions.keep_fraction": "keep_fraction",
+    "regions.max_side": "max_side",
+    "regions.seed": "seed",
+    "seed": "seed",
+    "model.head.dropout": "dropout",
+    "model.head.width": "width",
+    "model.head.pool_size": "pool_size",
+    "model.head.attention_units": "attention_units",
+    "image_size": "input_size",
+    "augmentation.crop_fraction": "crop_pct",
+    "guide.crop": "crop",
+    "dataset.val_fraction": "val_fraction",
+    "dataset.test_fraction": "test_fraction",
+}
+
+
+def beyond(bound: Bound) -> list[float]:
+    """Return a number just outside at each end."""
+    step = 1 if bound.whole else 1e-4
+    return [bound.low - step, bound.high + step]
+
+
+def test_value() -> None:
+    whole, share = Bound(1, 8), Bound(0, 1, whole=False)
+    assert [whole.holds(v) for v in (1, 8, 0, 9, 1.5, True, "1", None, math.nan)] == [
+        *[True] * 2,
+        *[False] * 7,
+    ]
+    assert [share.holds(v) for v in (0, 0.5, 1, -0.1, math.inf, math.nan, "a")] == [
+        *[True] * 3,
+        *[False] * 4,
+    ]
+    assert not whole.holds(10**400)
+    assert str(whole) == "a whole number in [1, 8]"
+
+
+def test_the_papers_network_is_within() -> None:
+    check_bounds(in_channels=2048, num_classes=257, num_clusters=8, pool_size=7, dropout=0)
+    assert all(bound.low < bound.high for bound in BOUNDS.values())
+
+
+@pytest.mark.parametrize(("option", "name"), SHARED.items())
+def test_the_schema_says_and_keeps_them(option: str, name: str) -> None:
+    rules = {each.name: each.rule for each in list_options(TrainConfig)}
+    assert rules[option].removesuffix(", or None") == str(BOUNDS[name])
+    dataset = {"dataset.name": "folder"} if option.startswith("dataset.") else {}
+    for value in beyond(BOUNDS[name]):
+        with pytest.raises(ConfigError, match=rf"^{option} must be a .*number in"):
+            validate(TrainConfig, nest({**dataset, option: value}))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        (name, value)
+        for name in ("num_clusters", "keep_fraction", "max_side", "seed")
+        for value in beyond(BOUNDS[name])
+    ],
+)
+def test_what_cannot_be_opened_cannot_be_made(option: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{option} must be a .*number in"):
+        RegionProposer(**{option: value})
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_what_is_made_at_the_bounds_is_opened_again(end: int, tmp_path: Path) -> None:
+    proposer = RegionProposer(
+        num_clusters=2, max_side=int(BOUNDS["max_side"][end]), seed=int(BOUNDS["seed"][end])
+    )
+    AGNet("test_resnet", 2, num_clusters=2, proposer=proposer).save_pretrained(tmp_path)
+    assert load_model(tmp_path).proposer == proposer
