@@ -121,8 +121,6 @@ def decoders(*, large: bool) -> dict[str, Decoder]:
     }
     if large:
         chosen["pillow draft 1/4"] = lambda path: decode_pillow(path, draft_side=700)
-        chosen["read_image min_side=512"] = lambda path: read_image(path, min_side=512)
-        chosen["read_image min_side=256"] = lambda path: read_image(path, min_side=256)
     return chosen
 
 

@@ -39,18 +39,11 @@ MAX_SIDE = 65_535
 
 # The last bytes of a whole file, zeros after them apart.
 _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-_REDUCED = {
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
 
 RGBImage = UInt8[np.ndarray, "height width 3"]
 
 
-def read_image(
-    source: Path | str | bytes, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS
-) -> RGBImage:
+def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> RGBImage:
     """Decode an image into a contiguous 8-bit RGB array.
 
     The EXIF orientation is applied. Palettes, gray, CMYK and 16-bit images are converted (16-bit
@@ -59,9 +52,6 @@ def read_image(
 
     Args:
         source: a file, or the bytes of one: JPEG, PNG, WebP, BMP, GIF, TIFF or PPM.
-        min_side: lets a JPEG be decoded at 1/2, 1/4 or 1/8 of its size, the shorter side staying at
-            least this long. Faster for large images, but positions measured in the full image no
-            longer fit. None: full size (ours).
         max_pixels: refuse larger images before they are decoded; 80 million (ours).
 
     Raises:
@@ -69,7 +59,7 @@ def read_image(
     """
     with _opened(source, max_pixels) as (stream, image):
         if image.format in ("JPEG", "MPO"):
-            pixels = _decode_jpeg(stream, image, min_side)
+            pixels = _decode_jpeg(stream, image)
             if pixels is not None:
                 return pixels
         image.load()
@@ -181,7 +171,7 @@ def _check_size(name: Path | str, size: tuple[int, int], max_pixels: int) -> Non
         raise ImageReadError(name, f"a side of {max(size):,} pixels is more than {MAX_SIDE:,}")
 
 
-def _decode_jpeg(stream: BinaryIO, image: Image.Image, min_side: int | None) -> RGBImage | None:
+def _decode_jpeg(stream: BinaryIO, image: Image.Image) -> RGBImage | None:
     """Decode an ordinary JPEG with OpenCV, which turns it upright.
 
     None for one that Pillow should judge: CMYK, or without its end marker.
@@ -195,11 +185,7 @@ def _decode_jpeg(stream: BinaryIO, image: Image.Image, min_side: int | None) -> 
     if not content.rstrip(b"\0").endswith(_ENDS["JPEG"]):
         return None
 
-    flag = cv2.IMREAD_COLOR
-    for factor, reduced in _REDUCED.items():
-        if min_side is not None and min(image.size) // factor >= min_side:
-            flag = reduced
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
 
 

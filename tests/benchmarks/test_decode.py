@@ -16,8 +16,8 @@ def test_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "decode.json"
     decode.run(parser.parse_args(["--images", "2", "--repeats", "1", "--output", str(output)]))
     results = json.loads(output.read_text())["results"]
-    assert len(results) == 4 + 7
+    assert len(results) == 4 + 5
     for result in results:
-        reduced = "min_side" in result["decoder"] or "draft" in result["decoder"]
+        reduced = "draft" in result["decoder"]
         assert result["max_difference"] == ("reduced" if reduced else 0)
         assert result["images_per_s"] > 0

@@ -108,23 +108,6 @@ def test_animation_gives_first_frame(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "a.gif")[0, 0], [255, 0, 0])
 
 
-def test_reduced_decoding(tmp_path: Path) -> None:
-    """A large JPEG is decoded at a fraction of it.
-
-    It is never below the side that was asked for.
-    """
-    coarse = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
-    Image.fromarray(coarse).resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg")
-    full, small = read_image(tmp_path / "a.jpg"), read_image(tmp_path / "a.jpg", min_side=256)
-    assert full.shape == (1200, 1600, 3)
-    assert small.shape == (300, 400, 3)
-    expected = np.asarray(Image.fromarray(full).resize((400, 300), Image.Resampling.BOX)).astype(
-        int
-    )
-    assert np.abs(small - expected).mean() < 2
-    assert read_image(tmp_path / "a.jpg", min_side=700).shape == full.shape
-
-
 def test_raises_text_file(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("not an image")
     with pytest.raises(ImageReadError, match=r"a\.jpg"):
