@@ -35,7 +35,8 @@ def run(runs: tuple[Path, Path]) -> RunResults:
 
 def pixels_of(address: str) -> np.ndarray:
     data = base64.b64decode(address.removeprefix("data:image/jpeg;base64,"))
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
 def with_importance(explanation: Explanation, first: float) -> Explanation:
