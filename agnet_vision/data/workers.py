@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 
 import cv2
 import torch
@@ -39,15 +39,21 @@ def worker_context() -> multiprocessing.context.BaseContext:
 
 @contextmanager
 def _ignored() -> Iterator[None]:
-    """Ignore the signals that are left to the main process."""
+    """Ignore and block what is left to the main process.
+
+    Blocked from a worker's birth, they reach none of its threads.
+    """
     if threading.current_thread() is not threading.main_thread():  # Python allows it there alone
         yield
         return
     numbers = [getattr(signal, name) for name in LEFT_TO_MAIN_PROCESS]
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    resource_tracker.ensure_running()  # the fork server needs it; its start unblocks SIGTERM
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -57,6 +57,10 @@ def main_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "4",
+        },  # as on a user's machine: threads from the start
     ) as process:
         yield process
         process.kill()
