@@ -33,7 +33,7 @@ FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imports_of(name: str, *, of_types: bool = True) -> Iterator[str]:
-    """List the modules that a module imports, at once or later.
+    """List the modules that a module ever imports.
 
     Without ``of_types`` those under ``if TYPE_CHECKING:`` are left out.
     """
@@ -86,7 +86,7 @@ def test_the_root_imports_no_room() -> None:
 
 
 def test_no_circles() -> None:
-    """No two files need each other, not even inside a function."""
+    """No two files need each other, inside functions neither."""
     graph = {
         name: [other for other in imports_of(name, of_types=False) if other in FILES]
         for name in FILES

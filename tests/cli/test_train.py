@@ -80,7 +80,7 @@ def test_ctrl_c_saves_and_resume_goes_on(data: Path, tmp_path: Path) -> None:
 
 
 def test_ddp_counts_every_picture_once(data: Path, tmp_path: Path) -> None:
-    """Two views of each are averaged, and no copy that fills a batch up is among them."""
+    """Two views of each are averaged, without padded copies."""
     two = (
         *TINY[:-2],
         "report=false",
@@ -126,7 +126,7 @@ def test_ddp_counts_every_picture_once(data: Path, tmp_path: Path) -> None:
 
 
 def probabilities(predictions: Path) -> dict[str, list[float]]:
-    """Read what was said of each image, which must stand there once."""
+    """Read what was said of each image, once each."""
     with predictions.open(newline="") as file:
         rows = list(csv.DictReader(file))
     found = {

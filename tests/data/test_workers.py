@@ -91,7 +91,7 @@ def test_workers_and_fork_server_end_when_the_main_process_is_killed(
 def test_a_cluster_s_signals_are_left_to_the_main_process(
     main_process: subprocess.Popen[str],
 ) -> None:
-    """SLURM sends them to all processes; without its workers a run could not save its step."""
+    """SLURM sends them to all; a run needs its workers."""
     pids = started(main_process)
     for pid in pids:
         os.kill(pid, signal.SIGTERM)

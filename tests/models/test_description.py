@@ -1,4 +1,4 @@
-"""What is out of bounds is refused before anything is made."""
+"""What is out of bounds is refused, nothing made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variants of the head: the paper's three, and one of ours."""
+"""The paper's three variants of the head, and ours."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_finished_runs_are_not_run_again(tmp_path: Path, trainer: Trainer, study
 def test_a_run_that_another_process_finished_is_left_alone(
     tmp_path: Path, trainer: Trainer, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A study that is started twice may have each run twice in a queue."""
+    """A study started twice may queue each run twice."""
 
     def run_all(options: dict[str, Any]) -> None:
         for seed in study.seeds:

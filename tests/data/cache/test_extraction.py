@@ -21,7 +21,7 @@ from tests.regions.test_keypoints import texture
 
 
 def test_raises_unreadable_images_after_storing_the_others(images, tmp_path):
-    """Of damage that head and end of a file do not show."""
+    """Head and end do not show the damage."""
     for path in (images[2], images[7]):
         content = path.read_bytes()
         path.write_bytes(content[:60] + bytes(len(content) - 120) + content[-60:])
