@@ -11,8 +11,8 @@ from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.training.compose import nest
-from agnet_vision.training.config import RegionsConfig
 from agnet_vision.training.dataset_config import DatasetConfig, Demo
+from agnet_vision.training.network_config import RegionsConfig
 from agnet_vision.training.options import LocalPath, Options, Text, option
 from agnet_vision.training.validation import validate
 

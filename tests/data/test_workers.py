@@ -73,11 +73,11 @@ def started(process: subprocess.Popen[str]) -> list[int]:
     return pids
 
 
-def wait_for_the_end(pids: list[int]) -> None:
+def end_in_time(pids: list[int]) -> bool:
     deadline = time.monotonic() + 60
     while any(map(is_running, pids)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not any(map(is_running, pids))
+    return not any(map(is_running, pids))
 
 
 def test_workers_and_fork_server_end_when_the_main_process_is_killed(
@@ -85,7 +85,7 @@ def test_workers_and_fork_server_end_when_the_main_process_is_killed(
 ) -> None:
     pids = started(main_process)
     main_process.kill()
-    wait_for_the_end(pids)
+    assert end_in_time(pids)
 
 
 def test_a_cluster_s_signals_are_left_to_the_main_process(
@@ -101,4 +101,4 @@ def test_a_cluster_s_signals_are_left_to_the_main_process(
 
     _, errors = main_process.communicate("end\n", timeout=60)
     assert (main_process.returncode, errors) == (0, "")
-    wait_for_the_end(pids)
+    assert end_in_time(pids)
