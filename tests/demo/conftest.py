@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,30 +72,25 @@ class Server(NamedTuple):
     Attributes:
         address: of the page.
         log: what it writes to stderr.
+        files: folder of what is uploaded and drawn.
     """
 
     address: str
     log: Path
+    files: Path
 
 
-@pytest.fixture(scope="session")
-def server(
-    models: dict[str, AGNet], uploads: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """Serve the page with the two networks."""
-    folder = tmp_path_factory.mktemp("server")
-    for name, model in models.items():
-        model.save_pretrained(folder / "networks" / name)
-    command = [sys.executable, "-m", "tests.demo.server"]
-    command += [str(folder / "networks"), str(uploads / "beetle.jpg")]
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio")}
-    log = folder / "log.txt"
+@contextmanager
+def serve(networks: Path, example: Path, folder: Path, *more: str) -> Iterator[Server]:
+    """Serve the page from a process that ends with the context."""
+    command = [sys.executable, "-m", "tests.demo.server", str(networks), str(example), *more]
+    files, log = folder / "gradio", folder / "log.txt"
     with (
         log.open("w") as stderr,
         subprocess.Popen(
             command,
             cwd=Path(__file__).parents[2],
-            env=environment,
+            env={**os.environ, "GRADIO_TEMP_DIR": str(files)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -103,8 +99,27 @@ def server(
     ):
         address = process.stdout.readline().strip()
         assert address, log.read_text()
-        yield Server(address, log)
+        yield Server(address, log, files)
         process.kill()
+
+
+@pytest.fixture(scope="session")
+def networks(models: dict[str, AGNet], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the two networks."""
+    folder = tmp_path_factory.mktemp("networks")
+    for name, model in models.items():
+        model.save_pretrained(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(
+    networks: Path, uploads: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Serve the page with the two networks."""
+    folder = tmp_path_factory.mktemp("server")
+    with serve(networks, uploads / "beetle.jpg", folder) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

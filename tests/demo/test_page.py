@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +13,7 @@ import pytest
 
 from tests.browser import open_browser
 
-from .conftest import CLASSES
+from .conftest import CLASSES, serve
 
 pytest.importorskip("gradio", reason="the demo page needs agnet_vision[demo]")
 
@@ -119,6 +121,23 @@ def test_value_phone_and_dark_mode(address: str, uploads: Path) -> None:
         assert page.evaluate("document.body.classList.contains('dark')")
         assert max(page.evaluate(CORNER_PIXEL, "#panel-pairwise img")) < 60
     assert log.problems == []
+
+
+def test_value_what_visitors_leave_is_deleted(
+    networks: Path, uploads: Path, tmp_path: Path
+) -> None:
+    image = uploads / "beetle.jpg"
+    with serve(networks, image, tmp_path, "8") as server, open_browser() as (page, _):
+        examples = {path for path in server.files.rglob("*") if path.is_file()}
+        page.goto(server.address)
+        upload(page, shutil.copy(image, tmp_path / "wasp.jpg"))
+        page.wait_for_function("!document.querySelector('#png').disabled", timeout=60_000)
+        left = {path for path in server.files.rglob("*") if path.is_file()} - examples
+        assert {path.suffix for path in left} >= {".jpg", ".png", ".svg"}
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and any(path.exists() for path in left):
+            time.sleep(0.5)
+        assert [path.name for path in left if path.exists()] == []
 
 
 def test_raises_without_a_model() -> None:
