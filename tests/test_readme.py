@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -110,19 +111,23 @@ def test_command(command: str, workplace: Path) -> None:
 
 def test_demo_page_answers(workplace: Path) -> None:
     command = next(c for c in commands() if c.startswith("demo"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     process = subprocess.Popen(
-        [*AGNET, *shlex.split(command), "port=7943"],
+        [*AGNET, *shlex.split(command), f"port={port}"],
         cwd=workplace,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
+        address = f"http://127.0.0.1:{port}/"
         page, deadline = "", time.monotonic() + 120
         while not page and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.5)
             try:
-                page = urllib.request.urlopen("http://127.0.0.1:7943/", timeout=5).read().decode()
+                page = urllib.request.urlopen(address, timeout=5).read().decode()
             except OSError:
                 continue
         assert "gradio" in page
