@@ -19,15 +19,17 @@ from tests.data import miniatures
 GREY = (0.5, 0.5, 0.5)
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> guidance.Source:
-    samples = []
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> guidance.Source:
+    """Four images of two classes."""
+    folder, samples = tmp_path_factory.mktemp("source"), []
     for number in range(4):
-        path = tmp_path / f"{number}.png"
+        path = folder / f"{number}.png"
         miniatures.write_image(path, number, size=(120, 120))
         samples.append(Sample(path, number % 2))
     proposer = RegionProposer(num_clusters=3)
-    keypoints = RegionCache.build([sample.path for sample in samples], proposer, tmp_path / "cache")
+    paths = [sample.path for sample in samples]
+    keypoints = RegionCache.build(paths, proposer, folder / "cache", workers=1, progress=False)
     transform = EvaluationTransform(96, GREY, GREY, crop_fraction=1.0)
     control = RegionProposer(source="random", num_clusters=3)
     return guidance.Source(samples, keypoints, transform, transform, proposer, control)
