@@ -57,7 +57,7 @@ def call(given: Mapping[str, Any]) -> None:
     config = validate(StudyConfig, rest)
     from agnet_vision.evaluation.comparison import as_markdown
     from agnet_vision.training.compose import find_file
-    from agnet_vision.training.study import read_study, run_study
+    from agnet_vision.training.study import check_runs, read_study, run_study
     from agnet_vision.training.study_table import summarize_runs, summarize_study
 
     if config.runs is not None:
@@ -68,7 +68,9 @@ def call(given: Mapping[str, Any]) -> None:
         own = {name.removeprefix("base."): value for name, value in base.items()}
         study = read_study(path, {**config.base, **own})
         output = Path(config.output or Path("outputs", "studies", path.stem))
-        if not config.summary:
+        if config.summary:
+            check_runs(study, output)
+        else:
             run_study(
                 study, output, jobs=config.jobs, threads=config.threads, cluster=config.cluster
             )

@@ -21,11 +21,17 @@ from joblib import Parallel, delayed
 from agnet_vision.errors import AGNetError, ConfigError, extra_needed
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training.compose import Values, compose, merge, nest, read_yaml
-from agnet_vision.training.resolve import training_options
+from agnet_vision.training.config import TrainConfig
+from agnet_vision.training.options import list_options
+from agnet_vision.training.resolve import read_stored, training_options
 from agnet_vision.training.run import evaluate_with, train_with
+from agnet_vision.training.validation import look_up
 
 Equal = Literal["epochs", "time"]
 KEYS = ("about", "base", "arms", "seeds", "baseline", "equal")
+# Options, and groups of them, that may change between the runs of an arm: where it runs, and what
+# is made of it.
+FREE = ("run_dir", "resume", "report", "test", "tta", "workers", "cache_dir", "logger", "trainer")
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,11 @@ def run_study(
         threads: of torch in each; None: the cores, shared out.
         cluster: what submitit asks SLURM for, ``{"slurm_partition": "gpu", "timeout_min": 240}``;
             None: this machine.
+
+    Raises:
+        ConfigError: as ``check_runs``.
     """
+    check_runs(study, output)
     start = partial(_run_all, study, output, jobs=jobs, threads=threads, cluster=cluster)
     arms = [arm for arm in study.in_order() if study.trained(arm) == arm]
     pairs = [(arm, seed) for seed in study.seeds for arm in arms]
@@ -140,6 +150,32 @@ def run_study(
         start(pairs)
     tests = [arm for arm in study.in_order() if arm not in arms]
     start([(arm, seed) for seed in study.seeds for arm in tests])
+
+
+def check_runs(study: Study, output: Path) -> None:
+    """Hold the runs that are there against the study's options.
+
+    Raises:
+        ConfigError: a run was trained with others, and would pass for what it is not.
+    """
+    for arm in (arm for arm in study.arms if study.trained(arm) == arm):
+        free = {"dataset.root", *FREE}
+        if study.equal == "time" and arm != study.baseline:
+            free.add("epochs")
+        names = [each.name for each in list_options(TrainConfig)]
+        kept = [name for name in names if not free & {name, name.split(".")[0]}]
+        for seed in study.seeds:
+            folder = run_folder(output, arm, seed)
+            if not folder.config.is_file():
+                continue
+            options = {**study.options(arm, seed, folder.path), "resume": False}
+            now, before = training_options(options).model_dump(), read_stored(folder.path)
+            for name in kept:
+                if (old := look_up(before, name)) != (new := look_up(now, name)):
+                    raise ConfigError(
+                        f"{folder.path} was trained with {name}={old}, and the study says {new}; "
+                        "give the study another output"
+                    )
 
 
 def run_folder(output: Path, arm: str, seed: int) -> RunFolder:

@@ -15,6 +15,7 @@ from agnet_vision.errors import AGNetError, ConfigError
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import study as machine
 from agnet_vision.training import study_table
+from agnet_vision.training.compose import nest
 from agnet_vision.training.study import Study, read_study, run_folder, run_study
 from agnet_vision.training.study_table import summarize_study
 from tests.training.stand_ins import Trainer, write_results
@@ -41,6 +42,18 @@ def test_value_options_of_the_runs(tmp_path: Path, trainer: Trainer, study: Stud
 def test_finished_runs_are_not_run_again(tmp_path: Path, trainer: Trainer, study: Study) -> None:
     run_study(study, tmp_path)
     run_study(study, tmp_path)
+    assert len(trainer.asked) == 4
+
+
+def test_raises_on_runs_with_other_options(tmp_path: Path, trainer: Trainer, study: Study) -> None:
+    run_study(study, tmp_path)
+    elsewhere = {**study.base, "workers": 1, "dataset.root": str(tmp_path), "trainer": "cpu"}
+    run_study(replace(study, base=nest(elsewhere)), tmp_path)
+    match = r"plain/seed0 was trained with image_size=\d+, and the study says 64; give"
+    with pytest.raises(ConfigError, match=match):
+        run_study(replace(study, base={**study.base, "image_size": 64}), tmp_path)
+    with pytest.raises(ConfigError, match=r"slow/seed0 .* guide.crop=0.0, and the study says 0.4"):
+        run_study(replace(study, arms={**study.arms, "slow": {"guide.crop": 0.4}}), tmp_path)
     assert len(trainer.asked) == 4
 
 
