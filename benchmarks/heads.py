@@ -31,9 +31,9 @@ from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.transforms import training_transform
 from agnet_vision.evaluation.metrics import Predictions, score
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.options.run import TrainConfig
 from agnet_vision.structures import Keypoints, Regions
 from agnet_vision.training.build import build_model, build_table
-from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.optim import schedule_factor
 from benchmarks.conditions import conditions, write_report
 from benchmarks.controls import HEADS, SOURCES, Head, smooth_loss

@@ -32,10 +32,10 @@ from agnet_vision.data.transforms import training_transform
 from agnet_vision.data.views import TestTimeViews
 from agnet_vision.evaluation.metrics import PredictionStore, score
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.options.run import TrainConfig
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints
 from agnet_vision.training.build import build_model, build_table
-from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.optim import build_optimizer, schedule_factor
 from benchmarks.conditions import conditions, write_report
 from benchmarks.guidance import IDEAS, IMAGE_SIZE, Idea, Source

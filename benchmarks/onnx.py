@@ -23,9 +23,9 @@ from rich.table import Table
 
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError
-from agnet_vision.explain.files import find_images
-from agnet_vision.explain.prepared import Preparation
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.predict.files import find_images
+from agnet_vision.predict.prepared import Preparation
 from benchmarks.conditions import conditions, ratio, summarize, write_report
 
 VIEWS_AT_ONCE = 32  # photographs whose keypoints are grouped together; memory is all it costs

@@ -12,10 +12,10 @@ from agnet_vision import RegionProposer, load_model
 from agnet_vision.bounds import BOUNDS, Bound, check_bounds
 from agnet_vision.errors import ConfigError
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.training.compose import nest
-from agnet_vision.training.config import TrainConfig
-from agnet_vision.training.options import list_options
-from agnet_vision.training.validation import validate
+from agnet_vision.options.compose import nest
+from agnet_vision.options.fields import list_options
+from agnet_vision.options.run import TrainConfig
+from agnet_vision.options.validation import validate
 
 # Option of training -> the name of its bound.
 SHARED = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from agnet_vision.training.options import Options
+from agnet_vision.options.fields import Options
 
 # Name -> what it does; the module of that name in this room has the command itself.
 COMMANDS = {

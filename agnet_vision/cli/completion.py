@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agnet_vision.cli.command import COMMANDS, load_command
-from agnet_vision.training.options import list_options
+from agnet_vision.options.fields import list_options
 
 SCRIPT = """_agnet() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD - 1]}}" names

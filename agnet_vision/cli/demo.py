@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from agnet_vision.cli.command import Command
-from agnet_vision.training.options import Options, Place, Text, option
-from agnet_vision.training.validation import validate
+from agnet_vision.options.fields import Options, Place, Text, option
+from agnet_vision.options.validation import validate
 
 if TYPE_CHECKING:
     from agnet_vision.models.agnet import AGNet
@@ -33,7 +33,7 @@ def call(given: Mapping[str, Any]) -> None:
     """Load the networks and serve the page until Ctrl-C."""
     config = validate(DemoConfig, given)
     from agnet_vision.demo.page import build_page, launch
-    from agnet_vision.explain.predict import choose_device
+    from agnet_vision.predict.predictor import choose_device
 
     device = choose_device(config.device)
     models = {name: model.to(device) for name, model in load_models(config.checkpoint).items()}

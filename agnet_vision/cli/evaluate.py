@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agnet_vision.cli.command import Command
-from agnet_vision.training.config import EvaluateConfig
+from agnet_vision.options.run import EvaluateConfig
 from agnet_vision.training.run import evaluate_with
 
 COMMAND = Command(

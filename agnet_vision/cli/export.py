@@ -12,8 +12,8 @@ from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.options import LocalPath, Options, Place, option
-from agnet_vision.training.validation import validate
+from agnet_vision.options.fields import LocalPath, Options, Place, option
+from agnet_vision.options.validation import validate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,9 +67,9 @@ def export(config: ExportConfig) -> Path:
     import torch
 
     logging.getLogger().setLevel(logging.WARNING)  # the exporter tells of every constant it merges
+    from agnet_vision.export.onnx import export_onnx, export_program
+    from agnet_vision.export.quantize import quantize_onnx
     from agnet_vision.models.agnet import load_model
-    from agnet_vision.models.export import export_onnx, export_program
-    from agnet_vision.models.quantize import quantize_onnx
 
     model = load_model(config.checkpoint)
     if config.image_size is not None:
@@ -127,9 +127,9 @@ def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]
     import torch
 
     from agnet_vision.data.image import read_image
-    from agnet_vision.explain.files import find_images
-    from agnet_vision.explain.prepared import Preparation, batch_of
-    from agnet_vision.models.export import has_boxes
+    from agnet_vision.export.onnx import has_boxes
+    from agnet_vision.predict.files import find_images
+    from agnet_vision.predict.prepared import Preparation, batch_of
 
     assert config.images is not None
     found = find_images(config.images)

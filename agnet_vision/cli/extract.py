@@ -9,12 +9,12 @@ from typing import Any
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
+from agnet_vision.options.compose import nest
+from agnet_vision.options.dataset import DatasetConfig, Demo
+from agnet_vision.options.fields import LocalPath, Options, Text, option
+from agnet_vision.options.network import RegionsConfig
+from agnet_vision.options.validation import validate
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.training.compose import nest
-from agnet_vision.training.dataset_config import DatasetConfig, Demo
-from agnet_vision.training.network_config import RegionsConfig
-from agnet_vision.training.options import LocalPath, Options, Text, option
-from agnet_vision.training.validation import validate
 
 
 class ExtractConfig(Options):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agnet_vision.cli.command import Command
-from agnet_vision.training.options import LocalPath, Options, Place, Seed, Text, option
-from agnet_vision.training.validation import validate
+from agnet_vision.options.fields import LocalPath, Options, Place, Seed, Text, option
+from agnet_vision.options.validation import validate
 
 
 class FaithfulnessConfig(Options):
@@ -39,10 +39,10 @@ def call(given: Mapping[str, Any]) -> None:
     from agnet_vision.data.image import read_image
     from agnet_vision.evaluation.faithfulness import curves_figure, measure, summarize
     from agnet_vision.explain.figures import save_figure
-    from agnet_vision.explain.files import find_images
-    from agnet_vision.explain.predict import choose_device
     from agnet_vision.models.agnet import load_model
-    from agnet_vision.training.tell import console
+    from agnet_vision.predict.files import find_images
+    from agnet_vision.predict.predictor import choose_device
+    from agnet_vision.training.console import console
 
     model = load_model(config.checkpoint).to(choose_device(config.device))
     found = find_images(config.images)

@@ -19,7 +19,7 @@ agnet COMMAND --help lists its options; agnet --version says which version this 
 
 def main() -> None:
     """Run the command that the first word names."""
-    from agnet_vision.cli.words import one_line_errors
+    from agnet_vision.cli.shell_errors import one_line_errors
 
     words = sys.argv[1:]
     with one_line_errors(), extra_needed("train"):
@@ -37,7 +37,7 @@ def main() -> None:
 
             print(bash_script(), end="")
         elif words[0] not in COMMANDS:
-            from agnet_vision.training.validation import did_you_mean
+            from agnet_vision.options.validation import did_you_mean
 
             hint = did_you_mean(words[0], list(COMMANDS))
             raise ConfigError(f"there is no command {words[0]}{hint or '; agnet --help lists all'}")
@@ -47,7 +47,7 @@ def main() -> None:
 
 def run(name: str) -> None:
     """Run one command with this process's words, for ``tools/``."""
-    from agnet_vision.cli.words import one_line_errors
+    from agnet_vision.cli.shell_errors import one_line_errors
 
     with one_line_errors(), extra_needed("train"):
         dispatch(name, sys.argv[1:], sys.argv[:1])
@@ -65,7 +65,7 @@ def dispatch(name: str, words: Sequence[str], program: Sequence[str]) -> None:
         AGNetError: whatever the user can mend.
     """
     from agnet_vision.cli import benchmark
-    from agnet_vision.cli import words as shell
+    from agnet_vision.cli import shell_errors as shell
 
     if name == "benchmark":
         benchmark.run(words, shell.program(name))

@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from agnet_vision.cli.command import Command
 from agnet_vision.cli.parse import parse, quoted, read_override, read_word
-from agnet_vision.cli.words import one_line_errors
+from agnet_vision.cli.shell_errors import one_line_errors
 
 # Hydra keeps no files of its own but the list of jobs.
 HYDRA = {

@@ -18,8 +18,8 @@ from hydra.errors import HydraException
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.options import Option, list_options
-from agnet_vision.training.validation import unknown_option
+from agnet_vision.options.fields import Option, list_options
+from agnet_vision.options.validation import unknown_option
 
 
 def parse(words: Sequence[str], command: Command) -> dict[str, Any]:

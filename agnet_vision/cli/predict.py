@@ -12,13 +12,13 @@ from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.data.views import TTA
-from agnet_vision.training.config import TTA_HELP
-from agnet_vision.training.options import LocalPath, Options, Place, Text, option
-from agnet_vision.training.validation import validate
+from agnet_vision.options.fields import LocalPath, Options, Place, Text, option
+from agnet_vision.options.run import TTA_HELP
+from agnet_vision.options.validation import validate
 
 if TYPE_CHECKING:
-    from agnet_vision.explain.predict import Prediction
     from agnet_vision.models.agnet import AGNet
+    from agnet_vision.predict.predictor import Prediction
 
 Format = Literal["table", "csv", "jsonl"]
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
@@ -75,12 +75,12 @@ def call(given: Mapping[str, Any]) -> None:
     config = validate(PredictConfig, given)
     from rich.progress import track
 
-    from agnet_vision.explain.files import find_images, name_outputs
-    from agnet_vision.explain.predict import Predictor, choose_device, embedding_size
-    from agnet_vision.explain.write import write_embeddings, write_rows
     from agnet_vision.models.agnet import load_model
-    from agnet_vision.training.resolve import run_options
-    from agnet_vision.training.tell import console
+    from agnet_vision.options.resolve import run_options
+    from agnet_vision.predict.files import find_images, name_outputs
+    from agnet_vision.predict.predictor import Predictor, choose_device, embedding_size
+    from agnet_vision.predict.write import write_embeddings, write_rows
+    from agnet_vision.training.console import console
 
     paths = find_images(config.images)
     model = load_model(config.checkpoint).to(choose_device(config.device))
@@ -132,7 +132,7 @@ def _print_table(rows: list[tuple[Path, list[tuple[str, float]], str | None]]) -
     """Print paths and their best classes."""
     from rich.table import Column, Table
 
-    from agnet_vision.training.tell import console
+    from agnet_vision.training.console import console
 
     table = Table(Column("image", overflow="fold"), "class", "probability", "then")
     for path, best, error in rows:

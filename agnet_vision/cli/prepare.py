@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.compose import nest
-from agnet_vision.training.dataset_config import DatasetConfig, Demo
-from agnet_vision.training.options import LocalPath, Options, Seed, option
-from agnet_vision.training.validation import validate
+from agnet_vision.options.compose import nest
+from agnet_vision.options.dataset import DatasetConfig, Demo
+from agnet_vision.options.fields import LocalPath, Options, Seed, option
+from agnet_vision.options.validation import validate
 
 if TYPE_CHECKING:
     from agnet_vision.data.prepare.check import CheckResult

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from agnet_vision.cli.command import COMMANDS, Command, load_command
-from agnet_vision.cli.words import in_shell_rule
-from agnet_vision.training.config import TrainConfig
-from agnet_vision.training.options import Option, list_options
+from agnet_vision.cli.shell_errors import in_shell_rule
+from agnet_vision.options.fields import Option, list_options
+from agnet_vision.options.run import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 HEADER = """# Every option of training with its default, written from its schema.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from agnet_vision.cli.command import Command
-from agnet_vision.training.options import LocalPath, Options, option
-from agnet_vision.training.validation import validate
+from agnet_vision.options.fields import LocalPath, Options, option
+from agnet_vision.options.validation import validate
 
 
 class ReportConfig(Options):

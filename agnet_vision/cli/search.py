@@ -10,10 +10,10 @@ from typing import Any, Literal
 from pydantic import FiniteFloat
 
 from agnet_vision.cli.command import Command
-from agnet_vision.cli.words import translate
-from agnet_vision.training.compose import nest
-from agnet_vision.training.options import LocalPath, Options, Place, Seed, option
-from agnet_vision.training.validation import validate
+from agnet_vision.cli.shell_errors import translate
+from agnet_vision.options.compose import nest
+from agnet_vision.options.fields import LocalPath, Options, Place, Seed, option
+from agnet_vision.options.validation import validate
 
 
 class BudgetConfig(Options):
@@ -68,8 +68,8 @@ def call(given: Mapping[str, Any]) -> None:
             rest[name] = value
     config = validate(SearchConfig, nest(rest))
     logging.getLogger().setLevel(logging.WARNING)  # the exporter tells of every constant it merges
-    from agnet_vision.training.search import run_search, summarize_search
-    from agnet_vision.training.search_space import read_search
+    from agnet_vision.studies.search import run_search, summarize_search
+    from agnet_vision.studies.space import read_search
 
     search = read_search(
         config.search,

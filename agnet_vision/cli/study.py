@@ -11,8 +11,8 @@ from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.options import LocalPath, Options, Place, Text, option
-from agnet_vision.training.validation import validate
+from agnet_vision.options.fields import LocalPath, Options, Place, Text, option
+from agnet_vision.options.validation import validate
 
 
 class StudyConfig(Options):
@@ -55,10 +55,10 @@ def call(given: Mapping[str, Any]) -> None:
     base = {name: value for name, value in given.items() if name.startswith("base.")}
     rest = {name: value for name, value in given.items() if name not in base}
     config = validate(StudyConfig, rest)
-    from agnet_vision.evaluation.comparison import as_markdown
-    from agnet_vision.training.compose import find_file
-    from agnet_vision.training.study import check_runs, read_study, run_study
-    from agnet_vision.training.study_table import summarize_runs, summarize_study
+    from agnet_vision.options.compose import find_file
+    from agnet_vision.studies.comparison import as_markdown
+    from agnet_vision.studies.study import check_runs, read_study, run_study
+    from agnet_vision.studies.table import summarize_runs, summarize_study
 
     if config.runs is not None:
         output = Path(config.output or "outputs/studies/runs")

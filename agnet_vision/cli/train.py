@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agnet_vision.cli.command import Command
 from agnet_vision.models.variants import VARIANTS
+from agnet_vision.options.run import TrainConfig
 from agnet_vision.regions.sources import SOURCES
-from agnet_vision.training.config import TrainConfig
 from agnet_vision.training.run import train_with
 
 COMMAND = Command(

@@ -20,8 +20,8 @@ from torch.nn.functional import interpolate
 
 from agnet_vision.evaluation.statistics import Interval, mean_interval
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.prepared import PreparedImage, prepare_image
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.predict.prepared import PreparedImage, prepare_image
 from agnet_vision.structures import Regions
 
 GRID = 14  # cells a side that are blurred or shown at once (ours)

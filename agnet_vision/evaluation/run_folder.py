@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 from agnet_vision.data.sources.card import dataset_root
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.metrics import Predictions
-from agnet_vision.explain.prediction_table import PredictionWriter, read_predictions
 from agnet_vision.files import open_atomically, write_atomically
+from agnet_vision.predict.table import PredictionWriter, read_predictions
 
 TOLERANCE = 1e-4  # ours: probabilities are written with nine digits
 

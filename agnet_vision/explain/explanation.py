@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
 from agnet_vision.explain.decomposition import decompose
-from agnet_vision.explain.predict import class_names, probabilities_of
-from agnet_vision.explain.prepared import Image, PreparedImage, prepare_image
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.predict.predictor import class_names, probabilities_of
+from agnet_vision.predict.prepared import Image, PreparedImage, prepare_image
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints
 

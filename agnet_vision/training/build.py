@@ -19,9 +19,9 @@ from agnet_vision.data.transforms import training_transform
 from agnet_vision.data.views import TTA, TestTimeViews
 from agnet_vision.errors import ConfigError, DatasetError
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.options.dataset import Dataset
+from agnet_vision.options.run import TrainConfig
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.training.config import TrainConfig
-from agnet_vision.training.dataset_config import Dataset
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.pretrained import check_network_options, load_backbone
 

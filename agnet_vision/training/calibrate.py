@@ -10,8 +10,8 @@ import torch
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.evaluation.calibration import Calibration, apply_calibration, fit_calibration
 from agnet_vision.models.checkpoint import describe, read_checkpoint
+from agnet_vision.options.run import Correction
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
-from agnet_vision.training.config import Correction
 from agnet_vision.training.module import AGNetModule
 
 

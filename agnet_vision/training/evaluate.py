@@ -26,17 +26,17 @@ from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet, load_model
+from agnet_vision.options.resolve import is_same, run_folder_of, run_options
+from agnet_vision.options.run import EvaluateConfig
+from agnet_vision.options.validation import look_up
 from agnet_vision.training.build import build_table, build_views, require_samples
-from agnet_vision.training.claim import claimed_run_dir
-from agnet_vision.training.config import EvaluateConfig
+from agnet_vision.training.console import tell_scores, tell_where
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.progress import progress_callbacks
-from agnet_vision.training.resolve import is_same, run_folder_of, run_options
 from agnet_vision.training.result import Run
+from agnet_vision.training.run_dir import claimed_run_dir
 from agnet_vision.training.stop import interruptible, stoppable
-from agnet_vision.training.tell import tell_scores, tell_where
 from agnet_vision.training.trainer import build_trainer
-from agnet_vision.training.validation import look_up
 
 REMARKS = (
     ".*Checkpoint directory .* exists and is not empty.*",  # it holds the options of the run

@@ -16,7 +16,7 @@ from pytorch_lightning.loggers import (
 )
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.config import LoggerConfig
+from agnet_vision.options.run import LoggerConfig
 
 # Logger -> module it needs; the package has a hyphen instead of the underscore.
 NEEDS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from timm.optim import param_groups_layer_decay
 from torch import nn
@@ -13,9 +13,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from agnet_vision.models.agnet import AGNet
-
-OptimizerName = Literal["adamw", "sgd"]
-ScheduleName = Literal["cosine", "step", "constant"]
+from agnet_vision.options.run import OptimizerName, ScheduleName
 
 
 def parameter_groups(

@@ -12,9 +12,9 @@ from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import read_checkpoint
-from agnet_vision.training.config import TrainConfig
-from agnet_vision.training.resolve import DRAWN, read_stored
-from agnet_vision.training.validation import look_up
+from agnet_vision.options.resolve import DRAWN, read_stored
+from agnet_vision.options.run import TrainConfig
+from agnet_vision.options.validation import look_up
 
 # Parts of the description of a network that its weights depend on.
 NETWORK = ("backbone", "backbone_kwargs", "taps", "head_kwargs", "num_clusters", "variant")

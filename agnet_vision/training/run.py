@@ -64,7 +64,7 @@ def evaluate(
 def train_with(given: Mapping[str, Any], callbacks: Sequence[Callback] = ()) -> Run:
     """Do what ``train`` does, all options in one mapping."""
     with extra_needed("train"):
-        from agnet_vision.training.resolve import training_options
+        from agnet_vision.options.resolve import training_options
         from agnet_vision.training.train import train as train_run
 
     with _script_run_once():
@@ -74,8 +74,8 @@ def train_with(given: Mapping[str, Any], callbacks: Sequence[Callback] = ()) -> 
 def evaluate_with(given: Mapping[str, Any]) -> Run:
     """Do what ``evaluate`` does, all options in one mapping."""
     with extra_needed("train"):
+        from agnet_vision.options.resolve import evaluation_options
         from agnet_vision.training.evaluate import evaluate as evaluate_run
-        from agnet_vision.training.resolve import evaluation_options
 
     with _script_run_once():
         return evaluate_run(evaluation_options(given))

@@ -25,6 +25,8 @@ from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.evaluation.training_views import save_views
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import read_checkpoint
+from agnet_vision.options.resolve import stored_text
+from agnet_vision.options.run import TrainConfig
 from agnet_vision.training.build import (
     build_data,
     build_model,
@@ -34,18 +36,16 @@ from agnet_vision.training.build import (
 )
 from agnet_vision.training.calibrate import calibrate_best
 from agnet_vision.training.checkpoint_io import how_to_go_on
-from agnet_vision.training.claim import claimed_run_dir
-from agnet_vision.training.config import TrainConfig
+from agnet_vision.training.console import tell_start, tell_where
 from agnet_vision.training.evaluate import quiet_lightning, test_and_write
 from agnet_vision.training.loggers import build_loggers, check_loggers
 from agnet_vision.training.meter import Meter
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.pretrained import check_weights
-from agnet_vision.training.resolve import stored_text
 from agnet_vision.training.result import Run
 from agnet_vision.training.resume import check_network, check_resumable
+from agnet_vision.training.run_dir import claimed_run_dir
 from agnet_vision.training.stop import interruptible, stoppable
-from agnet_vision.training.tell import tell_start, tell_where
 from agnet_vision.training.trainer import build_callbacks, build_trainer
 
 

@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
 from agnet_vision.errors import ConfigError
+from agnet_vision.options.run import EvaluateConfig, TrainConfig
 from agnet_vision.training.build import options_checked
 from agnet_vision.training.callbacks import (
     AveragedWeights,
@@ -22,7 +23,6 @@ from agnet_vision.training.callbacks import (
     RandomState,
 )
 from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
-from agnet_vision.training.config import EvaluateConfig, TrainConfig
 from agnet_vision.training.meter import Meter
 from agnet_vision.training.progress import progress_callbacks
 from agnet_vision.training.stop import StopRequest

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 
-from agnet_vision.training.resolve import training_options
+from agnet_vision.options.resolve import training_options
 from agnet_vision.training.train import train
 
 CLASSES = ("cat", "dog", "owl")

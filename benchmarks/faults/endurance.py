@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from agnet_vision import load_model
-from agnet_vision.explain.predict import Predictor
+from agnet_vision.predict.predictor import Predictor
 from agnet_vision.training import train as train_file
 from benchmarks.faults.child import in_child, options, train_once, write_images
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from agnet_vision.options.resolve import evaluation_options
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.resolve import evaluation_options
 from benchmarks.faults.child import (
     Outcome,
     in_child,

@@ -13,9 +13,9 @@ import torch
 from agnet_vision import AGNet, load_model
 from agnet_vision.cli import export as export_command
 from agnet_vision.errors import ConfigError
-from agnet_vision.models.export import BoxesIn
+from agnet_vision.export.onnx import BoxesIn
+from agnet_vision.options.validation import validate
 from agnet_vision.training.train import train
-from agnet_vision.training.validation import validate
 from tests.conftest import random_regions
 from tests.training.tiny import TINY, training, write_pictures
 
@@ -105,7 +105,7 @@ def test_calibration_images_are_of_the_whole_list(
         read.append(path)
         return np.zeros((50, 60, 3), np.uint8)
 
-    monkeypatch.setattr("agnet_vision.explain.files.find_images", lambda _: names)
+    monkeypatch.setattr("agnet_vision.predict.files.find_images", lambda _: names)
     monkeypatch.setattr("agnet_vision.data.image.read_image", read_image)
     given = {"checkpoint": checkpoint, "format": "int8", "images": "any", "calibration": 256}
     config = validate(export_command.ExportConfig, given)

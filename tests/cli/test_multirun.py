@@ -11,7 +11,7 @@ import pytest
 from agnet_vision.cli.command import Command
 from agnet_vision.cli.multirun import run_many
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.config import TrainConfig
+from agnet_vision.options.run import TrainConfig
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from PIL import Image
 
 from agnet_vision.cli.predict import PredictConfig
 from agnet_vision.errors import ConfigError
-from agnet_vision.explain.files import find_images
-from agnet_vision.explain.predict import Predictor
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.training.validation import validate
+from agnet_vision.options.validation import validate
+from agnet_vision.predict.files import find_images
+from agnet_vision.predict.predictor import Predictor
 
 TOOL = Path(__file__).parents[2] / "tools" / "predict.py"
 

@@ -7,9 +7,9 @@ import yaml
 
 from agnet_vision.cli.command import COMMANDS, load_command
 from agnet_vision.cli.reference import ROOT, help_text, reference_page, train_yaml
-from agnet_vision.training.config import TrainConfig
-from agnet_vision.training.options import list_options
-from agnet_vision.training.validation import validate
+from agnet_vision.options.fields import list_options
+from agnet_vision.options.run import TrainConfig
+from agnet_vision.options.validation import validate
 
 WITH_OPTIONS = [name for name in COMMANDS if name != "benchmark"]
 

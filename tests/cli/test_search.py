@@ -12,7 +12,7 @@ import pytest
 from agnet_vision.cli.main import dispatch
 from agnet_vision.errors import ConfigError, extra_needed
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.training import trial
+from agnet_vision.studies import trial
 from tests.cli.saved import call
 from tests.training.tiny import TINY, write_pictures
 

@@ -9,7 +9,8 @@ import pytest
 
 from agnet_vision.cli import study as command
 from agnet_vision.errors import ConfigError
-from agnet_vision.training import study, study_table
+from agnet_vision.studies import study
+from agnet_vision.studies import table as study_table
 from tests.cli.saved import call
 
 

@@ -15,8 +15,7 @@ import pytest
 pytest.importorskip("gradio", reason="the demo page needs agnet_vision[demo]")
 
 from agnet_vision.demo.guard import POLICY, StayLocal
-
-from .conftest import Server
+from tests.demo.conftest import Server
 
 
 def ask(address: str, host: str) -> tuple[int, str | None]:

@@ -12,8 +12,7 @@ import cv2
 import pytest
 
 from tests.browser import open_browser
-
-from .conftest import CLASSES, serve
+from tests.demo.conftest import CLASSES, serve
 
 pytest.importorskip("gradio", reason="the demo page needs agnet_vision[demo]")
 

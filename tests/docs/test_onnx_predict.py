@@ -17,9 +17,9 @@ from sklearn.datasets import load_sample_images
 
 from agnet_vision import AGNet, RegionProposer
 from agnet_vision.data.image import read_image
-from agnet_vision.explain.predict import Predictor
-from agnet_vision.explain.prepared import prepare_image
-from agnet_vision.models.export import export_onnx
+from agnet_vision.export.onnx import export_onnx
+from agnet_vision.predict.predictor import Predictor
+from agnet_vision.predict.prepared import prepare_image
 
 pytest.importorskip("onnxruntime")
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/onnx_predict.py"

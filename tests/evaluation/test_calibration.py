@@ -16,8 +16,8 @@ from agnet_vision.evaluation.calibration import (
     reliability,
 )
 from agnet_vision.explain.explanation import explain
-from agnet_vision.explain.predict import Predictor
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.predict.predictor import Predictor
 from tests.explain.conftest import photograph
 
 

@@ -19,8 +19,8 @@ from agnet_vision.evaluation.faithfulness import (
     summarize,
 )
 from agnet_vision.explain.explanation import explain
-from agnet_vision.explain.prepared import prepare_image
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.predict.prepared import prepare_image
 from tests.explain.conftest import photograph
 
 

@@ -15,8 +15,7 @@ from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from tests.browser import open_browser
-
-from .conftest import CLASSES, make_run
+from tests.evaluation.conftest import CLASSES, make_run
 
 
 def test_value_report_shows_the_numbers_and_no_address(runs: tuple[Path, Path]) -> None:

@@ -14,8 +14,7 @@ from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation import run_folder
 from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.run_folder import RunFolder
-
-from .conftest import CLASSES, random_predictions
+from tests.evaluation.conftest import CLASSES, random_predictions
 
 
 @pytest.fixture

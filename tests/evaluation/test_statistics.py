@@ -23,8 +23,7 @@ from agnet_vision.evaluation.statistics import (
     mean_interval,
     paired_difference,
 )
-
-from .conftest import random_predictions
+from tests.evaluation.conftest import random_predictions
 
 SHARED = 0.7  # of the noise of two runs on the same images
 

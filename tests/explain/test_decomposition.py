@@ -8,8 +8,7 @@ import torch
 from agnet_vision.explain.decomposition import decompose
 from agnet_vision.structures import Regions
 from tests.conftest import random_regions
-
-from .conftest import VARIANTS, fitted_head
+from tests.explain.conftest import VARIANTS, fitted_head
 
 
 def double_regions(batch: int, masked: int = 0) -> Regions:

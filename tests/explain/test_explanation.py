@@ -10,11 +10,10 @@ import torch
 
 from agnet_vision.errors import PredictionError
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.prepared import OUTSIDE, prepare_image
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.predict.prepared import OUTSIDE, prepare_image
 from agnet_vision.regions.proposer import RegionProposer
-
-from .conftest import VARIANTS, photograph
+from tests.explain.conftest import VARIANTS, photograph
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ import torch
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.figures import explanation_figure, panel_figure, save_figure
 from agnet_vision.models.agnet import AGNet
-
-from .conftest import photograph
+from tests.explain.conftest import photograph
 
 
 @pytest.fixture(scope="module")

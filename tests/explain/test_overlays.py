@@ -21,8 +21,7 @@ from agnet_vision.explain.overlays import (
     region_color,
 )
 from agnet_vision.models.agnet import AGNet
-
-from .conftest import photograph
+from tests.explain.conftest import photograph
 
 
 @pytest.fixture(scope="module")

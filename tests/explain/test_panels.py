@@ -14,8 +14,7 @@ from agnet_vision.explain.overlays import THEMES
 from agnet_vision.explain.panels import PANELS, _digits, draw_panel
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
-
-from .conftest import VARIANTS, photograph
+from tests.explain.conftest import VARIANTS, photograph
 
 
 def make_explanation(variant: str = "full", source: str = "keypoints") -> Explanation:

@@ -1,4 +1,4 @@
-"""Fixtures of tiny runs, and of studies by stand-ins."""
+"""Fixtures of tiny runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 
 import agnet_vision.training.train
-from agnet_vision.training import study as machine
-from agnet_vision.training import study_table
-from agnet_vision.training.config import EvaluateConfig, TrainConfig
-from agnet_vision.training.study import Study
+from agnet_vision.options.run import EvaluateConfig, TrainConfig
 from agnet_vision.training.train import train
 from agnet_vision.training.trainer import build_callbacks
-from tests.training.stand_ins import Trainer
 from tests.training.tiny import (
     TINY,
     TINY_EVALUATION,
@@ -94,22 +90,3 @@ def ended(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 @pytest.fixture
 def copy(ended: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(ended, tmp_path / "copy"))
-
-
-@pytest.fixture
-def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
-    stand_in = Trainer()
-    monkeypatch.setattr(machine, "train_with", stand_in)
-    monkeypatch.setattr(study_table, "forward_ms", lambda _: {"plain": 1.0, "slow": 2.0})
-    return stand_in
-
-
-@pytest.fixture
-def study() -> Study:
-    return Study(
-        "Which?",
-        {"epochs": 4},
-        {"plain": {"model": "backbone_only"}, "slow": {"model": "full"}},
-        (0, 1),
-        "plain",
-    )

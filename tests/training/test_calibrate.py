@@ -9,8 +9,8 @@ import torch
 
 from agnet_vision import load_model
 from agnet_vision.data.image import read_image
-from agnet_vision.explain.predict import Predictor
 from agnet_vision.models.checkpoint import read_checkpoint
+from agnet_vision.predict.predictor import Predictor
 from agnet_vision.training.train import train
 from tests.training.tiny import TINY, training
 

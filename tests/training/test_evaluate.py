@@ -11,8 +11,8 @@ import pytest
 
 from agnet_vision.data.sources.samples import DatasetWarning
 from agnet_vision.errors import CheckpointError, ConfigError
-from agnet_vision.explain.predict import Predictor
 from agnet_vision.models.agnet import load_model
+from agnet_vision.predict.predictor import Predictor
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.train import train
 from tests.training.tiny import Configure, Evaluate, read_rows, write_pictures

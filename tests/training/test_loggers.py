@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.config import TrainConfig
+from agnet_vision.options.run import TrainConfig
 from agnet_vision.training.loggers import build_loggers
 from agnet_vision.training.train import train
 

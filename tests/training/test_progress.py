@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from agnet_vision.training.config import TrainConfig
+from agnet_vision.options.run import TrainConfig
 from agnet_vision.training.progress import ImagesPerSecond, TimeLeft, clock
 from agnet_vision.training.train import train
 

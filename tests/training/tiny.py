@@ -21,9 +21,9 @@ from torch import Tensor
 
 from agnet_vision.cli.command import load_command
 from agnet_vision.cli.parse import parse
-from agnet_vision.training.config import EvaluateConfig, TrainConfig
+from agnet_vision.options.resolve import evaluation_options, training_options
+from agnet_vision.options.run import EvaluateConfig, TrainConfig
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.resolve import evaluation_options, training_options
 
 Configure = Callable[..., TrainConfig]
 Evaluate = Callable[..., EvaluateConfig]

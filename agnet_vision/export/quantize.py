@@ -1,0 +1,153 @@
+"""ONNX networks in 8-bit integers, and how trustworthy they are.
+
+Convolutions and linear layers are quantized, their weights a channel, their activations a tensor;
+attention, pooling and squeeze-excite stay float32. Not every network bears that, so half of the
+images measure how often the integers name the class that the floats name.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet_vision.export.onnx import require
+
+MIN_AGREEMENT = 0.97  # ours: three images in a hundred may change their class
+LAYERS = ("Conv", "Gemm")
+# With them a layer's range is that of its activation. Otherwise a ReLU6 network spends most of its
+# 256 values on what is cut off a step later.
+ACTIVATIONS = ("Clip", "Relu")
+MIN_IMAGES = 32  # ours: on fewer the agreement does not say much
+BATCH = 8  # images that are calibrated on at once, with every layer's output in memory
+
+
+class LowAgreementWarning(UserWarning):
+    """The integers name other classes than the floats too often.
+
+    Or too few images tell.
+    """
+
+
+class Quantized(NamedTuple):
+    """A quantized file.
+
+    Attributes:
+        path: of the file.
+        agreement: share of the images not calibrated on that get the class they had before.
+        images: how many those are.
+    """
+
+    path: Path
+    agreement: float
+    images: int
+
+
+def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ...]) -> Quantized:
+    """Turn the network of an ONNX file into 8-bit integers.
+
+    A ``LowAgreementWarning`` is given if fewer than 97 % of the classes agree.
+
+    Args:
+        source: a file of ``export_onnx``.
+        path: the file to write.
+        inputs: what the network gets, (images, boxes) or (images,): two hundred images of the kind
+            to come, of all classes, and none it was trained on. It is surer of those, so that they
+            keep their class more often than new ones will. Every second one, the first included,
+            is calibrated on; the others measure the agreement.
+
+    Raises:
+        ConfigError: onnxruntime is not installed.
+        ValueError: there are fewer than two images.
+    """
+    require("onnx", "onnxruntime")
+    if len(inputs[0]) < 2:
+        raise ValueError(
+            "inputs must hold two images or more, to calibrate on and to measure the agreement, "
+            f"got {len(inputs[0])}"
+        )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    path = Path(path)
+    calibration, others = (tuple(each[start::2] for each in inputs) for start in (0, 1))
+    with TemporaryDirectory(dir=path.parent, prefix=".int8_") as folder:
+        prepared, made = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        _quantize(prepared, made, calibration)
+        same = run(made, others).argmax(1) == run(prepared, others).argmax(1)
+        made.replace(path)
+    result = Quantized(path, float(same.mean()), len(same))
+    _warn(result)
+    return result
+
+
+def run(path: Path | str, inputs: tuple[Tensor, ...]) -> Float[np.ndarray, "images classes"]:
+    """Compute the logits of all images."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    return np.concatenate([session.run(None, batch)[0] for batch in _batches(session, inputs)])
+
+
+def _quantize(source: Path, path: Path, inputs: tuple[Tensor, ...]) -> None:
+    """Quantize, with ranges that hold what the inputs give."""
+    import onnxruntime
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Reader(CalibrationDataReader):
+        """The inputs, as onnxruntime asks for them."""
+
+        def __init__(self) -> None:
+            self.left = _batches(onnxruntime.InferenceSession(source), inputs)
+
+        def get_next(self) -> dict[str, Any] | None:
+            """Return the next batch by input names, or None."""
+            return next(self.left, None)
+
+    quantize_static(
+        source,
+        path,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=[*LAYERS, *ACTIVATIONS],
+    )
+
+
+def _batches(session: Any, inputs: tuple[Tensor, ...]) -> Iterator[dict[str, Any]]:
+    """Split the inputs into batches by the network's input names."""
+    names = [value.name for value in session.get_inputs()]
+    for batch in zip(*(each.split(BATCH) for each in inputs), strict=True):
+        yield {name: each.numpy() for name, each in zip(names, batch, strict=True)}
+
+
+def _warn(result: Quantized) -> None:
+    """Say when the integers are not to be trusted."""
+    if result.agreement < MIN_AGREEMENT:
+        warnings.warn(
+            f"the 8-bit network gives {result.agreement:.3f} of {result.images} images the class "
+            f"of the float network, less than {MIN_AGREEMENT}; measure its accuracy on labeled "
+            "images before you use it, or use the float network",
+            LowAgreementWarning,
+            stacklevel=3,
+        )
+    elif result.images < MIN_IMAGES:
+        warnings.warn(
+            f"{result.images} images are few to measure the agreement on; give "
+            f"{2 * MIN_IMAGES} or more of the kind to come",
+            LowAgreementWarning,
+            stacklevel=3,
+        )

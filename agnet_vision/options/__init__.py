@@ -1,0 +1,1 @@
+"""What a run may be told: the schema that checks it, once."""

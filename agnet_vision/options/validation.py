@@ -1,0 +1,162 @@
+"""From nested values to typed options or one error.
+
+The error says rule, value and cure in words.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from agnet_vision.errors import ConfigError
+from agnet_vision.options.fields import Options, list_options
+
+T = TypeVar("T", bound=Options)
+
+# What other libraries call an option of ours, for the hints.
+SYNONYMS = {
+    "data": "root",
+    "gradient_clip_val": "gradient_clip",
+    "img_size": "image_size",
+    "learning_rate": "lr",
+    "max_epochs": "epochs",
+    "num_epochs": "epochs",
+    "num_workers": "workers",
+    "path": "root",
+    "resolution": "image_size",
+    "wd": "weight_decay",
+}
+
+
+class UnknownOption(ConfigError):
+    """The name of an option that does not exist."""
+
+
+class OptionError(ConfigError):
+    """An option's value that its rule does not allow."""
+
+    def __init__(self, name: str, rule: str, value: Any, hint: str = "") -> None:
+        super().__init__(f"{name} must be {rule}, got {value!r}{hint}")
+        self.name, self.rule, self.value, self.hint = name, rule, value, hint
+
+
+def validate(schema: type[T], values: Mapping[str, Any]) -> T:
+    """Make the options of a schema from nested values.
+
+    Args:
+        schema: of the options.
+        values: nested, as ``{"optimizer": {"lr": 1e-3}}``.
+
+    Raises:
+        ConfigError: a name is unknown, an option is missing, or a value is not allowed.
+    """
+    try:
+        return schema.model_validate(dict(values))
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+    # A misspelt name explains more than what it leaves missing.
+    order = {"extra_forbidden": 0, "missing": 1}
+    first = min(found, key=lambda each: order.get(each["type"], 2))
+    raise _explain(schema, dict(first), values)
+
+
+def unknown_option(schema: type[Options], name: str) -> UnknownOption:
+    """Return the error about an option a schema lacks."""
+    names = [each.name for each in list_options(schema)]
+    names += dict.fromkeys(each.rpartition(".")[0] for each in names if "." in each)
+    return UnknownOption(f"there is no option {name}{did_you_mean(name, names)}")
+
+
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """Suggest the most similar name.
+
+    Its last part counts alone, too: ``lr`` is ``optimizer.lr``.
+
+    Args:
+        name: what was typed.
+        names: what there is.
+
+    Returns:
+        ``; did you mean ...?``, or nothing where nothing is similar.
+    """
+    last = name.rsplit(".", 1)[-1]
+    last = SYNONYMS.get(last, last)
+    by_last = {full.rsplit(".", 1)[-1]: full for full in reversed(names)}
+    of_that_last = [full for full in names if full.rsplit(".", 1)[-1] == last]
+    found = (
+        _closest(name, {full: full for full in of_that_last}, cutoff=0.0)
+        or _closest(name, {full: full for full in names}, cutoff=0.6)
+        or _closest(last, by_last, cutoff=0.75)
+    )
+    return f"; did you mean {found}?" if found else ""
+
+
+def _closest(word: str, candidates: Mapping[str, str], cutoff: float) -> str | None:
+    """Return what belongs to the candidate most like a word.
+
+    Capitals do not count.
+    """
+    lowered = {candidate.lower(): value for candidate, value in candidates.items()}
+    found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=cutoff)
+    return lowered[found[0]] if found else None
+
+
+def _explain(
+    schema: type[Options], error: dict[str, Any], values: Mapping[str, Any]
+) -> ConfigError:
+    """Say in our own words what pydantic found."""
+    if error["type"] == "value_error":  # from a validator of a schema, which has said it all
+        return ConfigError(str(error["ctx"]["error"]))
+    options = {each.name: each for each in list_options(schema)}
+    path = [str(part) for part in error["loc"]]
+    if len(path) > 2 and path[1] in getattr(options.get(f"{path[0]}.name"), "choices", ()):
+        del path[1]  # of several groups pydantic names the chosen one, too
+    name = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        if name in options:  # of another choice of its group
+            group, chosen = path[0], error["loc"][1]
+            having = ", ".join(options[name].only)
+            return ConfigError(
+                f"{group}={chosen} has no option {name}; it is an option of {having}"
+            )
+        return unknown_option(schema, _first_leaf(name, error["input"]))
+
+    # What lies inside a list or mapping is part of one option.
+    while name not in options and not any(each.startswith(f"{name}.") for each in options):
+        name = name.rpartition(".")[0]
+    if error["type"] == "union_tag_invalid":
+        value, option = error["input"]["name"], options[f"{name}.name"]
+    elif name in options:
+        value, option = look_up(values, name), options[name]
+    else:
+        first = next(each for each in options if each.startswith(f"{name}."))
+        return ConfigError(
+            f"{name} is a group of options; give one of them, {first} for one, "
+            f"not {look_up(values, name)!r}"
+        )
+    if error["type"] == "missing":
+        return ConfigError(f"{name} must be given: {option.description}")
+    hint = did_you_mean(str(value), [str(choice) for choice in option.choices])
+    return OptionError(name, option.rule, value, hint)
+
+
+def _first_leaf(name: str, value: Any) -> str:
+    """Name the option that was given in an unknown group."""
+    while isinstance(value, Mapping) and value:
+        inner, value = next(iter(value.items()))
+        name = f"{name}.{inner}"
+    return name
+
+
+def look_up(values: Mapping[str, Any], name: str) -> Any:
+    """Find an option by its full name.
+
+    The result is None where there is no such option.
+    """
+    found: Any = values
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found

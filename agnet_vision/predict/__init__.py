@@ -1,0 +1,1 @@
+"""Many images to rows of classes and probabilities."""

@@ -1,0 +1,1 @@
+"""Many runs: compared over seeds, or searched under a budget."""

@@ -1,0 +1,96 @@
+"""Charts of studies and searches, with many runs in one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from agnet_vision.evaluation.charts import (
+    CYCLE,
+    FAINT,
+    FIRST,
+    SECOND,
+    History,
+    add_legend,
+    make_figure,
+)
+from agnet_vision.studies.comparison import Row
+from agnet_vision.studies.pareto import Candidate, in_order
+
+
+def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
+    """Draw each arm's mean validation mAP over the epochs."""
+    figure, (axes,) = make_figure(6.4, 3.8, 1)
+    for (name, runs), color in zip(histories.items(), itertools.cycle(CYCLE), strict=False):
+        values: dict[int, list[float]] = {}
+        for row in itertools.chain.from_iterable(runs):
+            if "val/mAP" in row:
+                values.setdefault(int(row["epoch"]) + 1, []).append(row["val/mAP"])
+        epochs = sorted(values)
+        means = [float(np.mean(values[epoch])) for epoch in epochs]
+        axes.plot(epochs, means, color=color, marker=".", markersize=4, label=name)
+    axes.set(title="Validation mAP", xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    add_legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
+    return figure
+
+
+def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
+    """Draw differences to the baseline, with 95 % intervals.
+
+    Args:
+        rows: of ``compare``, the baseline first.
+        score: ``mAP`` or ``acc``.
+    """
+    shown = [row for row in rows if row.difference is not None]
+    figure, (axes,) = make_figure(6.4, 1.2 + 0.35 * len(shown), 1)
+    for place, row in enumerate(reversed(shown)):
+        value, low, high = (100 * end for end in (row.difference or {})[score])
+        if np.isfinite(low):
+            axes.plot([low, high], [place, place], color=SECOND, linewidth=2)
+        axes.plot([value], [place], "o", color=SECOND, markersize=6)
+    axes.axvline(0, color=FAINT, linewidth=1)
+    axes.set_yticks(range(len(shown)), [row.name for row in reversed(shown)])
+    axes.set(xlabel=f"{score}, points above {rows[0].name}", ylim=(-0.6, len(shown) - 0.4))
+    return figure
+
+
+def latency_front(trials: Sequence[Candidate], metric: str, budget_ms: float | None) -> Figure:
+    """Draw score against latency, the front numbered and joined.
+
+    Args:
+        trials: all of a search.
+        metric: the score's name.
+        budget_ms: the highest latency allowed; None: no line.
+    """
+    figure, (axes,) = make_figure(6.4, 4.2, 1)
+    looks: dict[str, dict[str, Any]] = {
+        "front": {"marker": "o", "color": FIRST, "linestyle": "-", "linewidth": 1.5, "zorder": 3},
+        "finished": {"marker": "o", "color": SECOND, "linestyle": "none"},
+        "stopped": {"marker": "x", "color": FAINT, "linestyle": "none"},
+    }
+    for outcome, look in looks.items():
+        points = [
+            (each.latency_ms, 100 * each.score, each.number)
+            for each in in_order(trials)
+            if each.outcome == outcome and each.score is not None
+        ]
+        if points:
+            latency, score, numbers = zip(*points, strict=True)
+            axes.plot(latency, score, markersize=6, label=outcome, **look)
+        if points and outcome == "front":
+            for place in zip(latency, score, numbers, strict=True):
+                axes.annotate(
+                    f"{place[2]}", place[:2], (-4, 5), textcoords="offset points", ha="right"
+                )
+    if budget_ms is not None:
+        axes.axvline(budget_ms, color=FAINT, linewidth=1, linestyle="--", label="budget")
+    axes.set(xlabel="latency of one image, ms", ylabel=f"validation {metric}, %")
+    axes.set_xlim(left=0)
+    add_legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
+    return figure

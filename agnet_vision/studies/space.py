@@ -1,0 +1,137 @@
+"""What a search draws, and what its trials share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from agnet_vision.errors import ConfigError
+from agnet_vision.options.compose import Values, conf_folder, find_file, merge, nest, read_yaml
+from agnet_vision.options.dataset import DEFAULT
+from agnet_vision.options.resolve import look_up, training_options
+
+KEYS = ("base", "space")
+RANGE = ("low", "high", "step", "log")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched for, and where.
+
+    Attributes:
+        base: options of all trials.
+        space: options that are drawn: name -> list of values, or range ``{low, high, step, log}``.
+        metric: score of the validation split.
+        budget_ms: latency that no trial may exceed; None: any.
+        seed: of the sampler; each training has its own ``seed``.
+    """
+
+    base: Values
+    space: Mapping[str, Any]
+    metric: str = "mAP"
+    budget_ms: float | None = None
+    seed: int = 0
+
+    @property
+    def dataset(self) -> str:
+        """Return the name of the dataset."""
+        return look_up(self.base, "dataset.name") or DEFAULT
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Write the space as Optuna does.
+
+        Raises:
+            ConfigError: an entry is neither a list of values nor a range.
+        """
+        return {name: distribution(name, values) for name, values in self.space.items()}
+
+    def options(self, drawn: Mapping[str, Any], folder: Path) -> Values:
+        """Put the options of a trial together.
+
+        The test split is not used.
+        """
+        chosen = nest({name: value_of(value) for name, value in drawn.items()})
+        own = {"run_dir": str(folder), "resume": "auto", "test": False, "report": False}
+        return merge(merge(self.base, chosen), {**own, "monitor": self.metric})
+
+
+def read_search(
+    name: str | None, base: Mapping[str, Any], space: Mapping[str, Any], **options: Any
+) -> Search:
+    """Read a search from YAML, checking every value first.
+
+    Args:
+        name: one of ``conf/search``, or a file with ``base`` and ``space``; None: the one named
+            after the dataset, or else ``default``.
+        base: options over those of the file's base.
+        space: entries over those of the file's space; None takes one out.
+        **options: other attributes of ``Search``.
+
+    Raises:
+        ConfigError: the file is damaged or not there, or an option is wrong.
+    """
+    own = nest(base)
+    if name is None:
+        dataset = look_up(own, "dataset.name") or DEFAULT
+        name = dataset if (conf_folder() / "search" / f"{dataset}.yaml").is_file() else "default"
+    path = find_file("search", name)
+    content = read_yaml(path)
+    if unknown := sorted(set(content) - set(KEYS)):
+        raise ConfigError(f"{path} must hold {' and '.join(KEYS)}, got {', '.join(unknown)}")
+    entries = {**(content.get("space") or {}), **space}
+    search = Search(
+        base=merge(nest(content.get("base") or {}), own),
+        space={name: values for name, values in entries.items() if values is not None},
+        **options,
+    )
+    if not search.space:
+        raise ConfigError("space must name options to draw from, got none")
+    for name, drawn in search.distributions().items():
+        for value in _ends(drawn):
+            training_options(search.options({name: value}, Path("unused")))
+    return search
+
+
+def distribution(name: str, values: Any) -> BaseDistribution:
+    """Write an entry of the space as Optuna does.
+
+    Args:
+        name: of the option.
+        values: a list of values, or a mapping with ``low`` and ``high``.
+
+    Raises:
+        ConfigError: it is neither a list of values nor a range.
+    """
+    if isinstance(values, list) and values:
+        # As text: Optuna keeps no lists, such as backbone.taps may be.
+        return CategoricalDistribution([json.dumps(value) for value in values])
+    if isinstance(values, Mapping) and {"low", "high"} <= set(values) <= set(RANGE):
+        whole = isinstance(values["low"], int) and isinstance(values["high"], int)
+        try:
+            return IntDistribution(**values) if whole else FloatDistribution(**values)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"space.{name}: {error}") from error
+    rule = "a list of values, or a range {low: 1, high: 3} with step or log"
+    raise ConfigError(f"space.{name} must be {rule}, got {values}")
+
+
+def value_of(drawn: Any) -> Any:
+    """Return the value of an option that was drawn."""
+    return json.loads(drawn) if isinstance(drawn, str) else drawn
+
+
+def _ends(drawn: Any) -> tuple[Any, ...]:
+    """List a choice's values, or both ends of a range."""
+    if isinstance(drawn, CategoricalDistribution):
+        return drawn.choices
+    return (drawn.low, drawn.high)

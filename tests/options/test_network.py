@@ -1,0 +1,80 @@
+"""What the options of backbone, head and regions may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agnet_vision.errors import ConfigError
+from agnet_vision.options.run import TrainConfig
+from agnet_vision.options.validation import validate
+
+
+def nested(name: str, value: Any) -> dict[str, Any]:
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("backbone.checkpoint", 5, "text, or None, got 5"),
+        ("backbone.kwargs", 5, "options of timm.create_model such as .*, got 5"),
+        ("backbone.output_stride", 3, "one of 8, 16, 32, or None, got 3"),
+        ("model.head.dropout", "0.2", r"a number in \[0, 0.99\], or None, got '0.2'"),
+        ("model.head.normalize_context", 1, "True or False, or None, got 1"),
+        ("backbone.taps", -2, r"a list such as \[-2\] or \[-2,-1\], or None, got -2"),
+        ("backbone.taps", "abc", "a list such as .* got 'abc'"),
+        ("backbone.taps", [], r"a list such as .* got \[\]"),
+        ("backbone.taps", [1.5], r"a list such as .* got \[1.5\]"),
+        ("regions.max_side", 10, r"a whole number in \[32, 8192\], got 10"),
+        ("regions.num_clusters", 65, r"a whole number in \[1, 64\], got 65"),
+    ],
+)
+def test_raises(name: str, value: Any, rule: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name} must be {rule}") as caught:
+        validate(TrainConfig, nested(name, value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"model": {"head": {"dropuot": 0.2}}},
+            "there is no option model.head.dropuot; did you mean model.head.dropout",
+        ),
+        (
+            {"model": {"head": 5}},
+            "model.head is a group of options; give one of them, model.head.dropout for one",
+        ),
+        ({"backbone": {"name": None}}, "backbone=timm needs backbone.name, any name of timm"),
+        (
+            {"backbone": {"name": "test_resne"}},
+            "timm has no model 'test_resne'; near to it: .*test_resnet",
+        ),
+        (
+            {"backbone": {"kwargs": {"in_chans": 1}}},
+            "must not have in_chans: the images are RGB; leave backbone.kwargs.in_chans out",
+        ),
+        (
+            {"backbone": {"kwargs": {"features_only": True}}},
+            "the features are taken by this library",
+        ),
+        ({"backbone": {"kwargs": {"output_stride": 8}}}, "it is backbone.output_stride"),
+        (
+            {"backbone": {"kwargs": {"embed_dim": 10**6}}},
+            r"backbone_kwargs must hold text, or a number in .* got embed_dim=1000000",
+        ),
+    ],
+)
+def test_raises_on_groups(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        validate(TrainConfig, values)
+    assert "\n" not in str(caught.value)
+
+
+def test_allowed() -> None:
+    assert validate(TrainConfig, nested("backbone.taps", [-2, -1])).backbone.taps == [-2, -1]

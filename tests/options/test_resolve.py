@@ -1,0 +1,135 @@
+"""What a run has stored, and what is given besides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agnet_vision.errors import ConfigError
+from agnet_vision.options.resolve import evaluation_options, stored_text, training_options
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    """Make what a run of a folder has stored."""
+    config = training_options(
+        {"dataset": "folder", "dataset.root": "/data", "seed": 3, "dataset.test_fraction": 0.5}
+    )
+    (tmp_path / "config.yaml").write_text(stored_text(config))
+    return tmp_path
+
+
+def resumed(run_dir: Path, given: dict[str, Any]) -> Any:
+    return training_options({"resume": True, "run_dir": run_dir} | given)
+
+
+def test_a_run_goes_on_with_its_own_options_but_for_those_given(run_dir: Path) -> None:
+    config = resumed(run_dir, {"epochs": 7, "dataset.val_fraction": 0.2})
+    assert (config.seed, config.epochs, config.resume, config.run_dir) == (3, 7, True, str(run_dir))
+    assert (config.dataset.root, config.dataset.val_fraction) == ("/data", 0.2)
+
+
+def test_a_run_of_an_earlier_version_goes_on_as_it_was(run_dir: Path) -> None:
+    before = resumed(run_dir, {})
+    stored = yaml.safe_load((run_dir / "config.yaml").read_text())
+    for newer in ("tta", "calibration", "guide"):
+        del stored[newer]
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(stored))
+    assert resumed(run_dir, {}) == before
+
+
+@pytest.mark.parametrize("head", [{}, {"dropout": 0.2}, {"pool_size": 2, "width": None}])
+def test_a_run_with_few_options_of_the_head_goes_on(run_dir: Path, head: dict[str, Any]) -> None:
+    stored = yaml.safe_load((run_dir / "config.yaml").read_text())
+    stored["model"] = {"variant": "full", "head": head}
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(stored))
+    given = {name: value for name, value in head.items() if value is not None}
+    assert resumed(run_dir, {}).model.head.model_dump(exclude_none=True) == given
+    options = evaluation_options({"checkpoint": str(run_dir)})
+    assert options.dataset.root == "/data"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"dataset.split_seed": 1}, r"dataset=folder has no option dataset\.split_seed"),
+        ({"dataset.val_fraction": "abc"}, r"dataset\.val_fraction must be a number"),
+        ({"dataset": "food101"}, "its own dataset=folder, got food101; leave dataset out"),
+        ({"experiment": "paper"}, "with resume leave experiment out"),
+        ({"run_dir": None}, "resume needs run_dir"),
+        ({"run_dir": "nowhere"}, r"there is no .*nowhere/config\.yaml; run_dir must name"),
+    ],
+)
+def test_raises_on_resume(run_dir: Path, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resumed(run_dir, given)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs: [1, 2\nseed", "and is damaged; put a good copy in its place"),
+        ("- 1", "names none; put a good copy"),
+        ("", "names none; put a good copy"),
+        (
+            "dataset: {name: demo, root: null}",
+            "all options of a run, and lacks run_dir: it is damaged",
+        ),
+    ],
+)
+def test_raises_on_damaged_options(run_dir: Path, text: str, message: str) -> None:
+    (run_dir / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"config\.yaml must .*{message}") as caught:
+        resumed(run_dir, {})
+    assert "\n" not in str(caught.value)
+
+
+def test_run_dir_takes_other_options_in() -> None:
+    config = training_options({"run_dir": "outputs/${dataset.name}/${seed}", "seed": 4})
+    assert config.run_dir == str(Path("outputs/demo/4").absolute())
+    with pytest.raises(ConfigError, match="run_dir: there is no option sed; did you mean seed"):
+        training_options({"run_dir": "outputs/${sed}"})
+
+
+def test_evaluation_takes_the_run_s_own_dataset(run_dir: Path) -> None:
+    for given in ({}, {"dataset": "folder"}, {"dataset": "folder", "dataset.root": "/data"}):
+        config = evaluation_options({"checkpoint": run_dir, **given})
+        assert config.dataset is not None
+        assert config.dataset.model_dump(include={"name", "root", "test_fraction"}) == {
+            "name": "folder", "root": "/data", "test_fraction": 0.5,
+        }  # fmt: skip
+        assert config.seed == 3
+    moved = evaluation_options({"checkpoint": run_dir / "best.ckpt", "dataset.root": "/moved"})
+    assert (moved.dataset.root, moved.dataset.test_fraction) == ("/moved", 0.5)
+    other = evaluation_options({"checkpoint": run_dir, "dataset": "food101"})
+    assert (other.dataset.name, other.seed) == ("food101", 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": 0}, "seed=0 may draw another split than the run did, .*; give seed=3"),
+        ({"dataset.test_fraction": 0.2}, "give dataset.test_fraction=0.5"),
+        ({"dataset.csv": "list.csv"}, "give dataset.csv=None"),
+    ],
+)
+def test_evaluation_raises_on_another_split(
+    run_dir: Path, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        evaluation_options({"checkpoint": run_dir, **given})
+
+
+def test_evaluation_raises_without_a_dataset(run_dir: Path, tmp_path: Path) -> None:
+    (run_dir / "config.yaml").write_text(yaml.safe_dump({"seed": 0}))
+    with pytest.raises(
+        ConfigError, match=r"config\.yaml must hold the options of a run, and names no dataset"
+    ):
+        evaluation_options({"checkpoint": run_dir})
+    (run_dir / "config.yaml").unlink()
+    for given in ({}, {"dataset.root": "x"}):
+        with pytest.raises(ConfigError, match=r"dataset must be given: at .* there is no run"):
+            evaluation_options({"checkpoint": run_dir, **given})

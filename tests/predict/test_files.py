@@ -1,0 +1,51 @@
+"""Files found, and files named after them."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from agnet_vision.errors import ConfigError
+from agnet_vision.predict.files import find_images, name_outputs
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("0.png", "1.png", "deep/2.jpg", "notes.txt", ".hidden.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_value_find_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [p.name for p in find_images(folder / "notes.txt")] == ["notes.txt"]
+    assert [p.name for p in find_images(folder)] == ["0.png", "1.png", "2.jpg"]
+    assert [p.name for p in find_images(str(folder / "[01].*"))] == ["0.png", "1.png"]
+    assert len(find_images([folder / "0.png", str(folder)])) == 4
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a.jpg\n\nb c.jpg\n"))
+    assert find_images("-") == [Path("a.jpg"), Path("b c.jpg")]
+    with pytest.raises(ConfigError, match="no images at"):
+        find_images(str(folder / "*.bmp"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        (["a/cat.jpg", "b/dog.v2.png"], ["cat_jpg.svg", "dog_v2_png.svg"]),
+        (["p/a/cat.jpg", "p/b/cat.jpg"], ["a/cat_jpg.svg", "b/cat_jpg.svg"]),
+        (
+            ["p/cat.jpg", "p/b/cat.jpg", "p/b/dog.jpg"],
+            ["cat_jpg.svg", "b/cat_jpg.svg", "b/dog_jpg.svg"],
+        ),
+        (["cat.jpg", "cat_jpg"], ["cat_jpg.svg", "cat_jpg_2.svg"]),
+        (["cat.jpg", "Cat.jpg", "CAT.jpg"], ["cat_jpg.svg", "Cat_jpg_2.svg", "CAT_jpg_3.svg"]),
+        (["cat.jpg", "cat.jpg"], ["cat_jpg.svg", "cat_jpg.svg"]),
+        (["x/../cat.jpg", "cat.jpg"], ["cat_jpg.svg", "cat_jpg.svg"]),
+    ],
+)  # fmt: skip
+def test_value_outputs_never_share_a_name(inputs: list[str], outputs: list[str]) -> None:
+    names = name_outputs([Path(path) for path in inputs], ".svg")
+    assert [str(names[Path(path)]) for path in inputs] == outputs

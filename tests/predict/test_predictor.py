@@ -1,0 +1,138 @@
+"""Files in, rows out, a bad file too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from agnet_vision.data.image import read_image
+from agnet_vision.data.preprocessing import move_points
+from agnet_vision.data.views import TestTimeViews
+from agnet_vision.errors import ConfigError, PredictionError
+from agnet_vision.explain.explanation import explain
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.predict.files import find_images
+from agnet_vision.predict.predictor import Predictor, choose_device
+from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.structures import Regions
+from tests.explain.conftest import photograph
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five images of different sizes, and other files.
+
+    One of these is text that says it is an image.
+    """
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        pixels = (
+            rng.integers(0, 256, (8 + number, 12, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
+        )
+        Image.fromarray(pixels).save(root / f"{number}.png")
+    (root / "3b.jpg").write_text("not an image")
+    (root / "notes.txt").write_text("left out")
+    return root
+
+
+@pytest.fixture(scope="module")
+def model() -> AGNet:
+    torch.manual_seed(0)
+    return AGNet("test_resnet", 3, num_clusters=3, classes=("ant", "bee, wild", "cat")).eval()
+
+
+def test_value_rows_come_in_order_and_equal_single_images(folder: Path, model: AGNet) -> None:
+    rows = list(Predictor(model, batch_size=4)(find_images(folder)))
+    assert [row.path.name for row in rows] == [
+        "0.png",
+        "1.png",
+        "2.png",
+        "3.png",
+        "3b.jpg",
+        "4.png",
+    ]
+    assert [row.error is None for row in rows] == [True] * 4 + [False, True]
+    assert rows[4].top() == []
+    for row in rows[:4]:
+        explanation = explain(model, read_image(row.path))
+        np.testing.assert_allclose(row.probabilities, explanation.probabilities, atol=1e-5)
+        assert row.top(2)[0] == (
+            model.classes[explanation.target],
+            pytest.approx(explanation.probabilities.max(), abs=1e-5),
+        )
+
+
+def test_no_keypoints_are_found_where_none_are_needed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AGNet("test_resnet", 3, num_clusters=3, variant="backbone_only").eval()
+    path = folder / "0.png"
+    expected = explain(model, read_image(path)).probabilities
+
+    def find(self: RegionProposer, images: object) -> None:
+        raise AssertionError("keypoints were sought")
+
+    monkeypatch.setattr(RegionProposer, "keypoints_many", find)
+    (row,) = Predictor(model)([path])
+    np.testing.assert_allclose(row.probabilities, expected, atol=1e-5)
+    with pytest.raises(AssertionError, match="sought"):
+        list(Predictor(model, tta="keypoints")([path]))
+
+
+def test_value_a_single_step_gives_the_same(folder: Path, model: AGNet) -> None:
+    one, many = (
+        [row.probabilities for row in Predictor(model, batch_size=size)(find_images(folder))]
+        for size in (1, 5)
+    )
+    for first, second in zip(one, many, strict=True):
+        if first is not None:
+            np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_raises_on_weights_that_answer_nothing(folder: Path, value: float) -> None:
+    torch.manual_seed(0)
+    model = AGNet("test_resnet", 3, num_clusters=2)
+    with torch.no_grad():
+        model.head.classifier.linear.bias[0] = value
+    with pytest.raises(PredictionError, match="NaN or infinity"):
+        next(Predictor(model)([folder / "0.png"]))
+
+
+@pytest.mark.parametrize("name", ["gpu", "foo", "cuda:99"])
+def test_raises_on_a_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(ConfigError, match="device=cpu"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "tta"),
+    [("keypoints", "flip"), ("keypoints", "crops"), ("keypoints", "keypoints"), ("grid", "flip")],
+)
+def test_value_answers_are_the_mean_over_the_views(source: str, tta: str) -> None:
+    torch.manual_seed(0)
+    proposer = RegionProposer(source, num_clusters=3)
+    model = AGNet("test_resnet", 3, num_clusters=3, proposer=proposer).eval()
+    images = [photograph(0), photograph(1, 60, 120)]
+    found = Predictor(model, batch_size=3, tta=tta).outputs(images)
+    for number, image in enumerate(images):
+        (points,) = proposer.keypoints_many([image])
+        logits, embeddings = [], []
+        for pixels, matrix in TestTimeViews(model.data_config, tta, proposer)(image, points):
+            moved = points._replace(xy=move_points(points.xy, matrix))
+            size = (pixels.shape[2], pixels.shape[1])
+            boxes, mask = map(torch.from_numpy, proposer.draw_boxes([moved], size, seeds=[0]))
+            with torch.no_grad():
+                feature_map, regions = model.forward_features(pixels[None]), Regions(boxes, mask)
+                logits.append(model.head(feature_map, regions)[0])
+                embeddings.append(model.head(feature_map, regions, pre_logits=True)[0])
+        expected = torch.stack(logits).softmax(1).mean(0)
+        np.testing.assert_allclose(found.probabilities[number], expected, atol=1e-5)
+        np.testing.assert_allclose(
+            found.embeddings[number], torch.stack(embeddings).mean(0), atol=1e-4
+        )

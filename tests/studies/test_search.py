@@ -1,0 +1,164 @@
+"""The search: what it runs, never runs again, and writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agnet_vision.errors import ConfigError, PredictionError
+from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.options.compose import nest
+from agnet_vision.options.resolve import stored_text, training_options
+from agnet_vision.studies import trial as one_trial
+from agnet_vision.studies.search import _folder, _next_trial, run_search, summarize_search
+from agnet_vision.studies.space import Search
+from agnet_vision.studies.trial import StopPoor
+from tests.training.tiny import TINY
+
+
+class Machine:
+    """A stand-in for training and clock that remembers."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.timed: list[int] = []
+        self.fail: dict[int, BaseException] = {}
+
+    def train(self, options: dict[str, Any], callbacks: Sequence[StopPoor]) -> None:
+        number = len(self.asked)
+        self.asked.append(options)
+        folder = RunFolder(options["run_dir"])
+        folder.path.mkdir(parents=True, exist_ok=True)
+        if not folder.config.is_file():
+            folder.write_config(stored_text(training_options(options)))
+        folder.last.touch()
+        if number in self.fail:
+            raise self.fail[number]
+        callbacks[0].scores = {0: 0.1, 1: options["image_size"] / 100, 2: 0.2}
+
+    def latency_ms(self, model: AGNet) -> float:
+        side = model.data_config["input_size"][-1]
+        self.timed.append(side)
+        return side / 10
+
+    def sizes(self) -> list[int]:
+        return [each["image_size"] for each in self.asked]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    stand_in = Machine()
+    monkeypatch.setattr(one_trial, "train_with", stand_in.train)
+    monkeypatch.setattr(one_trial, "latency_ms", stand_in.latency_ms)
+    return stand_in
+
+
+@pytest.fixture
+def search(pictures: Path) -> Search:
+    given = dict(word.split("=", 1) for word in TINY)
+    base = {name: yaml.safe_load(value) for name, value in given.items()}
+    base |= {"dataset.root": str(pictures), "model": "backbone_only"}
+    space = {"image_size": [32, 48, 64], "optimizer.lr": {"low": 0.001, "high": 0.1, "log": True}}
+    return Search(nest(base), space)
+
+
+def test_finished_trials_are_not_run_again(
+    tmp_path: Path, machine: Machine, search: Search
+) -> None:
+    run_search(search, tmp_path / "out", 4)
+    assert [Path(each["run_dir"]).name for each in machine.asked] == ["0", "1", "2", "3"]
+    assert not list((tmp_path / "out").rglob("last.ckpt"))
+    run_search(search, tmp_path / "out", 4)
+    assert len(machine.asked) == 4
+    run_search(search, tmp_path / "out", 5)
+    assert len(machine.asked) == 5
+
+
+def test_a_network_is_timed_once(tmp_path: Path, machine: Machine, search: Search) -> None:
+    run_search(search, tmp_path, 6)
+    assert len(machine.timed) == len(set(machine.timed)) == len(set(machine.sizes())) < 6
+
+
+def test_a_killed_search_goes_on(tmp_path: Path, machine: Machine, search: Search) -> None:
+    whole = tmp_path / "whole"
+    run_search(search, whole, 4)
+    drawn = [(each["image_size"], each["optimizer"]["lr"]) for each in machine.asked]
+    machine.asked.clear()
+
+    machine.fail = {2: KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        run_search(search, tmp_path / "killed", 4)
+    run_search(search, tmp_path / "killed", 4)
+    assert machine.asked[3] == machine.asked[2]
+    assert machine.asked[3]["resume"] == "auto"
+    assert len(machine.asked) == 5
+    del machine.asked[2]
+    assert [(e["image_size"], e["optimizer"]["lr"]) for e in machine.asked[:3]] == drawn[:3]
+    summarize_search(search, tmp_path / "killed")
+    table = (tmp_path / "killed" / "README.md").read_text()
+    assert table.count("| front |") + table.count("| finished |") == 4
+
+
+def test_processes_share_a_search(tmp_path: Path, search: Search) -> None:
+    _, first, lock = _next_trial(search, tmp_path, 2)
+    _, second, other = _next_trial(search, tmp_path, 2)
+    assert first.params != second.params
+    assert _next_trial(search, tmp_path, 2) is None  # both are being run
+    lock.release()  # as the system does when its process dies
+    _, again, _ = _next_trial(search, tmp_path, 2)
+    assert again.params == first.params
+    assert _folder(again, tmp_path) == _folder(first, tmp_path)
+    other.release()
+
+
+def test_what_is_over_the_budget_is_not_trained(
+    tmp_path: Path, machine: Machine, search: Search
+) -> None:
+    search = replace(search, budget_ms=5.0)
+    run_search(search, tmp_path, 8)
+    assert 64 in machine.timed
+    assert set(machine.sizes()) == {32, 48}
+
+    best = summarize_search(search, tmp_path)
+    assert (best.options["image_size"], best.score, best.latency_ms) == (48, 0.48, 4.8)
+    stored = json.loads((tmp_path / "search.json").read_text())
+    assert {each["options"]["image_size"]: each["outcome"] for each in stored["trials"]} == {
+        32: "front",
+        48: "front",
+        64: "over budget",
+    }
+    assert stored["best"] == best.number
+    assert "| over budget |" in (tmp_path / "README.md").read_text()
+    assert (tmp_path / "front.png").stat().st_size > 1000
+    config = training_options({"experiment": tmp_path / "best.yaml"})
+    assert (config.image_size, config.monitor, config.test) == (48, "mAP", True)
+    assert config.run_dir is None
+
+
+def test_trials_that_fail(tmp_path: Path, machine: Machine, search: Search) -> None:
+    machine.fail = {0: PredictionError("not finite")}
+    space = {"image_size": [48], "model": ["full"], "model.head.pool_size": [2, 9]}
+    search = replace(search, space=space)
+    run_search(search, tmp_path, 5)
+    summarize_search(search, tmp_path)
+    stored = json.loads((tmp_path / "search.json").read_text())["trials"]
+    found = {each["reason"].partition(":")[0]: each["reason"] for each in stored}
+    assert found["stopped"] == "stopped: not finite"
+    assert "the head pools regions to 9 x 9" in found["impossible"]
+
+
+def test_wrong_searches(tmp_path: Path, machine: Machine, search: Search) -> None:
+    tight = replace(search, budget_ms=1.0)
+    run_search(tight, tmp_path, 2)
+    assert not machine.asked
+    with pytest.raises(ConfigError, match=r"no trial was finished \(over budget: .* raise budget"):
+        summarize_search(tight, tmp_path)
+    with pytest.raises(ConfigError, match="holds a search with another budget_ms"):
+        run_search(search, tmp_path, 2)

@@ -1,0 +1,56 @@
+"""The table of a study, by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agnet_vision.errors import ConfigError
+from agnet_vision.studies.study import Study, run_folder, run_study
+from agnet_vision.studies.table import summarize_runs, summarize_study
+from tests.studies.stand_ins import Trainer
+
+
+def test_value_table(tmp_path: Path, trainer: Trainer, study: Study) -> None:
+    run_study(study, tmp_path)
+    rows = summarize_study(study, tmp_path)
+    plain, slow = rows
+    runs = [run_folder(tmp_path, arm, s).read_metrics() for arm in study.arms for s in (0, 1)]
+    maps = [each["mAP"] for each in runs]
+    assert plain.mean["mAP"] == pytest.approx(np.mean(maps[:2]))
+    assert slow.deviation["mAP"] == pytest.approx(np.std(maps[2:], ddof=1))
+    assert slow.difference is not None
+    difference = slow.difference["mAP"]
+    assert difference.value == pytest.approx(np.mean(maps[2:]) - np.mean(maps[:2]))
+    assert difference.low < difference.value < difference.high
+    assert (slow.seconds, slow.images_seen, slow.parameters, slow.forward_ms) == (100, 10, 3, 2.0)
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("Which?\n\n| ")
+    assert "| baseline |" in text
+    stored = json.loads((tmp_path / "study.json").read_text())
+    assert [row["name"] for row in stored["rows"]] == ["plain", "slow"]
+    for name in ("curves.png", "differences.png"):
+        assert (tmp_path / name).stat().st_size > 1000
+
+
+def test_runs_of_any_training_are_sorted_into_arms(
+    tmp_path: Path, trainer: Trainer, study: Study
+) -> None:
+    run_study(study, tmp_path)
+    folders = [run_folder(tmp_path, arm, s).path for arm in study.arms for s in (0, 1)]
+    rows = summarize_runs(folders, tmp_path / "out")
+    assert [(row.name, row.count) for row in rows] == [
+        ("model.variant=backbone_only", 2),
+        ("model.variant=full", 2),
+    ]
+    copy = shutil.copytree(folders[0], tmp_path / "copy")
+    with pytest.raises(ConfigError, match="repeats another run"):
+        summarize_runs([*folders, copy], tmp_path / "out")
+    with pytest.raises(ConfigError, match="no run to compare"):
+        summarize_runs([], tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"there is no .*config\.yaml"):
+        summarize_runs([tmp_path], tmp_path / "out")
