@@ -28,8 +28,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+
+RGBImage = UInt8[np.ndarray, "height width 3"]
+GrayOrRGBImage = UInt8[np.ndarray, "height width ..."]
 
 TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the border are fine
 

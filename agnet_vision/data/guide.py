@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from agnet_vision.bounds import check_bounds
-from agnet_vision.data.preprocessing import ImageTransform, RGBImage
+from agnet_vision.data.preprocessing import ImageTransform
 from agnet_vision.data.windows import View, Window, around, cut_out
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import LabeledPoints
+from agnet_vision.structures import RGBImage
 
 PADDING = (0.05, 0.3)  # around a region on each side, as a share of its own side
 

@@ -19,10 +19,10 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from agnet_vision.errors import ImageReadError
+from agnet_vision.structures import RGBImage
 
 # Pillow's names. JPEG includes MPO, a JPEG with a second view; DIB is a BMP without a file header.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM")
@@ -39,8 +39,6 @@ MAX_SIDE = 65_535
 
 # The last bytes of a whole file, zeros after them apart.
 _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-
-RGBImage = UInt8[np.ndarray, "height width 3"]
 
 
 def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> RGBImage:

@@ -13,8 +13,10 @@ from typing import Any, Literal, Protocol
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
+
+from agnet_vision.structures import RGBImage
 
 Preset = Literal["modern", "paper", "none"]
 INTERPOLATIONS = {
@@ -26,7 +28,6 @@ CROP_FRACTION = 0.875  # paper: 224 of 256
 # Ours: of a longer image only the middle is enlarged. One of 1 x 65,535 pixels would take 13 GB.
 MAX_ASPECT = 20
 
-RGBImage = UInt8[np.ndarray, "height width 3"]
 Matrix = Float[np.ndarray, "3 2"]
 
 

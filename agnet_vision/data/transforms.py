@@ -29,8 +29,8 @@ from agnet_vision.data.preprocessing import (
     Matrix,
     Normalization,
     Preset,
-    RGBImage,
 )
+from agnet_vision.structures import RGBImage
 
 RESIZES = (A.Resize, A.SmallestMaxSize, A.RandomResizedCrop)
 ROTATION_DEGREES = 15  # paper

@@ -10,10 +10,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from agnet_vision.data.preprocessing import CROP_FRACTION, RGBImage, evaluation_transform
+from agnet_vision.data.preprocessing import CROP_FRACTION, evaluation_transform
 from agnet_vision.data.windows import View, Window, around, cut_out
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import LabeledPoints
+from agnet_vision.structures import RGBImage
 
 TTA = Literal["none", "flip", "whole", "keypoints", "crops"]
 COUNTS: Mapping[str, int] = {"none": 1, "flip": 2, "whole": 2, "keypoints": 2, "crops": 10}

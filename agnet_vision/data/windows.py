@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet_vision.data.preprocessing import ImageTransform, Matrix, RGBImage
+from agnet_vision.data.preprocessing import ImageTransform, Matrix
+from agnet_vision.structures import RGBImage
 
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels; x1 and y1 lie outside
 # The network's input, and the matrix that takes points (x, y, 1) of the image to where they are.

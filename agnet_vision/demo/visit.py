@@ -20,7 +20,7 @@ from agnet_vision.regions.keypoints import Detector, detect
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import SOURCES
 
-MAX_PIXELS = 40_000_000
+MAX_UPLOAD_PIXELS = 40_000_000
 FIGURE_DPI, PANEL_DPI = 130, 150
 
 
@@ -59,7 +59,7 @@ def explain_file(model: AGNet, path: str, source: str, num_clusters: int) -> Exp
         ImageReadError: the file is not an image, or is too large.
         PredictionError: the network's output is not finite.
     """
-    image = read_image(path, max_pixels=MAX_PIXELS)
+    image = read_image(path, max_pixels=MAX_UPLOAD_PIXELS)
     chosen = region_sources()[source] | {"num_clusters": num_clusters}
     proposer = RegionProposer.from_settings({**model.proposer.settings(), **chosen})
     return explain(model, image, proposer=proposer)

@@ -27,7 +27,7 @@ from agnet_vision.evaluation.statistics import (
     paired_difference,
 )
 from agnet_vision.evaluation.thumbnails import (
-    Card,
+    Thumbnail,
     confident_mistakes,
     jpeg_address,
     make_cards,
@@ -46,7 +46,7 @@ TITLES = {
 SHOWN_CONFUSIONS = 15
 
 
-class Row(NamedTuple):
+class Headline(NamedTuple):
     """A metric and, given a baseline, its value and difference."""
 
     name: str
@@ -121,12 +121,12 @@ def _same_images(run: RunResults, other: RunResults) -> RunResults:
     return replace(other, paths=run.paths, label=label, probability=probability)
 
 
-def _headline(run: RunResults, other: RunResults | None) -> list[Row]:
+def _headline(run: RunResults, other: RunResults | None) -> list[Headline]:
     """Put intervals around metrics and their differences to the baseline."""
     own = estimates(run.label, run.probability)
     # Of five classes the right one is always among the first five.
     names = [name for name in METRICS if name != "top5" or len(run.classes) > 5]
-    rows = [Row(TITLES[name], interval(own[name], run.label)) for name in names]
+    rows = [Headline(TITLES[name], interval(own[name], run.label)) for name in names]
     if other is None:
         return rows
     base = estimates(other.label, other.probability)
@@ -218,7 +218,7 @@ def _images(run: RunResults, root: Path) -> dict[str, Any]:
     }
 
 
-def _attention_words(has_attention: bool, cards: Sequence[Card]) -> str:
+def _attention_words(has_attention: bool, cards: Sequence[Thumbnail]) -> str:
     """Say what the outlined boxes mean, or why none are."""
     separated = sum(card.separated for card in cards)
     if not has_attention:

@@ -32,7 +32,7 @@ FEW_POINTS = 9  # below it a mixture of eight groups is not fitted in full (meth
 
 
 @dataclass(frozen=True)
-class Card:
+class Thumbnail:
     """A thumbnail and its caption.
 
     Attributes:
@@ -88,7 +88,7 @@ def random_images(run: RunResults, *, seed: int = 0) -> Int[np.ndarray, " images
 
 def make_cards(
     run: RunResults, model: AGNet, root: Path, chosen: Int[np.ndarray, " images"]
-) -> list[Card]:
+) -> list[Thumbnail]:
     """Explain the chosen images for the class they were given.
 
     Args:
@@ -105,7 +105,7 @@ def make_cards(
         predicted = int(run.predicted[number])
         explanation = explain(model, read_image(root / run.paths[number]), target=predicted)
         cards.append(
-            Card(
+            Thumbnail(
                 jpeg=thumbnail(explanation),
                 path=run.paths[number],
                 true=run.classes[run.label[number]],

@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 from agnet_vision.explain.decomposition import decompose
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.predictor import class_names, probabilities_of
-from agnet_vision.predict.prepared import Image, PreparedImage, prepare_image
+from agnet_vision.predict.prepared import PreparedImage, prepare_image
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.structures import Keypoints
+from agnet_vision.structures import Keypoints, RGBImage
 
 NEARLY_UNIFORM = 0.01  # ours: importances this close to 1/R separate nothing
 
@@ -123,7 +123,7 @@ class Explanation:
 
 def explain(
     model: AGNet,
-    image: Image | PreparedImage,
+    image: RGBImage | PreparedImage,
     *,
     target: int | None = None,
     proposer: RegionProposer | None = None,

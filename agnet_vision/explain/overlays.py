@@ -32,7 +32,7 @@ GROUP_COLORS = (
 )
 PAIR_COLOR = "#FFFFFF"
 SATURATION = 2  # times the uniform importance 1/R, or its half, where the attention's colors end
-MAX_SIDE = 640  # pixels kept of an image inside a figure
+DRAWN_SIDE = 640  # pixels kept of an image inside a figure
 
 
 def class_label(name: str, length: int = 24) -> str:
@@ -188,7 +188,7 @@ def _overlay(
 def _shrink(
     image: UInt8[np.ndarray, "height width 3"],
 ) -> UInt8[np.ndarray, "shown_height shown_width 3"]:
-    scale = MAX_SIDE / max(image.shape[:2])
+    scale = DRAWN_SIDE / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

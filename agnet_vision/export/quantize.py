@@ -25,7 +25,7 @@ LAYERS = ("Conv", "Gemm")
 # 256 values on what is cut off a step later.
 ACTIVATIONS = ("Clip", "Relu")
 MIN_IMAGES = 32  # ours: on fewer the agreement does not say much
-BATCH = 8  # images that are calibrated on at once, with every layer's output in memory
+CALIBRATION_BATCH = 8  # images that are calibrated on at once, with every layer's output in memory
 
 
 class LowAgreementWarning(UserWarning):
@@ -130,7 +130,7 @@ def _quantize(source: Path, path: Path, inputs: tuple[Tensor, ...]) -> None:
 def _batches(session: Any, inputs: tuple[Tensor, ...]) -> Iterator[dict[str, Any]]:
     """Split the inputs into batches by the network's input names."""
     names = [value.name for value in session.get_inputs()]
-    for batch in zip(*(each.split(BATCH) for each in inputs), strict=True):
+    for batch in zip(*(each.split(CALIBRATION_BATCH) for each in inputs), strict=True):
         yield {name: each.numpy() for name, each in zip(names, batch, strict=True)}
 
 

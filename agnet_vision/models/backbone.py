@@ -15,9 +15,9 @@ from torch.nn.functional import interpolate
 
 from agnet_vision.models.sketch import (
     Layout,
-    find_layout,
     find_size_rule,
     input_size,
+    layout_of_output,
     make_sketch,
     read_map,
     unused_modules,
@@ -69,7 +69,7 @@ class TimmBackbone(nn.Module):
             sketch, options = make_sketch(name, options or {})
             images = torch.empty(2, *input_size(sketch, options))
             try:
-                self.layout: Layout = find_layout(sketch, images)
+                self.layout: Layout = layout_of_output(sketch, images)
                 dry_map = read_map(sketch, images, self.layout, self.taps)
             except (AssertionError, IndexError, RuntimeError) as error:
                 raise ValueError(

@@ -146,7 +146,7 @@ def input_size(sketch: Any, options: Mapping[str, Any]) -> tuple[int, int, int]:
     return options.get("in_chans", 3), height, width
 
 
-def find_layout(sketch: Any, images: Tensor) -> Layout:
+def layout_of_output(sketch: Any, images: Tensor) -> Layout:
     """Find how the model answers."""
     features = sketch.forward_features(images)
     if isinstance(features, Tensor) and features.ndim == 4:

@@ -18,8 +18,9 @@ from agnet_vision.data.image import read_image
 from agnet_vision.data.views import TTA, TestTimeViews
 from agnet_vision.errors import ConfigError, ImageReadError, PredictionError
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.predict.prepared import Image, Preparation, PreparedImage, batch_of
+from agnet_vision.predict.prepared import Preparation, PreparedImage, batch_of
 from agnet_vision.regions.sources import no_keypoints
+from agnet_vision.structures import RGBImage
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Predictor:
                 batch = following
 
     @torch.no_grad()
-    def outputs(self, images: Sequence[Image]) -> Outputs:
+    def outputs(self, images: Sequence[RGBImage]) -> Outputs:
         """Classify images that are in memory already.
 
         Raises:
@@ -139,7 +140,7 @@ class Predictor:
         counts = [len(of_image) for of_image in views]
         return Outputs(_means(probabilities, counts), _means(embeddings, counts))
 
-    def _views(self, images: Sequence[Image]) -> list[list[PreparedImage]]:
+    def _views(self, images: Sequence[RGBImage]) -> list[list[PreparedImage]]:
         found = [no_keypoints()] * len(images)
         if self.model.head.needs_regions or self.views.proposer is not None:
             found = self.preparation.proposer.keypoints_many(images)
@@ -205,7 +206,7 @@ def embedding_size(model: AGNet) -> int:
     return model.head.classifier.norm.num_features
 
 
-def _image_or_error(future: Future) -> Image | ImageReadError:
+def _image_or_error(future: Future) -> RGBImage | ImageReadError:
     try:
         return future.result()
     except ImageReadError as error:

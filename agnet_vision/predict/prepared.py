@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from agnet_vision.data.preprocessing import evaluation_transform, move_points
@@ -15,10 +15,9 @@ from agnet_vision.data.windows import View
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.order import number_by_position
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.structures import Keypoints, Regions
+from agnet_vision.structures import Keypoints, Regions, RGBImage
 
 OUTSIDE = -1  # slot of a keypoint that the network's frame cuts off
-Image = UInt8[np.ndarray, "height width 3"]
 
 
 class PreparedImage(NamedTuple):
@@ -34,7 +33,7 @@ class PreparedImage(NamedTuple):
         has_keypoints: whether the regions come from keypoints.
     """
 
-    image: Image
+    image: RGBImage
     keypoints: Keypoints
     slot: Int[np.ndarray, " points"]
     frame: tuple[float, float, float, float]
@@ -66,12 +65,14 @@ class Preparation:
         self.data_config: dict[str, Any] = dict(model.data_config)
         self.transform = evaluation_transform(self.data_config)
 
-    def __call__(self, images: Sequence[Image]) -> list[PreparedImage]:
+    def __call__(self, images: Sequence[RGBImage]) -> list[PreparedImage]:
         """Prepare images and the keypoints found on them."""
         found = self.proposer.keypoints_many(images)
         return [self.place(image, points) for image, points in zip(images, found, strict=True)]
 
-    def place(self, image: Image, keypoints: Keypoints, view: View | None = None) -> PreparedImage:
+    def place(
+        self, image: RGBImage, keypoints: Keypoints, view: View | None = None
+    ) -> PreparedImage:
         """Move image and keypoints into the frame, and draw boxes.
 
         Args:
@@ -105,7 +106,7 @@ class Preparation:
 
 
 def prepare_image(
-    model: AGNet, image: Image, proposer: RegionProposer | None = None
+    model: AGNet, image: RGBImage, proposer: RegionProposer | None = None
 ) -> PreparedImage:
     """Prepare one image.
 

@@ -14,16 +14,21 @@ from typing import Any, Literal, get_args
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from agnet_vision.bounds import check_bounds
 from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
-from agnet_vision.regions.sources import SOURCES, GridSource, KeypointSource, LabeledPoints, Seed
-from agnet_vision.structures import Keypoints, Regions, num_regions
+from agnet_vision.regions.sources import (
+    SOURCES,
+    ContentSeed,
+    GridSource,
+    KeypointSource,
+    LabeledPoints,
+)
+from agnet_vision.structures import GrayOrRGBImage, Keypoints, Regions, num_regions
 
 Source = Literal["keypoints", "grid", "random"]
-Image = UInt8[np.ndarray, "height width ..."]
 REVISION = 1  # raise when detection or grouping changes its results: stored regions become stale
 
 
@@ -63,7 +68,7 @@ class RegionProposer:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
         check_bounds(**numbers)
 
-    def __call__(self, images: Sequence[Image]) -> Regions:
+    def __call__(self, images: Sequence[GrayOrRGBImage]) -> Regions:
         """Propose the regions of images.
 
         Each image has ``kappa (kappa + 1) / 2 + 1`` slots.
@@ -98,14 +103,14 @@ class RegionProposer:
         """
         return self._source.needs_keypoints
 
-    def keypoints(self, image: Image) -> Keypoints:
+    def keypoints(self, image: GrayOrRGBImage) -> Keypoints:
         """Find and group the keypoints of one image.
 
         The controls have none.
         """
         return self.keypoints_many([image])[0]
 
-    def keypoints_many(self, images: Sequence[Image]) -> list[Keypoints]:
+    def keypoints_many(self, images: Sequence[GrayOrRGBImage]) -> list[Keypoints]:
         """Find and group the keypoints of many images.
 
         Each result is the one the image would get alone; grouping many at once is faster.
@@ -117,7 +122,7 @@ class RegionProposer:
         points: Sequence[LabeledPoints],
         image_size: tuple[float, float],
         *,
-        seeds: Sequence[Seed],
+        seeds: Sequence[ContentSeed],
         num_clusters: int | None = None,
     ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
         """Draw the boxes of frames of one size.
@@ -167,7 +172,7 @@ class RegionProposer:
         """Make what knows the rest about the source."""
         return SOURCES[self.source](self)
 
-    def content_seed(self, image: Image) -> list[int]:
+    def content_seed(self, image: GrayOrRGBImage) -> list[int]:
         """Make a seed from the image itself.
 
         The boxes of an image then do not depend on its place in a batch.

@@ -11,18 +11,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
 from agnet_vision.regions.boxes import boxes_of_images, grid_boxes, random_boxes, union_boxes
 from agnet_vision.regions.grouping import group_points
 from agnet_vision.regions.keypoints import detect
-from agnet_vision.structures import Keypoints
+from agnet_vision.structures import GrayOrRGBImage, Keypoints
 
 if TYPE_CHECKING:
     from agnet_vision.regions.proposer import RegionProposer
 
-Image = UInt8[np.ndarray, "height width ..."]
-Seed = int | Sequence[int]
+ContentSeed = int | Sequence[int]
 Boxes = tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]
 
 
@@ -50,7 +49,7 @@ class KeypointSource:
     def __init__(self, options: RegionProposer) -> None:
         self.options = options
 
-    def find_keypoints(self, images: Sequence[Image]) -> list[Keypoints]:
+    def find_keypoints(self, images: Sequence[GrayOrRGBImage]) -> list[Keypoints]:
         """Detect, then group all images together."""
         own = self.options
         found = [
@@ -69,7 +68,7 @@ class KeypointSource:
         self,
         points: Sequence[LabeledPoints],
         image_size: tuple[float, float],
-        seeds: Sequence[Seed],
+        seeds: Sequence[ContentSeed],
         num_clusters: int,
     ) -> Boxes:
         """Draw around the points, wherever they are now.
@@ -94,7 +93,7 @@ class GridSource:
     def __init__(self, options: RegionProposer) -> None:
         self.num_clusters = options.num_clusters
 
-    def find_keypoints(self, images: Sequence[Image]) -> list[Keypoints]:
+    def find_keypoints(self, images: Sequence[GrayOrRGBImage]) -> list[Keypoints]:
         """Find none."""
         return [no_keypoints() for _ in images]
 
@@ -102,7 +101,7 @@ class GridSource:
         self,
         points: Sequence[LabeledPoints],
         image_size: tuple[float, float],
-        seeds: Sequence[Seed],
+        seeds: Sequence[ContentSeed],
         num_clusters: int,
     ) -> Boxes:
         """Complete each frame's primary boxes to all slots.
@@ -119,7 +118,7 @@ class GridSource:
         boxes, mask = zip(*drawn, strict=True)
         return np.stack(boxes), np.stack(mask)
 
-    def primary_boxes(self, seed: Seed) -> Float[np.ndarray, "groups 4"]:
+    def primary_boxes(self, seed: ContentSeed) -> Float[np.ndarray, "groups 4"]:
         """Return the same cells for every frame."""
         return grid_boxes(self.num_clusters)[0][: self.num_clusters]
 
@@ -127,7 +126,7 @@ class GridSource:
 class RandomSource(GridSource):
     """The control with boxes at random, others for every seed."""
 
-    def primary_boxes(self, seed: Seed) -> Float[np.ndarray, "groups 4"]:
+    def primary_boxes(self, seed: ContentSeed) -> Float[np.ndarray, "groups 4"]:
         """Throw boxes into a frame by its seed."""
         thrown, _ = random_boxes(self.num_clusters, np.random.default_rng(seed))
         return thrown[: self.num_clusters]

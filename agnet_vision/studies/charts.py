@@ -19,7 +19,7 @@ from agnet_vision.evaluation.charts import (
     add_legend,
     make_figure,
 )
-from agnet_vision.studies.comparison import Row
+from agnet_vision.studies.comparison import ArmSummary
 from agnet_vision.studies.pareto import Candidate, in_order
 
 
@@ -40,7 +40,7 @@ def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
     return figure
 
 
-def arm_differences(rows: Sequence[Row], score: str = "mAP") -> Figure:
+def arm_differences(rows: Sequence[ArmSummary], score: str = "mAP") -> Figure:
     """Draw differences to the baseline, with 95 % intervals.
 
     Args:

@@ -79,7 +79,7 @@ def read_trained(
 
 
 @dataclass(frozen=True)
-class Row:
+class ArmSummary:
     """A kind of training in the table.
 
     Attributes:
@@ -106,7 +106,7 @@ class Row:
     forward_ms: float | None = None
 
 
-def compare(kinds: Mapping[str, Sequence[Trained]], baseline: str) -> list[Row]:
+def compare(kinds: Mapping[str, Sequence[Trained]], baseline: str) -> list[ArmSummary]:
     """Make a row for each kind, the baseline first.
 
     Args:
@@ -123,10 +123,10 @@ def compare(kinds: Mapping[str, Sequence[Trained]], baseline: str) -> list[Row]:
     return [_row(name, kinds[name], kinds[baseline], name == baseline) for name in names]
 
 
-def _row(name: str, runs: Sequence[Trained], baseline: Sequence[Trained], own: bool) -> Row:
+def _row(name: str, runs: Sequence[Trained], baseline: Sequence[Trained], own: bool) -> ArmSummary:
     values = {score: [run.scores[score] for run in runs] for score in SCORES}
     many = len(runs) > 1
-    return Row(
+    return ArmSummary(
         name=name,
         count=len(runs),
         mean={score: float(np.mean(found)) for score, found in values.items()},
@@ -164,7 +164,7 @@ def _array(values: Sequence[float]) -> Float[np.ndarray, " runs"]:
     return np.array(values, dtype=np.float64)
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[ArmSummary]) -> str:
     """Write the table in percent, differences with 95 % intervals."""
     head = ["", "seeds"]
     for score in SCORES:
@@ -185,7 +185,7 @@ def _percent(mean: float, deviation: float) -> str:
     return f"{mean:.2%}".rstrip("%") + ("" if np.isnan(deviation) else f" ± {100 * deviation:.2f}")
 
 
-def _points(row: Row, score: str) -> str:
+def _points(row: ArmSummary, score: str) -> str:
     if row.difference is None:
         return "baseline"
     value, low, high = (100 * end for end in row.difference[score])

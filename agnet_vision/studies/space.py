@@ -20,7 +20,7 @@ from agnet_vision.options.compose import Values, conf_folder, find_file, merge, 
 from agnet_vision.options.dataset import DEFAULT
 from agnet_vision.options.resolve import look_up, training_options
 
-KEYS = ("base", "space")
+SPACE_KEYS = ("base", "space")
 RANGE = ("low", "high", "step", "log")
 
 
@@ -86,8 +86,8 @@ def read_search(
         name = dataset if (conf_folder() / "search" / f"{dataset}.yaml").is_file() else "default"
     path = find_file("search", name)
     content = read_yaml(path)
-    if unknown := sorted(set(content) - set(KEYS)):
-        raise ConfigError(f"{path} must hold {' and '.join(KEYS)}, got {', '.join(unknown)}")
+    if unknown := sorted(set(content) - set(SPACE_KEYS)):
+        raise ConfigError(f"{path} must hold {' and '.join(SPACE_KEYS)}, got {', '.join(unknown)}")
     entries = {**(content.get("space") or {}), **space}
     search = Search(
         base=merge(nest(content.get("base") or {}), own),

@@ -28,7 +28,7 @@ from agnet_vision.options.validation import look_up
 from agnet_vision.training.run import evaluate_with, train_with
 
 Equal = Literal["epochs", "time"]
-KEYS = ("about", "base", "arms", "seeds", "baseline", "equal")
+STUDY_KEYS = ("about", "base", "arms", "seeds", "baseline", "equal")
 # Options, and groups of them, that may change between the runs of an arm: where it runs, and what
 # is made of it.
 FREE = ("run_dir", "resume", "report", "test", "tta", "workers", "cache_dir", "logger", "trainer")
@@ -94,8 +94,8 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
         ConfigError: the file is damaged, or an option of an arm is wrong.
     """
     content = read_yaml(path)
-    if unknown := sorted(set(content) - set(KEYS)):
-        raise ConfigError(f"{path} must hold {', '.join(KEYS)}, got {', '.join(unknown)}")
+    if unknown := sorted(set(content) - set(STUDY_KEYS)):
+        raise ConfigError(f"{path} must hold {', '.join(STUDY_KEYS)}, got {', '.join(unknown)}")
     arms = {str(name): options or {} for name, options in (content.get("arms") or {}).items()}
     baseline, equal = content.get("baseline"), content.get("equal", "epochs")
     if baseline not in arms:

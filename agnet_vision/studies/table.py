@@ -21,16 +21,16 @@ from agnet_vision.models.agnet import load_model
 from agnet_vision.options.compose import Values, full_names
 from agnet_vision.options.resolve import look_up, read_stored
 from agnet_vision.studies.charts import arm_curves, arm_differences
-from agnet_vision.studies.comparison import Row, Trained, as_markdown, compare, read_trained
+from agnet_vision.studies.comparison import ArmSummary, Trained, as_markdown, compare, read_trained
 from agnet_vision.studies.study import Study, is_finished, run_folder
 
 # What runs of one arm may differ in.
 REPEATED = ("seed", "dataset.split_seed")
 # What changes no result, so that runs that differ in it are of one arm.
-HARMLESS = ("dataset.root", "run_dir", "resume", "workers", "cache_dir", "report", "logger")
+HARMLESS_OPTIONS = ("dataset.root", "run_dir", "resume", "workers", "cache_dir", "report", "logger")
 
 
-def summarize_study(study: Study, output: Path) -> list[Row]:
+def summarize_study(study: Study, output: Path) -> list[ArmSummary]:
     """Write the table, JSON and plots of finished runs.
 
     Args:
@@ -97,7 +97,9 @@ def forward_ms(checkpoints: Mapping[str, Path], *, batch: int = 8, rounds: int =
     return {name: 1000 * statistics.median(found) / batch for name, found in seconds.items()}
 
 
-def summarize_runs(folders: Sequence[Path], output: Path, baseline: str | None = None) -> list[Row]:
+def summarize_runs(
+    folders: Sequence[Path], output: Path, baseline: str | None = None
+) -> list[ArmSummary]:
     """Compare run folders, those differing in seed as one arm.
 
     Args:
@@ -114,7 +116,7 @@ def summarize_runs(folders: Sequence[Path], output: Path, baseline: str | None =
     varied = sorted(
         name
         for name in {name for options in stored.values() for name in full_names(options)}
-        if not _is_in(name, (*REPEATED, *HARMLESS))
+        if not _is_in(name, (*REPEATED, *HARMLESS_OPTIONS))
         and len({repr(look_up(options, name)) for options in stored.values()}) > 1
     )
     kinds: dict[str, list[Trained]] = {}
@@ -134,7 +136,7 @@ def write_comparison(
     output: Path,
     about: str,
     forward: Mapping[str, float],
-) -> list[Row]:
+) -> list[ArmSummary]:
     """Write ``README.md``, ``study.json`` and two plots.
 
     Args:

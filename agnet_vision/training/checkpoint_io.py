@@ -21,7 +21,7 @@ def how_to_go_on(run_dir: Path) -> str:
 
 
 # What best.ckpt holds: the network. What a run needs to go on is in last.ckpt alone.
-NETWORK = ("agnet", "epoch", "global_step", "pytorch-lightning_version", "state_dict")
+NETWORK_KEYS = ("agnet", "epoch", "global_step", "pytorch-lightning_version", "state_dict")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -40,7 +40,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         path = Path(path)
         if path.name == "best.ckpt":
-            checkpoint = {key: checkpoint[key] for key in NETWORK}
+            checkpoint = {key: checkpoint[key] for key in NETWORK_KEYS}
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open_atomically(path) as file:

@@ -13,7 +13,7 @@ from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
 # Logged name -> the word for it in a line.
-SCORES = {
+SHOWN_SCORES = {
     "train/loss_epoch": "loss",
     "val/loss": "val loss",
     "val/acc": "acc",
@@ -112,7 +112,9 @@ class EpochLines(Callback):
         if not trainer.is_global_zero:
             return
         found = trainer.callback_metrics
-        scores = [f"{word} {found[name]:.3f}" for name, word in SCORES.items() if name in found]
+        scores = [
+            f"{word} {found[name]:.3f}" for name, word in SHOWN_SCORES.items() if name in found
+        ]
         parts = [
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
             *scores,

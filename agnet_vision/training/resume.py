@@ -17,7 +17,7 @@ from agnet_vision.options.run import TrainConfig
 from agnet_vision.options.validation import look_up
 
 # Parts of the description of a network that its weights depend on.
-NETWORK = ("backbone", "backbone_kwargs", "taps", "head_kwargs", "num_clusters", "variant")
+NETWORK_OPTIONS = ("backbone", "backbone_kwargs", "taps", "head_kwargs", "num_clusters", "variant")
 
 # Options that the stored state of optimizer and callbacks depends on.
 KEPT = ("optimizer.name", "optimizer.layer_decay", "backbone.freeze_at", "monitor")
@@ -108,7 +108,7 @@ def check_network(before: dict[str, Any], model: AGNet, run_dir: Path) -> None:
             f"{_first_difference(before['classes'], now['classes'])}; "
             "a run goes on with the classes it began with"
         )
-    for name in NETWORK:
+    for name in NETWORK_OPTIONS:
         if before[name] != now[name]:
             raise CheckpointError(
                 f"the run in {run_dir} has {name} {before[name]!r}, "

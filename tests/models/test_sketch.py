@@ -12,9 +12,9 @@ from torch import nn
 
 from agnet_vision.models.sketch import (
     SizeRule,
-    find_layout,
     find_size_rule,
     input_size,
+    layout_of_output,
     make_sketch,
     read_map,
     unused_modules,
@@ -46,7 +46,7 @@ def sketch_of(name: str, **options: object) -> tuple[Any, torch.Tensor]:
 def test_value_layout_and_sizes(name: str, layout: str, rule: SizeRule) -> None:
     sketch, images = sketch_of(name)
     assert next(sketch.parameters()).is_meta
-    assert find_layout(sketch, images) == layout
+    assert layout_of_output(sketch, images) == layout
     assert find_size_rule(sketch, images) == rule
 
 

@@ -9,7 +9,7 @@ import pytest
 from agnet_vision.evaluation.charts import save_png
 from agnet_vision.evaluation.statistics import Interval
 from agnet_vision.studies.charts import arm_curves, arm_differences, latency_front
-from agnet_vision.studies.comparison import Row
+from agnet_vision.studies.comparison import ArmSummary
 from agnet_vision.studies.pareto import Candidate
 
 TRIALS = [
@@ -42,9 +42,9 @@ def test_value_curves_are_means_over_the_seeds() -> None:
 def test_value_differences_are_in_points() -> None:
     nan = float("nan")
     rows = [
-        Row("base", 1, {}, {}, None, 0, 0, 0),
-        Row("a", 1, {}, {}, {"mAP": Interval(0.02, 0.01, 0.04)}, 0, 0, 0),
-        Row("b", 1, {}, {}, {"mAP": Interval(-0.01, nan, nan)}, 0, 0, 0),
+        ArmSummary("base", 1, {}, {}, None, 0, 0, 0),
+        ArmSummary("a", 1, {}, {}, {"mAP": Interval(0.02, 0.01, 0.04)}, 0, 0, 0),
+        ArmSummary("b", 1, {}, {}, {"mAP": Interval(-0.01, nan, nan)}, 0, 0, 0),
     ]
     (axes,) = arm_differences(rows).axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["b", "a"]
