@@ -78,20 +78,27 @@ def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
     """
     own = nest(given)
     stored = run_options(own.get("checkpoint"))
-    if stored and own.get("dataset", {}).get("name") in (None, stored["dataset"]["name"]):
+    dataset = own.get("dataset", {}).get("name")
+    if stored and dataset in (None, stored["dataset"]["name"]):
         _refuse_other_split(stored, own)
-        own["dataset"] = merge(stored["dataset"], own.get("dataset", {}))
-        if own.get("seed") is None:
-            own["seed"] = stored["seed"]
-    config = validate(EvaluateConfig, own)
-    if look_up(own, "dataset.name") is None:
+        own = merge({"seed": stored["seed"], "dataset": stored["dataset"]}, _but_null(own))
+    elif dataset is None and "checkpoint" in own:
         raise ConfigError(
-            f"dataset must be given: at {config.checkpoint} there is no run "
+            f"dataset must be given: at {own['checkpoint']} there is no run "
             "whose own could be taken"
         )
-    tta = config.tta or stored.get("tta", "none")
-    run_dir = _filled(config, config.run_dir)
-    return config.model_copy(update={"seed": config.seed or 0, "tta": tta, "run_dir": run_dir})
+    below = {"seed": 0, "tta": stored.get("tta", "none")}
+    config = validate(EvaluateConfig, merge(below, _but_null(own)))
+    return config.model_copy(update={"run_dir": _filled(config, config.run_dir)})
+
+
+def _but_null(values: Values) -> Values:
+    """Leave out what is as of the run where it is null."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None or name not in ("seed", "tta")
+    }
 
 
 def read_stored(run_dir: Path) -> Values:

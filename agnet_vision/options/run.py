@@ -194,11 +194,11 @@ class EvaluateConfig(Options):
         ..., "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
     )
     split: Literal["train", "val", "test"] = option("test", "which images")
-    dataset: DatasetConfig | None = None
+    dataset: DatasetConfig
     run_dir: LocalPath | None = option(
         None, "where the results go; null: outputs/evaluate/<dataset>/<time>"
     )
-    seed: Seed | None = option(None, "of a split that is drawn; null: as the run drew it")
+    seed: Seed = option(None, "of a split that is drawn; null: as the run drew it")
     batch_size: int = option(32, "images a step on each device", ge=1)
     workers: int | None = option(
         None, "loader processes; null: one a core, at most 8; 0: none", ge=0
@@ -206,6 +206,6 @@ class EvaluateConfig(Options):
     cache_dir: LocalPath | None = option(
         None, "where keypoints are kept; null: .agnet_cache in the dataset's folder"
     )
-    tta: TTA | None = option(None, f"null: as the run was tested; {TTA_HELP}")
+    tta: TTA = option(None, f"null: as the run was tested; {TTA_HELP}")
     report: bool = option(True, "write report.html")
     trainer: TrainerConfig = TrainerConfig()

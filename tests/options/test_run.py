@@ -19,6 +19,9 @@ def nested(name: str, value: Any) -> dict[str, Any]:
     return value
 
 
+EVALUATION = {"checkpoint": "x", "dataset": {"name": "demo"}, "seed": 0, "tta": "none"}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
@@ -125,7 +128,7 @@ def test_allowed(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("seed", -1, "a whole number in .*, or None, got -1"),
+        ("seed", -1, "a whole number in .*, got -1"),
         ("batch_size", 0, "a whole number of at least 1, got 0"),
         ("workers", -1, "a whole number of at least 0, or None, got -1"),
         ("split", "tset", "one of train, val, test, got 'tset'; did you mean test"),
@@ -135,13 +138,14 @@ def test_allowed(name: str, value: Any) -> None:
 )
 def test_raises_of_evaluation(name: str, value: Any, rule: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{name} must be {rule}"):
-        validate(EvaluateConfig, {"checkpoint": "x"} | nested(name, value))
+        validate(EvaluateConfig, EVALUATION | nested(name, value))
 
 
-def test_evaluation_takes_single_images_and_the_run_s_seed() -> None:
-    validate(EvaluateConfig, {"checkpoint": "x", "batch_size": 1, "seed": None})
+def test_evaluation_takes_single_images() -> None:
+    validate(EvaluateConfig, {**EVALUATION, "batch_size": 1})
+    without = {name: value for name, value in EVALUATION.items() if name != "checkpoint"}
     with pytest.raises(ConfigError, match=r"checkpoint must be given: run folder, best\.ckpt"):
-        validate(EvaluateConfig, {})
+        validate(EvaluateConfig, without)
 
 
 def test_paths_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -153,7 +157,8 @@ def test_paths_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> N
     assert config.dataset.root == str(tmp_path / "home" / "my data")
     assert config.run_dir == str(tmp_path / "a")
     assert validate(TrainConfig, {"cache_dir": "cache"}).cache_dir == str(tmp_path / "cache")
-    assert validate(EvaluateConfig, {"checkpoint": "owner/name"}).checkpoint == "owner/name"
+    named = validate(EvaluateConfig, {**EVALUATION, "checkpoint": "owner/name"})
+    assert named.checkpoint == "owner/name"
 
 
 @pytest.mark.parametrize("schema", [TrainConfig, EvaluateConfig])
@@ -161,6 +166,6 @@ def test_every_option_is_described_and_its_default_allowed(schema: type[Options]
     for option in list_options(schema):
         assert option.description, option.name
         assert "\n" not in option.description, option.name
-    required = {"checkpoint": "x"} if schema is EvaluateConfig else {}
+    required = EVALUATION if schema is EvaluateConfig else {}
     config = validate(schema, required)
     assert validate(schema, config.model_dump()) == config
