@@ -51,7 +51,6 @@ BOUNDS = {
     "temperature": Bound(0.05, 20, whole=False),
     "tau": Bound(0, 2, whole=False),
     # data
-    "crop": Bound(0, 1, whole=False),
     "val_fraction": Bound(0, 0.99, whole=False),
     "test_fraction": Bound(0, 0.99, whole=False),
     # each number of taps and backbone_kwargs

@@ -30,7 +30,6 @@ SHARED = {
     "model.head.attention_units": "attention_units",
     "image_size": "input_size",
     "augmentation.crop_fraction": "crop_pct",
-    "guide.crop": "crop",
     "dataset.val_fraction": "val_fraction",
     "dataset.test_fraction": "test_fraction",
 }

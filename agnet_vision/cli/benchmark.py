@@ -18,8 +18,6 @@ PARTS = {
     "decode": "reading images of the benchmarks' formats and sizes",
     "model": "the network's forward pass, training step and memory, beside the backbone alone",
     "throughput": "images a second of five networks, beside plain timm",
-    "ideas": "guided training, screened on held-out images of Stanford-40",
-    "heads": "heads and controls, trained on stored maps of Stanford-40",
     "faults": "killed runs, full disks, damaged files: what survives",
     "versions": "forward pass and training step, beside another checkout",
     "duplicates": "which near-duplicates are told from different images",

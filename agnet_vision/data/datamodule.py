@@ -12,8 +12,7 @@ from joblib import cpu_count
 from torch import Tensor
 
 from agnet_vision.data.cache.store import RegionCache, default_cache_folder
-from agnet_vision.data.dataset import RegionDataset, collate, keypoint_proposer
-from agnet_vision.data.guide import Guide
+from agnet_vision.data.dataset import RegionDataset, collate
 from agnet_vision.data.image import check_images
 from agnet_vision.data.preprocessing import ImageTransform
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
@@ -36,7 +35,6 @@ class AGNetDataModule(pl.LightningDataModule):
         train_transform: with augmentation.
         eval_transform: without.
         proposer: decides where regions come from; None: batches have no regions.
-        guide: cuts some of the training views around regions; None: none.
         views: of each test image, several whose answers are averaged; None: one.
         cache_folder: where labeled keypoints are kept; None: ``.agnet_cache`` beside the data, or
             where that cannot be written, in the user's cache folder.
@@ -53,7 +51,6 @@ class AGNetDataModule(pl.LightningDataModule):
         eval_transform: ImageTransform,
         proposer: RegionProposer | None,
         *,
-        guide: Guide | None = None,
         views: TestTimeViews | None = None,
         cache_folder: Path | None = None,
         batch_size: int = 32,
@@ -64,7 +61,6 @@ class AGNetDataModule(pl.LightningDataModule):
         super().__init__()
         self.table = table
         self.proposer = proposer
-        self.guide = guide
         self.views = views
         self.transforms = {"train": train_transform, "val": eval_transform, "test": eval_transform}
         self.cache_folder = cache_folder
@@ -117,13 +113,12 @@ class AGNetDataModule(pl.LightningDataModule):
 
     def _open_cache(self) -> None:
         """Read all used splits' keypoints, and compute missing ones."""
-        proposer = keypoint_proposer(self.proposer, self.guide, self.views)
-        if proposer is None:
+        if self.proposer is None or not self.proposer.needs_keypoints:
             return
         folder = self.cache_folder or default_cache_folder(self.table.root)
         workers = max(1, self.workers)
         try:
-            self._cache = RegionCache.build(self._paths(), proposer, folder, workers=workers)
+            self._cache = RegionCache.build(self._paths(), self.proposer, folder, workers=workers)
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise CacheError(
                 f"cannot keep regions in {folder}: {error}; choose another cache_dir"
@@ -140,7 +135,6 @@ class AGNetDataModule(pl.LightningDataModule):
             samples,
             self.transforms[split],
             self.proposer,
-            guide=self.guide if train else None,
             views=views,
             cache=self._cache,
             seed=self.seed,

@@ -11,7 +11,6 @@ from jaxtyping import Float, Int, UInt8
 from torch.utils.data import Dataset, default_collate
 
 from agnet_vision.data.cache.store import RegionCache
-from agnet_vision.data.guide import Guide
 from agnet_vision.data.image import read_image
 from agnet_vision.data.preprocessing import ImageTransform, move_points
 from agnet_vision.data.sampler import Draw
@@ -35,7 +34,6 @@ class RegionDataset(Dataset):
         transform: of images; see ``training_transform`` and ``evaluation_transform``.
         proposer: decides where regions come from; None: items have no boxes (``backbone_only``
             needs none).
-        guide: cuts some of the views around regions; None: none.
         views: several of each image instead of one, all with its index; None: one.
         cache: holds the labeled points of every sample; without it they are detected at every
             access, which is slow.
@@ -49,7 +47,6 @@ class RegionDataset(Dataset):
         transform: ImageTransform,
         proposer: RegionProposer | None = None,
         *,
-        guide: Guide | None = None,
         views: TestTimeViews | None = None,
         cache: RegionCache | None = None,
         seed: int = 0,
@@ -58,7 +55,6 @@ class RegionDataset(Dataset):
         self.samples = list(samples)
         self.transform = transform
         self.proposer = proposer
-        self.guide = guide
         self.views = views
         self.cache = cache
         self.seed = seed
@@ -108,12 +104,11 @@ class RegionDataset(Dataset):
         # In evaluation an image is the same in every epoch, however often it comes.
         turn = (0, 0) if self.frozen else (draw.epoch, draw.repeat)
         seeds = np.random.SeedSequence([self.seed, turn[0], draw.sample, turn[1]])
-        augmentation_seed, box_seed, guide_seed = seeds.generate_state(3).tolist()
+        augmentation_seed, box_seed = seeds.generate_state(2).tolist()
         if self.views is not None:
-            views = self.views(image, points)
+            views = self.views(image)
         else:
-            view = self.guide(image, points, seed=guide_seed) if self.guide is not None else None
-            views = [view or self.transform(image, seed=augmentation_seed)]
+            views = [self.transform(image, seed=augmentation_seed)]
         index = draw.sample if draw.counted else -1
         return [
             _Loaded(
@@ -127,18 +122,9 @@ class RegionDataset(Dataset):
 
     def _points(self, sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> LabeledPoints:
         """Look up or detect labeled points, if any are needed."""
-        proposer = keypoint_proposer(self.proposer, self.guide, self.views)
-        if proposer is None:
+        if self.proposer is None or not self.proposer.needs_keypoints:
             return no_keypoints()
-        return proposer.keypoints(image) if self.cache is None else self.cache[sample.path]
-
-
-def keypoint_proposer(
-    proposer: RegionProposer | None, *others: Guide | TestTimeViews | None
-) -> RegionProposer | None:
-    """Tell who finds the keypoints of a dataset, if anyone."""
-    users = (proposer, *(other.proposer for other in others if other is not None))
-    return next((one for one in users if one is not None and one.needs_keypoints), None)
+        return self.proposer.keypoints(image) if self.cache is None else self.cache[sample.path]
 
 
 class _Loaded(NamedTuple):

@@ -106,7 +106,6 @@ def training_transform(
     horizontal_flip: bool = True,
     rotation_degrees: float = ROTATION_DEGREES,
     min_crop_area: float = MIN_CROP_AREA,
-    cropped: bool = False,
 ) -> TrainingTransform:
     """Build the augmentation of training images.
 
@@ -123,20 +122,17 @@ def training_transform(
         rotation_degrees: images turn by up to this, either way; 15 (paper), 180 where nothing has
             an upside.
         min_crop_area: ``"modern"`` shows the network at least this part of an image; 0.35 (ours).
-        cropped: the images are cut out already, so ``"modern"`` does not crop them again.
     """
     mode = INTERPOLATIONS[interpolation]
     flip = [A.HorizontalFlip(p=0.5)] if horizontal_flip else []
     match preset:
         case "modern":
-            zoom = _squeeze(image_size, mode)
-            if not cropped:
-                zoom = A.RandomResizedCrop(
-                    (image_size, image_size),
-                    scale=(min_crop_area, 1.0),
-                    interpolation=mode,
-                    area_for_downscale="image",
-                )
+            zoom = A.RandomResizedCrop(
+                (image_size, image_size),
+                scale=(min_crop_area, 1.0),
+                interpolation=mode,
+                area_for_downscale="image",
+            )
             steps = [zoom, _affine(mean, rotation_degrees, 0.5), _color(), *flip]
         case "paper":
             resized = round(image_size / crop_fraction)

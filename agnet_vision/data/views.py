@@ -1,7 +1,4 @@
-"""Test-time augmentation: views of an image, whose answers are averaged.
-
-Keypoints are found and grouped once, on the whole image; a view takes them along.
-"""
+"""Test-time augmentation: several views of an image, whose answers are averaged."""
 
 from __future__ import annotations
 
@@ -9,94 +6,82 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
-from agnet_vision.data.preprocessing import CROP_FRACTION, evaluation_transform
-from agnet_vision.data.windows import View, Window, around, cut_out
-from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.regions.sources import LabeledPoints
+from agnet_vision.data.preprocessing import CROP_FRACTION, Matrix, evaluation_transform
 from agnet_vision.structures import RGBImage
 
-TTA = Literal["none", "flip", "whole", "keypoints", "crops"]
-COUNTS: Mapping[str, int] = {"none": 1, "flip": 2, "whole": 2, "keypoints": 2, "crops": 10}
-# Ours, chosen on validation photographs: in x and in y, the middle 90 % of the keypoints.
-MIDDLE = (0.05, 0.95)
-PADDING = 0.05  # as a share of the side
+TTA = Literal["none", "flip", "whole", "crops"]
+COUNTS: Mapping[TTA, int] = {"none": 1, "flip": 2, "whole": 2, "crops": 10}
+
+# The network's input, and the matrix that takes points (x, y, 1) of the image to where they are.
+View = tuple[Float[Tensor, "3 side side"], Matrix]
 
 
 class TestTimeViews:
-    """Maker of the views of images for a network.
+    """The views of an image that a network gets to see.
 
     Args:
-        data_config: of the network; describes its frame.
+        data_config: description of the network's input in timm's words.
         tta: ``"none"``: the view of evaluation alone; ``"flip"``: that and its mirror image;
-            ``"whole"``: that and the whole image, squeezed to a square (of one longer than 20
-            times its breadth, the middle); ``"keypoints"``: that and where most keypoints of the
-            image lie, likewise; ``"crops"``: the four corners and the middle, each as large as
-            evaluation crops, and each mirrored as well, ten in all.
-        proposer: finds the keypoints.
+            ``"whole"``: that and the whole image, squeezed to a square; ``"crops"``: the four
+            corners and the middle, each as large as evaluation crops, and each mirrored as well.
 
     Raises:
-        ValueError: there is no such augmentation, or keypoints are asked of a control, which has
-            none.
+        ValueError: there is no such augmentation.
     """
 
     __test__ = False  # pytest takes the name for that of a test
 
-    def __init__(self, data_config: Mapping[str, Any], tta: TTA, proposer: RegionProposer) -> None:
+    def __init__(self, data_config: Mapping[str, Any], tta: TTA) -> None:
         if tta not in get_args(TTA):
             raise ValueError(f"tta must be one of {', '.join(get_args(TTA))}, got {tta!r}")
-        if tta == "keypoints" and not proposer.needs_keypoints:
-            raise ValueError(
-                f"tta='keypoints' needs regions from keypoints, got source={proposer.source!r}; "
-                "take tta='flip'"
-            )
-        self.tta = tta
-        self.proposer = proposer if tta == "keypoints" else None
-        self.data_config = dict(data_config)
-        self.transform = evaluation_transform(self.data_config)
+
         # A window is cut out of the image itself, so it is resized and not cropped again.
-        whole = {**self.data_config, "crop_pct": 1.0, "crop_mode": "squash"}
-        self.window_transform = evaluation_transform(whole)
-        self.sees_whole = whole == {"crop_pct": CROP_FRACTION, **self.data_config}
+        window_config = {**data_config, "crop_pct": 1.0, "crop_mode": "squash"}
+        self.tta = tta
+        self.data_config = data_config
+        self.transform = evaluation_transform(data_config)
+        self.window_transform = evaluation_transform(window_config)
+        self.sees_whole = window_config == {"crop_pct": CROP_FRACTION, **data_config}
 
-    def __call__(self, image: RGBImage, points: LabeledPoints) -> list[View]:
-        """Return the views of an image.
+    def __call__(self, image: RGBImage) -> list[View]:
+        """Return the views of an image, without duplicates.
 
-        The evaluation view comes first, except for ``crops``. Duplicates are left out.
-
-        Args:
-            image: of any size.
-            points: its labeled keypoints, in its pixels.
+        The view of evaluation comes first, except for ``crops``.
         """
-        size = (image.shape[1], image.shape[0])
         if self.tta == "crops":
-            views = [self._cut(image, window) for window in self._windows(*size)]
+            height, width = image.shape[:2]
+            views = [self._cut(image, *corner) for corner in self._corners(width, height)]
             return [*views, *(mirror(view) for view in views)]
+
         view = self.transform(image)
         if self.tta == "flip":
             return [view, mirror(view)]
         if self.tta == "whole" and not self.sees_whole:
             return [view, self.window_transform(image)]
-        if self.proposer is not None and len(points.xy):
-            low, high = np.quantile(points.xy, MIDDLE, axis=0)
-            window = around(np.concatenate([low, high]), size, padding=PADDING)
-            return [view, self._cut(image, window)]
         return [view]
 
-    def _cut(self, image: RGBImage, window: Window) -> View:
-        return cut_out(self.window_transform, image, window)
+    def _cut(self, image: RGBImage, x0: int, y0: int, width: int, height: int) -> View:
+        """Transform a window; the matrix moves points of the whole image."""
+        window = np.ascontiguousarray(image[y0 : y0 + height, x0 : x0 + width])
+        pixels, matrix = self.window_transform(window)
+        shift = matrix[2] - np.array([x0, y0]) @ matrix[:2]
+        return pixels, np.stack([*matrix[:2], shift])
 
-    def _windows(self, width: int, height: int) -> list[Window]:
-        """List what five crops show, in pixels of the image."""
+    def _corners(self, width: int, height: int) -> list[tuple[int, int, int, int]]:
+        """List the five crops as ``(x0, y0, width, height)`` in pixels of the image."""
         fraction = self.data_config.get("crop_pct", CROP_FRACTION)
-        short = min(height, width)
-        squeezed = self.data_config.get("crop_mode") == "squash"
-        w, h = (max(1, round(fraction * (side if squeezed else short))) for side in (width, height))
+        if self.data_config.get("crop_mode") != "squash":
+            sides = (min(width, height),) * 2
+        else:
+            sides = (width, height)
+        w, h = (max(1, round(fraction * side)) for side in sides)
 
         right, bottom = width - w, height - h
-        corners = [(0, 0), (right, 0), (0, bottom), (right, bottom), (right // 2, bottom // 2)]
-        # Where nothing is cropped they are one.
-        return list(dict.fromkeys((x, y, x + w, y + h) for x, y in corners))
+        starts = [(0, 0), (right, 0), (0, bottom), (right, bottom), (right // 2, bottom // 2)]
+        return [(x, y, w, h) for x, y in dict.fromkeys(starts)]  # one where nothing is cropped
 
 
 def mirror(view: View) -> View:

@@ -29,7 +29,7 @@ DRAWN = (
 
 
 # Options that runs of earlier versions lack: they did what is the default now.
-NEWER = ("guide", "calibration", "tta")
+NEWER = ("calibration", "tta")
 
 
 def training_options(given: Mapping[str, Any]) -> TrainConfig:

@@ -14,7 +14,7 @@ from agnet_vision.options.network import BackboneConfig, ModelConfig, RegionsCon
 
 TTA_HELP = (
     "views of an image whose answers are averaged: flip adds the mirror image, whole the whole "
-    "image, keypoints where most keypoints lie; crops takes ten"
+    "image; crops takes ten"
 )
 Monitor = Literal["acc", "mAP", "mean_per_class_acc", "loss"]
 Correction = Literal["none", "temperature", "rare_classes"]
@@ -61,16 +61,6 @@ class AugmentationConfig(Options):
     )
     min_crop_area: FiniteFloat = option(
         0.35, "modern only: least part of an image that a random crop shows", gt=0, le=1
-    )
-
-
-class GuideConfig(Options):
-    """Training views cut around regions, which ``regions`` makes (ours)."""
-
-    crop: FiniteFloat = option(
-        0.0,
-        "share of the training views that are cut around a region, such as 0.4; 0: none",
-        bound="crop",
     )
 
 
@@ -161,7 +151,6 @@ class TrainConfig(Options):
     model: ModelConfig = ModelConfig()
     regions: RegionsConfig = RegionsConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    guide: GuideConfig = GuideConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

@@ -92,7 +92,7 @@ class Predictor:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.model, self.batch_size, self.workers = model.eval(), batch_size, workers
         self.preparation = Preparation(model)
-        self.views = TestTimeViews(model.data_config, tta, model.proposer)
+        self.views = TestTimeViews(model.data_config, tta)
         self.classes = class_names(model)
 
     def __call__(self, paths: Iterable[Path | str]) -> Iterator[Prediction]:
@@ -142,10 +142,10 @@ class Predictor:
 
     def _views(self, images: Sequence[RGBImage]) -> list[list[PreparedImage]]:
         found = [no_keypoints()] * len(images)
-        if self.model.head.needs_regions or self.views.proposer is not None:
+        if self.model.head.needs_regions:
             found = self.preparation.proposer.keypoints_many(images)
         return [
-            [self.preparation.place(image, points, view) for view in self.views(image, points)]
+            [self.preparation.place(image, points, view) for view in self.views(image)]
             for image, points in zip(images, found, strict=True)
         ]
 

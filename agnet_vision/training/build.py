@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.datamodule import AGNetDataModule
-from agnet_vision.data.guide import Guide
 from agnet_vision.data.preprocessing import data_config, evaluation_transform
 from agnet_vision.data.sources.samples import SampleTable, read_samples
 from agnet_vision.data.transforms import training_transform
@@ -102,23 +100,18 @@ def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
 def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
     """Make the loaders, without regions for a network without them."""
     input_config, augmentation = model.data_config, config.augmentation
-    transform = partial(
-        training_transform,
+    transform = training_transform(
         config.image_size,
         mean=input_config["mean"],
         std=input_config["std"],
         interpolation=input_config["interpolation"],
         **augmentation.model_dump(),
     )
-    guide = None
-    if config.guide.crop > 0:
-        guide = Guide(model.proposer, config.guide.crop, transform(cropped=True))
     return AGNetDataModule(
         table,
-        transform(),
+        transform,
         evaluation_transform(input_config),
         model.proposer if model.head.needs_regions else None,
-        guide=guide,
         views=build_views(model, config.tta),
         cache_folder=Path(config.cache_dir) if config.cache_dir else None,
         batch_size=config.batch_size,
@@ -132,8 +125,7 @@ def build_views(model: AGNet, tta: TTA) -> TestTimeViews | None:
     """Make the views of test images, None for one each."""
     if tta == "none":
         return None
-    with options_checked():
-        return TestTimeViews(model.data_config, tta, model.proposer)
+    return TestTimeViews(model.data_config, tta)
 
 
 def build_module(config: TrainConfig, model: AGNet, class_counts: list[int]) -> AGNetModule:

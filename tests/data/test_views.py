@@ -12,10 +12,8 @@ from agnet_vision.data.dataset import RegionDataset
 from agnet_vision.data.preprocessing import evaluation_transform, move_points
 from agnet_vision.data.sampler import Draw
 from agnet_vision.data.sources.listing import Sample
-from agnet_vision.data.views import COUNTS, TTA, TestTimeViews, mirror
-from agnet_vision.data.windows import View
+from agnet_vision.data.views import COUNTS, TTA, TestTimeViews, View, mirror
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.structures import Keypoints
 
 PROPOSER = RegionProposer(num_clusters=3)
 CONFIG = {
@@ -27,13 +25,7 @@ CONFIG = {
 
 
 def make_views(tta: TTA, **config: Any) -> TestTimeViews:
-    return TestTimeViews({**CONFIG, **config}, tta, PROPOSER)
-
-
-def points_at(*xy: tuple[float, float]) -> Keypoints:
-    count = len(xy)
-    positions = np.array(xy, np.float32).reshape(-1, 2)
-    return Keypoints(positions, np.ones(count, np.float32), np.zeros(count, np.int64))
+    return TestTimeViews({**CONFIG, **config}, tta)
 
 
 def brightest(view: View) -> np.ndarray:
@@ -44,18 +36,17 @@ def brightest(view: View) -> np.ndarray:
 
 
 @pytest.mark.parametrize("crop_mode", ["center", "squash"])
-@pytest.mark.parametrize("tta", ["none", "flip", "whole", "keypoints", "crops"])
+@pytest.mark.parametrize("tta", ["none", "flip", "whole", "crops"])
 def test_value_points_stay_on_their_pixels(tta: TTA, crop_mode: str) -> None:
     """A dot painted at a keypoint stays at it."""
     image = np.zeros((120, 150, 3), np.uint8)
-    dot = (83.0, 57.0)
+    dot = np.array([[83.0, 57.0]])
     image[55:60, 81:86] = 255
-    points = points_at(dot, (20, 30), (20, 90), (120, 30), (120, 90), (70, 60), (50, 40))
-    views = make_views(tta, crop_mode=crop_mode, crop_pct=0.8)(image, points)
+    views = make_views(tta, crop_mode=crop_mode, crop_pct=0.8)(image)
     assert len(views) == COUNTS[tta]
     seen = 0
     for view in views:
-        (moved,) = move_points(points.xy[:1], view[1])
+        (moved,) = move_points(dot, view[1])
         if ((moved > 2) & (moved < 62)).all():
             # Painted pixels 55 to 59 have their middle at 57.5.
             np.testing.assert_allclose(brightest(view) - moved, 0, atol=1.5)
@@ -66,9 +57,8 @@ def test_value_points_stay_on_their_pixels(tta: TTA, crop_mode: str) -> None:
 def test_value_the_first_view_is_that_of_evaluation() -> None:
     image = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
     pixels, matrix = evaluation_transform(CONFIG)(image)
-    spread = points_at((5, 5), (100, 70), (60, 30), (20, 60))
-    for tta in ("none", "flip", "whole", "keypoints"):
-        first, first_matrix = make_views(tta)(image, spread)[0]
+    for tta in ("none", "flip", "whole"):
+        first, first_matrix = make_views(tta)(image)[0]
         assert torch.equal(first, pixels)
         np.testing.assert_array_equal(first_matrix, matrix)
 
@@ -81,21 +71,10 @@ def test_value_mirroring_twice_changes_nothing() -> None:
     np.testing.assert_allclose(moved, matrix)
 
 
-def test_value_the_keypoint_view_leaves_out_what_has_none() -> None:
-    """Nearly all points lie right, as the second view."""
-    generator = np.random.default_rng(0)
-    image = np.zeros((100, 200, 3), np.uint8)
-    image[:, 100:] = 255
-    right = generator.uniform((110, 0), (200, 100), (60, 2))
-    views = make_views("keypoints")(image, points_at(*right.tolist(), (3, 50)))
-    assert float(views[0][0].min()) == 0
-    assert float(views[1][0].mean()) > 0.95
-
-
 def test_value_the_whole_image_is_whole() -> None:
     image = np.zeros((80, 160, 3), np.uint8)
     image[:10, -10:] = image[-10:, :10] = 255  # what the crop in the middle leaves out
-    crop, whole = make_views("whole", crop_pct=0.8)(image, points_at())
+    crop, whole = make_views("whole", crop_pct=0.8)(image)
     assert float(crop[0].max()) == 0
     bright = whole[0].sum(0) > 1.5
     assert bool(bright[0, -1])
@@ -104,18 +83,13 @@ def test_value_the_whole_image_is_whole() -> None:
 
 def test_value_a_view_of_the_whole_is_not_shown_twice() -> None:
     image = np.zeros((80, 160, 3), np.uint8)
-    assert len(make_views("whole", crop_mode="squash", crop_pct=1.0)(image, points_at())) == 1
-
-
-def test_value_without_keypoints_one_view_is_left() -> None:
-    image = np.zeros((50, 60, 3), np.uint8)
-    assert len(make_views("keypoints")(image, points_at())) == 1
+    assert len(make_views("whole", crop_mode="squash", crop_pct=1.0)(image)) == 1
 
 
 def test_value_crops_show_the_corners() -> None:
     image = np.zeros((80, 160, 3), np.uint8)
     image[:20, -20:] = 255  # only the upper right corner is bright
-    views = make_views("crops", crop_pct=0.5)(image, points_at())
+    views = make_views("crops", crop_pct=0.5)(image)
     bright = [float(pixels.max()) > 0 for pixels, _ in views]
     assert bright == [False, True, False, False, False] * 2
     assert brightest(views[1])[0] > 32
@@ -124,12 +98,12 @@ def test_value_crops_show_the_corners() -> None:
 
 def test_value_crops_of_what_is_not_cropped_are_one() -> None:
     image = np.zeros((50, 60, 3), np.uint8)
-    assert len(make_views("crops", crop_mode="squash", crop_pct=1.0)(image, points_at())) == 2
+    assert len(make_views("crops", crop_mode="squash", crop_pct=1.0)(image)) == 2
 
 
 def test_value_items_of_all_views_have_the_index_of_their_image(samples: list[Sample]) -> None:
     transform = evaluation_transform(CONFIG)
-    views = make_views("keypoints")
+    views = make_views("whole")
     dataset = RegionDataset(samples, transform, PROPOSER, views=views, frozen=True)
     items = dataset.__getitems__([Draw(0, 1), Draw(0, 0, counted=False)])
     assert [item["index"] for item in items] == [1, 1, -1, -1]
@@ -139,17 +113,6 @@ def test_value_items_of_all_views_have_the_index_of_their_image(samples: list[Sa
     assert not torch.equal(items[1]["boxes"], plain["boxes"])
 
 
-@pytest.mark.parametrize(
-    ("tta", "source", "message"),
-    [
-        (
-            "rotate",
-            "keypoints",
-            "tta must be one of none, flip, whole, keypoints, crops, got 'rotate'",
-        ),
-        ("keypoints", "grid", "tta='keypoints' needs regions from keypoints, got source='grid'"),
-    ],
-)
-def test_raises_on_what_cannot_be_shown(tta: Any, source: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TestTimeViews(CONFIG, tta, RegionProposer(source))
+def test_raises_on_what_cannot_be_shown() -> None:
+    with pytest.raises(ValueError, match="one of none, flip, whole, crops, got 'rotate'"):
+        make_views("rotate")

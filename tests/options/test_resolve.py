@@ -35,7 +35,7 @@ def test_a_run_goes_on_with_its_own_options_but_for_those_given(run_dir: Path) -
 def test_a_run_of_an_earlier_version_goes_on_as_it_was(run_dir: Path) -> None:
     before = resumed(run_dir, {})
     stored = yaml.safe_load((run_dir / "config.yaml").read_text())
-    for newer in ("tta", "calibration", "guide"):
+    for newer in ("tta", "calibration"):
         del stored[newer]
     (run_dir / "config.yaml").write_text(yaml.safe_dump(stored))
     assert resumed(run_dir, {}) == before

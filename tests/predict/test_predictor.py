@@ -80,8 +80,6 @@ def test_no_keypoints_are_found_where_none_are_needed(
     monkeypatch.setattr(RegionProposer, "keypoints_many", find)
     (row,) = Predictor(model)([path])
     np.testing.assert_allclose(row.probabilities, expected, atol=1e-5)
-    with pytest.raises(AssertionError, match="sought"):
-        list(Predictor(model, tta="keypoints")([path]))
 
 
 def test_value_a_single_step_gives_the_same(folder: Path, model: AGNet) -> None:
@@ -112,7 +110,7 @@ def test_raises_on_a_device_that_is_not_there(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("source", "tta"),
-    [("keypoints", "flip"), ("keypoints", "crops"), ("keypoints", "keypoints"), ("grid", "flip")],
+    [("keypoints", "flip"), ("keypoints", "crops"), ("keypoints", "whole"), ("grid", "flip")],
 )
 def test_value_answers_are_the_mean_over_the_views(source: str, tta: str) -> None:
     torch.manual_seed(0)
@@ -123,7 +121,7 @@ def test_value_answers_are_the_mean_over_the_views(source: str, tta: str) -> Non
     for number, image in enumerate(images):
         (points,) = proposer.keypoints_many([image])
         logits, embeddings = [], []
-        for pixels, matrix in TestTimeViews(model.data_config, tta, proposer)(image, points):
+        for pixels, matrix in TestTimeViews(model.data_config, tta)(image):
             moved = points._replace(xy=move_points(points.xy, matrix))
             size = (pixels.shape[2], pixels.shape[1])
             boxes, mask = map(torch.from_numpy, proposer.draw_boxes([moved], size, seeds=[0]))

@@ -52,8 +52,8 @@ def test_raises_on_runs_with_other_options(tmp_path: Path, trainer: Trainer, stu
     match = r"plain/seed0 was trained with image_size=\d+, and the study says 64; give"
     with pytest.raises(ConfigError, match=match):
         run_study(replace(study, base={**study.base, "image_size": 64}), tmp_path)
-    with pytest.raises(ConfigError, match=r"slow/seed0 .* guide.crop=0.0, and the study says 0.4"):
-        run_study(replace(study, arms={**study.arms, "slow": {"guide.crop": 0.4}}), tmp_path)
+    with pytest.raises(ConfigError, match=r"slow/seed0 .* ema_decay=None, and the study says 0.9"):
+        run_study(replace(study, arms={**study.arms, "slow": {"ema_decay": 0.9}}), tmp_path)
     assert len(trainer.asked) == 4
 
 
@@ -106,7 +106,7 @@ def test_arms_that_differ_in_their_test_are_trained_once(
 def test_value_views_of_an_experiment_are_those_of_the_arm() -> None:
     recommended = {"experiment": "recommended"}
     arms = {"plain": {"tta": "none"}, "both": recommended, "one": {**recommended, "tta": "none"}}
-    study = Study("", {"model": "backbone_only"}, arms, (0,), "plain")
+    study = Study("", {}, arms, (0,), "plain")
     assert [study.tta(arm) for arm in arms] == ["none", "whole", "none"]
     assert [study.trained(arm) for arm in arms] == ["plain", "both", "both"]
 

@@ -35,11 +35,11 @@ def test_value_evaluate_averages_the_views_that_predict_does(
     finished: Path, configure_evaluation: Evaluate, tmp_path: Path
 ) -> None:
     checkpoint = finished / "best.ckpt"
-    found = evaluate(configure_evaluation(f"checkpoint={checkpoint}", "tta=keypoints"))
+    found = evaluate(configure_evaluation(f"checkpoint={checkpoint}", "tta=crops"))
     rows = read_rows(found.folder)
-    assert json.loads((found.folder / "metrics.json").read_text())["tta"] == "keypoints"
+    assert json.loads((found.folder / "metrics.json").read_text())["tta"] == "crops"
     root = Path(json.loads((finished / "metrics.json").read_text())["root"])
-    predictor = Predictor(load_model(checkpoint), tta="keypoints")
+    predictor = Predictor(load_model(checkpoint), tta="crops")
     predictions = list(predictor(root / row["path"] for row in rows))
     plain = read_rows(finished)
     for row, before, prediction in zip(rows, plain, predictions, strict=True):
