@@ -19,8 +19,8 @@ from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import leaves_list, linkage
 from sklearn.metrics import precision_recall_curve
 
-from agnet_vision.evaluation.calibration import reliability
 from agnet_vision.evaluation.run_folder import RunResults
+from agnet_vision.evaluation.statistics import reliability
 from agnet_vision.explain.overlays import class_label
 
 # Okabe-Ito hues of middle lightness, readable on white and on near-black.

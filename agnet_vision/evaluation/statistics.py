@@ -193,6 +193,42 @@ def mcnemar(first: Bool[np.ndarray, " images"], second: Bool[np.ndarray, " image
     return PairedTest(only_first, only_second, float(p_value))
 
 
+class Reliability(NamedTuple):
+    """Confidence against accuracy in bins of equally many images.
+
+    Attributes:
+        confidence: mean confidence of each bin.
+        accuracy: accuracy of each bin.
+        error: mean distance of the two, the expected calibration error (ECE).
+    """
+
+    confidence: Float[np.ndarray, " bins"]
+    accuracy: Float[np.ndarray, " bins"]
+    error: float
+
+
+def reliability(
+    confidence: Float[np.ndarray, " images"],
+    correct: Bool[np.ndarray, " images"],
+    *,
+    bins: int = 15,
+) -> Reliability:
+    """Compare a network's confidence with how often it is right.
+
+    Args:
+        confidence: probability of the predicted class.
+        correct: whether it is the true one.
+        bins: number of bins; 15 (usual).
+    """
+    order = np.argsort(confidence, kind="stable")
+    groups = [group for group in np.array_split(order, bins) if len(group)]
+    mean_confidence = np.array([confidence[group].mean() for group in groups])
+    accuracy = np.array([correct[group].mean() for group in groups])
+    distance = np.abs(mean_confidence - accuracy)
+    error = np.average(distance, weights=[len(group) for group in groups])
+    return Reliability(mean_confidence, accuracy, float(error))
+
+
 def _mean_of(parts: Sequence[Estimate]) -> Estimate:
     """Average over classes."""
     without = np.mean([part.without for part in parts], axis=0)

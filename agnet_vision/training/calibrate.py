@@ -22,48 +22,41 @@ def calibrate_best(
     data: AGNetDataModule,
     correction: Correction,
 ) -> Calibration:
-    """Fit corrections to validation images, and write ``best.ckpt`` with them.
+    """Fit corrections to the validation images, and write them into ``best.ckpt``.
 
-    All processes call it together.
+    All processes call it together. Weights that were corrected before the run was cut off stay.
 
     Args:
-        run_dir: of the run, with ``best.ckpt``.
-        trainer: that trained it.
+        run_dir: folder of the run, with ``best.ckpt``.
+        trainer: the one that trained it.
         module: gets the best weights, corrected.
-        data: of the run; it must have validation images.
-        correction: ``temperature``, or also logit adjustment for ``rare_classes``.
-
-    Returns:
-        What was fitted, now or before the run was cut off.
+        data: images of the run, of which some must be for validation.
+        correction: ``temperature``, or ``rare_classes`` for logit adjustment as well.
     """
     path = run_dir / "best.ckpt"
     best = read_checkpoint(path)
     if before := best["agnet"]["model"].get("calibration"):
         return Calibration(**before)
-    module.load_state_dict(best["state_dict"])
-    collect_validation(trainer, module, data)
 
+    module.load_state_dict(best["state_dict"])
+    module.to(trainer.strategy.root_device).eval()
+    module.store.reset()
+    with torch.no_grad():
+        for batch in data.val_dataloader():
+            batch = data.on_before_batch_transfer(batch, 0)
+            module.validation_step(data.transfer_batch_to_device(batch, module.device, 0), 0)
     predictions = module.store.predictions()
     module.store.reset()
-    logits = predictions.probability.double().clamp_min(1e-12).log().cpu().numpy()
-    counts = data.class_counts() if correction == "rare_classes" else None
-    fitted = fit_calibration(logits, predictions.label.cpu().numpy(), counts)
 
+    logits = predictions.probability.double().clamp_min(1e-12).log().numpy()
+    counts = data.class_counts() if correction == "rare_classes" else ()
+    fitted = fit_calibration(logits, predictions.label.numpy(), counts)
     apply_calibration(module.model, fitted, counts)
-    best["state_dict"], best["agnet"] = module.state_dict(), describe(module.model)
+
+    best["state_dict"] = module.state_dict()
+    best["agnet"] = describe(module.model)
     trainer.strategy.barrier()  # nobody reads the file any more
     if trainer.is_global_zero:
         AtomicCheckpointIO().save_checkpoint(best, path)
     trainer.strategy.barrier()
     return fitted
-
-
-@torch.no_grad()
-def collect_validation(trainer: pl.Trainer, module: AGNetModule, data: AGNetDataModule) -> None:
-    """Put predictions of validation images into the module's store."""
-    device = trainer.strategy.root_device
-    module.to(device).eval()
-    module.store.reset()
-    for batch in data.val_dataloader():
-        batch = data.on_before_batch_transfer(batch, 0)
-        module.validation_step({name: value.to(device) for name, value in batch.items()}, 0)

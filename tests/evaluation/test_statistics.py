@@ -22,6 +22,7 @@ from agnet_vision.evaluation.statistics import (
     mcnemar,
     mean_interval,
     paired_difference,
+    reliability,
 )
 from tests.evaluation.conftest import random_predictions
 
@@ -143,6 +144,13 @@ def test_value_mean_interval_is_students() -> None:
 def test_value_mcnemar_by_hand() -> None:
     first, second = np.array([1, 1, 1, 0, 0, 1], bool), np.array([1, 0, 0, 0, 1, 0], bool)
     assert mcnemar(first, second) == (3, 1, pytest.approx(0.625))  # binomial: 2 (1 + 4) / 16
+
+
+def test_value_reliability_by_hand() -> None:
+    confidence, correct = np.array([0.6, 0.6, 0.9, 0.9]), np.array([True, False, True, True])
+    found = reliability(confidence, correct, bins=2)
+    assert found.error == pytest.approx(0.1)
+    np.testing.assert_allclose(found.accuracy, [0.5, 1.0])
 
 
 def draw_set(
