@@ -15,11 +15,9 @@ PARTS = {
     "regions": "finding regions, beside bare SIFT detection and scikit-learn's mixture",
     "extraction": "filling the keypoint cache with one process and with several",
     "loader": "a training loader with and without stored regions",
-    "decode": "reading images of the benchmarks' formats and sizes",
     "model": "the network's forward pass, training step and memory, beside the backbone alone",
-    "throughput": "images a second of five networks, beside plain timm",
-    "faults": "killed runs, full disks, damaged files: what survives",
-    "versions": "forward pass and training step, beside another checkout",
+    "throughput": "images per second of five networks, beside plain timm",
+    "kills": "runs that are killed or stopped, and go on to the same result",
     "duplicates": "which near-duplicates are told from different images",
     "onnx": "an exported network in ONNX Runtime, beside PyTorch",
 }
