@@ -1,14 +1,15 @@
-"""Shared fixtures: inputs of the head, and real data's place."""
+"""Shared by all rooms: inputs of the head, an image, and where real data lies."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from agnet_vision.structures import Regions, num_regions
+from agnet_vision.structures import Regions, RGBImage, num_regions
 
 
 def random_regions(batch: int, num_clusters: int, *, seed: int = 0, masked: int = 0) -> Regions:
@@ -25,21 +26,22 @@ def random_regions(batch: int, num_clusters: int, *, seed: int = 0, masked: int 
     return Regions(boxes * mask[..., None], mask)
 
 
+def block_image(seed: int = 0, height: int = 90, width: int = 140) -> RGBImage:
+    """Draw an image of colored blocks, whose corners are keypoints."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 256, (height // 5, width // 5, 3), dtype=np.uint8)
+    return blocks.repeat(5, 0).repeat(5, 1)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Compute on one thread.
-
-    The tests' matrices are small, and their processes share the cores.
-    """
+    """Compute on one thread: matrices are small here, and the processes share the cores."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture
 def shared_data() -> Path:
-    """Folder of the real images and weights.
-
-    The test is skipped where there is none.
-    """
+    """Folder of the real images and weights; the test is skipped where there is none."""
     folder = Path(os.environ.get("AGNET_SHARED", ""))
     if not os.environ.get("AGNET_SHARED") or not folder.is_dir():
         pytest.skip("set AGNET_SHARED to the folder with the real images and weights")

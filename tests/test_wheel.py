@@ -24,7 +24,8 @@ SOURCES = ("agnet_vision", "conf", "datasets", "pyproject.toml", "README.md", "L
 CORE = """
 import numpy as np, torch
 from agnet_vision import AGNet, AGNetHead, RegionProposer, __version__, load_model
-from agnet_vision.explain import Predictor, explain
+from agnet_vision.explain import explain
+from agnet_vision.predict import Predictor
 
 image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
 regions = RegionProposer(num_clusters=2)([image])

@@ -79,7 +79,7 @@ def call(given: Mapping[str, Any]) -> None:
     from agnet_vision.options.resolve import run_options
     from agnet_vision.predict.files import find_images, name_outputs
     from agnet_vision.predict.predictor import Predictor, choose_device, embedding_size
-    from agnet_vision.predict.write import write_embeddings, write_rows
+    from agnet_vision.predict.table import write_embeddings, write_predictions
     from agnet_vision.training.console import console
 
     paths = find_images(config.images)
@@ -95,7 +95,7 @@ def call(given: Mapping[str, Any]) -> None:
             Path(config.output).parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(Path(config.output).open("w", newline="", encoding="utf-8"))
         if form != "table":
-            rows = write_rows(rows, file, form)
+            rows = write_predictions(rows, file, form)
         if config.embeddings:
             Path(config.embeddings).parent.mkdir(parents=True, exist_ok=True)
             rows = write_embeddings(rows, config.embeddings, (len(paths), embedding_size(model)))

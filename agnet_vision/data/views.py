@@ -13,7 +13,7 @@ from agnet_vision.data.preprocessing import CROP_FRACTION, Matrix, evaluation_tr
 from agnet_vision.structures import RGBImage
 
 TTA = Literal["none", "flip", "whole", "crops"]
-COUNTS: Mapping[TTA, int] = {"none": 1, "flip": 2, "whole": 2, "crops": 10}
+COUNTS: Mapping[str, int] = {"none": 1, "flip": 2, "whole": 2, "crops": 10}
 
 # The network's input, and the matrix that takes points (x, y, 1) of the image to where they are.
 View = tuple[Float[Tensor, "3 side side"], Matrix]

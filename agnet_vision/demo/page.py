@@ -24,8 +24,8 @@ from starlette.middleware import Middleware
 from agnet_vision.demo import visit
 from agnet_vision.demo.guard import StayLocal
 from agnet_vision.errors import ImageReadError, PredictionError
-from agnet_vision.explain.figures import ThemeName
-from agnet_vision.explain.panels import PANELS, Panel
+from agnet_vision.explain.figures import PANELS, Panel
+from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
 
 MAX_FILE_SIZE = "20mb"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from contextlib import suppress
 from typing import get_args
 
@@ -13,15 +12,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.figures import ThemeName, explanation_figure, panel_figure
-from agnet_vision.explain.panels import Panel
+from agnet_vision.explain.figures import (
+    Panel,
+    explanation_figure,
+    figure_bytes,
+    panel_figure,
+)
+from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.keypoints import Detector, detect
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import SOURCES
 
 MAX_UPLOAD_PIXELS = 40_000_000
-FIGURE_DPI, PANEL_DPI = 130, 150
+PANEL_DPI = 150
 
 
 def region_sources() -> dict[str, dict[str, str]]:
@@ -102,9 +106,4 @@ def draw(
 def figure_files(explanation: Explanation, theme: ThemeName) -> dict[str, bytes]:
     """Render the whole figure as PNG and SVG, by suffix."""
     figure = explanation_figure(explanation, theme=theme)
-    files = {}
-    for suffix in ("png", "svg"):
-        content = io.BytesIO()
-        figure.savefig(content, format=suffix, dpi=FIGURE_DPI, facecolor=figure.get_facecolor())
-        files[suffix] = content.getvalue()
-    return files
+    return {form: figure_bytes(figure, form) for form in ("png", "svg")}

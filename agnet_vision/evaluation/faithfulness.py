@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate
 from agnet_vision.evaluation.statistics import Interval, mean_interval
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.predict.prepared import PreparedImage, prepare_image
+from agnet_vision.predict.prepared import Preparation, PreparedImage
 from agnet_vision.structures import Regions
 
 GRID = 14  # cells a side that are blurred or shown at once (ours)
@@ -47,8 +47,9 @@ def measure(
     """
     rng = np.random.default_rng(seed)
     curves: dict[str, dict[str, list[np.ndarray]]] = {}
+    preparation = Preparation(model)
     for image in images:
-        prepared = prepare_image(model, image)
+        (prepared,) = preparation([image])
         explanation = explain(model, prepared)
         for name, heat in _maps(model, prepared, explanation, rng).items():
             rank = np.argsort(-heat.ravel(), kind="stable").argsort().reshape(GRID, GRID)

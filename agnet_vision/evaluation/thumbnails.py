@@ -160,11 +160,11 @@ def thumbnail(explanation: Explanation) -> str:
     corner = (1 - share[0], 0) if beside else (0, 0)
     first = figure.add_axes((0, 1 - share[1], *share))
     second = figure.add_axes((*corner, *share))
-    draw_image(explanation, first)
+    draw_image(first, explanation.image, explanation.frame)
     if explanation.separates_regions():
         for region in explanation.regions_by_importance()[:BOXES]:
             outline_region(explanation, first, region, linewidth=1.0)
-    draw_image(explanation, second, gray=True)
+    draw_image(second, explanation.image, explanation.frame, gray=True)
     paint_evidence(explanation, second, THEMES["light"])
     for axes in (first, second):
         axes.set_axis_off()

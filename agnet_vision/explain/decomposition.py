@@ -1,10 +1,9 @@
-"""The logits of a head, taken apart exactly.
+"""The logits of a head, taken apart exactly over regions, bins and cells.
 
-They are taken apart over regions, bins and cells. Once the mix omega, the winners of the max pool
-and the attention are known, a logit is linear in the region features: ``logit_k = bias_k + sum_r
-evidence_rk``. Nothing is approximated: the parts add up to the logit. What is attributed is the
-*content* of a region; that another region would have moved the attention is not seen by any
-additive attribution.
+Once the mix omega, the winners of the max pool and the attention are known, a logit is linear in
+the region features: ``logit_k = bias_k + sum_r evidence_rk``. Nothing is approximated: the parts
+add up to the logit. What is attributed is the *content* of a region; that another region would have
+moved the attention is not seen by any additive attribution.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ class Decomposition(NamedTuple):
     """Logits of a batch as ``bias + evidence.sum(regions)``.
 
     Attributes:
-        bias: what the classifier says before it sees anything.
+        bias: logits of the classifier before it sees anything.
         evidence: share of each region in each logit.
-        bins: the same of one class an image, for each bin of each region; sums to its evidence.
-        cells: the same of that class for each cell of the (self-attended) feature map.
+        bins: evidence for one class per image by bin of each region.
+        cells: evidence for the same class by cell of the (self-attended) feature map.
         coefficients: weight of each region in the image descriptor.
         importance: w; uniform without attention.
         pairwise: m; without attention each region takes from itself alone.
@@ -47,15 +46,14 @@ def decompose(
     regions: Regions | None,
     target: Int[Tensor, " batch"],
 ) -> Decomposition:
-    """Take the logits of a head apart, exactly.
-
-    The head must be in evaluation mode.
+    """Take the logits of a head in evaluation mode apart, exactly.
 
     Args:
-        head: any variant; ``backbone_only`` counts as one region with the map's cells as bins.
-        feature_map: the backbone's map.
-        regions: as for ``head.forward``.
-        target: the class of each image whose bins and cells are wanted.
+        head: head of any variant; ``backbone_only`` counts as one region with the map's cells as
+            bins.
+        feature_map: feature map of the backbone.
+        regions: regions as for ``head.forward``.
+        target: class of each image whose bins and cells are wanted.
 
     Raises:
         ValueError: the head is in training mode, where batch norm makes images depend on each
@@ -65,15 +63,18 @@ def decompose(
         raise ValueError(
             "the head must be in evaluation mode to be taken apart; call model.eval() first"
         )
+
     features, attention = head.describe(feature_map, regions)
     coefficients = attention.coefficients
     parts = coefficients[:, :, None, None] * features.dense()
+
     weight, bias = _linear(head)
     share = _pooling_share(head, parts.sum(dim=1))
     evidence = torch.einsum("brnc,bnc,kc->brk", parts, share, weight)
     per_channel = share * weight[target][:, None]  # (batch, bins, channels)
     bins = torch.einsum("brnc,bnc->brn", parts, per_channel)
     cells = features.share_among_cells(coefficients, per_channel)
+
     return Decomposition(
         bias,
         evidence,
@@ -104,7 +105,7 @@ def _pooling_share(
 ) -> Float[Tensor, "batch bins channels"]:
     """Weigh each bin in the mix of both pools.
 
-    The winner of a channel gets omega, all share the rest.
+    The winner of a channel gets omega, and all bins share the rest.
     """
     omega = head.classifier.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
     winner = torch.zeros_like(descriptor).scatter_(1, descriptor.argmax(dim=1, keepdim=True), 1.0)

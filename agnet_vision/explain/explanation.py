@@ -1,7 +1,4 @@
-"""Where the network looked, as data.
-
-Regions, their attention and their exact share of the logits.
-"""
+"""Where the network looked, as data: regions, their attention, their exact share of the logits."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
 from agnet_vision.explain.decomposition import decompose
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.predictor import class_names, probabilities_of
-from agnet_vision.predict.prepared import PreparedImage, prepare_image
+from agnet_vision.predict.prepared import Preparation, PreparedImage
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, RGBImage
 
@@ -28,33 +25,33 @@ NEARLY_UNIFORM = 0.01  # ours: importances this close to 1/R separate nothing
 class Explanation:
     """One image, explained.
 
-    Boxes are in its pixels. The whole image is the last region. A network without regions has a
-    single one: what it sees of the image.
+    Boxes are in its pixels, and the whole image is the last region. A network without regions has
+    a single one: what it sees of the image.
 
     Attributes:
-        image: 8-bit RGB.
-        keypoints: found on it, in its pixels.
-        slot: primary region each keypoint belongs to, -1 outside the frame.
+        image: 8-bit RGB image.
+        keypoints: keypoints found on it, in its pixels.
+        slot: primary region that each keypoint belongs to, -1 outside the frame.
         frame: ``(x0, y0, x1, y1)`` of what the network sees.
-        boxes: of the regions.
+        boxes: ``(x0, y0, x1, y1)`` of the regions.
         mask: True where the slot holds a region.
-        num_primary: the first slots that may hold a primary region; 0 without regions.
+        num_primary: number of first slots that may hold a primary region; 0 without regions.
         has_keypoints: whether the regions come from keypoints.
         has_attention: whether the network weighs regions by what they show.
-        classes: names.
-        logits: of the classes.
-        probabilities: of the classes.
-        target: the class that is explained.
-        importance: w, how much each region's context counts; sums to one.
+        classes: names of the classes.
+        logits: logit of each class.
+        probabilities: probability of each class.
+        target: index of the class that is explained.
+        importance: w, how much the context of each region counts; sums to one.
         pairwise: m, how much region r takes from region r'.
         coefficients: weight of each region in the descriptor, ``sum_r w_r m_rr'``.
-        bias: of each logit.
+        bias: part of each logit that no region brings.
         evidence: exact share of each region in each logit; ``logits = bias + evidence.sum(0)``.
         bins: evidence for the target by bin of each region.
         cells: evidence for the target by cell of the feature map.
     """
 
-    image: UInt8[np.ndarray, "height width 3"]
+    image: RGBImage
     keypoints: Keypoints
     slot: Int[np.ndarray, " points"]
     frame: tuple[float, float, float, float]
@@ -80,43 +77,41 @@ class Explanation:
         return self.importance[self.mask] * int(self.mask.sum())
 
     def separates_regions(self) -> bool:
-        """Tell whether any importance is 1 % off the uniform."""
+        """Tell whether any importance is more than 1 % off the uniform."""
         return bool(np.abs(self.times_uniform() - 1).max() > NEARLY_UNIFORM)
 
     def regions_by_importance(self) -> list[int]:
-        """List the regions but the whole image, most important first."""
+        """List all regions except the whole image, most important first."""
         order = np.argsort(-self.importance, kind="stable").tolist()
         return [region for region in order if self.mask[region] and region < len(self.mask) - 1]
 
     def heat(
         self, of: Literal["evidence", "attention"] = "evidence", size: int = 112
     ) -> Float[np.ndarray, "size size"]:
-        """Spread the evidence for the target over the frame.
+        """Spread the evidence for the target, or the attention, over the frame.
 
-        With ``of="attention"`` the importance. The sum is kept: each bin spreads its value evenly
-        over the rectangle it was pooled from.
+        The sum is kept: each bin spreads its value evenly over the rectangle it was pooled from.
 
         Args:
-            of: what is spread.
-            size: cells a side of the result.
+            of: ``evidence``, or ``attention`` for the importance.
+            size: number of cells along each side of the result.
         """
         values = self.bins
         if of == "attention":
-            a_bin = self.importance / self.bins[0].size
-            values = np.broadcast_to(a_bin[:, None, None], self.bins.shape)
+            per_bin = self.importance / self.bins[0].size
+            values = np.broadcast_to(per_bin[:, None, None], self.bins.shape)
+
         x0, y0, x1, y1 = self.frame
         boxes = (self.boxes - (x0, y0, x0, y0)) / (x1 - x0, y1 - y0, x1 - x0, y1 - y0)
         return _spread(values[self.mask], boxes[self.mask], size)
 
     def region_name(self, region: int) -> str:
-        """Name a slot.
-
-        ``3`` is a primary region, ``1+4`` a pair, and ``whole`` the whole image.
-        """
+        """Name a slot: ``3`` a primary region, ``1+4`` a pair, ``whole`` the whole image."""
         if region == len(self.mask) - 1:
             return "whole"
         if region < self.num_primary:
             return str(region + 1)
+
         first, second = np.triu_indices(self.num_primary, 1)
         return f"{first[region - self.num_primary] + 1}+{second[region - self.num_primary] + 1}"
 
@@ -128,13 +123,13 @@ def explain(
     target: int | None = None,
     proposer: RegionProposer | None = None,
 ) -> Explanation:
-    """Explain one image.
+    """Explain what a network sees in one image, and why it answers so.
 
     Args:
-        model: any variant; evaluated in evaluation mode, and left in the mode it was in.
-        image: 8-bit RGB, or prepared already.
+        model: network of any variant; it is left in the mode it was in.
+        image: 8-bit RGB image, or one prepared already.
         target: index of the class to explain; the most probable one by default.
-        proposer: makes the regions instead of the model's own; at most its number of clusters.
+        proposer: maker of the regions instead of the model's own, with at most as many clusters.
 
     Raises:
         PredictionError: the network's output is not finite.
@@ -142,10 +137,11 @@ def explain(
     """
     prepared = image
     if not isinstance(prepared, PreparedImage):
-        prepared = prepare_image(model, prepared, proposer)
+        (prepared,) = Preparation(model, proposer)([prepared])
+
     device = next(model.parameters()).device
     needs_regions = model.head.needs_regions
-    with _evaluation(model), torch.no_grad():
+    with _evaluation_mode(model), torch.no_grad():
         feature_map = model.forward_features(prepared.input[None].to(device))
         regions = prepared.regions.to(device) if needs_regions else None
         logits = model.head(feature_map, regions)
@@ -159,6 +155,7 @@ def explain(
     x0, y0, x1, y1 = prepared.frame
     size = np.array([x1 - x0, y1 - y0] * 2, np.float32)
     corner = np.array([x0, y0, x0, y0], np.float32)
+
     return Explanation(
         image=prepared.image,
         keypoints=prepared.keypoints,
@@ -174,16 +171,18 @@ def explain(
         probabilities=probabilities.cpu().numpy(),
         target=target,
         bias=parts.bias.cpu().numpy(),
-        **{name: getattr(parts, name)[0].cpu().numpy() for name in _OF_ONE_IMAGE},
+        importance=parts.importance[0].cpu().numpy(),
+        pairwise=parts.pairwise[0].cpu().numpy(),
+        coefficients=parts.coefficients[0].cpu().numpy(),
+        evidence=parts.evidence[0].cpu().numpy(),
+        bins=parts.bins[0].cpu().numpy(),
+        cells=parts.cells[0].cpu().numpy(),
     )
 
 
-_OF_ONE_IMAGE = ("importance", "pairwise", "coefficients", "evidence", "bins", "cells")
-
-
 @contextmanager
-def _evaluation(model: AGNet) -> Iterator[None]:
-    """Put the model into evaluation mode for a while."""
+def _evaluation_mode(model: AGNet) -> Iterator[None]:
+    """Put the model into evaluation mode inside, and back into its own mode after."""
     training = model.training
     model.eval()
     try:
@@ -197,13 +196,13 @@ def _spread(
     boxes: Float[np.ndarray, "regions 4"],
     size: int,
 ) -> Float[np.ndarray, "size size"]:
-    """Spread each bin over its rectangle of a square map."""
+    """Spread the value of each bin over its rectangle of a square map."""
     edges = np.linspace(0, 1, size + 1)
 
     def overlap(
         low: Float[np.ndarray, " regions"], high: Float[np.ndarray, " regions"], bins: int
     ) -> np.ndarray:
-        """Return each bin's share in a map's rows or columns."""
+        """Return the share of each bin that falls into each row or column of the map."""
         steps = np.linspace(0, 1, bins + 1)
         ends = low[:, None] + (high - low)[:, None] * steps  # (regions, bins + 1)
         start, stop = ends[:, :-1, None], ends[:, 1:, None]

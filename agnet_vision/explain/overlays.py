@@ -1,16 +1,17 @@
-"""An image with boxes, importance, evidence and labels painted over.
+"""The painter: an image on matplotlib's axes, with boxes, labels and maps over it.
 
 Okabe and Ito's colors suit every kind of color vision.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -18,6 +19,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from agnet_vision.explain.explanation import Explanation
+from agnet_vision.structures import RGBImage
 
 # Neighbors differ in lightness; black is replaced by white, which shows on images.
 GROUP_COLORS = (
@@ -31,12 +33,31 @@ GROUP_COLORS = (
     "#FFFFFF",
 )
 PAIR_COLOR = "#FFFFFF"
+DARK_COLORS = ("#009E73", "#0072B2", "#D55E00")  # they take white letters
 SATURATION = 2  # times the uniform importance 1/R, or its half, where the attention's colors end
 DRAWN_SIDE = 640  # pixels kept of an image inside a figure
+LABEL_PLACES = 25  # along each side of the image, when no corner of the box is free
+
+
+class Theme(NamedTuple):
+    """Colors of a figure; ``supports`` and ``opposes`` differ for every kind of color vision."""
+
+    ink: str
+    paper: str
+    faint: str
+    supports: str
+    opposes: str
+
+
+ThemeName = Literal["light", "dark"]
+THEMES: Mapping[ThemeName, Theme] = {
+    "light": Theme("#1b1b1b", "#ffffff", "#8a8a8a", supports="#D55E00", opposes="#0072B2"),
+    "dark": Theme("#ececec", "#16181c", "#9a9a9a", supports="#E69F00", opposes="#56B4E9"),
+}
 
 
 def class_label(name: str, length: int = 24) -> str:
-    """Make a class's name a label for a figure.
+    """Turn the name of a class into a label for a figure.
 
     Underscores become blanks, what is longer than ``length`` letters is cut, and a dollar sign is
     escaped: matplotlib sets what stands between two of them as a formula.
@@ -46,103 +67,157 @@ def class_label(name: str, length: int = 24) -> str:
     return short.replace("$", r"\$")
 
 
-class Theme(NamedTuple):
-    """Colors of a figure.
-
-    ``supports`` and ``opposes`` differ for every kind of color vision.
-    """
-
-    ink: str
-    paper: str
-    faint: str
-    supports: str
-    opposes: str
-
-
-THEMES = {
-    "light": Theme(
-        ink="#1b1b1b", paper="#ffffff", faint="#8a8a8a", supports="#D55E00", opposes="#0072B2"
-    ),
-    "dark": Theme(
-        ink="#ececec", paper="#16181c", faint="#9a9a9a", supports="#E69F00", opposes="#56B4E9"
-    ),
-}
-
-
-def region_color(explanation: Explanation, region: int) -> str:
-    """Choose a group's color, or white for pairs of groups.
+def draw_image(
+    axes: Axes,
+    image: RGBImage,
+    frame: tuple[float, float, float, float] | None = None,
+    *,
+    gray: bool = False,
+) -> None:
+    """Show an image, with its pixels as units of the axes.
 
     Args:
-        explanation: says how many slots are of single groups.
-        region: slot of the region.
+        axes: axes to draw on.
+        image: 8-bit RGB.
+        frame: ``(x0, y0, x1, y1)`` of what the network sees; the rest is darkened.
+        gray: whether the image is shown pale and without colors, so that others show on it.
     """
-    primary = region < explanation.num_primary
-    return GROUP_COLORS[region % len(GROUP_COLORS)] if primary else PAIR_COLOR
-
-
-def draw_image(explanation: Explanation, axes: Axes, *, gray: bool = False) -> None:
-    """Show the image in pixels, unseen parts darkened.
-
-    Args:
-        explanation: of the image.
-        axes: to draw on.
-        gray: without its colors, and pale, so that others show on it.
-    """
-    pixels = _shrink(explanation.image)
+    height, width = image.shape[:2]
+    scale = min(1, DRAWN_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    pixels = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if gray:
         pale = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) // 2 + 110
         pixels = np.repeat(pale[..., None], 3, axis=2)
-    height, width = explanation.image.shape[:2]
+
+    if frame is not None:
+        # A rounded resize leaves a sliver outside the frame, which is no crop.
+        start, stop = np.reshape(frame, (2, 2)) / (width, height)
+        left, top = np.ceil(np.clip(start - 0.005, 0, 1) * size).astype(int)
+        right, bottom = np.floor(np.clip(stop + 0.005, 0, 1) * size).astype(int)
+        seen = pixels[top:bottom, left:right].copy()
+        pixels = (pixels * 0.45).astype(np.uint8)
+        pixels[top:bottom, left:right] = seen
+
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation="bilinear")
-    x0, y0, x1, y1 = explanation.frame
-    for left, top, right, bottom in (
-        (0, 0, x0, height),
-        (x1, 0, width, height),
-        (x0, 0, x1, y0),
-        (x0, y1, x1, height),
-    ):
-        # A rounded resize leaves a sliver, which is no crop.
-        if right - left > 0.005 * width and bottom - top > 0.005 * height:
-            size = (right - left, bottom - top)
-            axes.add_patch(Rectangle((left, top), *size, color="black", alpha=0.55, linewidth=0))
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+
+
+def outline_box(
+    axes: Axes,
+    box: Float[np.ndarray, " 4"],
+    color: str,
+    *,
+    dashed: bool = False,
+    linewidth: float = 1.8,
+) -> None:
+    """Outline a box, with a dark rim that keeps it visible on any ground.
+
+    Args:
+        axes: axes to draw on.
+        box: ``(x0, y0, x1, y1)`` in their units.
+        color: color of the line.
+        dashed: whether the line is dashed.
+        linewidth: width of the line in points.
+    """
+    x0, y0, x1, y1 = box
+    patch = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=color, linewidth=linewidth)
+    patch.set_linestyle((0, (4, 2)) if dashed else "-")
+    rim = patheffects.withStroke(linewidth=1.9 * linewidth, foreground="black", alpha=0.7)
+    patch.set_path_effects([rim])
+    axes.add_patch(patch)
+
+
+def region_color(explanation: Explanation, region: int) -> str:
+    """Choose the color of a region: its group's, or white for a pair of groups."""
+    is_primary = region < explanation.num_primary
+    return GROUP_COLORS[region % len(GROUP_COLORS)] if is_primary else PAIR_COLOR
 
 
 def outline_region(
     explanation: Explanation, axes: Axes, region: int, *, linewidth: float = 1.8
 ) -> None:
-    """Outline a region, a pair of groups dashed.
+    """Outline a region in its color, a pair of groups dashed."""
+    outline_box(
+        axes,
+        explanation.boxes[region],
+        region_color(explanation, region),
+        dashed=region >= explanation.num_primary,
+        linewidth=linewidth,
+    )
 
-    The dark rim keeps it visible on any ground.
+
+def label_regions(explanation: Explanation, axes: Axes, labels: Mapping[int, str]) -> None:
+    """Write a label into the box of each region, none over another.
 
     Args:
-        explanation: of the image.
-        axes: with the image's pixels as units.
-        region: slot of the region; it must hold one.
-        linewidth: in points.
+        explanation: explanation that the regions belong to.
+        axes: axes with the image's pixels as units.
+        labels: text for each region, the first chooses its place first.
     """
-    x0, y0, x1, y1 = explanation.boxes[region]
-    box = Rectangle(
-        (x0, y0),
-        x1 - x0,
-        y1 - y0,
-        fill=False,
-        edgecolor=region_color(explanation, region),
-        linewidth=linewidth,
-        linestyle="-" if region < explanation.num_primary else (0, (4, 2)),
-    )
-    rim = patheffects.withStroke(linewidth=1.9 * linewidth, foreground="black", alpha=0.7)
-    box.set_path_effects([rim])
-    axes.add_patch(box)
+    boxes = [explanation.boxes[region] for region in labels]
+    places = place_labels(explanation.image.shape[:2], boxes, list(labels.values()))
+    for (region, text), place in zip(labels.items(), places, strict=True):
+        if place is None:
+            continue
+        color = region_color(explanation, region)
+        axes.text(
+            *place,
+            text,
+            color="white" if color in DARK_COLORS else "black",
+            fontsize=9,
+            fontweight="bold",
+            ha="center",
+            va="center",
+            bbox={"facecolor": color, "edgecolor": "black", "linewidth": 0.6, "pad": 1.2},
+        )
+
+
+def place_labels(
+    size: tuple[int, int], boxes: list[Float[np.ndarray, " 4"]], texts: list[str]
+) -> list[tuple[float, float] | None]:
+    """Find a place for each label: a free corner of its box, or the nearest free place.
+
+    Args:
+        size: ``(height, width)`` of the image in pixels.
+        boxes: ``(x0, y0, x1, y1)`` of the labeled regions in pixels.
+        texts: the labels, in the order in which they choose.
+
+    Returns:
+        The center of each label; None where the image is full.
+    """
+    height, width = size
+    taken = np.zeros((0, 4))
+    centers: list[tuple[float, float] | None] = []
+    for box, text in zip(boxes, texts, strict=True):
+        # The size of the text in a figure of this library.
+        label = np.array([width * (0.02 + 0.026 * len(text)), max(height, 0.6 * width) * 0.075])
+        last = (width, height) - label
+
+        (x0, y0), (x1, y1) = box[:2], box[2:] - label
+        x, y = middle = (box[:2] + box[2:] - label) / 2
+        corners = [(x0, y0), (x1, y1), (x1, y0), (x0, y1), (x0, y), (x, y0), (x, y)]
+        lines = (np.linspace(0, end, LABEL_PLACES) for end in last)
+        grid = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 2)
+        nearest = np.argsort(((grid - middle) ** 2).sum(axis=1), kind="stable")
+        low = np.clip([*corners, *grid[nearest]], 0, last)
+
+        places = np.hstack([low, low + label])
+        overlaps = (places[:, None, :2] < taken[:, 2:]) & (places[:, None, 2:] > taken[:, :2])
+        free = np.flatnonzero(~np.all(overlaps, axis=2).any(axis=1))
+        if not len(free):
+            centers.append(None)
+            continue
+        taken = np.vstack([taken, places[free[0]]])
+        x, y = low[free[0]] + label / 2
+        centers.append((float(x), float(y)))
+    return centers
 
 
 def paint_attention(explanation: Explanation, axes: Axes, theme: Theme) -> AxesImage:
-    """Paint the importance over the frame.
-
-    The scale's -1 and 1 are half and twice the uniform.
-    """
+    """Paint the importance over the frame; -1 and 1 are half and twice the uniform."""
     heat = np.log(attention_map(explanation)) / np.log(SATURATION)
-    return _overlay(explanation, axes, heat, theme)
+    return _paint_map(explanation, axes, heat, theme)
 
 
 def paint_evidence(explanation: Explanation, axes: Axes, theme: Theme) -> tuple[AxesImage, float]:
@@ -153,25 +228,26 @@ def paint_evidence(explanation: Explanation, axes: Axes, theme: Theme) -> tuple[
     """
     heat = explanation.heat("evidence")
     top = float(np.quantile(np.abs(heat), 0.99)) or 1.0  # the strongest hundredth saturates
-    return _overlay(explanation, axes, heat / top, theme), top * heat.size / 100
+    return _paint_map(explanation, axes, heat / top, theme), top * heat.size / 100
 
 
 def attention_map(explanation: Explanation) -> Float[np.ndarray, "size size"]:
-    """Average importance over each place, as a multiple of 1/R."""
+    """Average the importance over each place, as a multiple of 1/R."""
     mask = explanation.mask
     uniform = replace(explanation, importance=(mask / mask.sum()).astype(np.float32))
     ratio = explanation.heat("attention") / np.maximum(uniform.heat("attention"), 1e-12)
     return np.clip(ratio, 1 / SATURATION, SATURATION)
 
 
-def _overlay(
+def _paint_map(
     explanation: Explanation, axes: Axes, heat: Float[np.ndarray, "size size"], theme: Theme
 ) -> AxesImage:
-    """Color a map, -1 cold, 0 transparent and 1 warm."""
+    """Color a map over the frame: -1 cold, 0 transparent, 1 warm."""
     cold, warm = theme.opposes, theme.supports
     colors = [f"{cold}e6", f"{cold}00", f"{warm}00", f"{warm}e6"]
     x0, y0, x1, y1 = explanation.frame
-    shown = axes.imshow(
+    limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
+    painted = axes.imshow(
         heat,
         cmap=LinearSegmentedColormap.from_list("two_sided", colors),
         vmin=-1,
@@ -180,16 +256,5 @@ def _overlay(
         interpolation="bilinear",
         zorder=2,
     )
-    height, width = explanation.image.shape[:2]
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    return shown
-
-
-def _shrink(
-    image: UInt8[np.ndarray, "height width 3"],
-) -> UInt8[np.ndarray, "shown_height shown_width 3"]:
-    scale = DRAWN_SIDE / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    axes.set(**limits)
+    return painted

@@ -1,4 +1,4 @@
-"""Which files are meant, and what their outputs are called."""
+"""Which images a user means, and how the files made from them are called."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from agnet_vision.errors import ConfigError
 
 
 def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
-    """List the images that files, folders and globs name.
+    """List the images that files, folders and patterns name.
 
     A file named outright is taken whatever its suffix.
 
     Args:
-        where: a file, a folder (searched to the bottom), a glob, ``-`` (a list on stdin), or
-            several of these.
+        where: a file, a folder (searched to the bottom), a pattern such as ``photos/*.jpg``, ``-``
+            (a list on stdin), or several of these.
 
     Raises:
         ConfigError: nothing is there.
     """
     if not isinstance(where, str | Path):
         return [path for part in where for path in find_images(part)]
+
     if str(where) == "-":
         found = [Path(line.strip()) for line in sys.stdin if line.strip()]
     elif Path(where).is_dir():
@@ -35,35 +36,38 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
     else:
         matches = sorted(Path(name) for name in glob.glob(str(where), recursive=True))
         found = [path for path in matches if path.is_file() and is_image_name(path.name)]
+
     if not found:
         raise ConfigError(
-            f"no images at {where}; give a file, a folder, a glob such as 'photos/*.jpg', or - for "
-            "a list"
+            f"no images at {where}; give a file, a folder, a pattern such as 'photos/*.jpg', or - "
+            "for a list"
         )
     return found
 
 
 def name_outputs(inputs: Sequence[Path], suffix: str) -> dict[Path, Path]:
-    """Name a file after each input, never two alike.
+    """Name a file after each input, so that no two inputs share a name.
 
     ``a/cat.jpg`` gives ``cat_jpg.png``. Where inputs of different folders have equal names, the
-    outputs lie in folders, too, as the inputs do below the folder they have in common; what is
+    outputs lie in folders as well, as the inputs do below the folder they have in common; what is
     still alike (``cat.jpg`` and ``cat_jpg``, or ``Cat.jpg`` on some disks) is numbered.
 
     Args:
         inputs: paths; one that comes twice has one output.
-        suffix: of the outputs, with its dot.
+        suffix: suffix of the outputs, with its dot.
 
     Returns:
-        Input -> a relative path.
+        A relative path for each input.
     """
     places = {path: Path(os.path.abspath(path)) for path in inputs}
     names = {path: Path(place.name.replace(".", "_")) for path, place in places.items()}
+
     if len({str(name).lower() for name in names.values()}) < len(set(places.values())):
         common = os.path.commonpath([place.parent for place in places.values()])
         names = {
             path: places[path].parent.relative_to(common) / name for path, name in names.items()
         }
+
     taken: dict[str, Path] = {}
     for path, name in names.items():
         numbered, number = name, 1

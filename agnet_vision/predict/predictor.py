@@ -1,4 +1,7 @@
-"""Images in, classes out: ``Predictor(load_model("outputs/my_run"))(find_images("photos"))``."""
+"""Classification of image files in batches.
+
+``Predictor(load_model("outputs/my_run"))(find_images("photos"))`` yields a ``Prediction`` per file.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,11 @@ class Prediction:
     """What the network says about one file.
 
     Attributes:
-        path: of the file.
-        classes: names.
-        probabilities: of the classes; None where the file could not be read.
-        embedding: what the last linear layer sees; None likewise.
-        error: why it could not be read.
+        path: path of the file.
+        classes: names of the classes.
+        probabilities: probability of each class; None where the file could not be read.
+        embedding: features that the last linear layer sees; None likewise.
+        error: reason why the file could not be read.
     """
 
     path: Path
@@ -42,10 +45,7 @@ class Prediction:
     error: str | None = None
 
     def top(self, count: int = 1) -> list[tuple[str, float]]:
-        """Return the most probable classes, best first.
-
-        None of an unreadable file.
-        """
+        """Return the most probable classes, best first, and none of an unreadable file."""
         if self.probabilities is None:
             return []
         best = np.argsort(-self.probabilities, kind="stable")[:count]
@@ -56,8 +56,8 @@ class Outputs(NamedTuple):
     """What the network says about images, averaged over their views.
 
     Attributes:
-        probabilities: of each class.
-        embeddings: what the last linear layer sees.
+        probabilities: probability of each class.
+        embeddings: features that the last linear layer sees.
     """
 
     probabilities: Float[np.ndarray, "images classes"]
@@ -65,15 +65,13 @@ class Outputs(NamedTuple):
 
 
 class Predictor:
-    """Classifier of files in batches.
-
-    An unreadable file gives a row with its error.
+    """Classifier of image files in batches.
 
     Args:
-        model: evaluated in evaluation mode, on the device it is on.
-        batch_size: views a step; 16 (ours).
+        model: network to ask; it is put into evaluation mode and stays on its device.
+        batch_size: views per step; 16 (ours).
         workers: threads that decode images ahead; 4 (ours).
-        tta: views averaged, see ``TestTimeViews``; ``"none"`` (ours).
+        tta: views whose answers are averaged, see ``TestTimeViews``; ``"none"`` (ours).
 
     Raises:
         ValueError: an option is out of range or unknown.
@@ -90,15 +88,18 @@ class Predictor:
         for name, value in (("batch_size", batch_size), ("workers", workers)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self.model, self.batch_size, self.workers = model.eval(), batch_size, workers
+
+        self.model = model.eval()
+        self.batch_size = batch_size
+        self.workers = workers
         self.preparation = Preparation(model)
         self.views = TestTimeViews(model.data_config, tta)
         self.classes = class_names(model)
 
     def __call__(self, paths: Iterable[Path | str]) -> Iterator[Prediction]:
-        """Yield predictions in the paths' order.
+        """Yield a prediction per path, in their order, with at most two batches in memory.
 
-        At most two batches are in memory.
+        An unreadable file gives a prediction with its error.
 
         Raises:
             PredictionError: the network's output is not finite.
@@ -106,8 +107,8 @@ class Predictor:
         remaining = (Path(path) for path in paths)
         with ThreadPoolExecutor(self.workers) as pool:
 
-            def read_ahead() -> list[tuple[Path, Future]]:
-                """Begin to read the next batch."""
+            def read_ahead() -> list[tuple[Path, Future[RGBImage]]]:
+                """Begin to read the images of the next batch."""
                 batch = islice(remaining, self.batch_size)
                 return [(path, pool.submit(read_image, path)) for path in batch]
 
@@ -141,6 +142,7 @@ class Predictor:
         return Outputs(_means(probabilities, counts), _means(embeddings, counts))
 
     def _views(self, images: Sequence[RGBImage]) -> list[list[PreparedImage]]:
+        """Prepare all views of each image."""
         found = [no_keypoints()] * len(images)
         if self.model.head.needs_regions:
             found = self.preparation.proposer.keypoints_many(images)
@@ -149,19 +151,21 @@ class Predictor:
             for image, points in zip(images, found, strict=True)
         ]
 
-    def _predict(self, batch: list[tuple[Path, Future]]) -> Iterator[Prediction]:
-        read = [_image_or_error(future) for _, future in batch]
-        images = [image for image in read if not isinstance(image, ImageReadError)]
+    def _predict(self, batch: list[tuple[Path, Future[RGBImage]]]) -> Iterator[Prediction]:
+        images = [future.result() for _, future in batch if future.exception() is None]
         found = iter(zip(*self.outputs(images), strict=True)) if images else iter(())
-        for (path, _), image in zip(batch, read, strict=True):
-            if isinstance(image, ImageReadError):
-                yield Prediction(path, self.classes, None, error=image.reason)
-            else:
+        for path, future in batch:
+            error = future.exception()
+            if error is None:
                 yield Prediction(path, self.classes, *next(found))
+            elif isinstance(error, ImageReadError):
+                yield Prediction(path, self.classes, None, error=error.reason)
+            else:
+                raise error
 
 
 def class_names(model: AGNet) -> tuple[str, ...]:
-    """Name the classes of a network, by number if unnamed."""
+    """Name the classes of a network, by number where it has no names."""
     return model.classes or tuple(f"class {k}" for k in range(model.head.num_classes))
 
 
@@ -180,7 +184,7 @@ def probabilities_of(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "b
 
 
 def choose_device(name: str) -> torch.device:
-    """Name a torch device, for ``auto`` the GPU if there.
+    """Find a torch device by its name; ``auto`` is the GPU where there is one.
 
     Raises:
         ConfigError: torch knows no such name, or the machine has no such device.
@@ -190,8 +194,8 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    # An unknown name, no CUDA in this torch, a missing device.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # An unknown name, no CUDA in this torch, a missing device.
         number = torch.cuda.device_count() if torch.cuda.is_available() else 0
         found = f"{number} CUDA devices" if number else "no CUDA device"
         raise ConfigError(
@@ -202,18 +206,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def embedding_size(model: AGNet) -> int:
-    """Return how many channels the last linear layer sees."""
+    """Return the number of channels that the last linear layer sees."""
     return model.head.classifier.norm.num_features
 
 
-def _image_or_error(future: Future) -> RGBImage | ImageReadError:
-    try:
-        return future.result()
-    except ImageReadError as error:
-        return error
-
-
 def _means(batches: list[Tensor], counts: list[int]) -> Float[np.ndarray, "images values"]:
-    """Average rows in groups: the views of each image."""
+    """Average the rows of each image's views."""
     groups = torch.cat(batches).split(counts)
     return torch.stack([group.mean(dim=0) for group in groups]).numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,12 +24,12 @@ class PreparedImage(NamedTuple):
     """An image and what the network sees of it.
 
     Attributes:
-        image: 8-bit RGB.
-        keypoints: on the image, in its pixels; empty where the regions do not come from keypoints.
+        image: 8-bit RGB image.
+        keypoints: keypoints in its pixels; empty where the regions do not come from keypoints.
         slot: primary region slot each keypoint belongs to; ``OUTSIDE`` where the frame cuts it off.
         frame: ``(x0, y0, x1, y1)`` of the network's square input, in pixels of the image.
-        input: the normalized input.
-        regions: of a batch of one, as fractions of the frame.
+        input: normalized input of the network.
+        regions: regions of a batch of one, as fractions of the frame.
         has_keypoints: whether the regions come from keypoints.
     """
 
@@ -43,12 +43,12 @@ class PreparedImage(NamedTuple):
 
 
 class Preparation:
-    """Images made ready for a network, as in its evaluation.
+    """Maker of a network's inputs from images, as in its evaluation.
 
     Args:
-        model: its ``data_config`` describes the frame.
-        proposer: makes the regions instead of the model's own. It may have fewer clusters than the
-            head has slots for; the rest stay empty.
+        model: network whose ``data_config`` describes the frame.
+        proposer: maker of the regions instead of the model's own. It may have fewer clusters than
+            the head has slots for; the rest stay empty.
 
     Raises:
         ValueError: the proposer has more clusters than the head.
@@ -62,26 +62,26 @@ class Preparation:
                 f"num_clusters must be at most the {self.num_clusters} the head was built for, "
                 f"got {self.proposer.num_clusters}"
             )
-        self.data_config: dict[str, Any] = dict(model.data_config)
-        self.transform = evaluation_transform(self.data_config)
+        self.transform = evaluation_transform(model.data_config)
 
     def __call__(self, images: Sequence[RGBImage]) -> list[PreparedImage]:
-        """Prepare images and the keypoints found on them."""
+        """Find the keypoints of images, and prepare both."""
         found = self.proposer.keypoints_many(images)
         return [self.place(image, points) for image, points in zip(images, found, strict=True)]
 
     def place(
         self, image: RGBImage, keypoints: Keypoints, view: View | None = None
     ) -> PreparedImage:
-        """Move image and keypoints into the frame, and draw boxes.
+        """Move an image and its keypoints into the frame, and draw the boxes there.
 
         Args:
-            image: 8-bit RGB.
-            keypoints: found on it.
-            view: what the network gets to see; None: what evaluation shows it.
+            image: 8-bit RGB image.
+            keypoints: keypoints found on it.
+            view: view that the network gets to see; that of evaluation by default.
         """
         pixels, matrix = view or self.transform(image)
-        xy, side = move_points(keypoints.xy, matrix), pixels.shape[-1]
+        side = pixels.shape[-1]
+        xy = move_points(keypoints.xy, matrix)
 
         # Frame pixels per image pixel, and where the image's corner lies in the frame.
         scale, shift = matrix[:2].diagonal(), matrix[2]
@@ -97,36 +97,25 @@ class Preparation:
             num_clusters=self.num_clusters,
         )
         regions = Regions(*map(torch.from_numpy, drawn))
+
         inside = ((xy >= 0) & (xy <= side)).all(axis=1)
         slot = np.full(len(xy), OUTSIDE, dtype=np.int64)
         slot[inside] = number_by_position(xy[inside], keypoints.group[inside])
-        has_keypoints = self.proposer.needs_keypoints
-        frame = (x0, y0, x1, y1)
-        return PreparedImage(image, keypoints, slot, frame, pixels, regions, has_keypoints)
-
-
-def prepare_image(
-    model: AGNet, image: RGBImage, proposer: RegionProposer | None = None
-) -> PreparedImage:
-    """Prepare one image.
-
-    See ``Preparation``.
-
-    Args:
-        model: in evaluation mode; its ``data_config`` describes the frame.
-        image: 8-bit RGB of any size.
-        proposer: makes the regions instead of the model's own.
-
-    Raises:
-        ValueError: the proposer has more clusters than the head.
-    """
-    return Preparation(model, proposer)([image])[0]
+        return PreparedImage(
+            image=image,
+            keypoints=keypoints,
+            slot=slot,
+            frame=(x0, y0, x1, y1),
+            input=pixels,
+            regions=regions,
+            has_keypoints=self.proposer.needs_keypoints,
+        )
 
 
 def batch_of(
     prepared: Sequence[PreparedImage],
 ) -> tuple[Float[Tensor, "batch 3 side side"], Regions]:
-    """Stack prepared images to the input of a network."""
+    """Stack prepared images into the inputs of a network."""
     inputs = torch.stack([each.input for each in prepared])
     boxes = torch.cat([each.regions.boxes for each in prepared])
     mask = torch.cat([each.regions.mask for each in prepared])

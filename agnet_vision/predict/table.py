@@ -1,4 +1,4 @@
-"""The CSV of predictions, of single images and whole splits.
+"""Predictions as files: CSV of single images and whole splits, lines of JSON, embeddings.
 
 **Formulas.** Names of files and classes may come from strangers, and a spreadsheet runs a cell
 that begins with ``=``, ``+``, ``-`` or ``@``. Such a text is written with an apostrophe before it,
@@ -9,26 +9,27 @@ as ``-1`` are written as they are.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 from jaxtyping import Float, Int
 
 from agnet_vision.errors import ConfigError
+from agnet_vision.predict.predictor import Prediction
 
+COLUMNS = ["path", "label", "predicted"]  # of the table of a split
 PROBABILITY = "probability_"  # before the name of a class, in the header
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class PredictionWriter:
-    """Writer of text columns, then one probability a class.
+    """Writer of a CSV of text columns followed by one probability per class.
 
     Args:
-        file: open for writing text, with ``newline=""``.
+        file: file open for writing text, with ``newline=""``.
         columns: names of the text columns, such as ``path``, ``label``, ``predicted``.
         classes: names of the classes in the order of the probabilities.
     """
@@ -39,10 +40,7 @@ class PredictionWriter:
         self._writer.writerow([*columns, *(f"{PROBABILITY}{name}" for name in classes)])
 
     def write(self, *texts: str, probabilities: Iterable[float] | None) -> None:
-        """Write a row.
-
-        Without probabilities their cells stay empty.
-        """
+        """Write a row; without probabilities their cells stay empty."""
         # Nine digits give every 32-bit number back exactly.
         numbers = self._empty if probabilities is None else [f"{p:.9g}" for p in probabilities]
         self._writer.writerow([*map(_as_text, texts), *numbers])
@@ -52,10 +50,10 @@ class PredictionTable(NamedTuple):
     """The predictions of a split, read back.
 
     Attributes:
-        classes: names.
-        paths: of the images, as they were written.
-        label: index of the true class.
-        probability: of each class.
+        classes: names of the classes.
+        paths: paths of the images, as they were written.
+        label: index of the true class of each image.
+        probability: probability of each class.
     """
 
     classes: tuple[str, ...]
@@ -65,43 +63,95 @@ class PredictionTable(NamedTuple):
 
 
 def read_predictions(path: Path) -> PredictionTable:
-    """Read ``path,label,predicted`` and the probability columns.
+    """Read the table of a split: path, label, predicted class, and probabilities.
 
     Raises:
-        ConfigError: it is not such a table, or was cut off.
+        ConfigError: the file is not such a table, or was cut off.
     """
-    columns = dict.fromkeys(("path", "label", "predicted"), pa.string())
     try:
-        # Names of classes and files may look like numbers, and may hold line breaks.
-        table = pa.csv.read_csv(
-            path,
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(column_types=columns, strings_can_be_null=False),
-        )
-    except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path} is damaged or was cut off: {reason}") from error
-    scores = [name for name in table.column_names if name.startswith(PROBABILITY)]
-    if not scores or not set(columns) <= set(table.column_names) or not len(table):
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file, strict=True)
+    except (csv.Error, ValueError) as error:
+        raise ConfigError(f"{path} is damaged or was cut off: {error}") from error
+
+    columns, scores = header[: len(COLUMNS)], header[len(COLUMNS) :]
+    are_scores = all(name.startswith(PROBABILITY) for name in scores)
+    if columns != COLUMNS or not scores or not are_scores or not rows:
         raise ConfigError(
-            f"{path} must have rows and the columns path, label, predicted and {PROBABILITY}<class>"
+            f"{path} must have rows and the columns {', '.join(COLUMNS)} and {PROBABILITY}<class>"
         )
-    for name in scores:
-        kind = table[name].type
-        if table[name].null_count or not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-            raise ConfigError(f"{path}: {name} must hold numbers in every row")
+    if any(len(row) != len(header) for row in rows):
+        raise ConfigError(f"{path} is damaged or was cut off: it has rows of different lengths")
+    try:
+        probability = np.array([row[len(COLUMNS) :] for row in rows], np.float32)
+    except ValueError as error:
+        raise ConfigError(f"{path} must hold numbers as probabilities: {error}") from error
+
     classes = tuple(name.removeprefix(PROBABILITY) for name in scores)
     number = {name: k for k, name in enumerate(classes)}
-    labels = [_from_text(name) for name in table["label"].to_pylist()]
+    labels = [_from_text(row[1]) for row in rows]
     if unknown := set(labels) - set(number):
         raise ConfigError(f"{path} has the label {min(unknown)!r}, which no column is named after")
-    probability = np.stack([table[name].to_numpy().astype(np.float32) for name in scores], axis=1)
+
     return PredictionTable(
         classes,
-        [_from_text(name) for name in table["path"].to_pylist()],
-        np.array([number[name] for name in labels]),
-        probability,
+        paths=[_from_text(row[0]) for row in rows],
+        label=np.array([number[name] for name in labels]),
+        probability=probability,
     )
+
+
+def write_predictions(
+    predictions: Iterable[Prediction], file: IO[str], form: Literal["csv", "jsonl"]
+) -> Iterator[Prediction]:
+    """Write each prediction as it comes, and pass it on, so that none need be kept.
+
+    Args:
+        predictions: what a ``Predictor`` yields.
+        file: file open for writing text, with ``newline=""``.
+        form: ``csv``, or ``jsonl`` for one JSON object per line.
+    """
+    writer = None
+    for each in predictions:
+        best = each.top()[0][0] if each.error is None else None
+
+        if form == "jsonl":
+            content: dict[str, Any] = {
+                "path": str(each.path),
+                "predicted": best,
+                "error": each.error,
+            }
+            if each.probabilities is not None:
+                pairs = zip(each.classes, each.probabilities.tolist(), strict=True)
+                content["probabilities"] = dict(pairs)
+            file.write(json.dumps(content, ensure_ascii=False) + "\n")
+        else:
+            writer = writer or PredictionWriter(file, ("path", "predicted", "error"), each.classes)
+            texts = (str(each.path), best or "", each.error or "")
+            writer.write(*texts, probabilities=each.probabilities)
+
+        yield each
+
+
+def write_embeddings(
+    predictions: Iterable[Prediction], path: Path | str, shape: tuple[int, int]
+) -> Iterator[Prediction]:
+    """Write each embedding into a ``.npy`` file as it comes, and pass its prediction on.
+
+    Row k belongs to prediction k, and is NaN where the file is unreadable.
+
+    Args:
+        predictions: what a ``Predictor`` yields.
+        path: the file to write.
+        shape: number of predictions, and length of an embedding.
+    """
+    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    rows[:] = np.nan
+    for row, prediction in zip(rows, predictions, strict=True):
+        if prediction.embedding is not None:
+            row[:] = prediction.embedding
+        yield prediction
+    rows.flush()
 
 
 def _as_text(text: str) -> str:
@@ -114,10 +164,7 @@ def _from_text(cell: str) -> str:
 
 
 def _is_formula(text: str) -> bool:
-    """Tell whether a spreadsheet would compute this text.
-
-    Not a plain number.
-    """
+    """Tell whether a spreadsheet would compute this text; a plain number is none."""
     if not text.startswith(FORMULA_STARTS):
         return False
     try:

@@ -19,7 +19,7 @@ from agnet_vision import AGNet, RegionProposer
 from agnet_vision.data.image import read_image
 from agnet_vision.export.onnx import export_onnx
 from agnet_vision.predict.predictor import Predictor
-from agnet_vision.predict.prepared import prepare_image
+from agnet_vision.predict.prepared import Preparation
 
 pytest.importorskip("onnxruntime")
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/onnx_predict.py"
@@ -53,7 +53,8 @@ def test_value_inputs_of_all_shapes(example: dict[str, Any], name: str) -> None:
     temple = load_sample_images().images[0]
     for height, width in SHAPES:
         image = np.ascontiguousarray(temple[:height, :width])
-        inputs, expected = example["prepare"](image, model.config()), prepare_image(model, image)
+        inputs = example["prepare"](image, model.config())
+        (expected,) = Preparation(model)([image])
         np.testing.assert_allclose(inputs["images"][0], expected.input.numpy(), atol=1e-5)
         np.testing.assert_allclose(inputs["boxes"], expected.regions.boxes.numpy(), atol=1e-5)
 

@@ -12,7 +12,7 @@ from agnet_vision.evaluation.statistics import reliability
 from agnet_vision.explain.explanation import explain
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.predictor import Predictor
-from tests.explain.conftest import photograph
+from tests.conftest import block_image
 
 COUNTS = [10_000, 1000, 100, 100, 100]
 
@@ -69,7 +69,7 @@ def model() -> AGNet:
 
 
 def test_value_predictions_and_explanations_are_calibrated(model: AGNet) -> None:
-    image, counts = photograph(), [8, 4, 1]
+    image, counts = block_image(), [8, 4, 1]
     logits = explain(model, image).logits
     apply_calibration(model, Calibration(temperature=1.7, tau=0.5), counts)
 

@@ -20,12 +20,12 @@ from agnet_vision.evaluation.faithfulness import (
 )
 from agnet_vision.explain.explanation import explain
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.predict.prepared import prepare_image
-from tests.explain.conftest import photograph
+from agnet_vision.predict.prepared import Preparation
+from tests.conftest import block_image
 
 
 def test_value_grad_cam_equals_the_grad_cam_package(model: AGNet) -> None:
-    prepared = prepare_image(model, photograph())
+    (prepared,) = Preparation(model)([block_image()])
 
     class WithRegions(torch.nn.Module):
         """The package calls a model with images alone."""
@@ -47,7 +47,7 @@ def test_value_grad_cam_equals_the_grad_cam_package(model: AGNet) -> None:
 
 
 def test_value_curves_begin_and_end_where_they_must(model: AGNet) -> None:
-    prepared = prepare_image(model, photograph())
+    (prepared,) = Preparation(model)([block_image()])
     explanation = explain(model, prepared)
     rank = np.random.default_rng(0).permutation(196).reshape(14, 14)
     deletion, insertion = _curves(model, prepared, explanation.target, rank)
@@ -57,7 +57,7 @@ def test_value_curves_begin_and_end_where_they_must(model: AGNet) -> None:
 
 
 def test_shape_of_the_measurement(model: AGNet) -> None:
-    curves = measure(model, [photograph(0), photograph(1)])
+    curves = measure(model, [block_image(0), block_image(1)])
     assert set(curves) == {"evidence", "evidence cells", "attention", "Grad-CAM", "random regions"}
     assert curves["evidence"]["deletion"].shape == (2, STEPS + 1)
     areas = summarize(curves)

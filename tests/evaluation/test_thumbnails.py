@@ -25,7 +25,7 @@ from agnet_vision.evaluation.thumbnails import (
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
-from tests.explain.conftest import photograph
+from tests.conftest import block_image
 
 
 @pytest.fixture
@@ -57,12 +57,12 @@ def with_importance(explanation: Explanation, first: float) -> Explanation:
 def test_shape_of_a_thumbnail(
     model: AGNet, height: int, width: int, shape: tuple[int, int]
 ) -> None:
-    pixels = pixels_of(thumbnail(explain(model, photograph(height=height, width=width))))
+    pixels = pixels_of(thumbnail(explain(model, block_image(height=height, width=width))))
     assert pixels.shape[:2] == shape
 
 
 def test_value_the_left_half_is_the_image_and_the_right_one_the_evidence(model: AGNet) -> None:
-    image = photograph(height=150, width=150)
+    image = block_image(height=150, width=150)
     explanation = with_importance(explain(model, image), 1.0)  # nothing outlined
     pixels = pixels_of(thumbnail(explanation)).astype(int)
     expected = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(int)
@@ -75,7 +75,7 @@ def test_value_the_left_half_is_the_image_and_the_right_one_the_evidence(model: 
 
 
 def test_value_regions_are_outlined_only_where_they_are_separated(model: AGNet) -> None:
-    explanation = explain(model, photograph())
+    explanation = explain(model, block_image())
     alike, ranked = (thumbnail(with_importance(explanation, times)) for times in (1.005, 3.0))
     other = thumbnail(with_importance(explanation, 1.0))
     assert alike == other

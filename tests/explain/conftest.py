@@ -1,8 +1,7 @@
-"""Images of blocks, and heads in which every part matters."""
+"""Heads in which every part matters."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from agnet_vision.models.head import AGNetHead
@@ -10,18 +9,8 @@ from agnet_vision.models.head import AGNetHead
 VARIANTS = ["full", "no_attention", "backbone_only"]
 
 
-def photograph(seed: int = 0, height: int = 90, width: int = 140) -> np.ndarray:
-    """Draw an image of colored blocks, whose corners are keypoints."""
-    rng = np.random.default_rng(seed)
-    blocks = rng.integers(0, 256, (height // 5, width // 5, 3), dtype=np.uint8)
-    return blocks.repeat(5, 0).repeat(5, 1)
-
-
 def fitted_head(variant: str) -> AGNetHead:
-    """Build a head whose parts are away from their start.
-
-    These are attention, self-attention and batch norm.
-    """
+    """Build a head whose attention, self-attention and batch norm are away from their start."""
     torch.manual_seed(3)
     head = AGNetHead(12, 5, num_clusters=3, variant=variant, pool_size=3).double()
     with torch.no_grad():

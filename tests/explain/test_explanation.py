@@ -11,9 +11,10 @@ import torch
 from agnet_vision.errors import PredictionError
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.predict.prepared import OUTSIDE, prepare_image
+from agnet_vision.predict.prepared import OUTSIDE, Preparation
 from agnet_vision.regions.proposer import RegionProposer
-from tests.explain.conftest import VARIANTS, photograph
+from tests.conftest import block_image
+from tests.explain.conftest import VARIANTS
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +25,14 @@ def model() -> AGNet:
 
 @pytest.fixture(scope="module")
 def explanation(model: AGNet) -> Explanation:
-    return explain(model, photograph())
+    return explain(model, block_image())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_value_explanation_of_an_image(variant: str) -> None:
     torch.manual_seed(0)
     model = AGNet("test_resnet", 4, num_clusters=4, variant=variant).train()
-    found = explain(model, photograph())
+    found = explain(model, block_image())
     assert model.training
     np.testing.assert_allclose(found.bias + found.evidence.sum(0), found.logits, atol=1e-4)
     assert found.target == found.logits.argmax()
@@ -39,7 +40,7 @@ def test_value_explanation_of_an_image(variant: str) -> None:
     np.testing.assert_allclose(found.heat().sum(), evidence, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.heat("attention").sum(), 1, atol=1e-5)
     with torch.no_grad():
-        prepared = prepare_image(model, photograph())
+        (prepared,) = Preparation(model)([block_image()])
         expected = model.eval()(prepared.input[None], prepared.regions)[0].numpy()
     np.testing.assert_allclose(found.logits, expected, atol=1e-5)
 
@@ -52,16 +53,16 @@ def test_value_regions_lie_on_the_points_of_the_image(explanation: Explanation) 
 
 
 def test_value_fewer_clusters_leave_slots_empty(model: AGNet) -> None:
-    found = explain(model, photograph(), proposer=RegionProposer(num_clusters=2))
+    found = explain(model, block_image(), proposer=RegionProposer(num_clusters=2))
     assert found.mask[:4].tolist() == [True, True, False, False]
     assert found.mask.sum() == 4  # two groups, their pair, the whole image
     with pytest.raises(ValueError, match="at most the 4"):
-        explain(model, photograph(), proposer=RegionProposer(num_clusters=5))
+        explain(model, block_image(), proposer=RegionProposer(num_clusters=5))
 
 
 @pytest.mark.parametrize("source", ["grid", "random"])
 def test_smoke_controls(model: AGNet, source: str) -> None:
-    found = explain(model, photograph(), proposer=RegionProposer(source, num_clusters=3))
+    found = explain(model, block_image(), proposer=RegionProposer(source, num_clusters=3))
     assert found.mask.sum() == 7
     assert not found.has_keypoints
 
@@ -102,4 +103,4 @@ def test_raises_where_the_network_answers_nan() -> None:
     with torch.no_grad():
         model.head.classifier.linear.weight[1, 0] = torch.nan
     with pytest.raises(PredictionError, match="NaN or infinity"):
-        explain(model, photograph())
+        explain(model, block_image())

@@ -1,24 +1,62 @@
-"""Whole figures, written."""
+"""Figures and their panels say what they show, and what cannot be ranked."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.figures import explanation_figure, panel_figure, save_figure
+from agnet_vision.explain.figures import (
+    PANELS,
+    _digits,
+    draw_panel,
+    explanation_figure,
+    panel_figure,
+    save_figure,
+)
+from agnet_vision.explain.overlays import THEMES
 from agnet_vision.models.agnet import AGNet
-from tests.explain.conftest import photograph
+from agnet_vision.regions.proposer import RegionProposer
+from tests.conftest import block_image
+from tests.explain.conftest import VARIANTS
+
+
+def make_explanation(variant: str = "full", source: str = "keypoints") -> Explanation:
+    torch.manual_seed(0)
+    proposer = RegionProposer(source, num_clusters=4)
+    classes = ("ant", "$bee$", "$", "a_$b$_c")
+    model = AGNet(
+        "test_resnet", 4, num_clusters=4, variant=variant, proposer=proposer, classes=classes
+    )
+    return explain(model, block_image(), target=1)
 
 
 @pytest.fixture(scope="module")
 def explanation() -> Explanation:
-    torch.manual_seed(0)
-    model = AGNet("test_resnet", 3, num_clusters=3, classes=("$", "$$", "a_$b$_c"))
-    return explain(model, photograph())
+    return make_explanation()
+
+
+def with_importance(explanation: Explanation, spread: float) -> Explanation:
+    """Spread the importances from ``1 - spread`` to ``1 + spread`` times the uniform."""
+    count = int(explanation.mask.sum())
+    importance = np.zeros(len(explanation.mask), np.float32)
+    importance[explanation.mask] = np.linspace(1 - spread, 1 + spread, count) / count
+    return replace(explanation, importance=importance)
+
+
+def drawn(explanation: Explanation, panel: str) -> tuple[str, list[str]]:
+    """Draw a panel, and return its title and its other texts."""
+    figure = Figure()
+    axes = figure.subplots()
+    draw_panel(explanation, axes, panel, THEMES["dark"])
+    figure.draw_without_rendering()
+    return axes.get_title(), [text.get_text() for text in axes.texts]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -46,3 +84,51 @@ def test_value_the_same_figure_gives_the_same_bytes(
     first, second = (path.read_bytes() for path in paths)
     assert len(first) == len(second)
     assert suffix == "svg" or first == second  # the names inside an SVG are drawn at random
+
+
+@pytest.mark.parametrize("source", ["keypoints", "grid", "random"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_smoke_every_panel(variant: str, source: str) -> None:
+    explanation = make_explanation(variant, source)
+    titles = {panel: drawn(explanation, panel)[0] for panel in PANELS}
+    assert all(titles.values())
+    if variant == "backbone_only":
+        assert titles["keypoints"] == "No regions: this network sees the whole image"
+    elif source != "keypoints":
+        assert titles["keypoints"] == "4 boxes, not from keypoints"
+    if variant == "no_attention":
+        assert titles["attention"] == "No attention: regions all alike"
+        assert titles["regions"] == "Regions, all alike"
+        assert drawn(explanation, "pairwise")[1] == ["this network has\nno pairwise attention"]
+
+
+def test_value_separated_regions_are_ranked(explanation: Explanation) -> None:
+    explanation = with_importance(explanation, 0.5)
+    title, labels = drawn(explanation, "regions")
+    assert title == "Regions by importance (dashed: pairs)"
+    first = explanation.regions_by_importance()[0]
+    name = explanation.region_name(first)
+    assert labels[0] == f"{name}: {explanation.importance[first]:.1%}"
+    assert drawn(explanation, "attention")[0] == "Importance over uniform 1/R"
+    faint = drawn(with_importance(explanation, 0.05), "attention")[0]
+    assert faint.endswith(", 0.95 to 1.05 times")
+
+
+def test_value_regions_that_are_not_separated_are_not_ranked(explanation: Explanation) -> None:
+    explanation = with_importance(explanation, 0.008)
+    title, labels = drawn(explanation, "regions")
+    assert title == "Regions, all alike"
+    assert labels == ["1", "2", "3", "4"]  # names, no shares
+    assert drawn(explanation, "attention")[0] == "Attention separates no regions (within 1 %)"
+
+
+def test_value_too_few_keypoints_are_said() -> None:
+    image = np.full((90, 140, 3), 128, np.uint8)
+    image[40:50, 60:70] = 0
+    torch.manual_seed(0)
+    explanation = explain(AGNet("test_resnet", 4, num_clusters=8), image)
+    assert ", too few for 8" in drawn(explanation, "keypoints")[0]
+
+
+def test_value_parts_of_a_weak_logit_are_readable() -> None:
+    assert [_digits(value) for value in (3.0, 0.2, 0.003, 0.0)] == [2, 2, 4, 2]

@@ -18,16 +18,17 @@ from agnet_vision.explain.overlays import (
     draw_image,
     outline_region,
     paint_evidence,
+    place_labels,
     region_color,
 )
 from agnet_vision.models.agnet import AGNet
-from tests.explain.conftest import photograph
+from tests.conftest import block_image
 
 
 @pytest.fixture(scope="module")
 def explanation() -> Explanation:
     torch.manual_seed(0)
-    return explain(AGNet("test_resnet", 4, num_clusters=4), photograph())
+    return explain(AGNet("test_resnet", 4, num_clusters=4), block_image())
 
 
 def test_value_uniform_importance_is_painted_evenly(explanation: Explanation) -> None:
@@ -47,16 +48,17 @@ def test_value_evidence_is_painted_where_the_frame_lies(explanation: Explanation
     )
 
 
-def test_value_what_the_network_does_not_see_is_darkened(explanation: Explanation) -> None:
+@pytest.mark.parametrize(
+    ("frame", "dark"),
+    [((20, 10, 80, 70), 100 * 80 - 60 * 60), ((-5, -5, 120, 90), 0), ((0.4, 0, 100, 79.7), 0)],
+)
+def test_value_what_the_network_does_not_see_is_darkened(
+    frame: tuple[float, float, float, float], dark: int
+) -> None:
     axes = Figure().subplots()
-    draw_image(explanation, axes)
-    height, width = explanation.image.shape[:2]
-    x0, y0, x1, y1 = explanation.frame
-    dark = sum(
-        patch.get_width() * patch.get_height()  # type: ignore[attr-defined]
-        for patch in axes.patches
-    )
-    assert dark == pytest.approx(width * height - (x1 - x0) * (y1 - y0), rel=0.05)
+    draw_image(axes, np.full((80, 100, 3), 200, np.uint8), frame)
+    pixels = np.asarray(axes.images[0].get_array())
+    assert (pixels < 100).all(axis=2).sum() == pytest.approx(dark, rel=0.05)
 
 
 def test_value_pairs_are_dashed_and_white(explanation: Explanation) -> None:
@@ -69,12 +71,29 @@ def test_value_pairs_are_dashed_and_white(explanation: Explanation) -> None:
     assert region_color(explanation, 5) == "#FFFFFF" != region_color(explanation, 1)
 
 
+def test_value_labels_of_one_box_do_not_cover_each_other() -> None:
+    box = np.array([20.0, 20.0, 60.0, 60.0])
+    places = place_labels((100, 100), [box] * 12, ["1: 10.0%"] * 12)
+    width, height = 100 * (0.02 + 0.026 * 8), 7.5
+    for number, (x, y) in enumerate(places):
+        assert width / 2 <= x <= 100 - width / 2
+        assert height / 2 <= y <= 100 - height / 2
+        for other_x, other_y in places[:number]:
+            assert abs(x - other_x) >= width - 1e-9 or abs(y - other_y) >= height - 1e-9
+
+
+def test_value_the_first_label_stands_in_its_box_and_a_full_image_has_no_place() -> None:
+    (place,) = place_labels((100, 200), [np.array([40.0, 30.0, 90.0, 80.0])], ["3"])
+    assert place == (40 + 200 * 0.046 / 2, 30 + 120 * 0.075 / 2)
+    boxes = [np.array([0.0, 0.0, 10.0, 10.0])] * 400
+    assert place_labels((10, 10), boxes, ["whole: 99.9%"] * 400)[-1] is None
+
+
 @pytest.mark.parametrize(
     ("name", "label"),
     [
         ("red_wasp", "red wasp"),
         ("$", r"\$"),
-        ("$$", r"\$\$"),
         (r"$\frac{$", r"\$\frac{\$"),
         ("a" * 30, "a" * 23 + "…"),
         ("two\nlines", "two lines"),

@@ -19,7 +19,7 @@ from agnet_vision.predict.files import find_images
 from agnet_vision.predict.predictor import Predictor, choose_device
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
-from tests.explain.conftest import photograph
+from tests.conftest import block_image
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_value_answers_are_the_mean_over_the_views(source: str, tta: str) -> Non
     torch.manual_seed(0)
     proposer = RegionProposer(source, num_clusters=3)
     model = AGNet("test_resnet", 3, num_clusters=3, proposer=proposer).eval()
-    images = [photograph(0), photograph(1, 60, 120)]
+    images = [block_image(0), block_image(1, 60, 120)]
     found = Predictor(model, batch_size=3, tta=tta).outputs(images)
     for number, image in enumerate(images):
         (points,) = proposer.keypoints_many([image])
