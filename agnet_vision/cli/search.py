@@ -82,7 +82,7 @@ def call(given: Mapping[str, Any]) -> None:
     output = Path(config.output or Path("outputs", "searches", search.dataset))
     run_search(search, output, config.trials, jobs=config.jobs, threads=config.threads)
     best = summarize_search(search, output)
-    found = f"{search.metric} {best.score:.4f}, {best.latency_ms:.2f} ms"
+    found = f"{search.metric} {best.value:.4f}, {best.user_attrs['latency_ms']:.2f} ms"
     print(f"best within the budget: trial {best.number}, {found}")
     print(f"written to {output}; to train and test it:")
     print(translate(f"agnet_vision.train(experiment={str(output / 'best.yaml')!r})"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,14 +12,12 @@ from matplotlib.ticker import MaxNLocator
 from agnet_vision.evaluation.charts import (
     CYCLE,
     FAINT,
-    FIRST,
     SECOND,
     History,
     add_legend,
     make_figure,
 )
 from agnet_vision.studies.comparison import ArmSummary
-from agnet_vision.studies.pareto import Candidate, in_order
 
 
 def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
@@ -57,40 +54,4 @@ def arm_differences(rows: Sequence[ArmSummary], score: str = "mAP") -> Figure:
     axes.axvline(0, color=FAINT, linewidth=1)
     axes.set_yticks(range(len(shown)), [row.name for row in reversed(shown)])
     axes.set(xlabel=f"{score}, points above {rows[0].name}", ylim=(-0.6, len(shown) - 0.4))
-    return figure
-
-
-def latency_front(trials: Sequence[Candidate], metric: str, budget_ms: float | None) -> Figure:
-    """Draw score against latency, the front numbered and joined.
-
-    Args:
-        trials: all of a search.
-        metric: the score's name.
-        budget_ms: the highest latency allowed; None: no line.
-    """
-    figure, (axes,) = make_figure(6.4, 4.2, 1)
-    looks: dict[str, dict[str, Any]] = {
-        "front": {"marker": "o", "color": FIRST, "linestyle": "-", "linewidth": 1.5, "zorder": 3},
-        "finished": {"marker": "o", "color": SECOND, "linestyle": "none"},
-        "stopped": {"marker": "x", "color": FAINT, "linestyle": "none"},
-    }
-    for outcome, look in looks.items():
-        points = [
-            (each.latency_ms, 100 * each.score, each.number)
-            for each in in_order(trials)
-            if each.outcome == outcome and each.score is not None
-        ]
-        if points:
-            latency, score, numbers = zip(*points, strict=True)
-            axes.plot(latency, score, markersize=6, label=outcome, **look)
-        if points and outcome == "front":
-            for place in zip(latency, score, numbers, strict=True):
-                axes.annotate(
-                    f"{place[2]}", place[:2], (-4, 5), textcoords="offset points", ha="right"
-                )
-    if budget_ms is not None:
-        axes.axvline(budget_ms, color=FAINT, linewidth=1, linestyle="--", label="budget")
-    axes.set(xlabel="latency of one image, ms", ylabel=f"validation {metric}, %")
-    axes.set_xlim(left=0)
-    add_legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure

@@ -169,7 +169,8 @@ def as_markdown(rows: Sequence[ArmSummary]) -> str:
     head = ["", "seeds"]
     for score in SCORES:
         head += [f"{score} %", "difference"]
-    lines = [[*head, "training s", "images seen", "parameters learned", "forward ms"]]
+    head += ["training s", "images seen", "parameters learned", "forward ms"]
+    lines = []
     for row in rows:
         cells = [row.name, str(row.count)]
         for score in SCORES:
@@ -177,8 +178,13 @@ def as_markdown(rows: Sequence[ArmSummary]) -> str:
         cells += [f"{row.seconds:,.0f}", f"{row.images_seen:,.0f}", f"{row.parameters:,}"]
         cells.append("" if row.forward_ms is None else f"{row.forward_ms:.2f}")
         lines.append(cells)
-    lines.insert(1, ["---"] + ["---:"] * (len(lines[0]) - 1))
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+    return markdown_table(head, lines)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table, all columns but the first to the right."""
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
 
 
 def _percent(mean: float, deviation: float) -> str:

@@ -1,44 +1,46 @@
-"""Searches for options that score high and run fast.
+"""Searches for options that score high within a latency budget.
 
-Each trial is a training with options drawn from a space.
-
-Every trial is an ordinary run folder, ``<output>/trials/<number>``. Optuna draws the options and
-keeps what was found in ``<output>/search.journal``. Processes that are given the same folder share
-it, and a trial whose process has died goes on in the next one that looks for work.
-
-Two values count: a high score on the validation split, and a low latency of the exported network.
-The latency is known before training, so a trial over the budget is not trained at all; one that
-scores poorly for its latency is stopped early (``trial.is_poor``).
+Every trial is a training with options drawn from a space, in an ordinary run folder,
+``<output>/trials/<number>``. Optuna draws the options, stops poor trials, and keeps what was found
+in ``<output>/search.journal``. Processes that are given the same folder share it, and a trial whose
+process has died goes on in the next one that looks for work.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import optuna
 import torch
 import yaml
 from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
+from matplotlib import pyplot as plt
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.visualization.matplotlib import plot_pareto_front
 
 from agnet_vision.errors import ConfigError, Stopped
-from agnet_vision.evaluation.charts import save_png
 from agnet_vision.evaluation.environment import environment
 from agnet_vision.files import write_atomically
 from agnet_vision.options.resolve import training_options
-from agnet_vision.studies.charts import latency_front
-from agnet_vision.studies.pareto import Candidate, as_markdown, in_order, in_words
+from agnet_vision.studies.comparison import markdown_table
 from agnet_vision.studies.space import Search, value_of
 from agnet_vision.studies.trial import run_trial
 from agnet_vision.training.build import build_table
 from agnet_vision.training.console import console
 
+MIN_RIVALS = 3  # ours: finished trials before any is stopped
+# What became of a trial; ``front``: none scores higher without being slower.
+OUTCOMES = ("front", "finished", "stopped", "over budget", "impossible")
 # Options of a trial that a training of its own need not have.
 OF_A_TRIAL = {"run_dir", "resume", "test", "report"}
 
@@ -51,9 +53,9 @@ def run_search(
     Args:
         search: what to try.
         output: folder of the search.
-        trials: in all, those that were stopped or not trained included.
-        jobs: trials at a time, each in a process of its own.
-        threads: of torch in each; None: the cores, shared out.
+        trials: number of trials in all, those that were stopped or not trained included.
+        jobs: number of trials at a time, each in a process of its own.
+        threads: number of torch's threads in each; None: the cores, shared out.
 
     Raises:
         ConfigError: the folder holds another search, or there is nothing to validate on.
@@ -63,6 +65,7 @@ def run_search(
     table = build_table(config.dataset, config.seed)
     if not table.splits["val"]:
         raise ConfigError("a search needs a validation split; raise dataset.val_fraction")
+
     threads = threads or max(1, torch.get_num_threads() // jobs)
     work = (delayed(_work)(search, output, trials, table.classes, threads) for _ in range(jobs))
     try:
@@ -83,7 +86,8 @@ def open_study(search: Search, output: Path) -> optuna.Study:
     study = optuna.create_study(
         study_name="search",
         storage=JournalStorage(JournalFileBackend(str(output / "search.journal"))),
-        directions=["maximize", "minimize"],
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=MIN_RIVALS),
         load_if_exists=True,
     )
     own = json.loads(json.dumps(asdict(search)))
@@ -94,116 +98,134 @@ def open_study(search: Search, output: Path) -> optuna.Study:
             "name another output, or go on with its options"
         )
     study.set_user_attr("search", own)
-    # A generator a trial: what is drawn does not depend on how often the search was interrupted.
+    # A generator per trial: what is drawn does not depend on how often the search was interrupted.
     study.sampler = optuna.samplers.TPESampler(seed=search.seed + len(study.trials))
     return study
 
 
-def _work(
-    search: Search, output: Path, trials: int, classes: tuple[str, ...], threads: int
-) -> None:
+def _work(search: Search, output: Path, count: int, classes: tuple[str, ...], threads: int) -> None:
     """Run one trial after the other while there are any."""
     torch.set_num_threads(threads)
-    while (found := _next_trial(search, output, trials)) is not None:
-        study, trial, lock = found
-        folder = _folder(trial, output)
-        console().print(f"trial {folder.name}: {in_words(_options(trial))}")
+    while (taken := next_trial(search, output, count)) is not None:
+        trial, lock = taken
+        drawn = " ".join(f"{name}={_shown(value)}" for name, value in _options(trial).items())
+        console().print(f"trial {trial.number}: {drawn}")
         try:
-            result = run_trial(search, study, trial, folder, classes)
+            result = run_trial(search, trial, output / "trials" / str(trial.number), classes)
         finally:
             lock.release()
-        console().print(f"trial {folder.name}: {result}")
+        console().print(f"trial {trial.number}: {result}")
 
 
-def _next_trial(
-    search: Search, output: Path, count: int
-) -> tuple[optuna.Study, optuna.Trial, FileLock] | None:
-    """Take a trial and its lock, dead processes' trials first."""
+def next_trial(search: Search, output: Path, count: int) -> tuple[Trial, FileLock] | None:
+    """Take a trial that nobody runs, and its lock; None: there are enough."""
     (output / "trials").mkdir(parents=True, exist_ok=True)
     with FileLock(output / ".lock"):
         study = open_study(search, output)
-        for dead in study.get_trials(states=(TrialState.RUNNING,)):
-            with suppress(Timeout), _lock(dead, output).acquire(timeout=0):
-                study.tell(dead.number, state=TrialState.FAIL)
-                folder = {"folder": _folder(dead, output).name}
-                study.enqueue_trial(dead.params, user_attrs=folder)
-        taken = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
-        if len(study.get_trials(states=taken)) >= count:
+        for begun in study.get_trials(states=(TrialState.RUNNING,)):
+            lock = FileLock(output / "trials" / f".{begun.number}.lock")
+            with suppress(Timeout):
+                lock.acquire(timeout=0)  # its process has died
+                return Trial(study, begun._trial_id), lock
+
+        if len(study.trials) >= count:
             return None
         trial = study.ask(search.distributions())
-        lock = _lock(trial, output)
+        lock = FileLock(output / "trials" / f".{trial.number}.lock")
         lock.acquire()
-        return study, trial, lock
+        return trial, lock
 
 
-def _folder(trial: optuna.Trial | FrozenTrial, output: Path) -> Path:
-    """Name a trial's run folder, kept when it is resumed."""
-    return output / "trials" / trial.user_attrs.get("folder", str(trial.number))
-
-
-def _lock(trial: optuna.Trial | FrozenTrial, output: Path) -> FileLock:
-    folder = _folder(trial, output)
-    return FileLock(folder.with_name(f".{folder.name}.lock"))
-
-
-def _options(trial: optuna.Trial | FrozenTrial) -> dict[str, object]:
+def _options(trial: Trial | FrozenTrial) -> dict[str, Any]:
     return {name: value_of(drawn) for name, drawn in trial.params.items()}
 
 
-def summarize_search(search: Search, output: Path) -> Candidate:
-    """Write a search's table, JSON, plot and best options.
-
-    Returns:
-        The best trial: that of the highest score.
+def summarize_search(search: Search, output: Path) -> FrozenTrial:
+    """Write a search's table, JSON, plot and best options, and return the best trial.
 
     Raises:
         ConfigError: no trial is finished.
     """
     study = open_study(search, output)
-    front = {trial.number for trial in study.best_trials}
-    ended = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
-    trials = in_order([_candidate(trial, output, trial.number in front) for trial in ended])
-    if not front:
-        reasons = sorted({each.reason for each in trials})
+    trials = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if not finished:
+        reasons = sorted({trial.user_attrs["reason"] for trial in trials})
         raise ConfigError(
             f"no trial was finished ({'; '.join(reasons) or 'none was begun'}); "
             "raise budget.latency_ms or trials, or change the space"
         )
-    best = max(trials[: len(front)], key=lambda each: each.score or 0.0)
+    best = study.best_trial
+    front = _front(finished, search.metric, output / "front.png")
+    rows = [_row(trial, front) for trial in trials]
+    rows.sort(key=lambda row: (OUTCOMES.index(row["outcome"]), row["latency_ms"] or 0))
     content = {
         **study.user_attrs["search"],
         "processor": environment()["device"],
         "best": best.number,
-        "trials": [asdict(each) for each in trials],
+        "trials": rows,
     }
     write_atomically(output / "search.json", json.dumps(content, indent=1) + "\n")
-    text = f"{as_markdown(trials, search.metric)}\n![front](front.png)\n"
+    text = f"{as_markdown(rows, search.metric)}\n![front](front.png)\n"
     write_atomically(output / "README.md", text)
-    save_png(latency_front(trials, search.metric, search.budget_ms), output / "front.png")
-    write_atomically(output / "best.yaml", _experiment(search, best))
+
+    config = training_options(search.options(best.params, Path()))
+    values = config.model_dump(exclude_unset=True, exclude=OF_A_TRIAL)
+    found = f"{search.metric} {best.value:.4f}, {best.user_attrs['latency_ms']:.2f} ms"
+    head = f"# Trial {best.number} of a search: {found}.\n"
+    write_atomically(output / "best.yaml", head + yaml.safe_dump(values, sort_keys=False))
     return best
 
 
-def _candidate(trial: FrozenTrial, output: Path, is_front: bool) -> Candidate:
-    """Read what became of a trial that has ended."""
-    scores, reason = trial.user_attrs.get("scores", []), trial.user_attrs.get("reason", "")
-    outcome = "front" if is_front else reason.partition(":")[0] or "finished"
-    return Candidate(
-        number=int(_folder(trial, output).name),
-        outcome=outcome,
-        options=_options(trial),
-        score=max(scores, default=None),
-        latency_ms=trial.user_attrs.get("latency_ms"),
-        scores=tuple(scores),
-        reason=reason,
-    )
+def _front(finished: Sequence[FrozenTrial], metric: str, path: Path) -> set[int]:
+    """Draw the Pareto front of score and latency, and return its trials' numbers."""
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for trial in finished:
+        values = [trial.values[0], trial.user_attrs["latency_ms"]]
+        study.add_trial(optuna.create_trial(values=values))
+    with plt.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        plot_pareto_front(
+            study,
+            target_names=["latency of one image, ms", f"validation {metric}, %"],
+            targets=lambda trial: (trial.values[1], 100 * trial.values[0]),
+        )
+        plt.savefig(path, dpi=120)
+        plt.close()
+    return {finished[best.number].number for best in study.best_trials}
 
 
-def _experiment(search: Search, best: Candidate) -> str:
-    """Write a trial's options as an experiment, to train anew."""
-    options = search.options(
-        {name: json.dumps(value) for name, value in best.options.items()}, Path()
-    )
-    values = training_options(options).model_dump(exclude_unset=True, exclude=OF_A_TRIAL)
-    found = f"{search.metric} {best.score:.4f} on the validation split, {best.latency_ms:.2f} ms"
-    return f"# Trial {best.number} of a search: {found}.\n{yaml.safe_dump(values, sort_keys=False)}"
+def _row(trial: FrozenTrial, front: set[int]) -> dict[str, Any]:
+    """Describe a trial that has ended, ready for JSON."""
+    reason = trial.user_attrs.get("reason", "")
+    scores = list(trial.intermediate_values.values())
+    return {
+        "number": trial.number,
+        "outcome": "front" if trial.number in front else reason.partition(":")[0] or "finished",
+        "options": _options(trial),
+        "score": max(scores, default=None),
+        "latency_ms": trial.user_attrs.get("latency_ms"),
+        "scores": scores,
+        "reason": reason,
+    }
+
+
+def as_markdown(rows: Sequence[dict[str, Any]], metric: str) -> str:
+    """Write the table of trials, scores in percent."""
+    names = list(dict.fromkeys(name for row in rows for name in row["options"]))
+    cells = [
+        [
+            str(row["number"]),
+            "" if row["score"] is None else f"{100 * row['score']:.2f}",
+            "" if row["latency_ms"] is None else f"{row['latency_ms']:.2f}",
+            str(len(row["scores"])),
+            *(_shown(row["options"].get(name)) for name in names),
+            row["outcome"],
+        ]
+        for row in rows
+    ]
+    return markdown_table(["trial", f"{metric} %", "ms", "epochs", *names, "outcome"], cells)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)

@@ -21,19 +21,18 @@ from agnet_vision.options.dataset import DEFAULT
 from agnet_vision.options.resolve import look_up, training_options
 
 SPACE_KEYS = ("base", "space")
-RANGE = ("low", "high", "step", "log")
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for, and where.
+    """What is searched for.
 
     Attributes:
         base: options of all trials.
         space: options that are drawn: name -> list of values, or range ``{low, high, step, log}``.
         metric: score of the validation split.
         budget_ms: latency that no trial may exceed; None: any.
-        seed: of the sampler; each training has its own ``seed``.
+        seed: seed of the sampler; each training has its own ``seed``.
     """
 
     base: Values
@@ -56,10 +55,7 @@ class Search:
         return {name: distribution(name, values) for name, values in self.space.items()}
 
     def options(self, drawn: Mapping[str, Any], folder: Path) -> Values:
-        """Put the options of a trial together.
-
-        The test split is not used.
-        """
+        """Put the options of a trial together; the test split is not used."""
         chosen = nest({name: value_of(value) for name, value in drawn.items()})
         own = {"run_dir": str(folder), "resume": "auto", "test": False, "report": False}
         return merge(merge(self.base, chosen), {**own, "monitor": self.metric})
@@ -68,7 +64,7 @@ class Search:
 def read_search(
     name: str | None, base: Mapping[str, Any], space: Mapping[str, Any], **options: Any
 ) -> Search:
-    """Read a search from YAML, checking every value first.
+    """Read a search from YAML, and check every value that it may draw.
 
     Args:
         name: one of ``conf/search``, or a file with ``base`` and ``space``; None: the one named
@@ -88,6 +84,7 @@ def read_search(
     content = read_yaml(path)
     if unknown := sorted(set(content) - set(SPACE_KEYS)):
         raise ConfigError(f"{path} must hold {' and '.join(SPACE_KEYS)}, got {', '.join(unknown)}")
+
     entries = {**(content.get("space") or {}), **space}
     search = Search(
         base=merge(nest(content.get("base") or {}), own),
@@ -96,9 +93,10 @@ def read_search(
     )
     if not search.space:
         raise ConfigError("space must name options to draw from, got none")
-    for name, drawn in search.distributions().items():
-        for value in _ends(drawn):
-            training_options(search.options({name: value}, Path("unused")))
+    search.distributions()  # refuses what is no list or range
+    for name, values in search.space.items():
+        for value in values if isinstance(values, list) else (values["low"], values["high"]):
+            training_options(search.options({name: json.dumps(value)}, Path("unused")))
     return search
 
 
@@ -106,32 +104,23 @@ def distribution(name: str, values: Any) -> BaseDistribution:
     """Write an entry of the space as Optuna does.
 
     Args:
-        name: of the option.
-        values: a list of values, or a mapping with ``low`` and ``high``.
+        name: name of the option.
+        values: list of values, or mapping with ``low`` and ``high``, perhaps ``step`` or ``log``.
 
     Raises:
-        ConfigError: it is neither a list of values nor a range.
+        ConfigError: it is neither.
     """
-    if isinstance(values, list) and values:
-        # As text: Optuna keeps no lists, such as backbone.taps may be.
-        return CategoricalDistribution([json.dumps(value) for value in values])
-    if isinstance(values, Mapping) and {"low", "high"} <= set(values) <= set(RANGE):
+    try:
+        if isinstance(values, list):
+            # As text: Optuna keeps no lists, such as backbone.taps may be.
+            return CategoricalDistribution([json.dumps(value) for value in values])
         whole = isinstance(values["low"], int) and isinstance(values["high"], int)
-        try:
-            return IntDistribution(**values) if whole else FloatDistribution(**values)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"space.{name}: {error}") from error
-    rule = "a list of values, or a range {low: 1, high: 3} with step or log"
-    raise ConfigError(f"space.{name} must be {rule}, got {values}")
+        return (IntDistribution if whole else FloatDistribution)(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        rule = "a list of values, or a range {low: 1, high: 3} with step or log"
+        raise ConfigError(f"space.{name} must be {rule}, got {values} ({error})") from error
 
 
 def value_of(drawn: Any) -> Any:
     """Return the value of an option that was drawn."""
     return json.loads(drawn) if isinstance(drawn, str) else drawn
-
-
-def _ends(drawn: Any) -> tuple[Any, ...]:
-    """List a choice's values, or both ends of a range."""
-    if isinstance(drawn, CategoricalDistribution):
-        return drawn.choices
-    return (drawn.low, drawn.high)

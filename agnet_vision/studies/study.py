@@ -18,6 +18,7 @@ from typing import Any, Literal
 import torch
 from joblib import Parallel, delayed
 
+from agnet_vision.data.views import TTA
 from agnet_vision.errors import AGNetError, ConfigError, extra_needed
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.options.compose import Values, compose, merge, nest, read_yaml
@@ -64,7 +65,7 @@ class Study:
         own = {**self.composed(arm), "tta": None}
         return next(n for n in self.in_order() if {**self.composed(n), "tta": None} == own)
 
-    def tta(self, arm: str) -> str:
+    def tta(self, arm: str) -> TTA:
         """Tell which views of images an arm's tests take."""
         return self.composed(arm).get("tta", "none")
 

@@ -1,33 +1,12 @@
-"""What the charts of studies and searches show."""
+"""What the charts of studies show."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from agnet_vision.evaluation.charts import save_png
 from agnet_vision.evaluation.statistics import Interval
-from agnet_vision.studies.charts import arm_curves, arm_differences, latency_front
+from agnet_vision.studies.charts import arm_curves, arm_differences
 from agnet_vision.studies.comparison import ArmSummary
-from agnet_vision.studies.pareto import Candidate
-
-TRIALS = [
-    Candidate(0, "over budget", {"lr": 0.00123, "size": 96}, None, 30.0),
-    Candidate(1, "front", {"lr": 0.01, "size": 64}, 0.75, 9.0, (0.5, 0.75)),
-    Candidate(2, "stopped", {"lr": 0.01, "size": 64}, 0.2, 8.0, (0.2,)),
-    Candidate(3, "impossible", {"lr": 0.01, "size": 8}, None, None),
-    Candidate(4, "front", {"lr": 0.01, "size": 32}, 0.5, 4.0, (0.4, 0.5)),
-    Candidate(5, "finished", {"lr": 0.02, "size": 32}, 0.4, 4.0, (0.4, 0.3)),
-]
-
-
-def test_smoke_plot(tmp_path: Path) -> None:
-    figure = latency_front(TRIALS, "mAP", 20.0)
-    shown = [line.get_label() for line in figure.axes[0].lines]
-    assert shown == ["front", "finished", "stopped", "budget"]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["4", "1"]
-    save_png(figure, tmp_path / "front.png")
 
 
 def test_value_curves_are_means_over_the_seeds() -> None:

@@ -17,9 +17,9 @@ from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.compose import nest
 from agnet_vision.options.resolve import stored_text, training_options
 from agnet_vision.studies import trial as one_trial
-from agnet_vision.studies.search import _folder, _next_trial, run_search, summarize_search
+from agnet_vision.studies.search import next_trial, run_search, summarize_search
 from agnet_vision.studies.space import Search
-from agnet_vision.studies.trial import StopPoor
+from agnet_vision.studies.trial import Pruning
 from tests.training.tiny import TINY
 
 
@@ -31,7 +31,7 @@ class Machine:
         self.timed: list[int] = []
         self.fail: dict[int, BaseException] = {}
 
-    def train(self, options: dict[str, Any], callbacks: Sequence[StopPoor]) -> None:
+    def train(self, options: dict[str, Any], callbacks: Sequence[Pruning]) -> None:
         number = len(self.asked)
         self.asked.append(options)
         folder = RunFolder(options["run_dir"])
@@ -41,7 +41,8 @@ class Machine:
         folder.last.touch()
         if number in self.fail:
             raise self.fail[number]
-        callbacks[0].scores = {0: 0.1, 1: options["image_size"] / 100, 2: 0.2}
+        for epoch, score in enumerate((0.1, options["image_size"] / 100, 0.2)):
+            callbacks[0].trial.report(score, epoch)
 
     def latency_ms(self, model: AGNet) -> float:
         side = model.data_config["input_size"][-1]
@@ -107,14 +108,13 @@ def test_a_killed_search_goes_on(tmp_path: Path, machine: Machine, search: Searc
 
 
 def test_processes_share_a_search(tmp_path: Path, search: Search) -> None:
-    _, first, lock = _next_trial(search, tmp_path, 2)
-    _, second, other = _next_trial(search, tmp_path, 2)
+    first, lock = next_trial(search, tmp_path, 2)
+    second, other = next_trial(search, tmp_path, 2)
     assert first.params != second.params
-    assert _next_trial(search, tmp_path, 2) is None  # both are being run
+    assert next_trial(search, tmp_path, 2) is None  # both are being run
     lock.release()  # as the system does when its process dies
-    _, again, _ = _next_trial(search, tmp_path, 2)
-    assert again.params == first.params
-    assert _folder(again, tmp_path) == _folder(first, tmp_path)
+    again, _ = next_trial(search, tmp_path, 2)
+    assert (again.number, again.params) == (first.number, first.params)
     other.release()
 
 
@@ -127,7 +127,7 @@ def test_what_is_over_the_budget_is_not_trained(
     assert set(machine.sizes()) == {32, 48}
 
     best = summarize_search(search, tmp_path)
-    assert (best.options["image_size"], best.score, best.latency_ms) == (48, 0.48, 4.8)
+    assert (best.value, best.user_attrs["latency_ms"]) == (0.48, 4.8)
     stored = json.loads((tmp_path / "search.json").read_text())
     assert {each["options"]["image_size"]: each["outcome"] for each in stored["trials"]} == {
         32: "front",
@@ -135,7 +135,10 @@ def test_what_is_over_the_budget_is_not_trained(
         64: "over budget",
     }
     assert stored["best"] == best.number
-    assert "| over budget |" in (tmp_path / "README.md").read_text()
+    table = (tmp_path / "README.md").read_text().splitlines()
+    assert table[0] == "| trial | mAP % | ms | epochs | image_size | optimizer.lr | outcome |"
+    assert "48.00 | 4.80 | 3 | 48 |" in "".join(table)
+    assert "|  | 6.40 | 0 | 64 |" in "".join(table)
     assert (tmp_path / "front.png").stat().st_size > 1000
     config = training_options({"experiment": tmp_path / "best.yaml"})
     assert (config.image_size, config.monitor, config.test) == (48, "mAP", True)
