@@ -115,7 +115,7 @@ def extract_everything(paths: list[Path], workers: int, folder: Path) -> dict[st
     cache, seconds = timed_build(paths, workers, folder)
     get_reusable_executor().shutdown()  # the processes' time counts when they have ended
     cpu_seconds = _cpu_seconds() - cpu_before
-    stored = sum(file.stat().st_size for file in cache.folder.iterdir())
+    stored = cache.path.stat().st_size
     started = time.perf_counter()
     again = RegionCache.build(paths, RegionProposer(), folder, workers=workers, progress=False)
     reopened, started = time.perf_counter() - started, time.process_time()

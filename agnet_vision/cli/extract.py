@@ -56,12 +56,12 @@ def call(given: Mapping[str, Any]) -> None:
         progress=config.progress,
     )
     seconds = time.perf_counter() - started
-    stored = sum(file.stat().st_size for file in cache.folder.iterdir())
+    stored = cache.path.stat().st_size
     each = stored / max(1, len(cache))
     print(
-        f"{len(paths)} images in {seconds:.1f} s; {stored / 1e6:.1f} MB, {each:.0f} bytes an image"
+        f"{len(paths)} images in {seconds:.1f} s; {stored / 1e6:.1f} MB, {each:.0f} bytes per image"
     )
-    print(f"stored in {cache.folder}")
+    print(f"stored in {cache.path}")
 
 
 COMMAND = Command(

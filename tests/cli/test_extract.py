@@ -24,7 +24,7 @@ def test_value_all_splits_are_stored_once(
     said = capsys.readouterr().out
     assert len(cache) == 18
     assert said.startswith("18 images in ")
-    assert f"stored in {cache.folder}" in said
+    assert f"stored in {cache.path}" in said
 
     monkeypatch.setattr(RegionProposer, "keypoints_many", lambda self, images: 1 / len(images))
     call("extract", *words, "regions.num_clusters=3")

@@ -2,181 +2,206 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
-import shutil
-from hashlib import blake2b
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
-import pyarrow as pa
+import numpy as np
 import pytest
 from PIL import Image
 
-from agnet_vision.data.cache import store as region_cache
-from agnet_vision.data.cache.shards import Shard, list_shards, merge_shards
-from agnet_vision.data.cache.store import DamagedCacheWarning, RegionCache, settings_folder
+from agnet_vision.data.cache import store
+from agnet_vision.data.cache.store import RegionCache, database_path
 from agnet_vision.errors import CacheError, ImageReadError
 from agnet_vision.regions.proposer import RegionProposer
-from tests.data.cache.builds import PROPOSER, build, check
+from tests.data.cache.builds import PROPOSER, build, check, write_images
 from tests.regions.test_keypoints import texture
 
 
-def forbid_work(monkeypatch):
-    def refuse(self, images):
-        assert not images, "nothing should be computed again"
-        return []
-
-    monkeypatch.setattr(RegionProposer, "keypoints_many", refuse)
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    return write_images(tmp_path / "images")
 
 
-def test_value_stored_equals_computed(images, tmp_path):
-    cache = build(images, tmp_path / "cache")
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Fail where keypoints are computed."""
+    with monkeypatch.context() as patch:
+        patch.setattr(RegionProposer, "keypoints_many", lambda *_: pytest.fail("computed again"))
+        yield patch
+
+
+def test_value_stored_equals_computed(images: list[Path], tmp_path: Path) -> None:
+    cache = build(images * 2, tmp_path / "cache")
     check(cache, images)
     assert len(cache) == len(images)
-    assert images[3] in cache
-    assert tmp_path not in cache
     assert len(cache[images[0]].xy) == 0
 
 
-def test_value_second_build_computes_nothing(images, tmp_path, monkeypatch):
-    build(images, tmp_path / "cache")
-    forbid_work(monkeypatch)
-    again = build([str(path) for path in images], tmp_path / "cache")
-    assert len(again) == len(images)
-    assert all(path in again for path in images)
+def test_value_any_sqlite_tool_reads_it(images: list[Path], tmp_path: Path) -> None:
+    cache = build(images, tmp_path / "cache")
+    with closing(sqlite3.connect(cache.path)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        (path, xy), *_ = connection.execute(
+            "SELECT path, xy FROM files JOIN keypoints USING (content) ORDER BY path DESC"
+        )
+        (settings,) = connection.execute("SELECT json FROM settings").fetchone()
+    assert {"settings", "keypoints", "files"} <= tables
+    assert path == str(images[-1])
+    np.testing.assert_array_equal(np.frombuffer(xy, "<f4").reshape(-1, 2), cache[images[-1]].xy)
+    assert '"detector": "sift"' in settings
 
 
-def test_value_touched_or_moved_files_are_known_by_content(images, tmp_path, monkeypatch):
+def test_value_unchanged_touched_and_moved_files_are_known(
+    images: list[Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     build(images, tmp_path / "cache")
-    forbid_work(monkeypatch)
+    idle = request.getfixturevalue("idle")
+    assert len(build(map(str, images), tmp_path / "cache")) == len(images)
     os.utime(images[1], ns=(1, 1))
-    moved = images[2].rename(tmp_path / "elsewhere.png")
-    check_paths = [images[1], moved]
-    cache = build(check_paths, tmp_path / "cache")
-    monkeypatch.undo()
-    check(cache, check_paths)
+    paths = [images[1], images[2].rename(tmp_path / "elsewhere.png")]
+    cache = build(paths, tmp_path / "cache")
+
+    with idle.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda _: pytest.fail("an unchanged image is read"))
+        build([*paths, *images[3:]], tmp_path / "cache")
+    idle.undo()
+    check(cache, paths)
 
 
-def test_raises_stale_content(images, tmp_path):
+def test_raises_changed_content(images: list[Path], tmp_path: Path) -> None:
     cache = build(images, tmp_path / "cache")
     Image.fromarray(texture(80, 80, seed=99)).save(images[4])
-    with pytest.raises(CacheError, match="has changed since"):
+    with pytest.raises(CacheError, match=r"image é 4.*has changed"):
         cache[images[4]]
     check(build(images, tmp_path / "cache"), images)
+    check(cache, images)
     os.utime(images[5], ns=(1, 1))
-    check(cache, [images[5]])
+    check(cache, images[5:6])
 
 
-def test_raises_on_an_unreadable_image_before_any_work(images, tmp_path, monkeypatch):
-    bad = tmp_path / "notes.jpg"
-    bad.write_text("not an image")
-    monkeypatch.setattr(region_cache, "extract_all", lambda *_: pytest.fail("it came too late"))
-    with pytest.raises(ImageReadError, match=r"notes\.jpg as an image"):
-        build([*images, bad], tmp_path / "cache")
-
-
-def test_raises_unknown_image_or_settings(images, tmp_path):
+def test_raises_unknown_image_or_settings(images: list[Path], tmp_path: Path) -> None:
     cache = build(images[:3], tmp_path / "cache")
-    with pytest.raises(CacheError, match="has no regions"):
+    with pytest.raises(CacheError, match="it is new"):
         cache[images[5]]
+    with pytest.raises(ImageReadError, match="No such file"):
+        cache[tmp_path / "nothing.png"]
     with pytest.raises(CacheError, match="no regions are stored"):
         RegionCache(tmp_path / "cache", RegionProposer(seed=1))
-    assert settings_folder("x", RegionProposer(seed=1)) != settings_folder("x", PROPOSER)
+    with pytest.raises(CacheError, match="no regions are stored"):
+        build([], tmp_path / "other")
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "text"])
-def test_damage_is_refused_and_rebuilt(images, tmp_path, damage):
-    cache = build(images, tmp_path / "cache")
-    (shard,) = list_shards(cache.folder)
-    content = bytearray(shard.read_bytes())
-    match damage:
-        case "flip":
-            content[len(content) // 2] ^= 1
-        case "truncate":
-            content = content[: len(content) // 2]
-        case "empty":
-            content = bytearray()
-        case _:
-            content = bytearray(b"not a table")
-    del cache
-    shard.unlink()
-    shard.write_bytes(content)
-    with pytest.raises(CacheError, match="damaged"):
+def test_raises_on_an_unreadable_image_before_any_work(images: list[Path], tmp_path: Path) -> None:
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("not an image")
+    with pytest.raises(ImageReadError, match=r"notes\.jpg as an image"):
+        build([*images, bad], tmp_path / "cache")
+    with pytest.raises(CacheError, match="no regions are stored"):
         RegionCache(tmp_path / "cache", PROPOSER)
-    with pytest.warns(DamagedCacheWarning, match="damaged"):
-        cache = build(images, tmp_path / "cache")
+
+
+def test_a_damaged_row_is_refused_and_computed_again(images: list[Path], tmp_path: Path) -> None:
+    cache = build(images, tmp_path / "cache")
+    xy = cache[images[3]].xy.tobytes()
+    content = cache.path.read_bytes()
+    assert content.count(xy) == 1
+    cache.path.write_bytes(content.replace(xy, xy[:9] + bytes([xy[9] ^ 1]) + xy[10:]))
+
+    damaged = RegionCache(tmp_path / "cache", PROPOSER)
+    check(damaged, images[:3] + images[4:])
+    with pytest.raises(CacheError, match=r"image é 3.*damaged"):
+        damaged[images[3]]
+    check(build(images, tmp_path / "cache"), images)
+
+
+@pytest.mark.parametrize("damage", ["text", "truncated", "zeros", "other tables"])
+def test_raises_a_damaged_file(images: list[Path], tmp_path: Path, damage: str) -> None:
+    path = build(images, tmp_path / "cache").path
+    content = path.read_bytes()
+    match damage:
+        case "text":
+            content = b"not a table" * 100
+        case "truncated":
+            content = content[: len(content) // 2]
+        case "zeros":
+            content = content[:4096] + bytes(len(content) - 4096)
+        case _:
+            content = content.replace(b"ctime_ns", b"dtime_ns")
+    path.write_bytes(content)
+    with pytest.raises(CacheError, match=r"sift-8-.*is damaged .* delete it to rebuild it"):
+        build(images, tmp_path / "cache")
+    path.unlink()
+    check(build(images, tmp_path / "cache"), images)
+
+
+def _read_in_child(cache: RegionCache, path: Path, answer) -> None:
+    answer.send(cache[path].xy)
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_value_workers_read_with_connections_of_their_own(
+    images: list[Path], tmp_path: Path, start: str
+) -> None:
+    cache = build(images, tmp_path / "cache")
+    assert len(pickle.dumps(cache)) < 1000
+    expected = cache[images[2]].xy  # the connection is open before the worker starts
+    context = multiprocessing.get_context(start)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_read_in_child, args=(cache, images[2], theirs))
+    process.start()
+    assert ours.poll(120)
+    np.testing.assert_array_equal(ours.recv(), expected)
+    process.join()
     check(cache, images)
 
 
-def test_value_pickled_copies_share_the_mapping(images, tmp_path):
-    cache = build(images, tmp_path / "cache")
-    text = pickle.dumps(cache)
-    assert len(text) < 1000
-    copy = pickle.loads(text)
-    check(copy, images)
-    assert not copy._open()[0]._x.flags.owndata, "a view of the mapped file"
-    late = pickle.loads(text)
-    build(
-        [*images, _another(tmp_path)], tmp_path / "cache"
-    )  # merges the shard away that ``late`` knows by name
-    check(late, images)
-
-
-def _another(tmp_path: Path) -> Path:
-    path = tmp_path / "another.png"
-    Image.fromarray(texture(50, 50, seed=50)).save(path)
-    return path
-
-
-def test_value_two_writers_and_two_merges(images, tmp_path):
-    cache = build(images[:5], tmp_path / "cache")
-    others = build(images[3:], tmp_path / "other")
-    shutil.copy(list_shards(others.folder)[0], cache.folder)
-    seen_by_both = [Shard(path, num_clusters=8) for path in list_shards(cache.folder)]
-    assert len(seen_by_both) == 2
-    merge_shards(cache.folder, seen_by_both)
-    merge_shards(cache.folder, seen_by_both)
-    merged = RegionCache(tmp_path / "cache", PROPOSER)
-    assert len(list_shards(cache.folder)) == 1
-    assert len(merged) == len(images)
-    check(merged, images)
-
-
-def test_value_left_overs_of_a_killed_writer(images, tmp_path):
-    cache = build(images, tmp_path / "cache")
-    fresh, old = cache.folder / ".fresh.tmp", cache.folder / ".old.tmp"
-    for path in (fresh, old):
-        path.write_bytes(b"half a shard")
-    os.utime(old, (1, 1))
+def test_value_writers_wait_for_each_other(
+    images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = build(images[:4], tmp_path / "cache")
+    monkeypatch.setattr(store, "BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(cache.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        check(cache, images[:4])  # nobody waits to read
+        with pytest.raises(CacheError, match="being written by another process"):
+            build(images, tmp_path / "cache")
     check(build(images, tmp_path / "cache"), images)
-    assert fresh.exists(), "another process may still be writing it"
-    assert not old.exists()
 
 
-def test_empty_list(tmp_path):
-    with pytest.raises(CacheError, match="no regions are stored"):
-        build([], tmp_path / "cache")
+READ_ONLY = """
+import os, sys
+from tests.data.cache.builds import build, check
+os.setuid(65534)
+folder, *paths = sys.argv[1:]
+check(build(paths[:-1], folder), paths[:-1])
+print("read")
+build(paths, folder)
+"""
 
 
-def test_raises_other_columns(tmp_path):
-    folder = settings_folder(tmp_path, PROPOSER)
-    folder.mkdir()
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, pa.schema({"path_hash": pa.uint64()})) as writer:
-        writer.write_batch(pa.record_batch({"path_hash": pa.array([1], pa.uint64())}))
-    (folder / f"{blake2b(sink.getvalue(), digest_size=16).hexdigest()}.arrow").write_bytes(
-        sink.getvalue()
-    )
-    with pytest.raises(CacheError, match="other columns"):
-        RegionCache(tmp_path, PROPOSER)
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root's rights")
+def test_a_read_only_folder_can_be_read() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        paths = write_images(folder / "images", 4)
+        build(paths[:-1], folder / "cache")
+        command = [sys.executable, "-c", READ_ONLY, str(folder / "cache"), *map(str, paths)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "read\n", done.stderr
+    assert "PermissionError" in done.stderr
 
 
-def test_value_merged_by_another_process_while_opening(images, tmp_path, monkeypatch):
-    build(images, tmp_path / "cache")
-    listings = [[settings_folder(tmp_path / "cache", PROPOSER) / "merged_away.arrow"]]
-    monkeypatch.setattr(
-        region_cache,
-        "list_shards",
-        lambda folder: listings.pop() if listings else list_shards(folder),
-    )
-    check(RegionCache(tmp_path / "cache", PROPOSER), images)
+def test_files_have_a_name_for_each_proposer(tmp_path: Path) -> None:
+    names = {database_path(tmp_path, RegionProposer(seed=seed)).name for seed in range(3)}
+    assert len(names) == 3
+    assert all(name.startswith("keypoints-sift-8-") for name in names)
