@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from agnet_vision.data.cache import rows
+from agnet_vision.data.cache import store
 from agnet_vision.evaluation.report import write_report as write_run_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import train as train_file
@@ -132,7 +132,7 @@ def _train_until(given: dict[str, Any], moment: str, time_of: int) -> None:
         case "checkpoint write":
             _kill_in(torch, "save", time_of, _write_half)
         case "cache write":
-            _kill_in(rows, "write_atomically", time_of, _write_half_of_a_file)
+            _kill_in(store, "register", time_of)  # in the middle of a transaction
         case "results":
             _kill_in(Path, "replace", 1, lambda path, to: path.replace(to), only="predictions.csv")
         case "report":
@@ -178,12 +178,6 @@ def _write_half(checkpoint: Any, file: BinaryIO) -> None:
     torch.save(checkpoint, buffer)
     file.write(buffer.getvalue()[: buffer.tell() // 2])
     file.flush()
-
-
-def _write_half_of_a_file(path: Path, content: bytes) -> None:
-    """Leave what ``write_atomically`` leaves when it is cut off."""
-    data = bytes(content)
-    path.with_name(".cut.tmp").write_bytes(data[: len(data) // 2])
 
 
 def stop_runs(folder: Path) -> dict[str, Any]:

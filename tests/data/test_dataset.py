@@ -52,13 +52,8 @@ def test_cache_gives_the_same_items(samples: list[Sample], tmp_path: Path) -> No
     stored, fresh = (RegionDataset(samples, AUGMENTED, proposer, cache=c) for c in (cache, None))
     for index in range(len(samples)):
         for key, value in stored[Draw(2, index)].items():
-            # Stored positions are rounded to a small part of a pixel.
-            torch.testing.assert_close(
-                torch.as_tensor(value),
-                torch.as_tensor(fresh[Draw(2, index)][key]),
-                rtol=0,
-                atol=1e-3,
-            )
+            expected = torch.as_tensor(fresh[Draw(2, index)][key])
+            torch.testing.assert_close(torch.as_tensor(value), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("source", ["keypoints", "grid", "random"])

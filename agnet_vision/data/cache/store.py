@@ -197,7 +197,7 @@ def save(path: Path, found: Iterable[Found]) -> None:
         keypoints.append((file.digest, xy, label, _checksum(file.digest, xy, label)))
     with _connection(path) as connection:
         connection.executemany("INSERT OR REPLACE INTO keypoints VALUES (?, ?, ?, ?)", keypoints)
-        _register(connection, [file for file, _ in found])
+        register(connection, [file for file, _ in found])
 
 
 def _find_missing(path: Path, wanted: Sequence[str], proposer: RegionProposer) -> list[str]:
@@ -217,7 +217,7 @@ def _find_missing(path: Path, wanted: Sequence[str], proposer: RegionProposer) -
             return missing
         with ThreadPoolExecutor() as pool:  # reading and hashing release the interpreter lock
             files = list(pool.map(lambda each: read_file(each)[0], missing))
-        _register(connection, [file for file in files if file.digest in known])
+        register(connection, [file for file in files if file.digest in known])
         return [file.path for file in files if file.digest not in known]
 
 
@@ -228,7 +228,7 @@ def _find_current(connection: sqlite3.Connection, path: str) -> StoredKeypoints 
     return None if row is None or row[:3] != state else _unpack(*row[3:])
 
 
-def _register(connection: sqlite3.Connection, files: Iterable[FileContent]) -> None:
+def register(connection: sqlite3.Connection, files: Iterable[FileContent]) -> None:
     """Store which content files have."""
     rows = [(_as_text(file.path), *file[1:]) for file in files]
     connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)

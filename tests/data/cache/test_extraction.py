@@ -43,7 +43,7 @@ def test_raises_an_image_that_may_not_be_read(
         return read_bytes(path)
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(ImageReadError, match="image é 1.*Permission denied"):
+    with pytest.raises(ImageReadError, match=r"image é 1.*Permission denied"):
         build(images, tmp_path / "cache")
 
 
