@@ -27,6 +27,16 @@ TRAIN = (
     "trainer.progress_bar=false "
     "backbone.pretrained=false report=false regions.num_clusters=2 model.head.pool_size=2"
 )
+SMALL = """
+    backbone={"name": "test_resnet", "pretrained": False},
+    regions={"num_clusters": 2},
+    image_size=64,
+    epochs=1,
+    batch_size=8,
+    workers=0,
+    schedule={"warmup_epochs": 0},
+    trainer={"accelerator": "cpu", "progress_bar": False},
+    report=False"""
 # The console command, of this checkout whatever is installed.
 AGNET = (sys.executable, "-c", "from agnet_vision.cli.main import main; main()")
 DEMO = "dataset.root=demo_set workers=0 trainer=cpu trainer.progress_bar=false"
@@ -136,13 +146,14 @@ def test_demo_page_answers(workplace: Path) -> None:
         process.wait(timeout=60)
 
 
-def test_python_example(workplace: Path) -> None:
-    """The README's Python runs as it stands."""
-    block = re.search(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-    assert block is not None
-    (workplace / "example.py").write_text(block[1])
+def test_python_examples(workplace: Path) -> None:
+    """The README's Python runs from its first line to its last."""
+    blocks = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    text = "".join(blocks).replace('backbone="resnet18", epochs=3', SMALL)
+    assert SMALL in text
     done = subprocess.run(
-        [sys.executable, "example.py"],
+        [sys.executable, "-c", text],
         cwd=workplace,
         env=ENVIRONMENT,
         capture_output=True,
@@ -150,3 +161,18 @@ def test_python_example(workplace: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_numbers_are_those_of_the_results() -> None:
+    """The table's scores and intervals are those of docs/results.md, to one digit."""
+    results = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    arms = ("plain", "full", "full, five epochs", "plain, whole image too")
+    rows = re.findall(r"^\| .* \| (\d\d\.\d \| .*?) \|", README, flags=re.MULTILINE)
+    for arm, row in zip(arms, rows, strict=True):
+        line = re.search(rf"^\| {arm} \| 3 \| (\S+) .*? (\| .*?) \|", results, re.MULTILINE)
+        assert line is not None
+        assert numbers(row) == pytest.approx(numbers(line[1] + line[2]), abs=0.051)
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"[+-]?\d+\.\d+", text)]
