@@ -1,4 +1,4 @@
-"""The house's rules on imports, and on where tests lie."""
+"""The house's rules on imports: which room may know which, and nothing in a circle."""
 
 from __future__ import annotations
 
@@ -81,6 +81,11 @@ def test_every_room_has_a_rule() -> None:
     rooms = {room_of(name) for name in FILES if FILES[name].parent != PACKAGE}
     assert rooms == set(MAY_IMPORT)
     assert {room_of(name) for name in FILES if FILES[name].parent == PACKAGE} == {"", *ROOT}
+
+
+def test_the_guide_shows_every_room() -> None:
+    guide = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert all(f"| `{room}/` |" in guide for room in MAY_IMPORT)
 
 
 def test_the_root_imports_no_room() -> None:

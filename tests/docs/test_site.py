@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import subprocess
 import sys
@@ -25,6 +26,13 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.glob("*.md")}
     pages |= {f"notebooks/{path.stem}" for path in (DOCS / "notebooks").glob("*.md")}
     assert pages - {"index"} == listed
+
+
+def test_every_name_of_the_reference_exists() -> None:
+    names = re.findall(r"^\.\. auto\w+:: ([\w.]+)", (DOCS / "api.md").read_text("utf-8"), re.M)
+    assert len(names) > 15
+    for name in names:
+        pkgutil.resolve_name(name)
 
 
 @pytest.mark.slow
