@@ -15,7 +15,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agnet_vision.data.demo.scene import paint_scene  # noqa: E402 (the path comes first)
+from agnet_vision.data.demo import paint_image  # noqa: E402 (the path comes first)
 from agnet_vision.data.image import read_image  # noqa: E402
 from agnet_vision.demo.page import build_page, launch  # noqa: E402
 from agnet_vision.evaluation.report import write_report  # noqa: E402
@@ -31,9 +31,9 @@ def main(run_dir: str) -> None:
     """Draw explanation, page and report of a demo run."""
     model = load_model(run_dir)
     with TemporaryDirectory() as folder:
-        picture = Path(folder) / "beetle.png"
+        picture = Path(folder) / "pebbles.png"
         cv2.imwrite(
-            str(picture), paint_scene(np.random.default_rng(11), "cross", image_size=256)[..., ::-1]
+            str(picture), paint_image(np.random.default_rng(11), "cross", image_size=256)[..., ::-1]
         )
         told = explain(model, read_image(picture))
         for theme in ("light", "dark"):

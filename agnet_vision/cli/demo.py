@@ -38,7 +38,7 @@ def call(given: Mapping[str, Any]) -> None:
     device = choose_device(config.device)
     models = {name: model.to(device) for name, model in load_models(config.checkpoint).items()}
     with TemporaryDirectory(prefix="agnet_demo_") as folder:
-        # Beetles are what the demo networks know; others know other images.
+        # Painted pebbles are what the demo networks know; others know other images.
         examples = paint_examples(Path(folder)) if config.checkpoint is None else []
         page = build_page(models, examples)
         # Gradio calls its own server to see that it is up.
@@ -65,12 +65,11 @@ def paint_examples(folder: Path) -> list[Path]:
     import cv2
     import numpy as np
 
-    from agnet_vision.data.demo.marks import MARKS
-    from agnet_vision.data.demo.scene import paint_scene
+    from agnet_vision.data.demo import MARKS, paint_image
 
     paths = []
     for number, mark in enumerate(MARKS):
-        image = paint_scene(np.random.default_rng((7, number)), mark, image_size=128)
+        image = paint_image(np.random.default_rng((7, number)), mark, image_size=128)
         paths.append(folder / f"{mark}.png")
         cv2.imwrite(str(paths[-1]), image[..., ::-1])
     return paths

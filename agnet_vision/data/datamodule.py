@@ -1,4 +1,4 @@
-"""A sample table to loaders for training, validation and test."""
+"""A table of samples to loaders for training, validation and test."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class AGNetDataModule(pl.LightningDataModule):
     there the head and the end of each file are read.)
 
     Args:
-        table: the labeled files.
-        train_transform: with augmentation.
-        eval_transform: without.
-        proposer: decides where regions come from; None: batches have no regions.
-        views: of each test image, several whose answers are averaged; None: one.
-        cache_folder: where labeled keypoints are kept; None: ``.agnet_cache`` beside the data, or
+        table: labeled files of each split.
+        train_transform: transform with augmentation.
+        eval_transform: transform without.
+        proposer: source of the regions; None: batches have no regions.
+        views: several views of each test image, whose answers are averaged; None: one.
+        cache_folder: home of the labeled keypoints; None: ``.agnet_cache`` beside the data, or,
             where that cannot be written, in the user's cache folder.
-        batch_size: per process.
-        workers: loader processes; None: one a core, 8 at most; 0: load in the main process.
+        batch_size: images per step on each process.
+        workers: loader processes; None: one per core, 8 at most; 0: load in the main process.
         sampler: ``"shuffle"``, or ``"balanced"``: each class equally often.
-        seed: of order and augmentation.
+        seed: seed of order and augmentation.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class AGNetDataModule(pl.LightningDataModule):
         self._checked = False
 
     def prepare_data(self) -> None:
-        """Compute keypoints not stored yet, on one process a node.
+        """Compute the keypoints not stored yet, on one process per node.
 
         Raises:
-            ImageReadError: some cannot be read.
+            ImageReadError: some images cannot be read.
         """
         self._open_cache()
         if self._cache is None and not self._checked:
@@ -84,7 +84,7 @@ class AGNetDataModule(pl.LightningDataModule):
             self._checked = True
 
     def setup(self, stage: str) -> None:
-        """Open the cache on every process."""
+        """Open the cache of keypoints on every process."""
         if self._cache is None:
             self._open_cache()
 
@@ -94,25 +94,25 @@ class AGNetDataModule(pl.LightningDataModule):
         return np.bincount(labels, minlength=len(self.table.classes)).tolist()
 
     def train_dataloader(self) -> EpochLoader:
-        """Shuffle or balance, and augment."""
+        """Make the loader of shuffled or balanced, augmented samples."""
         return self._loader("train")
 
     def val_dataloader(self) -> EpochLoader:
-        """Go through the held-out samples in order."""
+        """Make the loader of the held-out samples in order."""
         return self._loader("val")
 
     def test_dataloader(self) -> EpochLoader:
-        """Go through the test samples in order."""
+        """Make the loader of the test samples in order."""
         return self._loader("test")
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
-        """Raise a worker's error in the main process."""
+        """Raise in the main process what a worker found wrong."""
         if isinstance(batch, AGNetError):
             raise batch
         return batch
 
     def _open_cache(self) -> None:
-        """Read all used splits' keypoints, and compute missing ones."""
+        """Read the keypoints of all used splits, and compute missing ones."""
         if self.proposer is None or not self.proposer.needs_keypoints:
             return
         folder = self.cache_folder or default_cache_folder(self.table.root)
@@ -140,6 +140,7 @@ class AGNetDataModule(pl.LightningDataModule):
             seed=self.seed,
             frozen=not train,
         )
+
         order: Order = self.sampler if train else "sequential"
         sampler = EpochSampler(
             [sample.label for sample in samples],
@@ -154,6 +155,7 @@ class AGNetDataModule(pl.LightningDataModule):
                 "processes, since batch norm learns nothing from a single one; "
                 f"got {len(samples)} images; give more images, or take fewer processes"
             )
+
         return EpochLoader(
             dataset,
             batch_size=max(1, self.batch_size // (COUNTS[views.tta] if views else 1)),

@@ -7,38 +7,38 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch.utils.data import Dataset, default_collate
 
 from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.image import read_image
 from agnet_vision.data.preprocessing import ImageTransform, move_points
-from agnet_vision.data.sampler import Draw
+from agnet_vision.data.sampler import SampleRequest
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.views import TestTimeViews
 from agnet_vision.errors import AGNetError
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.regions.sources import LabeledPoints, no_keypoints
+from agnet_vision.structures import RGBImage
+
+Item = dict[str, Any]
 
 
 class RegionDataset(Dataset):
-    """Items of an image, its boxes, its label and index.
-
-    An item is ``{"image" (3, H, W), "boxes" (R, 4), "mask" (R,), "label", "index"}``.
+    """Items ``{"image" (3, H, W), "boxes" (R, 4), "mask" (R,), "label", "index"}``.
 
     A region follows its points: they are augmented with the image, and the boxes are drawn from
     where they end up. The control regions, grid and random, lie in the augmented frame.
 
     Args:
-        samples: the labeled files.
-        transform: of images; see ``training_transform`` and ``evaluation_transform``.
-        proposer: decides where regions come from; None: items have no boxes (``backbone_only``
-            needs none).
-        views: several of each image instead of one, all with its index; None: one.
-        cache: holds the labeled points of every sample; without it they are detected at every
-            access, which is slow.
-        seed: of the augmentation, together with the draw.
-        frozen: the same item in every epoch, for evaluation.
+        samples: labeled files.
+        transform: see ``training_transform`` and ``evaluation_transform``.
+        proposer: source of the regions; None: items have no boxes (``backbone_only`` needs none).
+        views: several views of each image instead of one, all with its index; None: one.
+        cache: labeled points of every sample; without it they are detected at every access, which
+            is slow.
+        seed: part of the augmentation's seed, together with the request.
+        frozen: whether items are the same in every epoch, as in evaluation.
     """
 
     def __init__(
@@ -63,53 +63,55 @@ class RegionDataset(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, draw: int | Draw) -> dict[str, Any] | AGNetError:
+    def __getitem__(self, request: int | SampleRequest) -> Item | AGNetError:
         """Load one item, the first of several views.
 
-        What is wrong with its file is returned, not raised: so its message survives the way from a
-        worker.
+        What is wrong with its file is returned, not raised, so that its message survives the way
+        from a worker.
 
         Args:
-            draw: an index (then of epoch 0), or what ``EpochSampler`` yields; ``index`` in the item
-                is -1 for a copy that must not be counted.
+            request: an index (then of epoch 0), or what ``EpochSampler`` yields; ``index`` in the
+                item is -1 for a copy that must not be counted.
         """
-        return self.__getitems__([draw])[0]
+        return self.__getitems__([request])[0]
 
-    def __getitems__(self, draws: Sequence[int | Draw]) -> list[dict[str, Any] | AGNetError]:
-        """Load the items of a batch.
-
-        torch's loader asks for them together, so their boxes are drawn in one go.
-        """
-        results: list[dict[str, Any] | AGNetError] = []
+    def __getitems__(self, requests: Sequence[int | SampleRequest]) -> list[Item | AGNetError]:
+        """Load the items of a batch together, so that their boxes are drawn in one go."""
+        results: list[Item | AGNetError] = []
         loaded: list[_Loaded] = []
-        for draw in draws:
-            views = self._load(draw if isinstance(draw, Draw) else Draw(0, draw))
+        for request in requests:
+            if not isinstance(request, SampleRequest):
+                request = SampleRequest(0, request)
+            views = self._load(request)
             if isinstance(views, AGNetError):
                 results.append(views)
             else:
                 results += [view.item for view in views]
                 loaded += views
+
         if self.proposer is not None and loaded:
             _add_boxes(loaded, self.proposer)
         return results
 
-    def _load(self, draw: Draw) -> list[_Loaded] | AGNetError:
+    def _load(self, request: SampleRequest) -> list[_Loaded] | AGNetError:
         """Read an image and its points, and augment each view."""
-        sample = self.samples[draw.sample]
+        sample = self.samples[request.sample]
         try:
             image = read_image(sample.path)
             points = self._points(sample, image)
         except AGNetError as error:
             return error
+
         # In evaluation an image is the same in every epoch, however often it comes.
-        turn = (0, 0) if self.frozen else (draw.epoch, draw.repeat)
-        seeds = np.random.SeedSequence([self.seed, turn[0], draw.sample, turn[1]])
+        epoch, repeat = (0, 0) if self.frozen else (request.epoch, request.repeat)
+        seeds = np.random.SeedSequence([self.seed, epoch, request.sample, repeat])
         augmentation_seed, box_seed = seeds.generate_state(2).tolist()
         if self.views is not None:
             views = self.views(image)
         else:
             views = [self.transform(image, seed=augmentation_seed)]
-        index = draw.sample if draw.counted else -1
+
+        index = request.sample if request.counted else -1
         return [
             _Loaded(
                 {"image": pixels, "label": sample.label, "index": index},
@@ -120,8 +122,8 @@ class RegionDataset(Dataset):
             for pixels, matrix in views
         ]
 
-    def _points(self, sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> LabeledPoints:
-        """Look up or detect labeled points, if any are needed."""
+    def _points(self, sample: Sample, image: RGBImage) -> LabeledPoints:
+        """Look up or detect the labeled points of an image, if any are needed."""
         if self.proposer is None or not self.proposer.needs_keypoints:
             return no_keypoints()
         return self.proposer.keypoints(image) if self.cache is None else self.cache[sample.path]
@@ -130,7 +132,7 @@ class RegionDataset(Dataset):
 class _Loaded(NamedTuple):
     """A loaded item whose boxes are not drawn yet."""
 
-    item: dict[str, Any]
+    item: Item
     xy: Float[np.ndarray, "points 2"]
     group: Int[np.ndarray, " points"]
     seed: int
@@ -139,14 +141,14 @@ class _Loaded(NamedTuple):
 def _add_boxes(loaded: Sequence[_Loaded], proposer: RegionProposer) -> None:
     """Draw the boxes of all images in the augmented frame."""
     height, width = loaded[0].item["image"].shape[1:]
-    seeds = [one.seed for one in loaded]
+    seeds = [each.seed for each in loaded]
     boxes, mask = proposer.draw_boxes(loaded, (width, height), seeds=seeds)
     rows = zip(loaded, torch.from_numpy(boxes), torch.from_numpy(mask), strict=True)
-    for one, image_boxes, image_mask in rows:
-        one.item.update(boxes=image_boxes, mask=image_mask)
+    for each, image_boxes, image_mask in rows:
+        each.item.update(boxes=image_boxes, mask=image_mask)
 
 
-def collate(items: Sequence[dict[str, Any] | AGNetError]) -> dict[str, Any] | AGNetError:
+def collate(items: Sequence[Item | AGNetError]) -> Item | AGNetError:
     """Stack items to a batch, or return the first error."""
     for item in items:
         if isinstance(item, AGNetError):

@@ -1,10 +1,10 @@
-"""A file on disk to an 8-bit RGB array.
+"""Files on disk to 8-bit RGB arrays.
 
-This is the only place where images are decoded. Which decoder runs is decided by content, and only
-for the formats named here: a file of another format never reaches its decoder, whatever its name
-is. Ordinary JPEGs go through OpenCV, 1.2 to 2 times as fast as Pillow and equal to it bit by bit.
-All else goes through Pillow, and so does every JPEG that looks cut off: Pillow refuses damaged ones
-(docs/benchmarks/decode.md).
+This is the only place where images are decoded. The content of a file decides which decoder runs,
+and only for the formats named here: a file of another format never reaches its decoder, whatever
+its name is. Ordinary JPEGs go through OpenCV, 1.2 to 2 times as fast as Pillow and equal to it bit
+by bit. All else goes through Pillow, and so does every JPEG that looks cut off: Pillow refuses
+damaged ones (docs/benchmarks/decode.md).
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> R
     frame.
 
     Args:
-        source: a file, or the bytes of one: JPEG, PNG, WebP, BMP, GIF, TIFF or PPM.
-        max_pixels: refuse larger images before they are decoded; 80 million (ours).
+        source: file, or bytes of one: JPEG, PNG, WebP, BMP, GIF, TIFF or PPM.
+        max_pixels: largest number of pixels that is decoded; 80 million (ours).
 
     Raises:
         ImageReadError: no such file, not an image, truncated, damaged, or too large.
@@ -81,12 +81,10 @@ def check_image(path: Path | str) -> None:
 
 
 def check_images(paths: Iterable[Path]) -> None:
-    """Look at many files before a run depends on them.
-
-    Each takes 0.06 ms.
+    """Check many files before a run depends on them, at 0.06 ms per file.
 
     Raises:
-        ImageReadError: some are not readable; names the first ten.
+        ImageReadError: some are not readable; it names the first ten.
     """
     failures = [failure for path in paths if (failure := _failure(path)) is not None]
     if failures:
@@ -103,11 +101,9 @@ def _failure(path: Path) -> ImageReadError | None:
 
 
 def combine_errors(failures: Sequence[ImageReadError]) -> ImageReadError:
-    """Make one error of several.
-
-    The first with its reason, the next nine by name, and the cure.
-    """
-    first, others = failures[0], len(failures) - 1
+    """Combine errors: the first with its reason, the next nine by name, and the cure."""
+    first = failures[0]
+    others = len(failures) - 1
     cure = "repair or delete such files; preparing the dataset lists them all"
     if not others:
         return ImageReadError(first.path, f"{first.reason}; {cure}")
@@ -117,10 +113,7 @@ def combine_errors(failures: Sequence[ImageReadError]) -> ImageReadError:
 
 
 def is_image_name(name: str) -> bool:
-    """Tell images by their suffix.
-
-    Hidden files (``._a.jpg``, ``.DS_Store``) are not images.
-    """
+    """Tell images by their suffix; hidden files such as ``._a.jpg`` are none."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in READ_SUFFIXES
 
 
@@ -135,7 +128,7 @@ def is_image_content(path: Path) -> bool:
 
 @contextmanager
 def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[tuple[BinaryIO, Image.Image]]:
-    """Open a file and its header, or raise ``ImageReadError``."""
+    """Open a file and read its header, and turn what goes wrong into an ``ImageReadError``."""
     name = f"<{len(source):,} bytes>" if isinstance(source, bytes) else source
     try:
         with (
@@ -172,7 +165,7 @@ def _check_size(name: Path | str, size: tuple[int, int], max_pixels: int) -> Non
 def _decode_jpeg(stream: BinaryIO, image: Image.Image) -> RGBImage | None:
     """Decode an ordinary JPEG with OpenCV, which turns it upright.
 
-    None for one that Pillow should judge: CMYK, or without its end marker.
+    Returns None for one that Pillow should judge: CMYK, or without its end marker.
     """
     if image.mode not in ("RGB", "L"):
         return None
@@ -191,7 +184,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """Turn an image the way its EXIF orientation says."""
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # broken metadata says nothing about the pixels: as if there were none
+    except Exception:  # broken metadata is as good as none
         return image
 
 
@@ -203,9 +196,7 @@ def _to_rgb(image: Image.Image) -> RGBImage:
             raise ValueError("its 32-bit integers have no defined range; save it with 8 or 16 bits")
         return np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
-        raise ValueError(
-            "its floating-point values have no defined range; save it with 8 or 16 bits"
-        )
+        raise ValueError("its decimal values have no defined range; save it with 8 or 16 bits")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

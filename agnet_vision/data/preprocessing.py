@@ -1,8 +1,8 @@
-"""An image to the network's input, as in evaluation.
+"""An image to the network's input, as in evaluation: resized, cropped to its middle, normalized.
 
-It is resized, its middle is cropped, and its pixels are normalized. Needs NumPy, OpenCV and torch
-alone. Pixels are those of albumentations' Resize, SmallestMaxSize and CenterCrop, bit by bit.
-Points follow by a matrix, in the continuous coordinates of ``structures``.
+This needs NumPy, OpenCV and torch alone. Pixels are those of albumentations' Resize,
+SmallestMaxSize and CenterCrop, bit by bit. Points follow by a matrix, in the continuous coordinates
+of ``structures``.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Matrix = Float[np.ndarray, "3 2"]
 
 
 class Normalization:
-    """8-bit pixels to a tensor of mean 0, deviation 1.
+    """8-bit pixels to a tensor of mean 0 and deviation 1.
 
     Args:
-        mean: per channel, of values in [0, 1].
-        std: per channel, of values in [0, 1].
+        mean: mean of each channel, of values in [0, 1].
+        std: standard deviation of each channel, likewise.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -44,7 +44,7 @@ class Normalization:
         self.offset = (-np.asarray(mean) / np.asarray(std)).astype(np.float32)
 
     def __call__(self, image: RGBImage) -> Float[Tensor, "3 height width"]:
-        """Scale and shift plane by plane, ten times faster."""
+        """Scale and shift plane by plane, which is ten times faster than all at once."""
         planes = np.empty((3, *image.shape[:2]), dtype=np.float32)
         channels = zip(planes, cv2.split(image), self.scale, self.offset, strict=True)
         for plane, channel, scale, offset in channels:
@@ -59,28 +59,25 @@ class Normalization:
 
 
 class ImageTransform(Protocol):
-    """What turns an image into the network's input.
-
-    See ``training_transform`` and ``evaluation_transform``.
-    """
+    """What turns an image into the network's input, in training and in evaluation."""
 
     normalize: Normalization
 
     def __call__(
         self, image: RGBImage, *, seed: int = 0
     ) -> tuple[Float[Tensor, "3 side side"], Matrix]:
-        """Return the input, and the matrix that moves points along."""
+        """Return the input, and the matrix that takes points ``(x, y, 1)`` to their places."""
 
 
 class EvaluationTransform:
-    """Resize and crop the middle, always the same way.
+    """Resizing to one size and cropping the middle, always the same way.
 
     Args:
         image_size: side of the network's square input in pixels.
-        mean: of the backbone's normalization, per channel, of values in [0, 1].
-        std: as ``mean``.
-        squash: True: squeeze to a square whatever the shape was; False: keep the shape, resize the
-            shorter side.
+        mean: mean of each channel in the backbone's normalization, of values in [0, 1].
+        std: standard deviation of each channel, likewise.
+        squash: True: squeeze to a square whatever the shape was; False: keep the shape and resize
+            the shorter side.
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``; shrinking always averages areas.
         crop_fraction: side of the crop over side of the resized image; 0.875 (paper).
     """
@@ -104,21 +101,12 @@ class EvaluationTransform:
     def __call__(
         self, image: RGBImage, *, seed: int = 0
     ) -> tuple[Float[Tensor, "3 out_height out_width"], Matrix]:
-        """Transform one image.
-
-        Args:
-            image: of any size.
-            seed: ignored; the augmentation has the same signature.
-
-        Returns:
-            The input, and the matrix that takes points ``(x, y, 1)`` to where they are in it.
-        """
+        """Transform one image; the seed is ignored."""
         image, start = _cut_excess(image)
         height, width = image.shape[:2]
-        shorter = min(height, width)
         new_height = new_width = self.resized
         if not self.squash:
-            ratio = self.resized / shorter
+            ratio = self.resized / min(height, width)
             new_height, new_width = round(height * ratio), round(width * ratio)
         # Of whole pixels, not the ratio asked for: that is off by up to half a pixel.
         scale = np.array([new_width / width, new_height / height])
@@ -127,6 +115,7 @@ class EvaluationTransform:
             shrinks = new_height < height or new_width < width
             mode = cv2.INTER_AREA if shrinks else self.interpolation
             image = np.asarray(cv2.resize(image, (new_width, new_height), interpolation=mode))
+
         side = self.image_size
         left, top = (new_width - side) // 2, (new_height - side) // 2
         pixels = np.ascontiguousarray(image[top : top + side, left : left + side])
@@ -135,10 +124,7 @@ class EvaluationTransform:
 
 
 def _cut_excess(image: RGBImage) -> tuple[RGBImage, Float[np.ndarray, " 2"]]:
-    """Keep the middle of a very long image.
-
-    Returns where it starts, too.
-    """
+    """Return the middle of a very long image, and where it starts."""
     height, width = image.shape[:2]
     longest = MAX_ASPECT * min(height, width)
     left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
@@ -147,24 +133,17 @@ def _cut_excess(image: RGBImage) -> tuple[RGBImage, Float[np.ndarray, " 2"]]:
 
 
 def move_points(xy: Float[np.ndarray, "points 2"], matrix: Matrix) -> Float[np.ndarray, "points 2"]:
-    """Move points by the matrix of their image's transform.
-
-    Args:
-        xy: in pixels of the image.
-        matrix: from the transform; a point ``(x, y, 1)`` times it is the new ``(x, y)``.
-    """
+    """Move points, in pixels of an image, by the matrix of the image's transform."""
     return (xy @ matrix[:2] + matrix[2]).astype(np.float32)
 
 
 def data_config(
     preset: Preset, image_size: int, crop_fraction: float = CROP_FRACTION
 ) -> dict[str, Any]:
-    """Describe a preset's evaluation in timm's words.
-
-    The description travels with the weights.
+    """Describe a preset's evaluation in timm's words, as it travels with the weights.
 
     Args:
-        preset: of the augmentation; ``"modern"`` keeps shapes, the others squeeze to a square.
+        preset: kind of augmentation; ``"modern"`` keeps shapes, the others squeeze to a square.
         image_size: side of the network's square input in pixels.
         crop_fraction: as for ``EvaluationTransform``; ``"none"`` never crops.
     """

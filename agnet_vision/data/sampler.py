@@ -1,7 +1,4 @@
-"""Which sample comes when, by seed and epoch alone.
-
-So a run can go on anywhere.
-"""
+"""Which sample comes when: a function of seed and epoch alone, so that a run can go on anywhere."""
 
 from __future__ import annotations
 
@@ -15,14 +12,12 @@ from torch.utils.data import DataLoader, Sampler
 Order = Literal["shuffle", "balanced", "sequential"]
 
 
-class Draw(NamedTuple):
-    """One sample to be loaded.
-
-    The epoch travels along because workers outlive it.
+class SampleRequest(NamedTuple):
+    """One sample to be loaded in one epoch.
 
     Attributes:
-        epoch: seeds the augmentation together with ``sample`` and ``repeat``.
-        sample: its number.
+        epoch: part of the augmentation's seed; it travels along because workers outlive it.
+        sample: number of the sample.
         counted: False for a copy that only fills up a batch; metrics leave it out.
         repeat: how often the sample has come before in this epoch, on any process.
     """
@@ -33,18 +28,17 @@ class Draw(NamedTuple):
     repeat: int = 0
 
 
-class EpochSampler(Sampler[Draw]):
-    """Draws of one epoch for one of several processes.
+class EpochSampler(Sampler[SampleRequest]):
+    """Requests of one epoch for one of several processes.
 
-    In training every process gets the same number of different samples (fewer than ``world_size``
-    are left out of an epoch, different ones each time). In evaluation none is left out: the last
+    In training every process gets the same number of different samples; what is left over, fewer
+    than ``world_size``, differs from epoch to epoch. In evaluation none is left out: the last
     processes fill up with copies marked as not counted.
 
     Args:
-        labels: of all samples.
+        labels: label of every sample.
         order: ``"shuffle"``; ``"balanced"``: with replacement, each class equally often;
             ``"sequential"``: evaluation.
-        seed: of the order.
         rank: number of this process.
         world_size: number of processes.
     """
@@ -67,24 +61,23 @@ class EpochSampler(Sampler[Draw]):
         self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass, for Lightning."""
+        """Choose the epoch of the next pass; Lightning calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Count this process's draws of a whole epoch."""
-        count = len(self.labels)
+        """Return the number of this process's requests in a whole epoch."""
         left_over = self.world_size - 1 if self.order == "sequential" else 0
-        return (count + left_over) // self.world_size
+        return (len(self.labels) + left_over) // self.world_size
 
-    def __iter__(self) -> Iterator[Draw]:
-        """Yield this process's draws, from number ``start`` on."""
+    def __iter__(self) -> Iterator[SampleRequest]:
+        """Yield this process's requests, from number ``start`` on."""
         indices = self._indices()
         repeats = count_repeats(indices) if self.order == "balanced" else np.zeros_like(indices)
         for position in range(self.start, len(self)):
             place = position * self.world_size + self.rank
             counted = place < len(indices)
             place = place if counted else 0
-            yield Draw(self.epoch, int(indices[place]), counted, int(repeats[place]))
+            yield SampleRequest(self.epoch, int(indices[place]), counted, int(repeats[place]))
 
     def _indices(self) -> Int[np.ndarray, " samples"]:
         count = len(self.labels)
@@ -100,10 +93,7 @@ class EpochSampler(Sampler[Draw]):
 
 
 def count_repeats(indices: Int[np.ndarray, " samples"]) -> Int[np.ndarray, " samples"]:
-    """Count how often each entry has come before.
-
-    For example, ``[5, 3, 5, 5]`` gives ``[0, 0, 1, 2]``.
-    """
+    """Count how often each entry has come before: ``[5, 3, 5, 5]`` gives ``[0, 0, 1, 2]``."""
     order = np.argsort(indices, kind="stable")
     ordered = indices[order]
     first = np.searchsorted(ordered, ordered)
@@ -113,10 +103,10 @@ def count_repeats(indices: Int[np.ndarray, " samples"]) -> Int[np.ndarray, " sam
 
 
 class EpochLoader(DataLoader):
-    """A ``DataLoader`` that can go on in mid-epoch.
+    """A ``DataLoader`` over an ``EpochSampler`` that can go on in the middle of an epoch.
 
-    It goes over an ``EpochSampler``. ``LastCheckpoint`` keeps its ``state_dict``, which counts
-    samples: a run may go on with another batch size or number of processes.
+    Its ``state_dict`` counts samples, not batches: a run may go on with another batch size or
+    number of processes.
     """
 
     sampler: EpochSampler
@@ -138,17 +128,12 @@ class EpochLoader(DataLoader):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return epoch and position.
-
-        The place is counted in samples of all processes together.
-        """
-        return {
-            "epoch": self.sampler.epoch,
-            "samples": self._position * self.sampler.world_size,
-        }
+        """Return epoch and position, in samples of all processes together."""
+        samples = self._position * self.sampler.world_size
+        return {"epoch": self.sampler.epoch, "samples": samples}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Resume the next pass there if the epoch matches."""
+        """Begin the next pass at this position if it is of the same epoch."""
         self._resume = (state["epoch"], state["samples"])
 
     def batches_done(self, epoch: int) -> int:
@@ -158,6 +143,6 @@ class EpochLoader(DataLoader):
         return len(self) - (left // batch_size if self.drop_last else -(-left // batch_size))
 
     def _start_of(self, epoch: int) -> int:
-        """Say at which of this process's draws a pass begins."""
+        """Return the number of the request with which a pass begins."""
         resumed_epoch, samples = self._resume
         return samples // self.sampler.world_size if epoch == resumed_epoch else 0

@@ -1,11 +1,12 @@
 """Augmentation that moves an image and its keypoints together.
 
-This is the only file with albumentations. Every step is affine, so where the corners of the frame
-go tells where all points go: albumentations moves the corners, and the points follow by one matrix
-product. Points go in and come out in the continuous coordinates of ``structures``. albumentations
-puts the center of pixel (0, 0) at the origin, so the corners are shifted by half a pixel before a
-step and back after it. Its resizing steps scale positions about the origin, which is right without
-that shift. Points that leave the frame stay in the arrays: ``boxes_from_keypoints`` drops them.
+This is the only file that imports albumentations. Every step is affine, so where the corners of the
+frame go tells where all points go: albumentations moves the corners, and the points follow by one
+matrix product. Points go in and come out in the continuous coordinates of ``structures``.
+albumentations puts the center of pixel (0, 0) at the origin, so the corners are shifted by half a
+pixel before a step and back after it. Its resizing steps scale positions about the origin, which is
+right without that shift. Points that leave the frame stay in the arrays:
+``boxes_from_keypoints`` drops them.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ COLOR_STRENGTH = 0.3  # ours
 
 
 class TrainingTransform:
-    """Steps of albumentations in continuous coordinates, seeded by call.
+    """Steps of albumentations in continuous coordinates, seeded at every call.
 
     Args:
-        steps: affine in space (crop, resize, flip, rotate, scale, shear), or of color alone.
-        mean: of the backbone's normalization, per channel, of values in [0, 1].
-        std: as ``mean``.
+        steps: steps that are affine in space (crop, resize, flip, rotate, scale, shear), or change
+            colors alone.
+        mean: mean of each channel in the backbone's normalization, of values in [0, 1].
+        std: standard deviation of each channel, likewise.
     """
 
     def __init__(
@@ -57,16 +59,7 @@ class TrainingTransform:
     def __call__(
         self, image: RGBImage, *, seed: int = 0
     ) -> tuple[Float[Tensor, "3 out_height out_width"], Matrix]:
-        """Transform one image.
-
-        The same seed gives the same result on any worker.
-
-        Args:
-            image: of any size.
-            seed: of all random choices.
-
-        Returns:
-            The input, and the matrix that takes points ``(x, y, 1)`` to where they are in it.
+        """Transform one image; the same seed gives the same result on any worker.
 
         Raises:
             RuntimeError: a step bends the image, so that no matrix says where its points are.
@@ -75,6 +68,7 @@ class TrainingTransform:
         # albumentations' own order: x, y, z, angle, scale.
         corners = np.zeros((4, 5), dtype=np.float32)
         corners[:, :2] = [(0, 0), (width, 0), (0, height), (width, height)]
+
         # One stream for all steps. Seeded one by one they would draw the same numbers: flipped
         # would mean rotated.
         generators = np.random.default_rng(seed), random.Random(seed)
@@ -114,14 +108,14 @@ def training_transform(
         preset: ``"modern"`` (ours): random resized crop, flip, rotation, color; ``"paper"``:
             squeeze to a square, rotate by up to 15 degrees, scale by 0.85 to 1.15, random crop of
             224 / 256, flip; ``"none"``: squeeze to the square, always the same.
-        mean: of the backbone's normalization, per channel, of values in [0, 1].
-        std: as ``mean``.
+        mean: mean of each channel in the backbone's normalization, of values in [0, 1].
+        std: standard deviation of each channel, likewise.
         interpolation: ``nearest``, ``bilinear`` or ``bicubic``; shrinking always averages areas.
         crop_fraction: side of the crop over side of the resized image; 0.875 (paper).
-        horizontal_flip: mirror half of the images; off for classes that know left from right.
-        rotation_degrees: images turn by up to this, either way; 15 (paper), 180 where nothing has
-            an upside.
-        min_crop_area: ``"modern"`` shows the network at least this part of an image; 0.35 (ours).
+        horizontal_flip: whether half of the images are mirrored; off for classes that know left
+            from right.
+        rotation_degrees: largest rotation either way; 15 (paper), 180 where nothing has an upside.
+        min_crop_area: least part of an image that a crop of ``"modern"`` shows; 0.35 (ours).
     """
     mode = INTERPOLATIONS[interpolation]
     flip = [A.HorizontalFlip(p=0.5)] if horizontal_flip else []

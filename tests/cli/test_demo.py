@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agnet_vision.cli.demo import load_models, paint_examples
-from agnet_vision.data.demo.marks import MARKS
+from agnet_vision.data.demo import MARKS
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError
 from tests.cli.saved import call, save_network

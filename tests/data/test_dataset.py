@@ -11,7 +11,7 @@ import torch
 from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.dataset import RegionDataset, collate
 from agnet_vision.data.preprocessing import EvaluationTransform
-from agnet_vision.data.sampler import Draw
+from agnet_vision.data.sampler import SampleRequest as Request
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.transforms import training_transform
 from agnet_vision.errors import ImageReadError
@@ -51,8 +51,8 @@ def test_cache_gives_the_same_items(samples: list[Sample], tmp_path: Path) -> No
     )
     stored, fresh = (RegionDataset(samples, AUGMENTED, proposer, cache=c) for c in (cache, None))
     for index in range(len(samples)):
-        for key, value in stored[Draw(2, index)].items():
-            expected = torch.as_tensor(fresh[Draw(2, index)][key])
+        for key, value in stored[Request(2, index)].items():
+            expected = torch.as_tensor(fresh[Request(2, index)][key])
             torch.testing.assert_close(torch.as_tensor(value), expected, rtol=0, atol=0)
 
 
@@ -66,7 +66,7 @@ def test_value_batch_equals_its_items(samples: list[Sample], tmp_path: Path, sou
         AUGMENTED,
         RegionProposer(source, num_clusters=KAPPA),
     )
-    draws = [Draw(1, index) for index in range(len(dataset))]
+    draws = [Request(1, index) for index in range(len(dataset))]
     batch = dataset.__getitems__(draws)
     assert isinstance(batch[2], ImageReadError)
     for draw, item in zip(draws, batch, strict=True):
@@ -83,14 +83,14 @@ def test_value_batch_equals_its_items(samples: list[Sample], tmp_path: Path, sou
 
 def test_epoch_changes_the_augmentation_unless_frozen(samples: list[Sample]) -> None:
     moving, frozen = (RegionDataset(samples, AUGMENTED, frozen=f) for f in (False, True))
-    assert not torch.equal(moving[Draw(0, 0)]["image"], moving[Draw(1, 0)]["image"])
-    assert torch.equal(moving[Draw(1, 0)]["image"], moving[Draw(1, 0)]["image"])
-    assert torch.equal(frozen[Draw(0, 0)]["image"], frozen[Draw(1, 0)]["image"])
+    assert not torch.equal(moving[Request(0, 0)]["image"], moving[Request(1, 0)]["image"])
+    assert torch.equal(moving[Request(1, 0)]["image"], moving[Request(1, 0)]["image"])
+    assert torch.equal(frozen[Request(0, 0)]["image"], frozen[Request(1, 0)]["image"])
 
 
 def test_repeats_within_an_epoch_are_augmented_differently(samples: list[Sample]) -> None:
     moving, frozen = (RegionDataset(samples, AUGMENTED, frozen=f) for f in (False, True))
-    draws = [Draw(3, 1, repeat=repeat) for repeat in range(3)]
+    draws = [Request(3, 1, repeat=repeat) for repeat in range(3)]
     images = [moving[draw]["image"] for draw in draws]
     assert not torch.equal(images[0], images[1])
     assert not torch.equal(images[1], images[2])
@@ -101,8 +101,8 @@ def test_controls(samples: list[Sample]) -> None:
     grid = RegionDataset(samples, AUGMENTED, RegionProposer("grid", num_clusters=KAPPA))[0]
     np.testing.assert_array_equal(grid["boxes"], grid_boxes(KAPPA)[0])
     random = RegionDataset(samples, AUGMENTED, RegionProposer("random", num_clusters=KAPPA))
-    assert not torch.equal(random[Draw(0, 0)]["boxes"], random[Draw(1, 0)]["boxes"])
-    assert torch.equal(random[Draw(1, 0)]["boxes"], random[Draw(1, 0)]["boxes"])
+    assert not torch.equal(random[Request(0, 0)]["boxes"], random[Request(1, 0)]["boxes"])
+    assert torch.equal(random[Request(1, 0)]["boxes"], random[Request(1, 0)]["boxes"])
 
 
 def test_no_regions_wanted(samples: list[Sample]) -> None:
@@ -110,7 +110,7 @@ def test_no_regions_wanted(samples: list[Sample]) -> None:
 
 
 def test_copy_is_marked(samples: list[Sample]) -> None:
-    assert RegionDataset(samples, AUGMENTED)[Draw(0, 2, counted=False)]["index"] == -1
+    assert RegionDataset(samples, AUGMENTED)[Request(0, 2, counted=False)]["index"] == -1
 
 
 def test_unreadable_file_takes_the_place_of_its_batch(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agnet_vision.data.sampler import Draw, EpochLoader, EpochSampler, count_repeats
+from agnet_vision.data.sampler import EpochLoader, EpochSampler, SampleRequest, count_repeats
 
 LABELS = [0] * 9 + [1] * 3
 
@@ -120,7 +120,7 @@ def test_another_number_of_processes_skips_no_sample() -> None:
 
 
 class Indices(torch.utils.data.Dataset):
-    def __getitem__(self, draw: Draw) -> int:
+    def __getitem__(self, draw: SampleRequest) -> int:
         return draw.sample
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import torch
 
 from agnet_vision.data.dataset import RegionDataset
 from agnet_vision.data.preprocessing import evaluation_transform, move_points
-from agnet_vision.data.sampler import Draw
+from agnet_vision.data.sampler import SampleRequest
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.views import COUNTS, TTA, TestTimeViews, View, mirror
 from agnet_vision.regions.proposer import RegionProposer
@@ -105,7 +105,7 @@ def test_value_items_of_all_views_have_the_index_of_their_image(samples: list[Sa
     transform = evaluation_transform(CONFIG)
     views = make_views("whole")
     dataset = RegionDataset(samples, transform, PROPOSER, views=views, frozen=True)
-    items = dataset.__getitems__([Draw(0, 1), Draw(0, 0, counted=False)])
+    items = dataset.__getitems__([SampleRequest(0, 1), SampleRequest(0, 0, counted=False)])
     assert [item["index"] for item in items] == [1, 1, -1, -1]
     plain = RegionDataset(samples, transform, PROPOSER, frozen=True)[1]
     for name in ("image", "boxes", "mask"):

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from agnet_vision.data.demo.scene import paint_scene
+from agnet_vision.data.demo import paint_image
 from agnet_vision.models.agnet import AGNet
 
 CLASSES = ("bee", "red_wasp", "fly")
@@ -46,8 +46,8 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     They are no images, or too large.
     """
     folder = tmp_path_factory.mktemp("uploads")
-    image = paint_scene(np.random.default_rng(1), "bar", image_size=192)
-    cv2.imwrite(str(folder / "beetle.jpg"), image[..., ::-1])
+    image = paint_image(np.random.default_rng(1), "bar", image_size=192)
+    cv2.imwrite(str(folder / "pebbles.jpg"), image[..., ::-1])
     (folder / "notes.txt").write_text("no image")
     (folder / "fake.png").write_text("no image either")
     (folder / "drawing.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
@@ -118,7 +118,7 @@ def server(
 ) -> Iterator[Server]:
     """Serve the page with the two networks."""
     folder = tmp_path_factory.mktemp("server")
-    with serve(networks, uploads / "beetle.jpg", folder) as server:
+    with serve(networks, uploads / "pebbles.jpg", folder) as server:
         yield server
 
 

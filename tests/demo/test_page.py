@@ -41,7 +41,7 @@ def wait_for_text(page: Any, selector: str, text: str) -> None:
 def test_value_an_image_is_classified_and_explained(address: str, uploads: Path) -> None:
     with open_browser() as (page, log):
         page.goto(address)
-        upload(page, uploads / "beetle.jpg")
+        upload(page, uploads / "pebbles.jpg")
         page.locator("#panel-regions img").wait_for(timeout=60_000)
         named = page.locator("#prediction").inner_text()
         assert any(name.replace("_", " ") in named for name in CLASSES)
@@ -62,7 +62,7 @@ def test_value_the_figures_have_the_kappa_of_the_slider(
 ) -> None:
     with open_browser() as (page, log):
         page.goto(address)
-        upload(page, uploads / "beetle.jpg")
+        upload(page, uploads / "pebbles.jpg")
         page.locator("#panel-regions img").wait_for(timeout=60_000)
         before = page.locator("#panel-regions img").get_attribute("src")
         if way == "number":
@@ -96,7 +96,7 @@ def test_value_files_that_are_no_images_are_refused_kindly(
         upload(page, uploads / name)
         wait_for_text(page, "#note", words)
         assert not page.locator("#panel-regions img").is_visible()
-        upload(page, uploads / "beetle.jpg")  # and the page goes on
+        upload(page, uploads / "pebbles.jpg")  # and the page goes on
         page.locator("#panel-regions img").wait_for(timeout=60_000)
 
 
@@ -112,7 +112,7 @@ def test_value_a_text_file_is_refused_kindly(address: str, uploads: Path) -> Non
 def test_value_phone_and_dark_mode(address: str, uploads: Path) -> None:
     with open_browser(width=390, height=844, scheme="dark") as (page, log):
         page.goto(address)
-        upload(page, uploads / "beetle.jpg")
+        upload(page, uploads / "pebbles.jpg")
         page.locator("#panel-pairwise img").wait_for(timeout=60_000)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         panel = page.locator("#panel-keypoints img")
@@ -125,7 +125,7 @@ def test_value_phone_and_dark_mode(address: str, uploads: Path) -> None:
 def test_value_what_visitors_leave_is_deleted(
     networks: Path, uploads: Path, tmp_path: Path
 ) -> None:
-    image = uploads / "beetle.jpg"
+    image = uploads / "pebbles.jpg"
     with serve(networks, image, tmp_path, "8") as server, open_browser() as (page, _):
         examples = {path for path in server.files.rglob("*") if path.is_file()}
         page.goto(server.address)

@@ -35,7 +35,7 @@ def test_value_every_source_of_regions_works(
     source: str, models: dict[str, AGNet], uploads: Path
 ) -> None:
     model = models["full"]
-    explanation = visit.explain_file(model, str(uploads / "beetle.jpg"), source, 2)
+    explanation = visit.explain_file(model, str(uploads / "pebbles.jpg"), source, 2)
     assert explanation.has_keypoints == source.startswith("keypoints")
     assert explanation.mask.sum() <= 4
     words = visit.remark(model, explanation, source, 2)
@@ -45,7 +45,7 @@ def test_value_every_source_of_regions_works(
 
 def test_value_the_trained_choice_needs_no_warning(models: dict[str, AGNet], uploads: Path) -> None:
     model = models["full"]
-    explanation = visit.explain_file(model, str(uploads / "beetle.jpg"), "keypoints: sift", 4)
+    explanation = visit.explain_file(model, str(uploads / "pebbles.jpg"), "keypoints: sift", 4)
     words = visit.remark(model, explanation, "keypoints: sift", 4)
     assert words.startswith("11 regions of 11 slots")
     assert "trained" not in words
@@ -54,7 +54,7 @@ def test_value_the_trained_choice_needs_no_warning(models: dict[str, AGNet], upl
 
 def test_value_a_network_without_regions_says_so(models: dict[str, AGNet], uploads: Path) -> None:
     model = models["without regions"]
-    explanation = visit.explain_file(model, str(uploads / "beetle.jpg"), "control: grid", 3)
+    explanation = visit.explain_file(model, str(uploads / "pebbles.jpg"), "control: grid", 3)
     assert "whole image only" in visit.remark(model, explanation, "control: grid", 3)
 
 

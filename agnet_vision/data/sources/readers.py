@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agnet_vision.data.demo.generate import generate_demo
+from agnet_vision.data.demo import generate_demo
 from agnet_vision.data.sources.card import Card, dataset_root, load_card
 from agnet_vision.data.sources.find import find_layout
 from agnet_vision.data.sources.groups import assign_groups, report_divided_groups

@@ -1,1 +1,0 @@
-"""The painted demo set."""
