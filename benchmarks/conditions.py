@@ -1,7 +1,4 @@
-"""What every benchmark reports besides its numbers, as JSON.
-
-Median and quartiles, versions, hardware, commit.
-"""
+"""What every benchmark needs: timing in turn, medians and quartiles, and the conditions as JSON."""
 
 from __future__ import annotations
 
@@ -24,15 +21,13 @@ def measure_interleaved(
     items: int,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, list[float]]:
-    """Time functions in turn, in milliseconds an item.
-
-    So what else the machine does hits all.
+    """Time functions in turn, in milliseconds per item, so that other load hits all of them.
 
     Args:
-        functions: what to time, by name.
-        repeats: timed calls of each, after one that warms caches.
-        items: of one call.
-        clock: CPU time of this process; ``time.perf_counter`` where other processes work.
+        functions: functions to time, by name.
+        repeats: number of timed calls of each, after one that warms caches.
+        items: number of items that one call works on.
+        clock: CPU time of this process, or ``time.perf_counter`` where other processes work.
     """
     for function in functions.values():
         function()  # warm caches
@@ -56,7 +51,7 @@ def summarize(times: list[float]) -> dict[str, float]:
 
 
 def ratio(slower: list[float], faster: list[float]) -> dict[str, float]:
-    """Compare two functions measured in turn, pair by pair."""
+    """Compare two functions that were measured in turn, pair by pair."""
     return summarize([a / b for a, b in zip(slower, faster, strict=True)])
 
 

@@ -1,6 +1,4 @@
-"""What stored regions add to a training loader.
-
-The same images and augmentation, with and without points and boxes.
+"""What stored regions add to a training loader: the same images with and without points and boxes.
 
 python tools/benchmark.py loader --images FOLDER [--output docs/benchmarks/loader.json]
 """
@@ -34,30 +32,20 @@ from benchmarks.conditions import conditions, measure_interleaved, ratio, summar
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--images",
-        type=Path,
-        required=True,
-        help="folder of photographs, searched with its subfolders",
+        "--images", type=Path, required=True, help="folder of images, searched with its subfolders"
     )
-    parser.add_argument("--count", type=int, default=256, help="images of an epoch")
+    parser.add_argument("--count", type=int, default=256, help="images per epoch")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=7, help="timed epochs, in turn")
     parser.add_argument(
         "--workers", type=int, default=2, help="processes of the loader that is timed as a whole"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the choice of images and the augmentation"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=None, help="write the raw numbers to this JSON file"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of images and augmentation")
+    parser.add_argument("--output", type=Path, default=None, help="write the raw numbers as JSON")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure whole epochs.
-
-    In this process, in CPU time, which is what a worker does; and of a loader with workers.
-    """
+    """Measure epochs in this process, in CPU time as a worker spends it, and with workers."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     paths = sorted(
@@ -67,7 +55,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     if not paths:
         raise DatasetNotFoundError(
-            f"--images={arguments.images} holds no .jpg or .png file; name a folder of photographs"
+            f"--images={arguments.images} holds no .jpg or .png file; name a folder of images"
         )
     chosen = np.random.default_rng(arguments.seed).permutation(len(paths))[: arguments.count]
     samples = [Sample(paths[i], 0) for i in chosen]
@@ -93,16 +81,9 @@ def compare_epochs(
     preset: Any,
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Time epochs without regions, with them, and their parts.
-
-    The parts are the look-up and the boxes.
-    """
-    transform = training_transform(
-        224,
-        preset,
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-    )
+    """Time epochs without regions and with them, and their parts: the look-up and the boxes."""
+    gray = (0.5, 0.5, 0.5)
+    transform = training_transform(224, preset, mean=gray, std=gray)
     datasets = {
         name: RegionDataset(samples, transform, source, cache=cache, seed=arguments.seed)
         for name, source in (("without_regions", None), ("with_regions", proposer))
@@ -167,9 +148,6 @@ def time_loaders(
 
 
 def _drain(loader: DataLoader) -> None:
-    """Go through an epoch, one batch at a time.
-
-    Training holds no more either.
-    """
+    """Go through an epoch and hold one batch at a time, as training does."""
     for _ in loader:
         pass

@@ -33,5 +33,5 @@ def test_smoke(tmp_path: Path) -> None:
 
 
 def test_raises_no_images(tmp_path: Path) -> None:
-    with pytest.raises(DatasetNotFoundError, match="name a folder of photographs"):
+    with pytest.raises(DatasetNotFoundError, match="name a folder of images"):
         loader.run(arguments("--images", str(tmp_path)))
