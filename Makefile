@@ -24,7 +24,7 @@ test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2
 
 # The tests on Python 3.10 and the oldest releases that pyproject.toml allows; what these warn of in
-# one another is not ours to mend.
+# one another is not ours to fix.
 lowest:
 	test -x $(LOWEST)/uv || $(PYTHON310) -m venv .venv-lowest
 	$(LOWEST)/python -m pip install --quiet --disable-pip-version-check uv

@@ -1,7 +1,4 @@
-"""Every command of the README runs.
-
-As written, plus what makes it small enough for a test.
-"""
+"""Every command of the README runs as written, plus what makes it small enough for a test."""
 
 from __future__ import annotations
 
@@ -64,10 +61,7 @@ ADDED = {
 
 
 def commands() -> list[str]:
-    """Take the commands out of the README's shell blocks.
-
-    Without their comments.
-    """
+    """Take the commands out of the README's shell blocks, without their comments."""
     blocks = re.findall(r"^```bash\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line.removeprefix("agnet ") for line in lines if line.startswith("agnet ")]
@@ -75,10 +69,7 @@ def commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all that the commands name.
-
-    One finished run is among it.
-    """
+    """A folder with everything that the commands name, a finished run among it."""
     folder = tmp_path_factory.mktemp("readme")
     write_pictures(folder / "my_photos", {"train": 6, "val": 2, "test": 2})
     write_pictures(folder / "demo_set", {"train": 6, "val": 2, "test": 2})

@@ -1,7 +1,4 @@
-"""The wheel: what is in it, and that it works.
-
-Nothing is installed but what it declares.
-"""
+"""The wheel: what is in it, and that it works with nothing installed but what it declares."""
 
 from __future__ import annotations
 
@@ -44,10 +41,7 @@ print(__version__)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a checkout full of untracked files.
-
-    A dataset is among them.
-    """
+    """Build the wheel from a checkout full of untracked files, a dataset among them."""
     checkout = tmp_path_factory.mktemp("checkout")
     ignored = shutil.ignore_patterns("data", ".data-*", "__pycache__")
     for name in SOURCES:
@@ -92,10 +86,7 @@ def test_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
 
 
 def test_core_alone(wheel: Path, tmp_path: Path) -> None:
-    """Head, network, regions and prediction work without any extra.
-
-    A command says in one line what it lacks.
-    """
+    """Networks, regions and prediction need no extra; a command names the one it lacks."""
     python = environment(wheel, tmp_path, extras=())
     done = run([python, "-I", "-c", CORE], tmp_path)
     assert done.returncode == 0, done.stderr
@@ -131,9 +122,7 @@ def test_all_extras(wheel: Path, tmp_path: Path) -> None:
 
 
 def environment(wheel: Path, folder: Path, extras: Iterable[str]) -> str:
-    """Make a virtual environment of the wheel.
-
-    It has the packages that the wheel declares. Returns its Python.
+    """Make a virtual environment of the wheel and the packages it declares; return its Python.
 
     The packages are links to those of this environment: hundreds of megabytes are not copied, and
     what is not declared cannot be imported.
@@ -161,7 +150,7 @@ def environment(wheel: Path, folder: Path, extras: Iterable[str]) -> str:
 def requirements(
     package: Distribution, extras: Iterable[str], found: dict[tuple[str, str], Distribution]
 ) -> dict[tuple[str, str], Distribution]:
-    """Follow what a package requires, to the end."""
+    """Find everything that a package requires, and what that requires in turn."""
     for extra in ("", *extras):
         for line in package.requires or ():
             requirement = Requirement(line)

@@ -23,7 +23,6 @@ PACKAGES = (
     "numpy",
     "opencv-python-headless",
     "scikit-learn",
-    "pyarrow",
 )
 
 

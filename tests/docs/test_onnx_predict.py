@@ -69,10 +69,7 @@ def test_value_pixels(example: dict[str, Any], tmp_path: Path, channels: int) ->
 
 
 def test_raises_in_one_line(tmp_path: Path) -> None:
-    """A file that is not an image is named.
-
-    The others are still classified.
-    """
+    """A file that is not an image is named, and the others are still classified."""
     network = export_onnx(make_model(), tmp_path / "model.onnx")
     cv2.imwrite(str(tmp_path / "good.png"), load_sample_images().images[1])
     (tmp_path / "bad.jpg").write_text("no image")
