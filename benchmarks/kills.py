@@ -24,7 +24,7 @@ from agnet_vision.data.cache import store
 from agnet_vision.evaluation.report import write_report as write_run_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training import train as train_file
-from agnet_vision.training.module import AGNetModule
+from agnet_vision.training.module import TrainingModule
 from benchmarks.child import Child, in_child, options, same_weights, train_once, write_images
 from benchmarks.conditions import conditions, write_report
 
@@ -126,9 +126,9 @@ def _train_until(given: dict[str, Any], moment: str, time_of: int) -> None:
     """Train, and be killed when a moment comes for the n-th time."""
     match moment:
         case "step":
-            _kill_in(AGNetModule, "training_step", time_of)
+            _kill_in(TrainingModule, "training_step", time_of)
         case "validation" | "test":
-            _kill_in(AGNetModule, f"{moment}_step", time_of)
+            _kill_in(TrainingModule, f"{moment}_step", time_of)
         case "checkpoint write":
             _kill_in(torch, "save", time_of, _write_half)
         case "cache write":
@@ -208,17 +208,17 @@ def _train_and_stop(given: dict[str, Any], number: signal.Signals) -> None:
 
 def send_in_step(number_of_step: int, number: signal.Signals) -> None:
     """Let this process send itself a signal during a training step."""
-    original = AGNetModule.training_step
+    original = TrainingModule.training_step
     calls = 0
 
-    def step(module: AGNetModule, batch: Any, index: int) -> Any:
+    def step(module: TrainingModule, batch: Any, index: int) -> Any:
         nonlocal calls
         calls += 1
         if calls == number_of_step:
             os.kill(os.getpid(), number)
         return original(module, batch, index)
 
-    AGNetModule.training_step = step  # type: ignore[method-assign, assignment]
+    TrainingModule.training_step = step  # type: ignore[method-assign, assignment]
 
 
 def kill_with_workers(folder: Path) -> dict[str, Any]:

@@ -54,8 +54,7 @@ def _latency(search: Search, trial: optuna.Trial, folder: Path, classes: tuple[s
     """
     config = training_options(search.options(trial.params, folder))
     try:
-        # As one that goes on: no weights are fetched for it.
-        model = build_model(config.model_copy(update={"resume": True}), classes)
+        model = build_model(config, classes, with_weights=False)
     except ConfigError as error:
         raise optuna.TrialPruned(f"impossible: {error}") from error
 

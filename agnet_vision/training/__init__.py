@@ -1,4 +1,29 @@
-"""Training and evaluation.
+"""Training and evaluation: Lightning connects what the rest of the package computes."""
 
-Lightning connects what the rest of the package computes.
-"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agnet_vision.models.agnet import AGNet, load_model
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training or evaluation.
+
+    Attributes:
+        folder: folder of its files.
+        checkpoint: weights that were tested; of a training, those of its best epoch.
+        metrics: ``acc``, ``mAP``, ``per_class`` and more; None without a test, and on all processes
+            but the first.
+    """
+
+    folder: Path
+    checkpoint: Path | str
+    metrics: dict[str, Any] | None
+
+    def load_model(self) -> AGNet:
+        """Open the network, on the CPU and in evaluation mode."""
+        return load_model(self.checkpoint)

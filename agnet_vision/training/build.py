@@ -1,9 +1,9 @@
-"""From options to dataset, network, loaders and Lightning module."""
+"""From options to a dataset's lists, the network and the loaders."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +11,21 @@ import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.datamodule import AGNetDataModule
-from agnet_vision.data.preprocessing import data_config, evaluation_transform
+from agnet_vision.data.preprocessing import ImageTransform, data_config, evaluation_transform
+from agnet_vision.data.sampler import Order
 from agnet_vision.data.sources.samples import SampleTable, read_samples
 from agnet_vision.data.transforms import training_transform
-from agnet_vision.data.views import TTA, TestTimeViews
-from agnet_vision.errors import ConfigError, DatasetError
+from agnet_vision.data.views import TestTimeViews
+from agnet_vision.errors import CheckpointError, ConfigError, DatasetError
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.dataset import Dataset
-from agnet_vision.options.run import TrainConfig
+from agnet_vision.options.run import AugmentationConfig, EvaluateConfig, LossConfig, TrainConfig
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.pretrained import check_network_options, load_backbone
+from agnet_vision.training.pretrained import (
+    check_backbone_options,
+    load_backbone,
+    weights_fetched,
+)
 
 
 @contextmanager
@@ -37,11 +41,7 @@ def options_checked() -> Iterator[None]:
 
 
 def build_table(dataset: Dataset, seed: int) -> SampleTable:
-    """Read a dataset's lists, holding images out by ``seed``.
-
-    Args:
-        dataset: its options.
-        seed: of what is held out.
+    """Read a dataset's lists, and hold images out by ``seed`` where it has no split of its own.
 
     Raises:
         AGNetError: an option is wrong, or the dataset cannot be used.
@@ -51,115 +51,11 @@ def build_table(dataset: Dataset, seed: int) -> SampleTable:
         return read_samples(options.pop("name"), options.pop("root"), seed=seed, **options)
 
 
-def build_model(config: TrainConfig, classes: tuple[str, ...]) -> AGNet:
-    """Make the network, with weights if asked for."""
-    backbone = config.backbone
-    checkpoint = None if config.resume else backbone.checkpoint  # it has its own weights
-    options = dict(backbone.kwargs)
-    if backbone.output_stride is not None:
-        options["output_stride"] = backbone.output_stride
-    check_network_options(str(backbone.name), options)
-    # Initial weights come from the global generator; the run's own state comes after it, in
-    # RandomState.
-    torch.manual_seed(int(np.random.SeedSequence(config.seed).generate_state(1)[0]))
-    with options_checked():
-        proposer = RegionProposer(**dict(config.regions))
-        model = AGNet(
-            str(backbone.name),
-            len(classes),
-            num_clusters=proposer.num_clusters,
-            variant=config.model.variant,
-            pretrained=backbone.pretrained and not config.resume and checkpoint is None,
-            taps=backbone.taps,
-            backbone_kwargs=options,
-            head_kwargs=config.model.head.model_dump(exclude_none=True),
-            classes=classes,
-            proposer=proposer,
-            image_size=config.image_size,
-        )
-        augmentation = config.augmentation
-        model.data_config.update(
-            data_config(augmentation.preset, config.image_size, augmentation.crop_fraction)
-        )
-    side = -(-config.image_size // model.backbone.stride)
-    if side < model.head.pool_size and model.head.needs_regions:
-        raise ConfigError(
-            f"image_size={config.image_size} gives a map of {side} x {side} cells, the head pools "
-            "regions to "
-            f"{model.head.pool_size} x {model.head.pool_size}; use a larger image_size, "
-            "backbone.output_stride=16, or "
-            f"model.head.pool_size={side}"
-        )
-    if checkpoint is not None:
-        load_backbone(model.backbone.model, checkpoint)
-    with options_checked():
-        model.backbone.freeze_stages(backbone.freeze_at)
-    return model
-
-
-def build_data(config: TrainConfig, table: SampleTable, model: AGNet) -> AGNetDataModule:
-    """Make the loaders, without regions for a network without them."""
-    input_config, augmentation = model.data_config, config.augmentation
-    transform = training_transform(
-        config.image_size,
-        mean=input_config["mean"],
-        std=input_config["std"],
-        interpolation=input_config["interpolation"],
-        **augmentation.model_dump(),
-    )
-    return AGNetDataModule(
-        table,
-        transform,
-        evaluation_transform(input_config),
-        model.proposer if model.head.needs_regions else None,
-        views=build_views(model, config.tta),
-        cache_folder=Path(config.cache_dir) if config.cache_dir else None,
-        batch_size=config.batch_size,
-        workers=config.workers,
-        sampler=config.sampler,
-        seed=config.seed,
-    )
-
-
-def build_views(model: AGNet, tta: TTA) -> TestTimeViews | None:
-    """Make the views of test images, None for one each."""
-    if tta == "none":
-        return None
-    return TestTimeViews(model.data_config, tta)
-
-
-def build_module(config: TrainConfig, model: AGNet, class_counts: list[int]) -> AGNetModule:
-    """Make the Lightning module.
-
-    Args:
-        config: its loss, optimizer and schedule count.
-        model: knows its classes.
-        class_counts: training images of each class, in class order.
-    """
-    weights = None
-    if config.loss.class_weights == "balanced":
-        weights = [
-            sum(class_counts) / (len(class_counts) * max(count, 1)) for count in class_counts
-        ]
-    return AGNetModule(
-        model,
-        optimizer=config.optimizer.model_dump(),
-        schedule=config.schedule.model_dump(),
-        label_smoothing=config.loss.label_smoothing,
-        class_weights=weights,
-        compile_model=config.compile,
-    )
-
-
 def require_samples(table: SampleTable, split: str) -> None:
-    """Refuse empty splits and datasets with nothing to tell apart.
-
-    Args:
-        table: of the dataset.
-        split: the one that is needed.
+    """Refuse an empty split, and a dataset with nothing to tell apart.
 
     Raises:
-        DatasetError: it is empty, or there are fewer than two classes.
+        DatasetError: the split is empty, or there are fewer than two classes.
     """
     if not table.splits[split]:
         raise DatasetError(
@@ -171,3 +67,149 @@ def require_samples(table: SampleTable, split: str) -> None:
             f"alone ({table.root}); "
             "a class is a folder of images"
         )
+
+
+def require_classes(table: SampleTable, known: tuple[str, ...], where: Path | str) -> None:
+    """Refuse a dataset whose classes are not those a network knows.
+
+    Args:
+        table: lists of the dataset.
+        known: classes of the network.
+        where: where the network comes from.
+
+    Raises:
+        CheckpointError: says how they differ.
+    """
+    if known == table.classes:
+        return
+    if len(known) != len(table.classes):
+        difference = f"has {len(known)} classes, dataset={table.name} has {len(table.classes)}"
+    else:
+        pairs = enumerate(zip(known, table.classes, strict=True))
+        number, (own, other) = next(each for each in pairs if each[1][0] != each[1][1])
+        difference = f"has {own!r} as class {number}, dataset={table.name} has {other!r}"
+    raise CheckpointError(
+        f"{where} {difference}; take the dataset it was trained on, or start a training on this one"
+    )
+
+
+def build_model(
+    config: TrainConfig, classes: tuple[str, ...], *, with_weights: bool = True
+) -> AGNet:
+    """Create the network of a training.
+
+    Args:
+        config: all options, most of which say something of the network.
+        classes: names of the classes.
+        with_weights: fetch or load weights if the options ask for them; a run that goes on has its
+            own.
+
+    Raises:
+        AGNetError: an option is wrong, or the weights cannot be had.
+    """
+    backbone = config.backbone
+    name = str(backbone.name)
+    checkpoint = backbone.checkpoint if with_weights else None
+    pretrained = backbone.pretrained and with_weights and checkpoint is None
+    options = dict(backbone.kwargs)
+    if backbone.output_stride is not None:
+        options["output_stride"] = backbone.output_stride
+    check_backbone_options(name, options)
+
+    # Initial weights come from the global generator; the run's own state comes after it, in
+    # RandomState.
+    torch.manual_seed(int(np.random.SeedSequence(config.seed).generate_state(1)[0]))
+    with options_checked(), weights_fetched(name) if pretrained else nullcontext():
+        proposer = RegionProposer(**dict(config.regions))
+        model = AGNet(
+            name,
+            len(classes),
+            num_clusters=proposer.num_clusters,
+            variant=config.model.variant,
+            pretrained=pretrained,
+            taps=backbone.taps,
+            backbone_kwargs=options,
+            head_kwargs=config.model.head.model_dump(exclude_none=True),
+            classes=classes,
+            proposer=proposer,
+            image_size=config.image_size,
+        )
+    if checkpoint is not None:
+        load_backbone(model.backbone.model, checkpoint)
+    _set_input(model, config.image_size, config.augmentation)
+    with options_checked():
+        model.backbone.freeze_stages(backbone.freeze_at)
+    return model
+
+
+def _set_input(model: AGNet, image_size: int, augmentation: AugmentationConfig) -> None:
+    """Set how images are prepared, and refuse a map that is too small for the head's regions."""
+    with options_checked():
+        model.data_config.update(
+            data_config(augmentation.preset, image_size, augmentation.crop_fraction)
+        )
+    side = -(-image_size // model.backbone.stride)
+    pool_size = model.head.pool_size
+    if side < pool_size and model.head.needs_regions:
+        raise ConfigError(
+            f"image_size={image_size} gives a map of {side} x {side} cells, the head pools "
+            f"regions to {pool_size} x {pool_size}; use a larger image_size, "
+            f"backbone.output_stride=16, or model.head.pool_size={side}"
+        )
+
+
+def build_data(
+    table: SampleTable,
+    model: AGNet,
+    config: TrainConfig | EvaluateConfig,
+    *,
+    augmentation: AugmentationConfig | None = None,
+    sampler: Order = "shuffle",
+) -> AGNetDataModule:
+    """Create the loaders, without regions for a network without them.
+
+    Args:
+        table: lists of the dataset.
+        model: the network, which knows its input and its regions.
+        config: batch size, loader processes, cache, seed and views of test images.
+        augmentation: changes to training images; None: none.
+        sampler: order of the training images.
+    """
+    transform = evaluation_transform(model.data_config)
+    with options_checked():
+        views = TestTimeViews(model.data_config, config.tta) if config.tta != "none" else None
+    return AGNetDataModule(
+        table,
+        _augmented(model, augmentation) if augmentation is not None else transform,
+        transform,
+        model.proposer if model.head.needs_regions else None,
+        views=views,
+        cache_folder=Path(config.cache_dir) if config.cache_dir else None,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        sampler=sampler,
+        seed=config.seed,
+    )
+
+
+def _augmented(model: AGNet, augmentation: AugmentationConfig) -> ImageTransform:
+    inputs = model.data_config
+    return training_transform(
+        inputs["input_size"][-1],
+        mean=inputs["mean"],
+        std=inputs["std"],
+        interpolation=inputs["interpolation"],
+        **augmentation.model_dump(),
+    )
+
+
+def class_weights(loss: LossConfig, counts: list[int]) -> list[float] | None:
+    """Return the factor on the loss of each class, None where all are 1.
+
+    Args:
+        loss: options of the loss.
+        counts: training images of each class, in class order.
+    """
+    if loss.class_weights == "none":
+        return None
+    return [sum(counts) / (len(counts) * max(count, 1)) for count in counts]

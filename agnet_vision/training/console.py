@@ -1,14 +1,19 @@
-"""Messages at the start and end of a run."""
+"""What a run prints: its start, its progress, its scores and its files."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback, RichProgressBar
+from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 from rich.console import Console
+from rich.progress import ProgressColumn, Task
 from rich.table import Table
+from rich.text import Text
 
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.models.agnet import AGNet
@@ -23,63 +28,59 @@ FILES = {
     "best.ckpt": "the network of the best epoch",
     "last.ckpt": "the last epoch, to go on from",
 }
+# Logged name -> the word for it in a line.
+SHOWN_SCORES = {
+    "train/loss_epoch": "loss",
+    "val/loss": "val loss",
+    "val/acc": "acc",
+    "val/mAP": "mAP",
+}
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
-    """Make a console that prints names, brackets too, unchanged."""
+    """Create a console that prints names unchanged, those with brackets too."""
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap)
 
 
-def tell_start(config: TrainConfig, table: SampleTable, model: AGNet, trainer: pl.Trainer) -> None:
-    """Say what is trained on what, where."""
+def print_start(config: TrainConfig, table: SampleTable, model: AGNet, trainer: pl.Trainer) -> None:
+    """Print what is trained, on which images, and where."""
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    several = f"{trainer.world_size} x " if trainer.world_size > 1 else ""
+
+    images = ", ".join(f"{len(samples):,} {split}" for split, samples in table.splits.items())
+    drawn = [f"{split} {getattr(config.dataset, f'{split}_fraction'):.0%}" for split in table.drawn]
+    if drawn:
+        images += f" (drawn from train with seed {config.seed}: {', '.join(drawn)})"
+
+    weights = sum(p.numel() for p in model.parameters())
+    learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    frozen = f", {learned:,} of them learned" if learned < weights else ""
+
     lines = {
         "run": config.run_dir,
-        "device": _device(trainer),
-        "images": _images(config, table),
-        "network": _network(config, model),
-        "map": _map(config, model),
+        "device": f"{several}{name}, precision {trainer.precision}",
+        "images": f"{table.name}, {len(table.classes)} classes: {images}",
+        "network": f"{model.backbone_name}, {model.variant}: {weights:,} parameters{frozen}",
+        "map": _map(model, config.image_size),
     }
     for name, text in lines.items():
         console().print(f"{name:8}{text}")
 
 
-def _device(trainer: pl.Trainer) -> str:
-    device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    several = f"{trainer.world_size} x " if trainer.world_size > 1 else ""
-    return f"{several}{name}, precision {trainer.precision}"
-
-
-def _images(config: TrainConfig, table: SampleTable) -> str:
-    """Count the splits, and say which of them were drawn."""
-    sizes = ", ".join(f"{len(samples):,} {split}" for split, samples in table.splits.items())
-    text = f"{table.name}, {len(table.classes)} classes: {sizes}"
-    drawn = [f"{split} {getattr(config.dataset, f'{split}_fraction'):.0%}" for split in table.drawn]
-    if drawn:
-        text += f" (drawn from train with seed {config.seed}: {', '.join(drawn)})"
-    return text
-
-
-def _network(config: TrainConfig, model: AGNet) -> str:
-    learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    whole = sum(p.numel() for p in model.parameters())
-    frozen = f", {learned:,} of them learned" if learned < whole else ""
-    return f"{model.backbone_name}, {model.variant}: {whole:,} parameters{frozen}"
-
-
-def _map(config: TrainConfig, model: AGNet) -> str:
-    side = -(-config.image_size // model.backbone.stride)
-    text = f"{side} x {side} cells at {config.image_size} pixels"
+def _map(model: AGNet, image_size: int) -> str:
+    side = -(-image_size // model.backbone.stride)
+    text = f"{side} x {side} cells at {image_size} pixels"
     if not model.head.needs_regions:
         return text
     pool_size = model.head.pool_size
     chosen = ""
-    if config.model.head.pool_size is None and pool_size < 7:
+    if "pool_size" not in model.head_kwargs and pool_size < 7:
         chosen = ", chosen for this map (paper: 7; model.head.pool_size changes it)"
     return f"{text}, {model.head.num_regions} regions pooled to {pool_size} x {pool_size}{chosen}"
 
 
-def tell_scores(scores: dict[str, Any]) -> None:
+def print_scores(scores: dict[str, Any]) -> None:
     """Print the scores, and the classes with the lowest AP."""
     epoch = f", weights of epoch {scores['best_epoch']}" if "best_epoch" in scores else ""
     views = f", tta={scores['tta']}" if scores.get("tta", "none") != "none" else ""
@@ -110,11 +111,112 @@ def tell_scores(scores: dict[str, Any]) -> None:
     console().print(per_class)
 
 
-def tell_where(run_dir: Path, remark: str = "") -> None:
-    """Say where everything lies."""
-    if remark:
-        console().print(remark)
+def print_files(run_dir: Path) -> None:
+    """Print where the run's files lie, and what they are for."""
     console().print(f"written to {run_dir}")
     for name, purpose in FILES.items():
         if (run_dir / name).is_file():
             console().print(f"  {name:17}{purpose}")
+
+
+def progress_callback(batch_size: int) -> Callback:
+    """Create a progress bar on a terminal or in a notebook, and lines of text elsewhere."""
+    screen = console()
+    if screen.is_terminal or screen.is_jupyter:
+        return ProgressBar(batch_size)
+    return EpochLines()
+
+
+class TimeLeft:
+    """The time a run will still take, by its steps since this was made."""
+
+    def __init__(self, trainer: pl.Trainer) -> None:
+        self.trainer = trainer
+        self.first_step = trainer.global_step
+        self.began = time.monotonic()
+
+    def __str__(self) -> str:
+        """Write hours, minutes and seconds, or dashes before any step."""
+        steps = self.trainer.global_step - self.first_step
+        if steps <= 0:
+            return "-:--:--"
+        to_go = self.trainer.estimated_stepping_batches - self.trainer.global_step
+        return clock((time.monotonic() - self.began) / steps * to_go)
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as hours, minutes and seconds."""
+    whole = max(round(seconds), 0)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+class ImagesPerSecond(ProgressColumn):
+    """Column with the speed in images instead of batches."""
+
+    def __init__(self, images_per_batch: int) -> None:
+        super().__init__()
+        self.images_per_batch = images_per_batch
+
+    def render(self, task: Task) -> Text:
+        """Show the mean over the last batches."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed * self.images_per_batch:.0f} images/s" if speed else "- images/s")
+
+
+class ProgressBar(RichProgressBar):
+    """Progress bar with images per second and the run's time left.
+
+    Args:
+        batch_size: images per step on each process.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        super().__init__(refresh_rate=4, theme=RichProgressBarTheme(metrics_format=".3f"))
+        self.batch_size = batch_size
+        self.time_left: TimeLeft | None = None
+
+    def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
+        """Show the speed in images instead of batches."""
+        *columns, _ = super().configure_columns(trainer)
+        return [*columns, ImagesPerSecond(self.batch_size * trainer.world_size)]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of the whole run."""
+        super().on_train_start(trainer, pl_module)
+        self.time_left = TimeLeft(trainer)
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Count epochs from one, as the plots do."""
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Leave out the logger's version, and add the time left."""
+        metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        if trainer.training and self.time_left is not None:
+            metrics["run left"] = str(self.time_left)
+        return metrics
+
+
+class EpochLines(Callback):
+    """A line of text per epoch: loss, scores, seconds and the run's time left."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clocks."""
+        self.time_left = TimeLeft(trainer)
+        self.began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the line, after validation."""
+        now = time.monotonic()
+        found = trainer.callback_metrics
+        if trainer.is_global_zero:
+            shown = [(word, found[name]) for name, word in SHOWN_SCORES.items() if name in found]
+            parts = [
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+                *(f"{word} {value:.3f}" for word, value in shown),
+                f"{now - self.began:.0f} s",
+                f"{self.time_left} left",
+            ]
+            console().print("  ".join(parts))
+        self.began = now

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
@@ -16,6 +15,7 @@ from agnet_vision.errors import PredictionError
 from agnet_vision.evaluation.metrics import Predictions, PredictionStore, score
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import describe
+from agnet_vision.options.run import OptimizerConfig, ScheduleConfig
 from agnet_vision.structures import Regions
 from agnet_vision.training.optim import build_optimizer, renew_options, schedule_factor
 
@@ -23,44 +23,23 @@ Batch = dict[str, Tensor]
 
 
 class AGNetModule(pl.LightningModule):
-    """Lightning's module that trains and evaluates an ``AGNet``.
+    """Lightning's module that validates and tests an ``AGNet``.
 
     Args:
         model: the network; it must know its ``classes``.
-        optimizer: arguments of ``build_optimizer``.
-        schedule: arguments of ``schedule_factor``, less steps and epochs.
-        label_smoothing: probability mass spread over all classes; 0.1 (ours).
-        class_weights: factor on the loss of each class, in class order; None: all 1.
-        compile_model: run the network through ``torch.compile``.
+
+    Attributes:
+        predictions: what the network said of the last split that it went through.
     """
 
-    def __init__(
-        self,
-        model: AGNet,
-        *,
-        optimizer: Mapping[str, Any] | None = None,
-        schedule: Mapping[str, Any] | None = None,
-        label_smoothing: float = 0.0,
-        class_weights: Sequence[float] | None = None,
-        compile_model: bool = False,
-    ) -> None:
+    def __init__(self, model: AGNet) -> None:
         super().__init__()
-        # Up to twice the speed of the default layout on the CPU, and what tensor cores read.
         self.model = model
+        # Up to twice the speed of the default layout on the CPU, and what tensor cores read.
         for kernel in (weight for weight in model.parameters() if weight.ndim == 4):
             # Of one cell both layouts are the same, but DDP would take their strides for others.
             if kernel.shape[2:].numel() > 1:
                 kernel.data = kernel.data.contiguous(memory_format=torch.channels_last)
-        if compile_model:
-            self.model.compile()  # in place: the names of the weights stay
-        self.optimizer_options, self.schedule_options = dict(optimizer or {}), dict(schedule or {})
-        weight = torch.tensor(class_weights) if class_weights is not None else None
-        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-        # Not in checkpoints: a run may go on with other weights.
-        self.loss.register_buffer("weight", weight, persistent=False)
-        self.epoch_loss = MeanMetric(nan_strategy="disable")
-        # A run that goes on in mid-epoch logs the mean of the whole epoch.
-        self.epoch_loss.persistent(True)
         self.store = PredictionStore()
         self.predictions: Predictions | None = None
 
@@ -68,26 +47,6 @@ class AGNetModule(pl.LightningModule):
         """Compute the logits of a batch of the data module."""
         regions = Regions(batch["boxes"], batch["mask"]) if "boxes" in batch else None
         return self.model(batch["image"].contiguous(memory_format=torch.channels_last), regions)
-
-    def on_train_start(self) -> None:
-        """Give the optimizer the current options, not the checkpoint's."""
-        optimizer, scheduler = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
-        assert isinstance(optimizer, Optimizer)
-        assert isinstance(scheduler, LambdaLR)
-        renew_options(optimizer, scheduler, **self.optimizer_options)
-
-    def on_train_epoch_start(self) -> None:
-        """Begin the epoch's mean, but not when resuming in mid-epoch."""
-        self.epoch_loss.reset()
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch."""
-        loss = self.loss(self(batch), batch["label"])
-        size = len(batch["label"])
-        self.log("train/loss", loss, batch_size=size, prog_bar=True)
-        self.epoch_loss.update(loss.detach())  # all batches of an epoch are of one size
-        self.log("train/loss_epoch", self.epoch_loss, on_step=False, on_epoch=True)
-        return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect the predictions of a batch."""
@@ -105,14 +64,86 @@ class AGNetModule(pl.LightningModule):
         """Log the scores, and keep the predictions for their writer."""
         self._log_scores("test")
 
+    def _log_scores(self, split: str) -> None:
+        self.predictions = self.store.predictions()
+        self.store.reset()
+
+        lost = int((~self.predictions.probability.isfinite().all(dim=1)).sum())
+        if lost:  # an argmax over NaN would still give an accuracy
+            raise PredictionError(
+                f"the network's output is not finite for {lost:,} of "
+                f"{len(self.predictions.label):,} {split} images: the training has diverged; "
+                "start again with a lower optimizer.lr, gradient_clip=1 or "
+                "trainer.precision=32-true"
+            )
+
+        scores = score(self.predictions, self.model.classes or ())
+        for name in ("acc", "mean_per_class_acc", "mAP", "top5", "loss"):
+            # Every process has the predictions of all: the mean over processes is the value itself.
+            self.log(
+                f"{split}/{name}", scores[name], prog_bar=name in ("acc", "mAP"), sync_dist=True
+            )
+
+
+class TrainingModule(AGNetModule):
+    """An ``AGNetModule`` that learns.
+
+    Args:
+        model: the network; it must know its ``classes``.
+        optimizer: name and rates of the optimizer.
+        schedule: course of the learning rates.
+        label_smoothing: probability mass spread over all classes.
+        class_weights: factor on the loss of each class, in class order; None: all 1.
+        compile_model: run the network through ``torch.compile``.
+    """
+
+    def __init__(
+        self,
+        model: AGNet,
+        optimizer: OptimizerConfig,
+        schedule: ScheduleConfig,
+        *,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        compile_model: bool = False,
+    ) -> None:
+        super().__init__(model)
+        if compile_model:
+            self.model.compile()  # in place: the names of the weights stay
+        self.optimizer_options = optimizer
+        self.schedule_options = schedule
+        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+        weight = torch.tensor(class_weights) if class_weights is not None else None
+        # Not in checkpoints: a run may go on with other weights.
+        self.loss.register_buffer("weight", weight, persistent=False)
+        self.epoch_loss = MeanMetric(nan_strategy="disable")
+        # A run that goes on in mid-epoch logs the mean of the whole epoch.
+        self.epoch_loss.persistent(True)
+
+    def on_train_start(self) -> None:
+        """Give the optimizer the current options, not the checkpoint's."""
+        scheduler = cast("LambdaLR", self.trainer.lr_scheduler_configs[0].scheduler)
+        renew_options(self.trainer.optimizers[0], scheduler, self.optimizer_options)
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's mean; a run resumed in mid-epoch does not come here."""
+        self.epoch_loss.reset()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss = self.loss(self(batch), batch["label"])
+        self.log("train/loss", loss, batch_size=len(batch["label"]), prog_bar=True)
+        self.epoch_loss.update(loss.detach())  # all batches of an epoch are of one size
+        self.log("train/loss_epoch", self.epoch_loss, on_step=False, on_epoch=True)
+        return loss
+
     def configure_optimizers(self) -> Any:
-        """Make the optimizer, and a schedule moving every step."""
-        optimizer = build_optimizer(self.model, **self.optimizer_options)
+        """Create the optimizer, and a schedule that moves with every step."""
+        optimizer = build_optimizer(self.model, self.optimizer_options)
         epochs = self.trainer.max_epochs or 1
+        steps_per_epoch = self.trainer.estimated_stepping_batches / epochs
         factor = schedule_factor(
-            steps_per_epoch=self.trainer.estimated_stepping_batches / epochs,
-            epochs=epochs,
-            **self.schedule_options,
+            self.schedule_options, steps_per_epoch=steps_per_epoch, epochs=epochs
         )
         scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
@@ -120,20 +151,3 @@ class AGNetModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what rebuilds the network, as plain data."""
         checkpoint["agnet"] = describe(self.model)
-
-    def _log_scores(self, split: str) -> None:
-        self.predictions = self.store.predictions()
-        self.store.reset()
-        lost = int((~self.predictions.probability.isfinite().all(dim=1)).sum())
-        if lost:  # an argmax over NaN would still give an accuracy
-            raise PredictionError(
-                f"the network's output is not finite for {lost:,} of "
-                f"{len(self.predictions.label):,} {split} images: the training has diverged; "
-                "start again with a lower optimizer.lr, gradient_clip=1 or precision 32-true"
-            )
-        scores = score(self.predictions, self.model.classes or ())
-        for name in ("acc", "mean_per_class_acc", "mAP", "top5", "loss"):
-            # Every process has the predictions of all: the mean over processes is the value itself.
-            self.log(
-                f"{split}/{name}", scores[name], prog_bar=name in ("acc", "mAP"), sync_dist=True
-            )

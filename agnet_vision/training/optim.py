@@ -13,17 +13,10 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.options.run import OptimizerName, ScheduleName
+from agnet_vision.options.run import OptimizerConfig, ScheduleConfig
 
 
-def parameter_groups(
-    model: AGNet,
-    *,
-    lr: float,
-    backbone_lr: float,
-    weight_decay: float,
-    layer_decay: float | None = None,
-) -> list[dict[str, Any]]:
+def parameter_groups(model: AGNet, options: OptimizerConfig) -> list[dict[str, Any]]:
     """Split the learnable parameters by learning rate and weight decay.
 
     Norms, biases and other vectors, and what the backbone itself exempts (position embeddings), are
@@ -31,131 +24,71 @@ def parameter_groups(
     most, as ``(1, 1, channels)`` has; the weight of a convolution or linear layer is a matrix, even
     where a single input or output gives it such a shape.
 
-    Args:
-        model: the network.
-        lr: learning rate of the head.
-        backbone_lr: learning rate of the backbone.
-        weight_decay: of what is decayed.
-        layer_decay: factor on the learning rate for each layer further from the backbone's last,
-            layers as timm counts them; None: all alike.
-
     Returns:
-        Groups as torch's optimizers take them, with a ``name`` and ``lr_scale``, the factor that is
-        in ``lr``.
+        Groups as torch's optimizers take them, with a ``name`` and ``lr_scale``, the factor of the
+        group's layer that is in ``lr``.
     """
-    exempt = {
-        f"backbone.model.{name}" for name in getattr(model.backbone.model, "no_weight_decay", set)()
-    }
+    backbone = model.backbone.model
+    exempt = {f"backbone.model.{name}" for name in getattr(backbone, "no_weight_decay", set)()}
     kernels = {
         f"{name}.weight"
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear | _ConvNd)
     }
-    scales = _layer_scales(model.backbone.model, layer_decay) if layer_decay is not None else {}
+    scales: dict[int, float] = {}
+    if options.layer_decay is not None:
+        for layer in param_groups_layer_decay(backbone, layer_decay=options.layer_decay):
+            scales |= {id(parameter): layer["lr_scale"] for parameter in layer["params"]}
 
     groups: dict[tuple[str, bool, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             part = "backbone" if name.startswith("backbone.") else "head"
-            matrix = name in kernels or parameter.squeeze().ndim > 1
-            key = (part, matrix and name not in exempt, scales.get(id(parameter), 1.0))
+            is_matrix = name in kernels or parameter.squeeze().ndim > 1
+            key = (part, is_matrix and name not in exempt, scales.get(id(parameter), 1.0))
             groups.setdefault(key, []).append(parameter)
-    return [
-        {
-            "name": _group_name(part, decayed, scale if layer_decay is not None else None),
-            "params": parameters,
-            "lr": (backbone_lr if part == "backbone" else lr) * scale,
-            "lr_scale": scale,
-            "weight_decay": weight_decay if decayed else 0.0,
-        }
-        for (part, decayed, scale), parameters in groups.items()
-    ]
+
+    described = []
+    for (part, decayed, scale), parameters in groups.items():
+        name = f"{part}_{'decay' if decayed else 'no_decay'}"
+        if scales and part == "backbone":
+            name += f"_x{scale:.3g}"
+        described.append(
+            {
+                "name": name,
+                "params": parameters,
+                "lr": (options.backbone_lr if part == "backbone" else options.lr) * scale,
+                "lr_scale": scale,
+                "weight_decay": options.weight_decay if decayed else 0.0,
+            }
+        )
+    return described
 
 
-def _layer_scales(backbone: nn.Module, layer_decay: float) -> dict[int, float]:
-    """Return each parameter's learning-rate factor, by identity."""
-    groups = param_groups_layer_decay(backbone, layer_decay=layer_decay)
-    return {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
-
-
-def _group_name(part: str, decayed: bool, scale: float | None) -> str:
-    name = f"{part}_{'decay' if decayed else 'no_decay'}"
-    return name if scale is None or part == "head" else f"{name}_x{scale:.3g}"
-
-
-def build_optimizer(
-    model: AGNet,
-    name: OptimizerName,
-    *,
-    lr: float,
-    backbone_lr: float,
-    weight_decay: float,
-    momentum: float = 0.9,
-    layer_decay: float | None = None,
-) -> Optimizer:
-    """Make AdamW, or SGD with momentum.
-
-    Args:
-        model: what is trained.
-        name: ``adamw`` or ``sgd``.
-        lr: learning rate of the head.
-        backbone_lr: of the backbone.
-        weight_decay: of matrices and kernels; norms, biases and scales have none.
-        momentum: of ``sgd``.
-        layer_decay: factor on the backbone's rate from one layer to the one before it; None: 1.
-    """
-    groups = parameter_groups(
-        model, lr=lr, backbone_lr=backbone_lr, weight_decay=weight_decay, layer_decay=layer_decay
-    )
-    match name:
+def build_optimizer(model: AGNet, options: OptimizerConfig) -> Optimizer:
+    """Create AdamW, or SGD with momentum."""
+    groups = parameter_groups(model, options)
+    match options.name:
         case "adamw":
-            return AdamW(groups, lr=lr)
+            return AdamW(groups, lr=options.lr)
         case "sgd":
-            return SGD(groups, lr=lr, momentum=momentum)
+            return SGD(groups, lr=options.lr, momentum=options.momentum)
 
 
-def renew_options(
-    optimizer: Optimizer,
-    scheduler: LambdaLR,
-    *,
-    name: OptimizerName,
-    lr: float,
-    backbone_lr: float,
-    weight_decay: float,
-    momentum: float = 0.9,
-    layer_decay: float | None = None,
-) -> None:
-    """Set optimizer and schedule to these options, keeping momenta.
-
-    Args:
-        optimizer: with the groups of ``build_optimizer``.
-        scheduler: of that optimizer.
-        name: as for ``build_optimizer``, and so are those that follow.
-        lr: see there.
-        backbone_lr: see there.
-        weight_decay: see there.
-        momentum: see there.
-        layer_decay: not used; a group keeps its factor.
-    """
+def renew_options(optimizer: Optimizer, scheduler: LambdaLR, options: OptimizerConfig) -> None:
+    """Set a resumed optimizer and its schedule to new options; momenta and layer factors stay."""
     for group, factor in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
-        own = backbone_lr if group["name"].startswith("backbone") else lr
-        group["initial_lr"] = own * group["lr_scale"]
+        lr = options.backbone_lr if group["name"].startswith("backbone") else options.lr
+        group["initial_lr"] = lr * group["lr_scale"]
         group["lr"] = group["initial_lr"] * factor(scheduler.last_epoch)
-        group["weight_decay"] = 0.0 if "no_decay" in group["name"] else weight_decay
-        if name == "sgd":
-            group["momentum"] = momentum
+        group["weight_decay"] = 0.0 if "no_decay" in group["name"] else options.weight_decay
+        if options.name == "sgd":
+            group["momentum"] = options.momentum
     scheduler.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
 
 
 def schedule_factor(
-    name: ScheduleName,
-    *,
-    steps_per_epoch: float,
-    epochs: int,
-    warmup_epochs: float = 0.0,
-    final_fraction: float = 0.0,
-    step_epochs: int = 50,
-    step_factor: float = 0.1,
+    options: ScheduleConfig, *, steps_per_epoch: float, epochs: int
 ) -> Callable[[int], float]:
     """Return the learning rates' factor as a function of steps.
 
@@ -168,28 +101,24 @@ def schedule_factor(
     follow the old course.
 
     Args:
-        name: ``cosine``, ``step`` or ``constant``.
-        steps_per_epoch: of the optimizer.
-        epochs: of the whole run.
-        warmup_epochs: how long the rates rise.
-        final_fraction: of the rates, where ``cosine`` ends.
-        step_epochs: epochs between two falls of ``step``.
-        step_factor: of each fall.
+        options: name, warm-up and end of the schedule.
+        steps_per_epoch: the optimizer's steps in an epoch.
+        epochs: length of the whole run.
     """
-    warmup = round(min(warmup_epochs, epochs / 2) * steps_per_epoch)
+    warmup = round(min(options.warmup_epochs, epochs / 2) * steps_per_epoch)
     total = max(round(epochs * steps_per_epoch), warmup + 1)
 
     def factor(step: int) -> float:
         """Return the factor after that many steps."""
         if step < warmup:
             return (step + 1) / warmup
-        match name:
+        match options.name:
             case "cosine":
                 progress = min((step - warmup) / (total - warmup), 1.0)
                 cosine = (1 + math.cos(math.pi * progress)) / 2
-                return final_fraction + (1 - final_fraction) * cosine
+                return options.final_fraction + (1 - options.final_fraction) * cosine
             case "step":
-                return step_factor ** int(step / (steps_per_epoch * step_epochs))
+                return options.step_factor ** int(step / (steps_per_epoch * options.step_epochs))
             case "constant":
                 return 1.0
 

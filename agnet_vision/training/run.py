@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agnet_vision.errors import extra_needed
-from agnet_vision.training.result import Run
+from agnet_vision.training import Run
 
 if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback

@@ -1,52 +1,58 @@
-"""``train``, from options to run folder.
-
-Everything but training itself.
-"""
+"""``train``, from its options to the folder of a tested run."""
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+import torch
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 
-from agnet_vision.data.datamodule import AGNetDataModule
-from agnet_vision.data.sources.samples import SampleTable
-from agnet_vision.errors import FULL, DiskFullError, Stopped
+from agnet_vision.errors import ConfigError
+from agnet_vision.evaluation.calibration import apply_calibration, fit_calibration
 from agnet_vision.evaluation.charts import learning_curves, save_png
 from agnet_vision.evaluation.environment import environment, this_command
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.evaluation.training_views import save_views
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.models.checkpoint import read_checkpoint
+from agnet_vision.models.checkpoint import describe, read_checkpoint
 from agnet_vision.options.resolve import stored_text
 from agnet_vision.options.run import TrainConfig
+from agnet_vision.training import Run
 from agnet_vision.training.build import (
     build_data,
     build_model,
-    build_module,
     build_table,
+    class_weights,
+    require_classes,
     require_samples,
 )
-from agnet_vision.training.calibrate import calibrate_best
-from agnet_vision.training.checkpoint_io import how_to_go_on
-from agnet_vision.training.console import tell_start, tell_where
-from agnet_vision.training.evaluate import quiet_lightning, test_and_write
+from agnet_vision.training.callbacks import (
+    AveragedWeights,
+    EarlyStop,
+    FreezeBackbone,
+    Meter,
+    RandomState,
+)
+from agnet_vision.training.checkpoints import (
+    AtomicCheckpointIO,
+    BestCheckpoint,
+    LastCheckpoint,
+    StopRequest,
+    stoppable,
+    stops_explained,
+)
+from agnet_vision.training.console import console, print_files, print_start, progress_callback
+from agnet_vision.training.evaluate import TestedNetwork
 from agnet_vision.training.loggers import build_loggers, check_loggers
-from agnet_vision.training.meter import Meter
-from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.pretrained import check_weights
-from agnet_vision.training.result import Run
+from agnet_vision.training.module import TrainingModule
 from agnet_vision.training.resume import check_network, check_resumable
 from agnet_vision.training.run_dir import claimed_run_dir
-from agnet_vision.training.stop import interruptible, stoppable
-from agnet_vision.training.trainer import build_callbacks, build_trainer
+from agnet_vision.training.trainer import build_trainer, interruptible, quiet_lightning
 
 
 def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
@@ -54,138 +60,234 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
 
     Args:
         config: all options; with ``resume``, those of the run that goes on.
-        callbacks: of Lightning's, called before the run's own.
+        callbacks: callbacks of Lightning's, called before the run's own.
 
     Raises:
         AGNetError: an option, the dataset, or a file is not right.
         Stopped: after Ctrl-C or another signal, a KeyboardInterrupt; ``last.ckpt`` is saved.
     """
-    started = time.time()
     check_loggers(config.logger)
-    with quiet_lightning(), stoppable() as request, claimed_run_dir(config) as run_dir:
+    outputs = Path("outputs", config.dataset.name)
+    with (
+        quiet_lightning(),
+        stoppable() as request,
+        claimed_run_dir(config.run_dir, outputs) as run_dir,
+    ):
         config = config.model_copy(update={"run_dir": str(run_dir)})
-        folder = RunFolder(run_dir)
-        before = check_resumable(config, folder) if config.resume else None
-        table = build_table(config.dataset, config.seed)
-        require_samples(table, "train")
-        if before is None:  # a run that goes on has its own weights
-            backbone = config.backbone
-            check_weights(
-                str(backbone.name), pretrained=backbone.pretrained, checkpoint=backbone.checkpoint
-            )
-        model = build_model(config, table.classes)
-        if before is not None:
-            check_network(before, model, run_dir)
-            table = table.read_splits(folder.splits)
-
-        data = build_data(config, table, model)
-        if not config.test:
-            data.splits = ("train", "val")
-        module = build_module(config, model, data.class_counts())
-        own = build_callbacks(config, run_dir, request, has_validation=bool(table.splits["val"]))
-        loggers = build_loggers(config.logger, run_dir)
-        trainer = build_trainer(config, run_dir, [*callbacks, *own], loggers)
-        record = begin_record(config, run_dir, model)
+        training = Training(config, RunFolder(run_dir), request, callbacks)
         with stops_explained(run_dir):
-            if trainer.is_global_zero:
-                tell_start(config, table, model, trainer)
-                folder.write_config(stored_text(config))
-                table.write_splits(folder.splits)
-                # Before other processes start and wait: a large set takes longer than they would.
-                data.prepare_data()
-                if before is None:
-                    save_views(data, folder.views)
-            try:
-                with interruptible(trainer):
-                    last = folder.last if config.resume else None
-                    trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-            except BaseException:
-                with suppress(OSError):  # the disk may be full, and the first error is to be told
-                    end_record(record, run_dir, trainer, module, started)
-                raise
-            end_record(record, run_dir, trainer, module, started)
-            scores = finish(config, run_dir, table, trainer, module, data, record)
-            return Run(run_dir, folder.best, scores)
+            training.begin()
+            training.fit()
+            training.calibrate()
+            training.test()
+            training.finish()
+    return Run(run_dir, training.folder.best, training.scores)
 
 
-def begin_record(config: TrainConfig, run_dir: Path, model: AGNet) -> dict[str, Any]:
-    """Start what ``run.json`` says of a run.
+class Training(TestedNetwork):
+    """One training: built, begun, fitted, calibrated, tested and finished, in this order.
 
-    A resumed run keeps its first command and adds to its time.
+    Args:
+        config: all options, ``run_dir`` among them.
+        folder: folder of the run, which nothing is written to before ``begin``.
+        request: record of the signals that may end the run.
+        callbacks: callbacks of the caller's, called before the run's own.
+
+    Raises:
+        AGNetError: an option, the dataset, or a run that is to go on is not right.
     """
-    trainable = sum(
-        parameter.numel() for parameter in model.parameters() if parameter.requires_grad
-    )
-    record: dict[str, Any] = {
-        "seed": config.seed,
-        "wall_time_seconds": 0.0,
-        "parameters": trainable,
-    }
-    before = RunFolder(run_dir).read_record() if config.resume else {}
-    if before:
-        record |= {
-            name: before[name] for name in ("command", "wall_time_seconds") if name in before
-        }
-        record["went_on_with"] = [*before.get("went_on_with", []), this_command()]
-    return record
 
+    module: TrainingModule
 
-def end_record(
-    record: dict[str, Any], run_dir: Path, trainer: pl.Trainer, module: AGNetModule, started: float
-) -> None:
-    """Write ``run.json``: hardware, duration and progress."""
-    record["wall_time_seconds"] += time.time() - started
-    record["epochs"] = trainer.current_epoch
-    record["finished"] = trainer.state.status == "finished"
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    meter = next(each for each in callbacks if isinstance(each, Meter))
-    record |= {"training_seconds": meter.seconds, "images_seen": meter.images}
-    if trainer.is_global_zero:
-        RunFolder(run_dir).write_record({**environment(module.device), **record})
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        request: StopRequest,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        self.began = time.time()
+        self.config = config
+        self.folder = folder
+        self.meter = Meter()
+        before = check_resumable(config, folder) if config.resume else None
+        if not config.resume and (folder.last.exists() or folder.metrics.exists()):
+            advice = "add resume=true to go on with it, or " if folder.last.exists() else ""
+            raise ConfigError(
+                f"run_dir={folder.path} holds a run already; {advice}name another folder"
+            )
 
+        self.table = build_table(config.dataset, config.seed)
+        require_samples(self.table, "train")
+        model = build_model(config, self.table.classes, with_weights=before is None)
+        if before is not None:
+            require_classes(self.table, tuple(before["classes"]), f"the run in {folder.path}")
+            check_network(before, model, folder.path)
+            self.table = self.table.read_splits(folder.splits)
+        self.record = self._first_record(model)
 
-def finish(
-    config: TrainConfig,
-    run_dir: Path,
-    table: SampleTable,
-    trainer: pl.Trainer,
-    module: AGNetModule,
-    data: AGNetDataModule,
-    record: dict[str, Any],
-) -> dict[str, Any] | None:
-    """Test the best weights and complete the run folder."""
-    if trainer.is_global_zero:
-        folder = RunFolder(run_dir)
-        save_png(learning_curves(folder.read_history()), folder.curves)
-    if config.calibration != "none" and table.splits["val"]:
-        fitted = calibrate_best(run_dir, trainer, module, data, config.calibration)
-        record["calibration"] = fitted._asdict()
-    scores = None
-    if config.test and table.splits["test"]:
-        best = read_checkpoint(run_dir / "best.ckpt")
-        module.load_state_dict(best["state_dict"])
-        record |= {"best_epoch": best["epoch"] + 1, "tta": config.tta}
-        scores = test_and_write(trainer, module, data, table, run_dir, split="test", record=record)
-        if scores is not None and config.report:
-            write_report(run_dir)
-    if trainer.is_global_zero:
-        why = "the dataset has no test split" if config.test else "test=False"
-        tell_where(run_dir, "" if scores is not None else f"not tested: {why}")
-    return scores
+        self.data = build_data(
+            self.table, model, config, augmentation=config.augmentation, sampler=config.sampler
+        )
+        if not config.test:
+            self.data.splits = ("train", "val")
+        self.module = TrainingModule(
+            model,
+            config.optimizer,
+            config.schedule,
+            label_smoothing=config.loss.label_smoothing,
+            class_weights=class_weights(config.loss, self.data.class_counts()),
+            compile_model=config.compile,
+        )
+        self.trainer = build_trainer(
+            config.trainer,
+            folder.path,
+            [*callbacks, *self._callbacks(request)],
+            build_loggers(config.logger, folder.path),
+            freezes=config.freeze_backbone_epochs > 0,
+            max_epochs=config.epochs,
+            accumulate_grad_batches=config.accumulate_batches,
+            gradient_clip_val=config.gradient_clip,
+        )
 
+    def begin(self) -> None:
+        """Say what is trained, and write what is known before the first step."""
+        if not self.trainer.is_global_zero:
+            return
+        print_start(self.config, self.table, self.module.model, self.trainer)
+        self.folder.write_config(stored_text(self.config))
+        self.table.write_splits(self.folder.splits)
+        # Before other processes start and wait: a large set takes longer than they would.
+        self.data.prepare_data()
+        if not self.config.resume:
+            save_views(self.data, self.folder.views)
 
-@contextmanager
-def stops_explained(run_dir: Path) -> Iterator[None]:
-    """Say how to resume after Ctrl-C or a full disk."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
-        raise Stopped(number, how_to_go_on(run_dir)) from stop
-    except OSError as error:
-        if error.errno not in FULL:
+    def fit(self) -> None:
+        """Train to the last epoch, and record the training however it ends."""
+        last = self.folder.last if self.config.resume else None
+        try:
+            with interruptible():
+                self.trainer.fit(
+                    self.module, datamodule=self.data, ckpt_path=last, weights_only=True
+                )
+        except BaseException:
+            with suppress(OSError):  # the disk may be full, and the first error is to be told
+                self._write_record()
             raise
-        what = error.filename or "while writing"
-        raise DiskFullError(
-            f"the disk is full ({what}); free some space, then {how_to_go_on(run_dir)}"
-        ) from error
+        self._write_record()
+        if self.trainer.is_global_zero:
+            save_png(learning_curves(self.folder.read_history()), self.folder.curves)
+
+    def calibrate(self) -> None:
+        """Correct the best weights on the validation images, if asked to.
+
+        All processes come here together. Weights that were corrected before the run was cut off
+        stay.
+        """
+        if self.config.calibration == "none" or not self.table.splits["val"]:
+            return
+        best = read_checkpoint(self.folder.best)
+        if before := best["agnet"]["model"].get("calibration"):
+            self.record["calibration"] = before
+            return
+
+        self.module.load_state_dict(best["state_dict"])
+        self.module.to(self.trainer.strategy.root_device).eval()
+        with torch.no_grad():
+            for batch in self.data.val_dataloader():
+                batch = self.data.on_before_batch_transfer(batch, 0)
+                batch = self.data.transfer_batch_to_device(batch, self.module.device, 0)
+                self.module.validation_step(batch, 0)
+        predictions = self.module.store.predictions()
+        self.module.store.reset()
+
+        logits = predictions.probability.double().clamp_min(1e-12).log().numpy()
+        rare_classes = self.config.calibration == "rare_classes"
+        counts = self.data.class_counts() if rare_classes else ()
+        fitted = fit_calibration(logits, predictions.label.numpy(), counts)
+        apply_calibration(self.module.model, fitted, counts)
+        self.record["calibration"] = fitted._asdict()
+
+        best["state_dict"] = self.module.state_dict()
+        best["agnet"] = describe(self.module.model)
+        self.trainer.strategy.barrier()  # nobody reads the file any more
+        if self.trainer.is_global_zero:
+            AtomicCheckpointIO().save_checkpoint(best, self.folder.best)
+        self.trainer.strategy.barrier()
+
+    def test(self) -> None:
+        """Test the best weights, if asked to and if there are images for it."""
+        if not self.config.test or not self.table.splits["test"]:
+            return
+        best = read_checkpoint(self.folder.best)
+        self.module.load_state_dict(best["state_dict"])
+        self.record |= {"best_epoch": best["epoch"] + 1, "tta": self.config.tta}
+        super().test()
+
+    def finish(self) -> None:
+        """Write the report, and say where everything lies."""
+        if not self.trainer.is_global_zero:
+            return
+        if self.scores is None:
+            why = "the dataset has no test split" if self.config.test else "test=false"
+            console().print(f"not tested: {why}")
+        elif self.config.report:
+            write_report(self.folder.path)
+        print_files(self.folder.path)
+
+    def _callbacks(self, request: StopRequest) -> list[Callback]:
+        """Create the callbacks that the options ask for, checkpoints last."""
+        config = self.config
+        has_validation = bool(self.table.splits["val"])
+        monitor = f"val/{config.monitor}"
+        mode = "min" if config.monitor == "loss" else "max"
+
+        callbacks = [RandomState(config.seed), LearningRateMonitor("step"), self.meter]
+        if config.trainer.progress_bar:
+            callbacks.append(progress_callback(config.batch_size))
+        if config.freeze_backbone_epochs:
+            callbacks.append(FreezeBackbone(config.freeze_backbone_epochs))
+        if config.ema_decay is not None:
+            callbacks.append(AveragedWeights(config.ema_decay))
+        if config.early_stopping_patience is not None:
+            if not has_validation:
+                raise ConfigError(
+                    "early_stopping_patience needs a validation split; raise dataset.val_fraction"
+                )
+            callbacks.append(EarlyStop(monitor, mode=mode, patience=config.early_stopping_patience))
+
+        best = BestCheckpoint(
+            self.folder.path,
+            "best",
+            monitor=monitor if has_validation else None,
+            mode=mode,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        return [*callbacks, best, LastCheckpoint(self.folder.path, request)]
+
+    def _first_record(self, model: AGNet) -> dict[str, Any]:
+        """Start ``run.json``; a resumed run keeps its first command and adds to its time."""
+        record: dict[str, Any] = {
+            "seed": self.config.seed,
+            "wall_time_seconds": 0.0,
+            "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        }
+        before = self.folder.read_record() if self.config.resume else {}
+        if before:
+            kept = ("command", "wall_time_seconds")
+            record |= {name: before[name] for name in kept if name in before}
+            record["went_on_with"] = [*before.get("went_on_with", []), this_command()]
+        return record
+
+    def _write_record(self) -> None:
+        """Write ``run.json``: hardware, duration and progress."""
+        self.record["wall_time_seconds"] += time.time() - self.began
+        self.record |= {
+            "epochs": self.trainer.current_epoch,
+            "finished": self.trainer.state.status == "finished",
+            "training_seconds": self.meter.seconds,
+            "images_seen": self.meter.images,
+        }
+        if self.trainer.is_global_zero:
+            self.folder.write_record({**environment(self.module.device), **self.record})

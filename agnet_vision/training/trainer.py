@@ -1,67 +1,64 @@
-"""From options to Lightning's trainer and the run's callbacks."""
+"""Lightning's trainer for a run: without its remarks, and with its exits turned into errors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
-from agnet_vision.errors import ConfigError
-from agnet_vision.options.run import EvaluateConfig, TrainConfig
+from agnet_vision.options.run import TrainerConfig
 from agnet_vision.training.build import options_checked
-from agnet_vision.training.callbacks import (
-    AveragedWeights,
-    BestCheckpoint,
-    EarlyStop,
-    FreezeBackbone,
-    LastCheckpoint,
-    RandomState,
+from agnet_vision.training.checkpoints import AtomicCheckpointIO
+
+REMARKS = (
+    ".*Checkpoint directory .* exists and is not empty.*",  # it holds the options of the run
+    ".*does not have many workers.*",  # the user's choice
+    ".*in eval mode at the start of training.*",  # a frozen backbone, on purpose
+    ".*isinstance\\(treespec, LeafSpec\\).*",  # inside Lightning, about torch's next release
+    ".*is smaller than the logging interval.*",  # what matters is logged every epoch
+    ".*Skipping val loop.*",  # no validation split, on purpose
 )
-from agnet_vision.training.checkpoint_io import AtomicCheckpointIO
-from agnet_vision.training.meter import Meter
-from agnet_vision.training.progress import progress_callbacks
-from agnet_vision.training.stop import StopRequest
 
 
 def build_trainer(
-    config: TrainConfig | EvaluateConfig,
+    options: TrainerConfig,
     run_dir: Path,
     callbacks: Sequence[Callback],
-    loggers: list[Logger],
+    loggers: Sequence[Logger] = (),
+    *,
+    freezes: bool = False,
+    **training: Any,
 ) -> pl.Trainer:
-    """Make Lightning's trainer, a lesser one to evaluate.
+    """Create Lightning's trainer.
 
     Args:
-        config: of a training or an evaluation.
-        run_dir: where Lightning writes.
-        callbacks: see ``build_callbacks``.
-        loggers: see ``build_loggers``.
+        options: devices and arithmetic.
+        run_dir: folder that Lightning writes to.
+        callbacks: callbacks of the run, a progress bar among them or not.
+        loggers: places that losses and scores go to.
+        freezes: whether some parameters learn nothing in some epochs.
+        **training: further options of ``pytorch_lightning.Trainer``: epochs, clipping.
 
     Raises:
         ConfigError: this machine does not have what is asked for.
     """
-    options: dict[str, Any] = config.trainer.model_dump(exclude={"progress_bar"})
-    frozen = False
-    if isinstance(config, TrainConfig):
-        frozen = config.freeze_backbone_epochs > 0
-        options |= {
-            "max_epochs": config.epochs,
-            "accumulate_grad_batches": config.accumulate_batches,
-            "gradient_clip_val": config.gradient_clip,
-        }
 
-    def make(**options: Any) -> pl.Trainer:
-        """Make the trainer with these options of Lightning's."""
+    def make(**given: Any) -> pl.Trainer:
+        """Create the trainer with these options of Lightning's."""
         return pl.Trainer(
-            **options,
+            **given,
+            **training,
             default_root_dir=run_dir,
             callbacks=list(callbacks),
-            logger=loggers,
+            logger=list(loggers),
             plugins=[AtomicCheckpointIO()],
             enable_progress_bar=any(
                 isinstance(each, pl.callbacks.ProgressBar) for each in callbacks
@@ -73,48 +70,36 @@ def build_trainer(
             use_distributed_sampler=False,
         )
 
+    given = options.model_dump(exclude={"progress_bar"})
     with options_checked():
-        trainer = make(**options)
-        if frozen and isinstance(trainer.strategy, DDPStrategy):
+        trainer = make(**given)
+        if freezes and isinstance(trainer.strategy, DDPStrategy):
             # DDP waits for a gradient of every parameter unless it is told that some may have none.
-            trainer = make(**{**options, "strategy": "ddp_find_unused_parameters_true"})
+            trainer = make(**{**given, "strategy": "ddp_find_unused_parameters_true"})
     return trainer
 
 
-def build_callbacks(
-    config: TrainConfig, run_dir: Path, request: StopRequest, *, has_validation: bool
-) -> list[Callback]:
-    """Choose the options' callbacks, checkpoints last.
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep remarks of Lightning's that help nobody off the terminal."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in REMARKS:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        logger.setLevel(level)
 
-    Args:
-        config: all options.
-        run_dir: where checkpoints go.
-        request: the signal that may end the run.
-        has_validation: whether there are scores to choose the best epoch by.
 
-    Raises:
-        ConfigError: early stopping without a validation split.
-    """
-    monitor, mode = f"val/{config.monitor}", "min" if config.monitor == "loss" else "max"
-    callbacks: list[Callback] = [RandomState(config.seed), LearningRateMonitor("step"), Meter()]
-    if config.trainer.progress_bar:
-        callbacks += progress_callbacks(config.batch_size)
-    if config.freeze_backbone_epochs:
-        callbacks.append(FreezeBackbone(config.freeze_backbone_epochs))
-    if config.ema_decay is not None:
-        callbacks.append(AveragedWeights(config.ema_decay))
-    if config.early_stopping_patience is not None:
-        if not has_validation:
-            raise ConfigError(
-                "early_stopping_patience needs a validation split; raise dataset.val_fraction"
-            )
-        callbacks.append(EarlyStop(monitor, mode=mode, patience=config.early_stopping_patience))
-    best = BestCheckpoint(
-        run_dir,
-        "best",
-        monitor=monitor if has_validation else None,
-        mode=mode,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    return [*callbacks, best, LastCheckpoint(run_dir, request)]
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Lightning's exit after a signal back into the interrupt."""
+    try:
+        yield
+    except SystemExit as exit_request:
+        if isinstance(exit_request.__context__, KeyboardInterrupt):
+            raise exit_request.__context__ from None
+        raise

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import agnet_vision.training.train
 from agnet_vision.options.run import EvaluateConfig, TrainConfig
 from agnet_vision.training.train import train
-from agnet_vision.training.trainer import build_callbacks
+from agnet_vision.training.trainer import build_trainer
 from tests.training.tiny import (
     TINY,
     TINY_EVALUATION,
@@ -62,9 +61,10 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """
     recorder = Recorder()
     monkeypatch.setattr(
-        agnet_vision.training.train,
-        "build_callbacks",
-        lambda *args, **kwargs: [recorder, *build_callbacks(*args, **kwargs)],
+        "agnet_vision.training.train.build_trainer",
+        lambda options, run_dir, callbacks, *others, **named: build_trainer(
+            options, run_dir, [recorder, *callbacks], *others, **named
+        ),
     )
     return recorder
 

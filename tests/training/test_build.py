@@ -17,9 +17,8 @@ def test_balanced_sampler(configure: Configure, tmp_path: Path) -> None:
         *PLAIN, f"dataset.root={write_unbalanced(tmp_path / 'data')}", "sampler=balanced"
     )
     table = build_table(config.dataset, config.seed)
-    sampler = (
-        build_data(config, table, build_model(config, table.classes)).train_dataloader().sampler
-    )
+    model = build_model(config, table.classes)
+    sampler = build_data(table, model, config, sampler=config.sampler).train_dataloader().sampler
     counts = [0, 0, 0]
     for epoch in range(100):
         sampler.set_epoch(epoch)

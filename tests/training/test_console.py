@@ -1,19 +1,22 @@
-"""What a run says at its start and end."""
+"""What a run prints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
-from agnet_vision.options.run import TrainConfig
+from agnet_vision.training.console import ImagesPerSecond, TimeLeft, clock
 from agnet_vision.training.train import train
-from tests.training.tiny import write_pictures
+from tests.training.tiny import Configure, write_pictures
 
 
 def test_a_run_says_what_it_is_and_where_it_lies(
-    configure: Callable[..., TrainConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     classes = ("[bold]a", "$b$", ":smile:")
     root = write_pictures(tmp_path / "data", {"all": 6}, classes) / "all"
@@ -39,3 +42,66 @@ def test_a_run_says_what_it_is_and_where_it_lies(
         "best.ckpt",
         "last.ckpt",
     ]
+
+
+def test_value_images_per_second() -> None:
+    column = ImagesPerSecond(32)
+    for finished, speed, text in (
+        (None, 2.5, "80 images/s"),
+        (4.0, 2.5, "128 images/s"),
+        (None, None, "- images/s"),
+    ):
+        assert column.render(SimpleNamespace(finished_speed=finished, speed=speed)).plain == text
+
+
+def test_progress_bar_of_a_run(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=200, color_system=None)
+    monkeypatch.setattr(
+        "pytorch_lightning.callbacks.progress.rich_progress.get_console", lambda: console
+    )
+    monkeypatch.setattr("agnet_vision.training.console.Console", lambda **_: console)
+    train(configure("model=backbone_only", "test=false", "trainer.progress_bar=true"))
+    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "\n", screen.getvalue())  # the cursor's movements
+    last = [line for line in drawn.splitlines() if line.startswith("Epoch 2/2")][-1]
+    assert " 5/5 " in last
+    assert re.search(r"\d+:\d\d:\d\d • \d+:\d\d:\d\d \d+ images/s ", last), (
+        "time gone, time left, speed"
+    )
+    assert re.search(r"val/acc: [01]\.\d{3} val/mAP: [01]\.\d{3}", last)
+    assert "v_num" not in last
+    assert re.search(r"train/loss: \d+\.\d{3} ", last)
+    assert "run left: 0:00:0" in last
+
+
+def test_a_line_an_epoch_where_nobody_looks(
+    configure: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(configure("model=backbone_only", "test=false", "trainer.progress_bar=true"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    number = r"\d+\.\d{3}"
+    scores = rf"loss {number}  val loss {number}  acc {number}  mAP {number}"
+    assert len(lines) == 2
+    for epoch, line in enumerate(lines, start=1):
+        assert re.fullmatch(rf"epoch {epoch}/2  {scores}  \d+ s  0:00:\d\d left", line), line
+    assert lines[-1].endswith("0:00:00 left")
+
+
+def test_value_clock() -> None:
+    assert [clock(seconds) for seconds in (0, 59.6, 3601, -1)] == [
+        "0:00:00",
+        "0:01:00",
+        "1:00:01",
+        "0:00:00",
+    ]
+
+
+def test_time_left_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed run counts from where it went on."""
+    now = [100.0]
+    monkeypatch.setattr("agnet_vision.training.console.time.monotonic", lambda: now[0])
+    trainer = SimpleNamespace(global_step=10, estimated_stepping_batches=40)
+    left = TimeLeft(trainer)
+    assert str(left) == "-:--:--"
+    now[0], trainer.global_step = 120.0, 20
+    assert str(left) == "0:00:40"

@@ -57,7 +57,7 @@ def test_evaluate_raises_on_other_classes(
     finished: Path, configure_evaluation: Evaluate, tmp_path: Path
 ) -> None:
     for classes, message in (
-        (("cat", "dog"), "knows 3 classes, dataset=folder has 2"),
+        (("cat", "dog"), "has 3 classes, dataset=folder has 2"),
         (("cat", "dog", "yak"), "has 'owl' as class 2, dataset=folder has 'yak'"),
     ):
         other = write_pictures(

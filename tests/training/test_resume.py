@@ -28,9 +28,7 @@ from agnet_vision.errors import (
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.resume import check_network
 from agnet_vision.training.train import train
-from tests.models.tiny import tiny
 from tests.training.tiny import (
     Configure,
     Evaluate,
@@ -51,6 +49,7 @@ from tests.training.tiny import (
             "optimizer.name=sgd",
             "its own optimizer.name=adamw, got sgd; with resume leave optimizer.name out",
         ),
+        ("model.head.pool_size=1", "has head_kwargs"),
         ("monitor=loss", "its own monitor=acc, got loss"),
         ("ema_decay=0.9", "its own ema_decay=None, got 0.9"),
         ("seed=1", "its own seed=0, got 1"),
@@ -64,15 +63,6 @@ def test_raises_and_touches_nothing(
     with pytest.raises((CheckpointError, ConfigError), match=message):
         train(configure("resume=true", f"run_dir={copy}", "epochs=2", option))
     assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
-
-
-def test_a_run_with_an_option_of_the_head_left_open_goes_on(tmp_path: Path) -> None:
-    """Older runs wrote width=None where a search had drawn it."""
-    model = tiny()
-    before = model.config()
-    check_network({**before, "head_kwargs": {**model.head_kwargs, "width": None}}, model, tmp_path)
-    with pytest.raises(CheckpointError, match="has head_kwargs"):
-        check_network({**before, "head_kwargs": {"pool_size": 3}}, model, tmp_path)
 
 
 def test_new_rates_take_effect(configure: Configure, copy: Path) -> None:

@@ -9,9 +9,12 @@ import torch
 import yaml
 from sklearn.metrics import accuracy_score, average_precision_score
 
+from agnet_vision import load_model
+from agnet_vision.data.image import read_image
 from agnet_vision.errors import CheckpointError, ConfigError, DatasetError, ImageReadError
+from agnet_vision.predict.predictor import Predictor
 from agnet_vision.training.train import train
-from tests.training.tiny import Configure, interrupt_after, read_rows, write_pictures
+from tests.training.tiny import Configure, checkpoint, interrupt_after, read_rows, write_pictures
 
 
 def weights(run_dir: Path, name: str = "last.ckpt") -> dict[str, torch.Tensor]:
@@ -158,7 +161,7 @@ def test_unreadable_image_stops_before_the_first_epoch(
 
 
 def test_raises_on_a_folder_in_use(configure: Configure, finished: Path) -> None:
-    with pytest.raises(ConfigError, match="holds a run already; add resume=True"):
+    with pytest.raises(ConfigError, match="holds a run already; add resume=true"):
         train(configure(f"run_dir={finished}"))
 
 
@@ -188,5 +191,31 @@ def test_resume_raises_on_other_classes(
     configure: Configure, finished: Path, tmp_path: Path
 ) -> None:
     other = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1}, ("cat", "dog"))
-    with pytest.raises(CheckpointError, match="has 3 classes, the dataset has 2 now"):
+    with pytest.raises(CheckpointError, match="has 3 classes, dataset=folder has 2"):
         train(configure("resume=true", "epochs=3", f"run_dir={finished}", f"dataset.root={other}"))
+
+
+def test_calibration_is_in_the_best_weights(
+    configure: Configure, pictures: Path, tmp_path: Path
+) -> None:
+    """best.ckpt is the last epoch, corrected; whatever opens it applies the correction."""
+    scores = train(configure("epochs=1", "calibration=temperature")).metrics
+    assert scores is not None
+    temperature = scores["calibration"]["temperature"]
+    assert scores["calibration"] == {"temperature": temperature, "tau": 0.0}
+    assert 0.05 <= temperature <= 20
+    assert temperature != 1
+
+    best, last = (checkpoint(tmp_path / "run", f"{name}.ckpt") for name in ("best", "last"))
+    assert best["agnet"]["model"]["calibration"] == scores["calibration"]
+    assert last["agnet"]["model"]["calibration"] == {}
+    linear = "model.head.classifier.linear.weight"
+    torch.testing.assert_close(best["state_dict"][linear] * temperature, last["state_dict"][linear])
+
+    image = read_image(next((pictures / "test" / "cat").iterdir()))
+    probabilities, expected = (
+        Predictor(load_model(tmp_path / "run" / name)).outputs([image]).probabilities
+        for name in ("best.ckpt", "last.ckpt")
+    )
+    corrected = expected ** (1 / temperature)
+    np.testing.assert_allclose(probabilities, corrected / corrected.sum(), rtol=1e-4)

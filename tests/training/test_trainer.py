@@ -56,8 +56,6 @@ def test_frozen_epochs_on_several_devices(
     config = configure(
         "trainer.devices=2",
         f"trainer.strategy={strategy}",
-        "freeze_backbone_epochs=1",
-        "gradient_clip=null",
     )
-    trainer = build_trainer(config, tmp_path, [], [])
+    trainer = build_trainer(config.trainer, tmp_path, [], freezes=True)
     assert vars(trainer.strategy)["_ddp_kwargs"]["find_unused_parameters"]

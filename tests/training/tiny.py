@@ -23,7 +23,7 @@ from agnet_vision.cli.command import load_command
 from agnet_vision.cli.parse import parse
 from agnet_vision.options.resolve import evaluation_options, training_options
 from agnet_vision.options.run import EvaluateConfig, TrainConfig
-from agnet_vision.training.module import AGNetModule
+from agnet_vision.training.module import AGNetModule, TrainingModule
 
 Configure = Callable[..., TrainConfig]
 Evaluate = Callable[..., EvaluateConfig]
@@ -192,12 +192,12 @@ def read_rows(run_dir: Path) -> list[dict[str, str]]:
 
 def interrupt_after(steps: int, patch: pytest.MonkeyPatch, number: int = signal.SIGINT) -> None:
     """Press Ctrl-C, or send another signal, during a training step."""
-    original, taken = AGNetModule.training_step, [0]
+    original, taken = TrainingModule.training_step, [0]
 
-    def step(self: AGNetModule, batch: dict, batch_idx: int) -> torch.Tensor:
+    def step(self: TrainingModule, batch: dict, batch_idx: int) -> torch.Tensor:
         taken[0] += 1
         if taken[0] == steps:
             os.kill(os.getpid(), number)
         return original(self, batch, batch_idx)
 
-    patch.setattr(AGNetModule, "training_step", step)
+    patch.setattr(TrainingModule, "training_step", step)

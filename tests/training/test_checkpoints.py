@@ -1,4 +1,4 @@
-"""Signals end a run between two steps, or at once."""
+"""Checkpoints are whole or not there, and signals end a run between two steps or at once."""
 
 from __future__ import annotations
 
@@ -6,16 +6,39 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
-from agnet_vision.errors import Stopped
+from agnet_vision.errors import CheckpointError, Stopped
+from agnet_vision.training.checkpoints import SIGNALS, AtomicCheckpointIO, stoppable
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.stop import SIGNALS, interruptible, stoppable
 from agnet_vision.training.train import train
+from agnet_vision.training.trainer import interruptible
 from tests.training.tiny import Configure, Evaluate, checkpoint, interrupt_after
+
+
+def test_full_disk_keeps_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"weights": torch.ones(3)}, path)
+    before = path.read_bytes()
+    original = Path.open
+
+    def open_full(self: Path, mode: str = "r", **kwargs: Any) -> Any:
+        # /dev/full answers every write with "no space left on device".
+        return original(Path("/dev/full") if self.suffix == ".tmp" else self, mode, **kwargs)
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(
+        CheckpointError, match=r"No space left on device.*the one before is untouched.*resume=True"
+    ):
+        AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_ctrl_c_while_testing(
@@ -78,7 +101,7 @@ def test_lightning_s_exit_becomes_the_interrupt_again() -> None:
         except KeyboardInterrupt:
             sys.exit(1)
 
-    with pytest.raises(Stopped), interruptible(SimpleNamespace()):
+    with pytest.raises(Stopped), interruptible():
         leave()
-    with pytest.raises(SystemExit), interruptible(SimpleNamespace()):
+    with pytest.raises(SystemExit), interruptible():
         sys.exit(1)
