@@ -24,10 +24,7 @@ class DatasetNotFoundError(AGNetError):
 
 
 class DatasetError(AGNetError):
-    """A dataset that is there but cannot be used.
-
-    A class is empty, there is no image, or lists contradict each other.
-    """
+    """A dataset that cannot be used: a class is empty, or its lists contradict each other."""
 
 
 class ImageReadError(AGNetError):
@@ -38,19 +35,16 @@ class ImageReadError(AGNetError):
         self.path, self.reason = Path(path), reason
 
     def __reduce__(self) -> tuple[type[ImageReadError], tuple[Path, str]]:
-        """Survive the trip from a loader worker.
-
-        The default rebuilds from the message alone.
-        """
+        """Survive the trip from a loader worker; the default rebuilds from the message alone."""
         return type(self), (self.path, self.reason)
 
 
 class CacheError(AGNetError):
-    """A region cache that is damaged or for other settings."""
+    """A region cache that is damaged or was made with other settings."""
 
 
 class CheckpointError(AGNetError):
-    """A checkpoint missing, damaged, unsafe, or of another model."""
+    """A checkpoint that is missing, damaged, unsafe, or of another model."""
 
 
 class DiskFullError(AGNetError):
@@ -58,10 +52,7 @@ class DiskFullError(AGNetError):
 
 
 class PredictionError(AGNetError):
-    """A network's answer with NaN or infinity.
-
-    Scores of such an answer would be made up.
-    """
+    """An answer of a network with NaN or infinity, from which any score would be made up."""
 
 
 class ConfigError(AGNetError):
@@ -69,12 +60,10 @@ class ConfigError(AGNetError):
 
 
 class Stopped(KeyboardInterrupt):
-    """The end of a run by a signal.
-
-    What was saved stays saved.
+    """The end of a run by a signal; what was saved stays saved.
 
     Attributes:
-        number: of the signal: 2 after Ctrl-C, 15 after SIGTERM.
+        number: number of the signal, 2 after Ctrl-C and 15 after SIGTERM.
     """
 
     def __init__(self, number: int, advice: str = "") -> None:
@@ -82,7 +71,7 @@ class Stopped(KeyboardInterrupt):
         self.number = int(number)
 
 
-# Package that cannot be imported -> the extra of this one that has it, where that is not ``train``.
+# The extra that has a package, where that is not the one asked for.
 EXTRAS = {
     "datasets": "hf",
     "distributed": "cluster",
@@ -96,10 +85,10 @@ EXTRAS = {
 
 @contextmanager
 def extra_needed(extra: str) -> Iterator[None]:
-    """Name the extra of packages that cannot be imported inside.
+    """Name the extra to install where a package cannot be imported inside the block.
 
     Args:
-        extra: the one to name for packages that are in no other.
+        extra: extra to name for packages that no other extra has.
 
     Raises:
         ConfigError: a package is missing.

@@ -1,4 +1,4 @@
-"""Files that are there completely or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEMPORARY_PATTERN = ".*.tmp"  # what a killed process leaves behind
 
 @contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its name only when complete.
+    """Open a file that takes its name only when it is complete.
 
     The bytes go to a hidden file beside ``path``, are flushed to the disk, and are then renamed.
     After an error or a full disk, an older file of that name is still whole. Writers of one name
@@ -32,11 +32,6 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a whole file through ``open_atomically``.
-
-    Args:
-        path: the file, in a folder that exists.
-        content: bytes or another buffer, or text, which is written as UTF-8.
-    """
+    """Write a whole file, text as UTF-8, into a folder that exists; see ``open_atomically``."""
     with open_atomically(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)

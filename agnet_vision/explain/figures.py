@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
 
 from agnet_vision.explain.explanation import Explanation
 from agnet_vision.explain.overlays import (
@@ -22,6 +21,7 @@ from agnet_vision.explain.overlays import (
     class_label,
     draw_image,
     label_regions,
+    outline_box,
     outline_region,
     paint_attention,
     paint_evidence,
@@ -156,10 +156,7 @@ def _regions(explanation: Explanation, axes: Axes, theme: Theme) -> None:
         shown = sorted(region for region in regions if region < explanation.num_primary)
 
     for region in sorted(set(regions) - set(shown)):
-        x0, y0, x1, y1 = explanation.boxes[region]
-        box = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False)
-        box.set(edgecolor="white", linewidth=0.5, alpha=0.45)
-        axes.add_patch(box)
+        outline_box(axes, explanation.boxes[region], "white", linewidth=0.3)
 
     labels = {}
     for region in shown:
@@ -222,23 +219,17 @@ def _evidence(explanation: Explanation, axes: Axes, theme: Theme) -> None:
     rows.append(("bias", float(explanation.bias[explanation.target])))
 
     names, values = zip(*rows, strict=True)
-    digits = _digits(max(map(abs, values)))
     colors = [theme.supports if value >= 0 else theme.opposes for value in values]
     bars = axes.barh(names, values, color=colors)
-    axes.bar_label(bars, fmt=f"%+.{digits}f", padding=3, color=theme.ink, fontsize=9.5)
+    axes.bar_label(bars, fmt="%+.2g", padding=3, color=theme.ink, fontsize=9.5)
 
     axes.invert_yaxis()
     axes.margins(x=0.2)
     axes.axvline(0, color=theme.ink, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     logit = explanation.logits[explanation.target]
-    title = f"{_target(explanation)}: exact parts of logit {logit:.{digits}f}"
+    title = f"{_target(explanation)}: exact parts of logit {logit:.3g}"
     axes.set(title=title, ylabel="region")
-
-
-def _digits(largest: float) -> int:
-    """Count decimals for two significant digits of the largest part."""
-    return int(np.clip(1 - np.floor(np.log10(largest)), 2, 8)) if largest > 0 else 2
 
 
 def _pairwise(explanation: Explanation, axes: Axes, theme: Theme) -> None:

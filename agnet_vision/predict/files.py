@@ -46,11 +46,10 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def name_outputs(inputs: Sequence[Path], suffix: str) -> dict[Path, Path]:
-    """Name a file after each input, so that no two inputs share a name.
+    """Name a file after each input, ``a/cat.jpg.png`` or ``cat.jpg.png`` after ``a/cat.jpg``.
 
-    ``a/cat.jpg`` gives ``cat_jpg.png``. Where inputs of different folders have equal names, the
-    outputs lie in folders as well, as the inputs do below the folder they have in common; what is
-    still alike (``cat.jpg`` and ``cat_jpg``, or ``Cat.jpg`` on some disks) is numbered.
+    Where two inputs have equal names, the outputs lie in folders as the inputs do below the folder
+    that they have in common, so that none takes another's place.
 
     Args:
         inputs: paths; one that comes twice has one output.
@@ -60,19 +59,9 @@ def name_outputs(inputs: Sequence[Path], suffix: str) -> dict[Path, Path]:
         A relative path for each input.
     """
     places = {path: Path(os.path.abspath(path)) for path in inputs}
-    names = {path: Path(place.name.replace(".", "_")) for path, place in places.items()}
+    # Some disks take Cat.jpg and cat.jpg for one name.
+    if len({place.name.lower() for place in places.values()}) == len(set(places.values())):
+        return {path: Path(place.name + suffix) for path, place in places.items()}
 
-    if len({str(name).lower() for name in names.values()}) < len(set(places.values())):
-        common = os.path.commonpath([place.parent for place in places.values()])
-        names = {
-            path: places[path].parent.relative_to(common) / name for path, name in names.items()
-        }
-
-    taken: dict[str, Path] = {}
-    for path, name in names.items():
-        numbered, number = name, 1
-        while taken.setdefault(str(numbered).lower(), places[path]) != places[path]:
-            number += 1
-            numbered = name.with_name(f"{name.name}_{number}")
-        names[path] = numbered.with_name(numbered.name + suffix)
-    return names
+    common = os.path.commonpath([place.parent for place in places.values()])
+    return {path: Path(f"{place.relative_to(common)}{suffix}") for path, place in places.items()}

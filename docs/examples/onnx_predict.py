@@ -1,10 +1,8 @@
-"""Classify photographs with an exported AG-Net, without torch.
-
-NumPy, OpenCV and onnxruntime are all it takes.
+"""Classify images with an exported AG-Net by NumPy, OpenCV and onnxruntime alone, without torch.
 
     python onnx_predict.py model.onnx photo.jpg ...
 
-prints path, class and probability of each photograph. Everything it needs to know stands in the
+prints path, class and probability of each image. Everything it needs to know stands in the
 file's own metadata: the input (``data_config``), the regions (``regions``) and the classes.
 
 The steps are those of the library, so that the answers are: read, find keypoints, group them by a
@@ -45,10 +43,7 @@ def read_image(path):
 
 
 def to_frame(image, data_config):
-    """Cut out what the network sees.
-
-    Also returns how points (x, y) move: times scale, plus shift.
-    """
+    """Cut out what the network sees; points (x, y) move there times a scale, plus a shift."""
     longest = MAX_ASPECT * min(image.shape[:2])
     top, left = (max(0, (length - longest) // 2) for length in image.shape[:2])
     image = image[top : top + longest, left : left + longest]
@@ -70,10 +65,7 @@ def to_frame(image, data_config):
 
 
 def normalize(frame, data_config):
-    """Scale and shift the channels.
-
-    (height, width, 3) becomes (3, height, width).
-    """
+    """Scale and shift the channels; (height, width, 3) becomes (3, height, width)."""
     mean, std = (np.array(data_config[name]) for name in ("mean", "std"))
     pixels = frame * (1 / (std * 255)).astype(np.float32) + (-mean / std).astype(np.float32)
     return pixels.transpose(2, 0, 1)
@@ -83,10 +75,7 @@ def normalize(frame, data_config):
 
 
 def find_keypoints(image, settings):
-    """Find the strongest keypoints, one a location.
-
-    They are in pixels of the image.
-    """
+    """Find the strongest keypoints, one per location, in pixels of the image."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     ratio = settings["max_side"] / max(gray.shape)
     if ratio < 1:
@@ -145,10 +134,7 @@ def group_points(xy, kappa, seed):
 
 
 def whiten(xy):
-    """Move points to mean 0 and covariance 1.
-
-    A direction without spread is left at 0.
-    """
+    """Move points to mean 0 and covariance 1; a direction without spread is left at 0."""
     centered = xy.astype(np.float64) - xy.mean(axis=0, dtype=np.float64)
     variance, axes = np.linalg.eigh(centered.T @ centered / len(centered))
     usable = variance > max(1e-12 * variance[-1], 1e-12)
@@ -156,10 +142,7 @@ def whiten(xy):
 
 
 def maximize(shares, points):
-    """Make each component's log-density from its shares.
-
-    As a linear form of the columns of points.
-    """
+    """Make each component's log-density from its shares, as a linear form of the points."""
     sums = shares @ points.T
     mass = sums[:, :1] + 1e-12
     mean_x, mean_y, xx, xy, yy = (sums[:, 1:] / mass).T
@@ -174,10 +157,7 @@ def maximize(shares, points):
 
 
 def cluster(points, components, seed):
-    """Share the points out by k-means.
-
-    From a seeded greedy k-means++ start; zeros and ones.
-    """
+    """Share the points out, as zeros and ones, by k-means from a seeded greedy k-means++ start."""
     xy = points[1:3].T
     draws = np.random.default_rng(seed).random((components, 4))
     centers = xy[[int(draws[0, 0] * len(xy))]]
@@ -201,10 +181,7 @@ def cluster(points, components, seed):
 
 
 def first_largest(scores):
-    """Return the index of the largest score of each column.
-
-    Of equals, the first.
-    """
+    """Return the index of the largest score of each column, of equals the first."""
     return np.argmax(scores >= scores.max(axis=0) - TIE, axis=0)
 
 
@@ -212,10 +189,7 @@ def first_largest(scores):
 
 
 def draw_boxes(xy, group, side):
-    """Draw the tight box around each group.
-
-    Of the points in the frame; groups from top to bottom.
-    """
+    """Draw the tight box around the points of each group in the frame, from top to bottom."""
     inside = ((xy >= 0) & (xy <= side)).all(axis=1)
     xy, group = xy[inside].astype(np.float64), group[inside]
     groups = [xy[group == label] for label in np.unique(group)]
@@ -229,10 +203,7 @@ def draw_boxes(xy, group, side):
 
 
 def grid_boxes(kappa):
-    """Cut the frame into kappa equal cells.
-
-    Row by row, at least as many columns as rows.
-    """
+    """Cut the frame into kappa equal cells, row by row, with at least as many columns as rows."""
     rows = next(rows for rows in range(math.isqrt(kappa), 0, -1) if kappa % rows == 0)
     columns = kappa // rows
     row, column = np.divmod(np.arange(kappa), columns)
@@ -242,9 +213,9 @@ def grid_boxes(kappa):
 
 
 def fill_slots(primary, kappa):
-    """Put boxes into their slots.
+    """Put primary boxes, the boxes around each pair and the whole image into their slots.
 
-    Primary boxes, the boxes around each pair, the whole image; zeros are an empty slot.
+    An empty slot holds zeros.
     """
     boxes = np.zeros((kappa * (kappa + 1) // 2 + 1, 4), np.float32)
     boxes[: len(primary)] = primary
@@ -260,7 +231,7 @@ def fill_slots(primary, kappa):
 
 
 def prepare(image, config):
-    """Make the network's inputs of one RGB image."""
+    """Make the inputs of the network from one RGB image."""
     data_config, settings, kappa = config["data_config"], config["regions"], config["num_clusters"]
     frame, scale, shift = to_frame(image, data_config)
     if settings["source"] == "grid":
@@ -294,18 +265,15 @@ def open_network(path):
     return session, config
 
 
-def main(network, *photographs):
-    """Print a line a photograph.
-
-    A photograph that cannot be read gets a line that says why, and exit code 1.
-    """
+def main(network, *images):
+    """Print a line per image; one that cannot be read gets a reason, and exit code 1."""
     try:
         session, config = open_network(network)
     except Exception as error:  # onnxruntime's errors have no common type
         sys.exit(f"error: {network}: {str(error).splitlines()[0]}")
     names = [value.name for value in session.get_inputs()]
     failures = 0
-    for path in photographs:
+    for path in images:
         try:
             inputs = prepare(read_image(path), config)
         except (ValueError, cv2.error) as error:

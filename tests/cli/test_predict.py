@@ -50,7 +50,7 @@ def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:
     assert done.returncode == 0, done.stderr
     assert "1 of 2 images could not be read" in done.stderr
     assert len(out.read_text().splitlines()) == 3
-    assert [p.name for p in sorted((tmp_path / "figures").iterdir())] == ["3_png.png"]
+    assert [p.name for p in sorted((tmp_path / "figures").iterdir())] == ["3.png.png"]
 
     embeddings = np.load(tmp_path / "new" / "rows.npy")
     rows = Predictor(model, tta="flip")(find_images(f"{folder}/3*"))

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.figures import (
     PANELS,
-    _digits,
     draw_panel,
     explanation_figure,
     panel_figure,
@@ -128,7 +127,3 @@ def test_value_too_few_keypoints_are_said() -> None:
     torch.manual_seed(0)
     explanation = explain(AGNet("test_resnet", 4, num_clusters=8), image)
     assert ", too few for 8" in drawn(explanation, "keypoints")[0]
-
-
-def test_value_parts_of_a_weak_logit_are_readable() -> None:
-    assert [_digits(value) for value in (3.0, 0.2, 0.003, 0.0)] == [2, 2, 4, 2]
