@@ -104,6 +104,6 @@ def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -
         if error.errno in FULL:  # the tool has its own words for a full disk
             raise
         raise DatasetError(
-            f"{card.title} cannot be put into {root}: {error.strerror} ({error.filename}); "
-            "choose a root that can be written"
+            f"{card.title} cannot be put into {root}: {error.strerror or error}; "
+            "choose another dataset.root"
         ) from error

@@ -103,24 +103,25 @@ def test_resume(tmp_path: Path, source: str) -> None:
     assert Source.requests == [("ok", "bytes=300000-")]
 
 
-def test_resume_of_a_complete_part(tmp_path: Path, source: str) -> None:
-    (tmp_path / "a.bin.part").write_bytes(CONTENT)
-    assert get(remote(f"{source}/ok"), tmp_path).read_bytes() == CONTENT
-
-
-def test_part_that_is_too_long(tmp_path: Path, source: str) -> None:
-    (tmp_path / "a.bin.part").write_bytes(CONTENT + b"more")
-    assert get(remote(f"{source}/ok", f"{source}/ok"), tmp_path).read_bytes() == CONTENT
-
-
-def test_server_that_cannot_resume(tmp_path: Path, source: str) -> None:
-    (tmp_path / "a.bin.part").write_bytes(b"x" * 1000)
-    assert get(remote(f"{source}/norange"), tmp_path).read_bytes() == CONTENT
+@pytest.mark.parametrize(
+    ("mood", "part"),
+    [
+        ("ok", CONTENT),  # complete
+        ("ok", CONTENT + b"more"),  # too long
+        ("ok", b"x" * 1000),  # of another version
+        ("norange", b"x" * 1000),
+    ],
+)
+def test_any_part_ends_as_the_published_file(
+    tmp_path: Path, source: str, mood: str, part: bytes
+) -> None:
+    (tmp_path / "a.bin.part").write_bytes(part)
+    assert get(remote(f"{source}/{mood}"), tmp_path).read_bytes() == CONTENT
 
 
 def test_truncated_connections_are_continued(tmp_path: Path, source: str) -> None:
     assert get(remote(f"{source}/truncated"), tmp_path).read_bytes() == CONTENT
-    assert [asked for _, asked in Source.requests] == [None, "bytes=200000-", "bytes=400000-"]
+    assert [asked for _, asked in Source.requests] == ["bytes=0-", "bytes=200000-", "bytes=400000-"]
 
 
 def test_mirrors_in_order(tmp_path: Path, source: str) -> None:
@@ -128,12 +129,7 @@ def test_mirrors_in_order(tmp_path: Path, source: str) -> None:
         get(remote(f"{source}/gone", f"{source}/wrong", f"{source}/ok"), tmp_path).read_bytes()
         == CONTENT
     )
-    assert [mood for mood, _ in Source.requests] == ["gone", "wrong", "wrong", "wrong", "ok"]
-
-
-def test_stale_part_is_replaced(tmp_path: Path, source: str) -> None:
-    (tmp_path / "a.bin.part").write_bytes(b"x" * 1000)  # of another version
-    assert get(remote(f"{source}/ok"), tmp_path).read_bytes() == CONTENT
+    assert [mood for mood, _ in Source.requests] == ["gone"] * 3 + ["wrong"] * 3 + ["ok"]
 
 
 def test_raises_wrong_checksum(tmp_path: Path, source: str) -> None:
@@ -145,9 +141,8 @@ def test_raises_wrong_checksum(tmp_path: Path, source: str) -> None:
 def test_raises_404_with_a_way_out(tmp_path: Path, source: str) -> None:
     with pytest.raises(DatasetNotFoundError) as error:
         get(remote(f"{source}/gone"), tmp_path)
-    assert "the server answers 404" in str(error.value)
+    assert str(error.value).count("HTTP Error 404") == 1
     assert f"save it as {tmp_path / 'a.bin'}" in str(error.value)
-    assert len(Source.requests) == 1
 
 
 def test_raises_slow(tmp_path: Path, source: str) -> None:
@@ -164,7 +159,7 @@ def test_a_full_disk_is_not_the_mirror_s_fault(tmp_path: Path, source: str) -> N
 
 
 def test_raises_offline(tmp_path: Path) -> None:
-    with pytest.raises(DatasetNotFoundError, match="no connection"):
+    with pytest.raises(DatasetNotFoundError, match=r"Connection refused[^$]*save it as"):
         get(remote("http://127.0.0.1:9/a.bin"), tmp_path)
 
 

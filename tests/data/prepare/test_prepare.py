@@ -95,7 +95,9 @@ def test_raises_without_download(tmp_path: Path, published: Path) -> None:
 def test_raises_root_that_cannot_be_written(tmp_path: Path, published: Path) -> None:
     (tmp_path / "file").write_text("")
     for root in (tmp_path / "file", tmp_path / "file" / "inside"):
-        with pytest.raises(DatasetError, match=f"cannot be put into {root}: .*choose a root"):
+        with pytest.raises(
+            DatasetError, match=f"cannot be put into {root}: .*choose another dataset.root"
+        ):
             quietly("ppmi", root)
 
 
