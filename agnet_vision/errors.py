@@ -16,7 +16,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says of a full disk
 
 
 class AGNetError(Exception):
-    """A mistake that the user can mend, printed without traceback."""
+    """A mistake that the user can repair, printed without traceback."""
 
 
 class DatasetNotFoundError(AGNetError):

@@ -17,7 +17,7 @@ COMMANDS = {
     "export": "write a network for other programs: ONNX, int8, torch.export, a folder to share",
     "report": "write the report of a run again, or beside a baseline",
     "demo": "open a local web page: drop an image, see the class and why",
-    "prepare": "get a dataset, check it, mend it",
+    "prepare": "get a dataset, check it, repair it",
     "extract": "find and store the keypoints of a dataset, ahead of training",
     "faithfulness": "measure how well heat maps tell what matters",
     "study": "compare kinds of training over seeds, or runs that are there",

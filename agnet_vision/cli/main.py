@@ -62,7 +62,7 @@ def dispatch(name: str, words: Sequence[str], program: Sequence[str]) -> None:
         program: the words before those.
 
     Raises:
-        AGNetError: whatever the user can mend.
+        AGNetError: whatever the user can repair.
     """
     from agnet_vision.cli import benchmark
     from agnet_vision.cli import shell_errors as shell

@@ -1,4 +1,4 @@
-"""``agnet prepare``: a dataset fetched, checked and mended."""
+"""``agnet prepare``: a dataset fetched, checked and repaired."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PrepareConfig(Options):
 
     dataset: DatasetConfig = Demo()
     download: bool = option(True, "get what is missing, where the license allows it")
-    mend: bool = option(
+    repair: bool = option(
         False,
         "unpack the archives again when files are missing or damaged; AUC, folder, hf and demo "
         "have none and refuse it",
@@ -56,7 +56,7 @@ def call(given: Mapping[str, Any]) -> None:
     result = prepare_dataset(
         options.pop("name"),
         allow_download=config.download,
-        mend=config.mend,
+        repair=config.repair,
         seed=config.seed,
         find_near_duplicates=config.near_duplicates,
         workers=config.workers,
@@ -86,7 +86,7 @@ def _require_writable(*paths: str | None) -> None:
 
 def _print_summary(name: str, result: CheckResult) -> None:
     """Print counts, the card's note and each kind's first problems."""
-    from agnet_vision.data.prepare.prepare import can_be_mended
+    from agnet_vision.data.prepare.prepare import can_be_repaired
     from agnet_vision.data.sources.card import load_card
     from agnet_vision.data.sources.samples import OWN_DATA
 
@@ -101,9 +101,9 @@ def _print_summary(name: str, result: CheckResult) -> None:
         print(f"{kind}: {number:,}")
         for problem in [problem for problem in result.problems if problem.kind == kind][:3]:
             print(f"  {problem}")
-    if can_be_mended(card, result):
+    if can_be_repaired(card, result):
         print(
-            "with mend=true its archives are unpacked again, which may cure missing, damaged and "
+            "with repair=true its archives are unpacked again, which may cure missing, damaged and "
             "miscounted files"
         )
     if result.groups and result.pairs:
@@ -112,7 +112,7 @@ def _print_summary(name: str, result: CheckResult) -> None:
             "then train with dataset.csv=groups.csv dataset.group_column=group"
         )
     what = "can be used as it is" if name in OWN_DATA else "agrees with its card"
-    bad = "it is NOT as it should be: mend or delete what is listed above"
+    bad = "it is NOT as it should be: repair or delete what is listed above"
     print(f"it {what}" if result.agrees else bad)
 
 

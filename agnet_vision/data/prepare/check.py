@@ -34,7 +34,7 @@ from agnet_vision.files import write_atomically
 
 # File systems differ.
 HARMLESS: frozenset[ProblemKind] = frozenset({"case_duplicate"})
-# Benchmarks hold such images as published; in data of one's own they can be mended.
+# Benchmarks hold such images as published; in data of one's own they can be repaired.
 HARMLESS_AS_PUBLISHED: frozenset[ProblemKind] = HARMLESS | {"near_duplicate", "contradiction"}
 
 

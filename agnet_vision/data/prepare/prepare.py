@@ -1,4 +1,4 @@
-"""The work of ``agnet prepare``: fetch, check and mend."""
+"""The work of ``agnet prepare``: fetch, check and repair."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agnet_vision.data.sources.listing import ProblemKind
 from agnet_vision.errors import FULL, ConfigError, DatasetError, DatasetNotFoundError
 
 # What unpacking the archives again can cure.
-MENDABLE: frozenset[ProblemKind] = frozenset(
+REPAIRABLE: frozenset[ProblemKind] = frozenset(
     {"missing_file", "missing_folder", "empty_class", "wrong_count", "undecodable"}
 )
 
@@ -25,7 +25,7 @@ def prepare_dataset(
     root: Path | str | None = None,
     *,
     allow_download: bool = True,
-    mend: bool = False,
+    repair: bool = False,
     show_progress: bool = True,
     **options: Any,
 ) -> CheckResult:
@@ -35,46 +35,46 @@ def prepare_dataset(
         name: of the dataset.
         root: where it lies or will lie; None: ``datasets/<name>/data``.
         allow_download: fetch missing archives, where the license allows it.
-        mend: unpack the archives again when the check finds files missing or damaged.
+        repair: unpack the archives again when the check finds files missing or damaged.
         show_progress: draw bars on the terminal.
         **options: of the check and of the dataset, as for ``check_dataset``.
 
     Raises:
-        ConfigError: ``mend``, for a dataset without archives.
+        ConfigError: ``repair``, for a dataset without archives.
         DatasetNotFoundError: it is not there and cannot be fetched; says what to do.
         DatasetError: an archive is damaged or not safe, or the root cannot be written.
     """
     card = load_card(name)
     root = dataset_root(name, root)
-    if mend and not card.files:
+    if repair and not card.files:
         raise ConfigError(
-            f"mend unpacks archives again, but {card.title} has none; {_cure(card, root)}"
+            f"repair unpacks archives again, but {card.title} has none; {_cure(card, root)}"
         )
     check = partial(check_dataset, name, root, show_progress=show_progress, **options)
     if card.files and _layout(card, root) is None:
         _get(card, root, allow_download=allow_download, show_progress=show_progress)
     result = check()
-    if mend and can_be_mended(card, result):
+    if repair and can_be_repaired(card, result):
         _get(card, root, allow_download=allow_download, show_progress=show_progress)
         result = check()
     return result
 
 
-def can_be_mended(card: Card, result: CheckResult) -> bool:
+def can_be_repaired(card: Card, result: CheckResult) -> bool:
     """Tell whether unpacking again may cure what a check found."""
-    return bool(card.files) and any(problem.kind in MENDABLE for problem in result.problems)
+    return bool(card.files) and any(problem.kind in REPAIRABLE for problem in result.problems)
 
 
 def _cure(card: Card, root: Path) -> str:
-    """Say how to mend a dataset that has no archives."""
+    """Say how to repair a dataset that has no archives."""
     match card.name:
         case "demo":
             return f"delete {root}, it is drawn again on first use"
         case "folder" | "hf":
-            return "check it without mend and replace the files it names"
+            return "check it without repair and replace the files it names"
         case _:
             return (
-                f"check it without mend, and unpack what the authors sent over {root} again. "
+                f"check it without repair, and unpack what the authors sent over {root} again. "
                 f"{card.how_to_get}"
             )
 
@@ -95,7 +95,7 @@ def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -
             f"{card.title}: {root / missing[0]} is not there, and may not be downloaded; "
             f"allow the download, or get it from {card.source} and put it there"
         )
-    # Where the root is the archive's own folder already, another one inside it would mend nothing.
+    # Where the root is the archive's own folder already, another one inside it would be no repair.
     strip = card.inside if _layout(card, root) == root else ()
     try:
         for file in card.files:

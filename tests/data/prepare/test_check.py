@@ -92,7 +92,7 @@ def test_near_duplicates_alone_contradict_no_card_of_a_benchmark(tmp_path: Path)
     assert result.agrees
 
 
-def test_near_duplicates_in_a_folder_of_ones_own_must_be_mended(root: Path) -> None:
+def test_near_duplicates_in_a_folder_of_ones_own_must_be_repaired(root: Path) -> None:
     Image.open(root / "train" / "bee" / "008.png").save(
         root / "test" / "bee" / "again.jpg", quality=80
     )

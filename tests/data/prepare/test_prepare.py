@@ -55,7 +55,7 @@ def test_get_and_check(tmp_path: Path, published: Path) -> None:
     assert quietly("ppmi", tmp_path / "data").agrees  # what is there is not fetched again
 
 
-def test_mend(tmp_path: Path, published: Path) -> None:
+def test_repair(tmp_path: Path, published: Path) -> None:
     quietly("ppmi", tmp_path / "data")
     # The root may be the folder around norm_image, whether the archive has that folder or not.
     root = next((tmp_path / "data").rglob("norm_image")).parent
@@ -63,7 +63,7 @@ def test_mend(tmp_path: Path, published: Path) -> None:
     victims[0].unlink()
     victims[1].write_text("damaged")
     assert not quietly("ppmi", root).agrees
-    assert quietly("ppmi", root, mend=True).agrees
+    assert quietly("ppmi", root, repair=True).agrees
     assert len(list(root.rglob("norm_image"))) == 1
 
 
@@ -76,14 +76,14 @@ def test_mend(tmp_path: Path, published: Path) -> None:
         ("demo", "it is drawn again on first use"),
     ],
 )
-def test_mend_is_refused_where_nothing_can_be_unpacked(
+def test_repair_is_refused_where_nothing_can_be_unpacked(
     tmp_path: Path, name: str, cure: str
 ) -> None:
     with pytest.raises(
         ConfigError,
-        match=f"mend unpacks archives again, but .* has none; .*{cure}",
+        match=f"repair unpacks archives again, but .* has none; .*{cure}",
     ):
-        quietly(name, tmp_path, mend=True)
+        quietly(name, tmp_path, repair=True)
     assert list(tmp_path.iterdir()) == []
 
 
