@@ -1,7 +1,4 @@
-"""Chromium for the tests, its requests and complaints on record.
-
-It is Debian's or Playwright's.
-"""
+"""Chromium for the tests, with its requests and complaints on record."""
 
 from __future__ import annotations
 
@@ -36,10 +33,7 @@ class Log:
 def open_browser(
     *, width: int = 1280, height: int = 900, scheme: Literal["light", "dark"] = "light"
 ) -> Iterator[tuple[Any, Log]]:
-    """Open a page.
-
-    The test is skipped where no Chromium is installed.
-    """
+    """Open a page; the test is skipped where no Chromium is installed."""
     sync_api = pytest.importorskip("playwright.sync_api")
     executable = (
         shutil.which("chromium")

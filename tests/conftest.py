@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from agnet_vision.structures import Regions, RGBImage, num_regions
 
@@ -31,6 +32,17 @@ def block_image(seed: int = 0, height: int = 90, width: int = 140) -> RGBImage:
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (height // 5, width // 5, 3), dtype=np.uint8)
     return blocks.repeat(5, 0).repeat(5, 1)
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of five images of different sizes, a text that says it is one, and another file."""
+    root = tmp_path_factory.mktemp("images")
+    for number in range(5):
+        Image.fromarray(block_image(number, 60 + 10 * number, 100)).save(root / f"{number}.png")
+    (root / "3b.jpg").write_text("not an image")
+    (root / "notes.txt").write_text("left out")
+    return root
 
 
 @pytest.fixture(autouse=True, scope="session")

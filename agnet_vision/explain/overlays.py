@@ -160,6 +160,7 @@ def label_regions(explanation: Explanation, axes: Axes, labels: Mapping[int, str
     for (region, text), place in zip(labels.items(), places, strict=True):
         if place is None:
             continue
+
         color = region_color(explanation, region)
         axes.text(
             *place,
@@ -246,6 +247,7 @@ def _paint_map(
     cold, warm = theme.opposes, theme.supports
     colors = [f"{cold}e6", f"{cold}00", f"{warm}00", f"{warm}e6"]
     x0, y0, x1, y1 = explanation.frame
+
     limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
     painted = axes.imshow(
         heat,

@@ -1,4 +1,4 @@
-"""Write a miniature of every official layout, traps included."""
+"""Writers of a miniature of every official layout, traps included."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from agnet_vision.data.sources.card import datasets_folder
 
 
 def write_image(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> Path:
-    """Write a smooth random image.
-
-    It is unlike any of another seed, and alike under recompression.
-    """
+    """Write a smooth random image, unlike that of any other seed and alike under recompression."""
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path)
@@ -26,7 +23,7 @@ def write_image(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> 
 
 
 def write_images(paths: Iterable[Path], first_seed: int = 0) -> None:
-    """Write one different picture a path."""
+    """Write a different image to each path."""
     for seed, path in enumerate(paths, start=first_seed):
         write_image(path, seed)
 
@@ -37,10 +34,7 @@ def classes_of(name: str) -> list[str]:
 
 
 def aucd_v1(root: Path) -> None:
-    """Two images a class and split, one listed file missing.
-
-    The leading /distracted.driver is not on disk.
-    """
+    """Two images per class and split; one listed file is missing, as is the folder before it."""
     top, number = root / "v1_cam1_no_split", 0
     for split in ("Train", "Test"):
         rows = []
@@ -55,12 +49,7 @@ def aucd_v1(root: Path) -> None:
 
 
 def aucd_v2(root: Path, folder: str = "v2_cam1_cam2_ split_by_driver") -> None:
-    """Two images a camera, split and class.
-
-    One driver is in both splits.
-
-    (Images 322 and 415 of 320..416.)
-    """
+    """Two images per camera, split and class; the driver of images 320 to 416 is in both splits."""
     top, number = root / folder, 0
     for camera in ("Camera 1", "Camera 2"):
         for split in ("train", "test"):
@@ -72,12 +61,7 @@ def aucd_v2(root: Path, folder: str = "v2_cam1_cam2_ split_by_driver") -> None:
 
 
 def stanford40(root: Path) -> None:
-    """One image a class and split.
-
-    One list has Windows line ends.
-
-    Beside them the unused train.txt, test.txt and actions.txt.
-    """
+    """One image per class and split, one list with Windows line ends, and lists nobody uses."""
     for label, name in enumerate(classes_of("stanford40")):
         for i, split in enumerate(("train", "test")):
             write_image(root / "JPEGImages" / f"{name}_{i + 1:03d}.jpg", 2 * label + i)
@@ -91,10 +75,7 @@ def stanford40(root: Path) -> None:
 
 
 def ppmi(root: Path) -> None:
-    """One image a class and split.
-
-    The French horn is one word, as nobody promised otherwise.
-    """
+    """One image per class and split, the French horn as one word, as nobody promised otherwise."""
     number = 0
     for name in classes_of("ppmi"):
         kind, _, instrument = name.partition("_")
@@ -108,12 +89,7 @@ def ppmi(root: Path) -> None:
 
 
 def food101(root: Path) -> None:
-    """One image a class and split.
-
-    They lie in the folder the archive unpacks into.
-
-    Lists as text and JSON, and the class names.
-    """
+    """One image per class and split in the archive's folder, with lists as text and JSON."""
     top, names = root / "food-101", classes_of("food101")
     (top / "meta").mkdir(parents=True)
     for number, split in enumerate(("train", "test")):
@@ -125,10 +101,7 @@ def food101(root: Path) -> None:
 
 
 def caltech256(root: Path) -> None:
-    """All 29,780 images (links to a few files), and strays.
-
-    The strays are some clutter, RENAME2 and the folder greg.
-    """
+    """All 29,780 images (links to a few files), clutter, and the strays RENAME2 and greg."""
     top = root / "256_ObjectCategories"
     sources = [write_image(root / "sources" / f"{i}.jpg", i) for i in range(4)]
     card = yaml.safe_load((datasets_folder() / "caltech256" / "card.yaml").read_text())

@@ -1,4 +1,4 @@
-"""Files in, rows out, a bad file too."""
+"""Files in, rows out, one row also for a file that is no image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from agnet_vision.data.image import read_image
 from agnet_vision.data.preprocessing import move_points
@@ -23,39 +22,15 @@ from tests.conftest import block_image
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five images of different sizes, and other files.
-
-    One of these is text that says it is an image.
-    """
-    root = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for number in range(5):
-        pixels = (
-            rng.integers(0, 256, (8 + number, 12, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
-        )
-        Image.fromarray(pixels).save(root / f"{number}.png")
-    (root / "3b.jpg").write_text("not an image")
-    (root / "notes.txt").write_text("left out")
-    return root
-
-
-@pytest.fixture(scope="module")
 def model() -> AGNet:
     torch.manual_seed(0)
     return AGNet("test_resnet", 3, num_clusters=3, classes=("ant", "bee, wild", "cat")).eval()
 
 
-def test_value_rows_come_in_order_and_equal_single_images(folder: Path, model: AGNet) -> None:
-    rows = list(Predictor(model, batch_size=4)(find_images(folder)))
-    assert [row.path.name for row in rows] == [
-        "0.png",
-        "1.png",
-        "2.png",
-        "3.png",
-        "3b.jpg",
-        "4.png",
-    ]
+def test_value_rows_come_in_order_and_equal_single_images(image_folder: Path, model: AGNet) -> None:
+    rows = list(Predictor(model, batch_size=4)(find_images(image_folder)))
+    names = ["0.png", "1.png", "2.png", "3.png", "3b.jpg", "4.png"]
+    assert [row.path.name for row in rows] == names
     assert [row.error is None for row in rows] == [True] * 4 + [False, True]
     assert rows[4].top() == []
     for row in rows[:4]:
@@ -68,10 +43,10 @@ def test_value_rows_come_in_order_and_equal_single_images(folder: Path, model: A
 
 
 def test_no_keypoints_are_found_where_none_are_needed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = AGNet("test_resnet", 3, num_clusters=3, variant="backbone_only").eval()
-    path = folder / "0.png"
+    path = image_folder / "0.png"
     expected = explain(model, read_image(path)).probabilities
 
     def find(self: RegionProposer, images: object) -> None:
@@ -82,9 +57,9 @@ def test_no_keypoints_are_found_where_none_are_needed(
     np.testing.assert_allclose(row.probabilities, expected, atol=1e-5)
 
 
-def test_value_a_single_step_gives_the_same(folder: Path, model: AGNet) -> None:
+def test_value_a_single_step_gives_the_same(image_folder: Path, model: AGNet) -> None:
     one, many = (
-        [row.probabilities for row in Predictor(model, batch_size=size)(find_images(folder))]
+        [row.probabilities for row in Predictor(model, batch_size=size)(find_images(image_folder))]
         for size in (1, 5)
     )
     for first, second in zip(one, many, strict=True):
@@ -93,13 +68,13 @@ def test_value_a_single_step_gives_the_same(folder: Path, model: AGNet) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_raises_on_weights_that_answer_nothing(folder: Path, value: float) -> None:
+def test_raises_on_weights_that_answer_nothing(image_folder: Path, value: float) -> None:
     torch.manual_seed(0)
     model = AGNet("test_resnet", 3, num_clusters=2)
     with torch.no_grad():
         model.head.classifier.linear.bias[0] = value
     with pytest.raises(PredictionError, match="NaN or infinity"):
-        next(Predictor(model)([folder / "0.png"]))
+        next(Predictor(model)([image_folder / "0.png"]))
 
 
 @pytest.mark.parametrize("name", ["gpu", "foo", "cuda:99"])
