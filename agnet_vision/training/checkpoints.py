@@ -105,11 +105,15 @@ class StopRequest:
 
 @contextmanager
 def stoppable() -> Iterator[StopRequest]:
-    """Turn signals into ``Stopped`` while a run goes on."""
+    """Turn signals, and Lightning's exit after one, into ``Stopped`` while a run goes on."""
     request = StopRequest()
     request.listen()
     try:
         yield request
+    except SystemExit as exit_request:
+        if isinstance(exit_request.__context__, KeyboardInterrupt):
+            raise exit_request.__context__ from None
+        raise
     finally:
         request.give_back()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 from rich.console import Console
-from rich.progress import ProgressColumn, Task
 from rich.table import Table
-from rich.text import Text
 
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.models.agnet import AGNet
@@ -119,12 +118,10 @@ def print_files(run_dir: Path) -> None:
             console().print(f"  {name:17}{purpose}")
 
 
-def progress_callback(batch_size: int) -> Callback:
+def progress_callback() -> Callback:
     """Create a progress bar on a terminal or in a notebook, and lines of text elsewhere."""
     screen = console()
-    if screen.is_terminal or screen.is_jupyter:
-        return ProgressBar(batch_size)
-    return EpochLines()
+    return ProgressBar() if screen.is_terminal or screen.is_jupyter else EpochLines()
 
 
 class TimeLeft:
@@ -141,44 +138,16 @@ class TimeLeft:
         if steps <= 0:
             return "-:--:--"
         to_go = self.trainer.estimated_stepping_batches - self.trainer.global_step
-        return clock((time.monotonic() - self.began) / steps * to_go)
-
-
-def clock(seconds: float) -> str:
-    """Write seconds as hours, minutes and seconds."""
-    whole = max(round(seconds), 0)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
-
-
-class ImagesPerSecond(ProgressColumn):
-    """Column with the speed in images instead of batches."""
-
-    def __init__(self, images_per_batch: int) -> None:
-        super().__init__()
-        self.images_per_batch = images_per_batch
-
-    def render(self, task: Task) -> Text:
-        """Show the mean over the last batches."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed * self.images_per_batch:.0f} images/s" if speed else "- images/s")
+        seconds = (time.monotonic() - self.began) / steps * to_go
+        return str(timedelta(seconds=max(round(seconds), 0)))
 
 
 class ProgressBar(RichProgressBar):
-    """Progress bar with images per second and the run's time left.
+    """Lightning's progress bar, which counts from one and shows the run's time left."""
 
-    Args:
-        batch_size: images per step on each process.
-    """
-
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self) -> None:
         super().__init__(refresh_rate=4, theme=RichProgressBarTheme(metrics_format=".3f"))
-        self.batch_size = batch_size
         self.time_left: TimeLeft | None = None
-
-    def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
-        """Show the speed in images instead of batches."""
-        *columns, _ = super().configure_columns(trainer)
-        return [*columns, ImagesPerSecond(self.batch_size * trainer.world_size)]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock of the whole run."""

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.sources.listing import image_name
 from agnet_vision.data.sources.samples import DatasetWarning, SampleTable
 from agnet_vision.data.sources.split_list import read_split_list
-from agnet_vision.data.views import COUNTS
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.charts import confusion_matrix, save_png
 from agnet_vision.evaluation.environment import environment
@@ -31,7 +29,7 @@ from agnet_vision.training.checkpoints import stoppable
 from agnet_vision.training.console import print_files, print_scores, progress_callback
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.run_dir import claimed_run_dir
-from agnet_vision.training.trainer import build_trainer, interruptible, quiet_lightning
+from agnet_vision.training.trainer import build_trainer, quiet_lightning
 
 
 def evaluate(config: EvaluateConfig) -> Run:
@@ -41,7 +39,7 @@ def evaluate(config: EvaluateConfig) -> Run:
         AGNetError: an option, the dataset, or the checkpoint is not right.
     """
     outputs = Path("outputs", "evaluate", config.dataset.name)
-    with quiet_lightning(), stoppable(), claimed_run_dir(config.run_dir, outputs) as run_dir:
+    with quiet_lightning(), claimed_run_dir(config.run_dir, outputs) as run_dir, stoppable():
         evaluation = Evaluation(config, RunFolder(run_dir))
         evaluation.test()
         evaluation.finish()
@@ -75,8 +73,7 @@ class TestedNetwork:
 
     def test(self) -> None:
         """Test the network, and write and print its scores."""
-        with interruptible():
-            self.trainer.test(self.module, datamodule=self.data, verbose=False)
+        self.trainer.test(self.module, datamodule=self.data, verbose=False)
         predictions = self.module.predictions
         if not self.trainer.is_global_zero or predictions is None:
             return
@@ -136,9 +133,7 @@ class Evaluation(TestedNetwork):
 
         self.module = AGNetModule(model)
         self.data = build_data(self.table, model, config)
-        callbacks: list[Callback] = []
-        if config.trainer.progress_bar:
-            callbacks.append(progress_callback(max(1, config.batch_size // COUNTS[config.tta])))
+        callbacks = [progress_callback()] if config.trainer.progress_bar else []
         self.trainer = build_trainer(config.trainer, folder.path, callbacks)
 
     def finish(self) -> None:

@@ -52,7 +52,7 @@ from agnet_vision.training.loggers import build_loggers, check_loggers
 from agnet_vision.training.module import TrainingModule
 from agnet_vision.training.resume import check_network, check_resumable
 from agnet_vision.training.run_dir import claimed_run_dir
-from agnet_vision.training.trainer import build_trainer, interruptible, quiet_lightning
+from agnet_vision.training.trainer import build_trainer, quiet_lightning
 
 
 def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
@@ -70,17 +70,17 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
     outputs = Path("outputs", config.dataset.name)
     with (
         quiet_lightning(),
-        stoppable() as request,
         claimed_run_dir(config.run_dir, outputs) as run_dir,
+        stops_explained(run_dir),
+        stoppable() as request,
     ):
         config = config.model_copy(update={"run_dir": str(run_dir)})
         training = Training(config, RunFolder(run_dir), request, callbacks)
-        with stops_explained(run_dir):
-            training.begin()
-            training.fit()
-            training.calibrate()
-            training.test()
-            training.finish()
+        training.begin()
+        training.fit()
+        training.calibrate()
+        training.test()
+        training.finish()
     return Run(run_dir, training.folder.best, training.scores)
 
 
@@ -166,10 +166,7 @@ class Training(TestedNetwork):
         """Train to the last epoch, and record the training however it ends."""
         last = self.folder.last if self.config.resume else None
         try:
-            with interruptible():
-                self.trainer.fit(
-                    self.module, datamodule=self.data, ckpt_path=last, weights_only=True
-                )
+            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=last, weights_only=True)
         except BaseException:
             with suppress(OSError):  # the disk may be full, and the first error is to be told
                 self._write_record()
@@ -244,7 +241,7 @@ class Training(TestedNetwork):
 
         callbacks = [RandomState(config.seed), LearningRateMonitor("step"), self.meter]
         if config.trainer.progress_bar:
-            callbacks.append(progress_callback(config.batch_size))
+            callbacks.append(progress_callback())
         if config.freeze_backbone_epochs:
             callbacks.append(FreezeBackbone(config.freeze_backbone_epochs))
         if config.ema_decay is not None:

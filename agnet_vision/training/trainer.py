@@ -1,4 +1,4 @@
-"""Lightning's trainer for a run: without its remarks, and with its exits turned into errors."""
+"""Lightning's trainer for a run, without its remarks."""
 
 from __future__ import annotations
 
@@ -92,14 +92,3 @@ def quiet_lightning() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn Lightning's exit after a signal back into the interrupt."""
-    try:
-        yield
-    except SystemExit as exit_request:
-        if isinstance(exit_request.__context__, KeyboardInterrupt):
-            raise exit_request.__context__ from None
-        raise

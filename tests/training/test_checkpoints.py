@@ -16,7 +16,6 @@ from agnet_vision.training.checkpoints import SIGNALS, AtomicCheckpointIO, stopp
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train
-from agnet_vision.training.trainer import interruptible
 from tests.training.tiny import Configure, Evaluate, checkpoint, interrupt_after
 
 
@@ -101,7 +100,7 @@ def test_lightning_s_exit_becomes_the_interrupt_again() -> None:
         except KeyboardInterrupt:
             sys.exit(1)
 
-    with pytest.raises(Stopped), interruptible():
+    with pytest.raises(Stopped), stoppable():
         leave()
-    with pytest.raises(SystemExit), interruptible():
+    with pytest.raises(SystemExit), stoppable():
         sys.exit(1)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from agnet_vision.training.console import ImagesPerSecond, TimeLeft, clock
+from agnet_vision.training.console import TimeLeft
 from agnet_vision.training.train import train
 from tests.training.tiny import Configure, write_pictures
 
@@ -44,16 +44,6 @@ def test_a_run_says_what_it_is_and_where_it_lies(
     ]
 
 
-def test_value_images_per_second() -> None:
-    column = ImagesPerSecond(32)
-    for finished, speed, text in (
-        (None, 2.5, "80 images/s"),
-        (4.0, 2.5, "128 images/s"),
-        (None, None, "- images/s"),
-    ):
-        assert column.render(SimpleNamespace(finished_speed=finished, speed=speed)).plain == text
-
-
 def test_progress_bar_of_a_run(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=200, color_system=None)
@@ -65,9 +55,6 @@ def test_progress_bar_of_a_run(configure: Configure, monkeypatch: pytest.MonkeyP
     drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "\n", screen.getvalue())  # the cursor's movements
     last = [line for line in drawn.splitlines() if line.startswith("Epoch 2/2")][-1]
     assert " 5/5 " in last
-    assert re.search(r"\d+:\d\d:\d\d • \d+:\d\d:\d\d \d+ images/s ", last), (
-        "time gone, time left, speed"
-    )
     assert re.search(r"val/acc: [01]\.\d{3} val/mAP: [01]\.\d{3}", last)
     assert "v_num" not in last
     assert re.search(r"train/loss: \d+\.\d{3} ", last)
@@ -85,15 +72,6 @@ def test_a_line_an_epoch_where_nobody_looks(
     for epoch, line in enumerate(lines, start=1):
         assert re.fullmatch(rf"epoch {epoch}/2  {scores}  \d+ s  0:00:\d\d left", line), line
     assert lines[-1].endswith("0:00:00 left")
-
-
-def test_value_clock() -> None:
-    assert [clock(seconds) for seconds in (0, 59.6, 3601, -1)] == [
-        "0:00:00",
-        "0:01:00",
-        "1:00:01",
-        "0:00:00",
-    ]
 
 
 def test_time_left_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
