@@ -19,11 +19,11 @@ POLICY = (
 
 
 class StayLocal:
-    """Middleware that answers, and connects, to this machine alone.
+    """Middleware that answers, and lets the browser connect to, this machine alone.
 
     Args:
-        app: the page.
-        host: the name it is served under.
+        app: application of the page.
+        host: name that the page is served under.
     """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
@@ -32,7 +32,7 @@ class StayLocal:
         self.names = {"localhost", host.lower(), name, f"{name}.local"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse foreign names, and add the policy to other answers."""
+        """Refuse requests under foreign names, and add the policy to all other answers."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -42,7 +42,7 @@ class StayLocal:
             return
 
         async def send_with_policy(message: Message) -> None:
-            """Send, with the policy among the headers."""
+            """Send a message, with the policy among its headers."""
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["content-security-policy"] = POLICY
@@ -52,10 +52,7 @@ class StayLocal:
         await self.app(scope, receive, send_with_policy)
 
     def _is_own(self, host: str) -> bool:
-        """Tell whether a name is this machine's.
-
-        Numbers cannot be rebound.
-        """
+        """Tell whether a name is this machine's own; an IP address cannot be rebound."""
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]  # less the port
         name = name.strip("[]")
         try:

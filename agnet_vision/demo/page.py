@@ -1,4 +1,4 @@
-"""A local page: drop an image, see class and why.
+"""A local page: drop an image, see the class and why.
 
 This is the only file that imports Gradio. Nothing leaves the machine: no telemetry, fonts of the
 system, a content policy that lets the browser talk to this page alone, and no answer to a name that
@@ -9,7 +9,7 @@ rebinding). Uploads and figures are files that are deleted after half an hour.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 from gradio.exceptions import InvalidPathError
 from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from agnet_vision.demo import visit
 from agnet_vision.demo.guard import StayLocal
 from agnet_vision.errors import ImageReadError, PredictionError
-from agnet_vision.explain.figures import PANELS, Panel
+from agnet_vision.explain.figures import PANELS
 from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
 
@@ -33,10 +34,10 @@ KEPT_SECONDS = (300, 1800)  # how often files are looked through, and how old th
 CSS = """
 .gradio-container { max-width: 1280px !important; width: 100% !important; margin: auto; }
 #panels .block { border-width: 0 !important; }
-#panels .styler { background: none; }
-#panels .styler { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px),
-1fr)); gap: 12px; } footer { display: none !important; } @media (max-width: 480px) {
-.gradio-container { padding: 8px !important; } }
+#panels .styler { background: none; display: grid; gap: 12px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
+footer { display: none !important; }
+@media (max-width: 480px) { .gradio-container { padding: 8px !important; } }
 """
 # The figures take the page's theme: the last input of every look is filled in by the browser.
 WITH_THEME = """(...inputs) => [
@@ -45,7 +46,7 @@ WITH_THEME = """(...inputs) => [
 
 
 class Page(gr.Blocks):
-    """Blocks that refuse a forged path, without a traceback."""
+    """Blocks that refuse a forged path without a traceback."""
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         """Prepare the inputs of an event."""
@@ -58,11 +59,64 @@ class Page(gr.Blocks):
             raise
 
 
+class Handlers:
+    """What the page does with its inputs.
+
+    Args:
+        models: networks by the name the page shows.
+    """
+
+    def __init__(self, models: Mapping[str, AGNet]) -> None:
+        self.models = models
+
+    def fit(self, name: str) -> tuple[gr.Slider, str]:
+        """Set the slider and the source of regions to what a network was trained with."""
+        model = self.models[name]
+        own = model.proposer.num_clusters
+        return gr.Slider(maximum=model.head.num_clusters, value=own), visit.own_source(model)
+
+    def look(
+        self, path: str | None, name: str, source: str, kappa: float, theme: ThemeName
+    ) -> list[Any]:
+        """Fill the page with an explanation, or say why a file cannot be used."""
+        empty = [gr.Image(visible=False) for _ in PANELS]
+        if path is None:
+            # Also after a refusal, which takes the upload away: what was said about it stays.
+            return [gr.skip(), None, gr.skip(), *empty]
+
+        model, num_clusters = self.models[name], int(kappa)
+        try:
+            explanation = visit.explain_file(model, path, source, num_clusters)
+        except (ImageReadError, PredictionError) as error:
+            # The upload is taken off the page as well: the browser would go on with it.
+            reason = getattr(error, "reason", error)
+            advice = "Choose an image of up to 40 megapixels."
+            return [None, None, f"**This file cannot be used:** {reason}. {advice}", *empty]
+
+        drawn = [gr.Image(visit.draw(explanation, panel, theme), visible=True) for panel in PANELS]
+        words = visit.remark(model, explanation, source, num_clusters)
+        return [gr.skip(), visit.ranking(explanation), words, *drawn]
+
+    def write(
+        self, path: str | None, name: str, source: str, kappa: float, theme: ThemeName
+    ) -> list[gr.DownloadButton]:
+        """Write the figure as PNG and SVG, and put both behind the buttons."""
+        if path is None:
+            return [gr.DownloadButton(value=None, interactive=False) for _ in range(2)]
+
+        explanation = visit.explain_file(self.models[name], path, source, int(kappa))
+        places = [
+            save_bytes_to_cache(content, f"explanation.{suffix}", get_upload_folder())
+            for suffix, content in visit.figure_files(explanation, theme).items()
+        ]
+        return [gr.DownloadButton(value=place, interactive=True) for place in places]
+
+
 def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) -> gr.Blocks:
     """Lay the page out.
 
     Args:
-        models: what the page offers, by the name it shows; variants of one network are several.
+        models: networks by the name the page shows; variants of one network are several.
         examples: images to start from.
 
     Raises:
@@ -70,6 +124,7 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
     """
     if not models:
         raise ValueError("models must hold at least one model")
+
     with Page(
         title="AG-Net", analytics_enabled=False, fill_width=True, delete_cache=KEPT_SECONDS
     ) as page:
@@ -85,21 +140,31 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
                     png = gr.DownloadButton("Figure as PNG", interactive=False, elem_id="png")
                     svg = gr.DownloadButton("Figure as SVG", interactive=False, elem_id="svg")
         with gr.Group(elem_id="panels"):
-            panels = [_panel(name) for name in PANELS]
+            panels = [
+                gr.Image(
+                    label=name,
+                    interactive=False,
+                    show_label=False,
+                    format="png",
+                    buttons=["fullscreen"],
+                    elem_id=f"panel-{name}",
+                    visible=False,
+                )
+                for name in PANELS
+            ]
         if examples:
             places = [str(path) for path in examples]
             gr.Examples(places, upload, cache_examples=False, api_visibility="private")
 
+        handlers = Handlers(models)
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
         drawing = {**quiet, "inputs": [upload, model, source, kappa, theme], "js": WITH_THEME}
-        look = {**drawing, "fn": _looker(models), "outputs": [upload, label, note, *panels]}
-        files = {**drawing, "fn": _file_maker(models, png), "outputs": [png, svg]}
-        model.input(_slider_fitter(models), model, [kappa, source], **quiet).then(**look).then(
-            **files
-        )
+        look = {**drawing, "fn": handlers.look, "outputs": [upload, label, note, *panels]}
+        write = {**drawing, "fn": handlers.write, "outputs": [png, svg]}
+        model.input(handlers.fit, model, [kappa, source], **quiet).then(**look).then(**write)
         # A slider that is dragged, typed into or moved by keys: the last value is the one drawn.
         for event in (upload.change, source.input, kappa.input):
-            event(**look, trigger_mode="always_last").then(**files)
+            event(**look, trigger_mode="always_last").then(**write)
         upload.clear(lambda: "", None, note, **quiet)
     return page
 
@@ -107,22 +172,7 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
 def _controls(
     models: Mapping[str, AGNet],
 ) -> tuple[gr.Image, gr.Dropdown, gr.Dropdown, gr.Slider]:
-    """Lay out image, network, source of regions, and kappa."""
-    name, model = next(iter(models.items()))
-    own, kappa = model.proposer, model.head.num_clusters
-    choices = [*dict.fromkeys([*visit.region_sources(), visit.own_source(model)])]
-    return (
-        _upload(),
-        gr.Dropdown(list(models), value=name, label="Network (variant)", elem_id="model"),
-        gr.Dropdown(choices, value=visit.own_source(model), label="Regions from"),
-        gr.Slider(
-            1, kappa, own.num_clusters, step=1, elem_id="kappa", label="κ, groups of keypoints"
-        ),
-    )
-
-
-def _upload() -> gr.Image:
-    """Make an image input that leaves opening to our reader."""
+    """Lay out the image, the network, the source of regions, and kappa."""
     upload = gr.Image(
         label="Image",
         sources=["upload", "webcam", "clipboard"],
@@ -131,41 +181,42 @@ def _upload() -> gr.Image:
         buttons=["fullscreen"],
         elem_id="upload",
     )
-    # On the object: beside the module of a subclass Gradio writes a file of its own.
+    # Opening the file is left to our own reader: the handlers get its path, in a folder that Gradio
+    # has checked. Set on the object, for Gradio writes a file beside the module of a subclass.
     upload.preprocess = _path_of  # type: ignore[method-assign]
-    return upload
 
-
-def _path_of(payload: Any) -> str | None:
-    """Return an uploaded file's path, in a folder Gradio checked."""
-    return payload.path if payload is not None else None
-
-
-def _panel(name: Panel) -> gr.Image:
-    """Make one panel's place, shown with the first image."""
-    return gr.Image(
-        label=name,
-        interactive=False,
-        show_label=False,
-        format="png",
-        buttons=["fullscreen"],
-        elem_id=f"panel-{name}",
-        visible=False,
+    name, model = next(iter(models.items()))
+    own, kappa = visit.own_source(model), model.head.num_clusters
+    choices = [*dict.fromkeys([*visit.region_sources(), own])]
+    return (
+        upload,
+        gr.Dropdown(list(models), value=name, label="Network (variant)", elem_id="model"),
+        gr.Dropdown(choices, value=own, label="Regions from"),
+        gr.Slider(
+            1,
+            kappa,
+            model.proposer.num_clusters,
+            step=1,
+            elem_id="kappa",
+            label="κ, groups of keypoints",
+        ),
     )
 
 
+def _path_of(payload: Any) -> str | None:
+    """Return the path of an upload, None without one."""
+    return payload.path if payload is not None else None
+
+
 def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None) -> str:
-    """Serve the page from a thread.
+    """Serve the page from a thread, and return its address.
 
     ``page.block_thread()`` waits for Ctrl-C, ``page.close()`` ends it.
 
     Args:
-        page: from ``build_page``.
-        host: the loopback by default: nobody else can reach it.
-        port: the first free one from 7860 on by default.
-
-    Returns:
-        The page's address.
+        page: layout from ``build_page``.
+        host: address to listen at; by default nobody else can reach the page.
+        port: port to listen at; by default the first free one from 7860 on.
     """
     _, address, _ = page.queue(default_concurrency_limit=1, api_open=False).launch(
         server_name=host,
@@ -185,61 +236,3 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
         app_kwargs={"middleware": [Middleware(StayLocal, host=host)]},
     )
     return address
-
-
-def _slider_fitter(models: Mapping[str, AGNet]) -> Callable:
-    """Make the handler that shows a network's kappa and regions."""
-
-    def fit(name: str) -> tuple[Any, str]:
-        """Return slider and regions' source as this network knows them."""
-        model = models[name]
-        own = model.proposer.num_clusters
-        return gr.Slider(maximum=model.head.num_clusters, value=own), visit.own_source(model)
-
-    return fit
-
-
-def _looker(models: Mapping[str, AGNet]) -> Callable:
-    """Make the handler that explains an image."""
-
-    def look(path: str | None, name: str, source: str, kappa: float, theme: ThemeName) -> list[Any]:
-        """Fill the page, or refuse what is no image."""
-        empty = [gr.Image(visible=False) for _ in PANELS]
-        if path is None:
-            # Also after a refusal, which takes the upload away: what was said about it stays.
-            return [gr.skip(), None, gr.skip(), *empty]
-        model, num_clusters = models[name], int(kappa)
-        try:
-            explanation = visit.explain_file(model, path, source, num_clusters)
-        except (ImageReadError, PredictionError) as error:
-            # The upload is taken off the page as well: the browser would go on with it.
-            reason = getattr(error, "reason", error)
-            return [None, None, f"**This file cannot be used:** {reason}. {ADVICE}", *empty]
-        drawn = [gr.Image(visit.draw(explanation, panel, theme), visible=True) for panel in PANELS]
-        words = visit.remark(model, explanation, source, num_clusters)
-        return [gr.skip(), visit.ranking(explanation), words, *drawn]
-
-    return look
-
-
-ADVICE = "Choose an image of up to 40 megapixels."
-
-
-def _file_maker(models: Mapping[str, AGNet], button: gr.DownloadButton) -> Callable:
-    """Make the handler that writes the figure for download."""
-
-    def write(
-        path: str | None, name: str, source: str, kappa: float, theme: ThemeName
-    ) -> list[Any]:
-        """Write PNG and SVG, and put them behind the buttons."""
-        if path is None:
-            return [gr.DownloadButton(value=None, interactive=False)] * 2
-        explanation = visit.explain_file(models[name], path, source, int(kappa))
-        files = visit.figure_files(explanation, theme)
-        places = [
-            save_bytes_to_cache(content, f"explanation.{suffix}", button.GRADIO_CACHE)
-            for suffix, content in files.items()
-        ]
-        return [gr.DownloadButton(value=place, interactive=True) for place in places]
-
-    return write

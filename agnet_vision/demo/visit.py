@@ -1,4 +1,4 @@
-"""What the page does with an image, keeping none."""
+"""What the page does with an uploaded image, none of which is kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PANEL_DPI = 150
 
 
 def region_sources() -> dict[str, dict[str, str]]:
-    """Name all sources of regions, for detectors OpenCV has."""
+    """Name all sources of regions, for the detectors that this OpenCV has."""
     sources = {}
     for source, kind in SOURCES.items():
         if not kind.needs_keypoints:
@@ -54,10 +54,10 @@ def explain_file(model: AGNet, path: str, source: str, num_clusters: int) -> Exp
     """Explain an uploaded image with the chosen regions.
 
     Args:
-        model: the chosen network.
-        path: of the upload.
-        source: a name of ``region_sources``.
-        num_clusters: kappa.
+        model: chosen network.
+        path: uploaded file.
+        source: name of one of ``region_sources``.
+        num_clusters: number of groups of keypoints, kappa.
 
     Raises:
         ImageReadError: the file is not an image, or is too large.
@@ -76,12 +76,10 @@ def ranking(explanation: Explanation) -> dict[str, float]:
 
 
 def remark(model: AGNet, explanation: Explanation, source: str, num_clusters: int) -> str:
-    """Say what is shown.
-
-    Also warns when the settings differ from training.
-    """
+    """Say what is shown, and warn when the settings differ from those of the training."""
     if not explanation.num_primary:
         return "This network sees the whole image only; regions change nothing."
+
     words = f"{int(explanation.mask.sum())} regions of {len(explanation.mask)} slots, "
     words += f"κ = {num_clusters}, {source}."
     if explanation.has_attention and not explanation.separates_regions():
