@@ -18,7 +18,6 @@ PARTS = {
     "model": "the network's forward pass, training step and memory, beside the backbone alone",
     "throughput": "images per second of five networks, beside plain timm",
     "kills": "runs that are killed or stopped, and go on to the same result",
-    "duplicates": "which near-duplicates are told from different images",
     "onnx": "an exported network in ONNX Runtime, beside PyTorch",
 }
 

@@ -16,15 +16,16 @@ from rich.console import Console
 from rich.progress import track
 
 from agnet_vision.data.image import read_image
-from agnet_vision.data.prepare.compare import (
+from agnet_vision.data.prepare.duplicates import (
     DuplicatePair,
-    LookedAt,
+    FileFingerprint,
+    Thumbnail,
     find_alike,
     group_alike,
+    make_thumbnail,
     report_alike,
     report_copies,
 )
-from agnet_vision.data.prepare.duplicates import Fingerprint, fingerprint
 from agnet_vision.data.sources.card import Card, load_card
 from agnet_vision.data.sources.listing import Listing, Problem, ProblemKind, image_name
 from agnet_vision.data.sources.readers import read_listing
@@ -137,26 +138,27 @@ def check_dataset(
     paths = list(dict.fromkeys(sample.path for _, sample in samples))
     contents = _read_all(paths, f"reading {name}", workers, show_progress)
     for path, content in contents.items():
-        if content.fingerprint is None:
+        if content.thumbnail is None:
             listing.report("undecodable", path, content.reason)
 
-    looks = [
-        LookedAt(s.path, split, s.label, s.group, *contents[s.path][:2]) for split, s in samples
+    files = [
+        FileFingerprint(s.path, split, s.label, s.group, *contents[s.path][:2])
+        for split, s in samples
     ]
-    pairs, groups = report_copies(listing, looks), {}
+    pairs, groups = report_copies(listing, files), {}
     if find_near_duplicates:
-        alike = find_alike(looks)
+        alike = find_alike(files)
         pairs += report_alike(listing, alike)
-        groups = group_alike(looks, alike) if own else {}
+        groups = group_alike(files, alike) if own else {}
     harmless = HARMLESS if own else HARMLESS_AS_PUBLISHED
     return CheckResult(listing.counts(), listing.problems, pairs, harmless, listing, groups)
 
 
 class _Content(NamedTuple):
-    """A file's digest, and its fingerprint or what prevents one."""
+    """A file's digest, and its thumbnail or what prevents one."""
 
     digest: str
-    fingerprint: Fingerprint | None
+    thumbnail: Thumbnail | None
     reason: str
 
 
@@ -177,7 +179,7 @@ def _read(path: Path) -> _Content:
     """Read one file."""
     try:
         digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        return _Content(digest, fingerprint(read_image(path)), "")
+        return _Content(digest, make_thumbnail(read_image(path)), "")
     except ImageReadError as error:
         return _Content(digest, None, error.reason)
     except OSError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageOps
 
 from agnet_vision.data.image import read_image
-from agnet_vision.data.prepare.compare import DuplicatePair
+from agnet_vision.data.prepare.duplicates import DuplicatePair
 
 MAX_PAIRS = 24
 _CELL = 200  # pixels: one image

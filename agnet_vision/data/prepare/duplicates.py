@@ -1,115 +1,196 @@
-"""Find nearly equal images: re-encoded, resized, brightened, turned or cropped.
+"""Find copies of images, and images that are nearly equal: re-encoded, resized, brightened, turned.
 
-A perceptual hash of 64 bits selects candidates, and the gradients of small thumbnails decide. The
-dataset's mean gradient is taken away first, so that frames, bars and white backgrounds that many
-images share do not make them alike. docs/benchmarks/duplicates.md has the figures behind the
-limits.
+Two images are nearly equal where the gradients of their thumbnails correlate by ``MIN_SIMILARITY``.
+The mean gradient of all images is taken away first, so that frames, bars and white backgrounds
+that many of them share do not make them alike. docs/benchmarks/duplicates.md has the figures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
-HASH_BITS = 64
-MAX_HASH_DISTANCE = 12  # bits in which candidates may differ (ours); the gradients decide
+from agnet_vision.data.sources.listing import Listing
+from agnet_vision.structures import RGBImage
+
 MIN_SIMILARITY = 0.85  # ours
 THUMBNAIL_SIDE = 16
-MEAN_WEIGHT = (
-    100  # ours: the mean counts half in a set of so many images, and hardly in a small one
-)
-_BLOCK = 5_000_000  # products of signs at once: 20 MB
-_PART = 20_000  # candidates at once: 80 MB
+MEAN_WEIGHT = 100  # ours: in a set of so many images the mean counts half, in a small one hardly
+_ROWS = 256  # images compared with all others at once
+
+Thumbnail = UInt8[np.ndarray, "side side"]
 
 
-class Fingerprint(NamedTuple):
-    """A few hundred bytes to compare an image by.
+class FileFingerprint(NamedTuple):
+    """What reading one listed file gave.
 
     Attributes:
-        bits: perceptual hash, one byte of 0 or 1 a bit.
-        thumbnail: small gray image.
+        path: the file.
+        split: where it is used.
+        label: index of its class.
+        group: who or what it shows; None where that is unknown.
+        digest: of its bytes; empty where it could not be read.
+        thumbnail: None where it cannot be decoded.
     """
 
-    bits: UInt8[np.ndarray, " bits"]
-    thumbnail: UInt8[np.ndarray, "side side"]
+    path: Path
+    split: str
+    label: int
+    group: str | None
+    digest: str
+    thumbnail: Thumbnail | None
+
+
+class DuplicatePair(NamedTuple):
+    """Two files that show the same image; similarity 1 means the same bytes."""
+
+    first: Path
+    second: Path
+    similarity: float
 
 
 class SimilarPairs(NamedTuple):
-    """Pairs of nearly equal images, by index.
-
-    Similarity 1 means the same.
-
-    Attributes:
-        first: index of one image, smaller than ``second``.
-        second: index of the other.
-        similarity: correlation of their gradients.
-    """
+    """Pairs of nearly equal images, by index, the smaller one first."""
 
     first: Int[np.ndarray, " pairs"]
     second: Int[np.ndarray, " pairs"]
     similarity: Float[np.ndarray, " pairs"]
 
 
-def fingerprint(image: UInt8[np.ndarray, "height width 3"]) -> Fingerprint:
-    """Hash an image's lowest frequencies, and keep a thumbnail."""
+class AlikeImages(NamedTuple):
+    """Different images, one per content that could be decoded, and which are nearly the same."""
+
+    files: list[FileFingerprint]
+    pairs: SimilarPairs
+
+
+def make_thumbnail(image: RGBImage) -> Thumbnail:
+    """Shrink an image to the few gray pixels it is compared by."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA)
-    low = cv2.dct(small.astype(np.float32))[:8, :8].ravel()
-    bits = (low > np.median(low[1:])).astype(np.uint8)  # the first coefficient is the brightness
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return Fingerprint(bits, np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA)))
+    small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA))
 
 
 def similar_pairs(
-    fingerprints: list[Fingerprint], *, min_similarity: float = MIN_SIMILARITY
+    thumbnails: Sequence[Thumbnail], min_similarity: float = MIN_SIMILARITY
 ) -> SimilarPairs:
-    """Pair the images that are nearly the same.
-
-    Hashes are compared as +-1 vectors by matrix products: all pairs of 100,000 images take seconds.
-
-    Args:
-        fingerprints: of all images.
-        min_similarity: least correlation of their gradients; 0.85 (ours).
-    """
-    if len(fingerprints) < 2:
-        none = np.zeros(0, np.int64)
-        return SimilarPairs(none, none, np.zeros(0, np.float32))
-    signs = np.stack([print_.bits for print_ in fingerprints]).astype(np.float32) * 2 - 1
-    units = _gradients(np.stack([print_.thumbnail for print_ in fingerprints]))
-
-    # The product of two sign vectors counts bits alike minus bits different.
-    least = HASH_BITS - 2 * MAX_HASH_DISTANCE
-    found = []
-    step = max(1, _BLOCK // len(signs))
-    for start in range(0, len(signs), step):
-        rows, columns = np.nonzero(signs[start : start + step] @ signs[start:].T >= least)
+    """Pair the images whose gradients correlate by ``min_similarity`` at least."""
+    none = np.zeros(0, np.int64)
+    found = [SimilarPairs(none, none, np.zeros(0, np.float32))]
+    units = _gradients(np.stack(thumbnails)) if thumbnails else none
+    for start in range(0, len(units), _ROWS):
+        similarity = np.asarray(units[start : start + _ROWS] @ units[start:].T)
+        rows, columns = np.nonzero(similarity >= min_similarity)
         later = rows < columns
-        rows, columns = rows[later] + start, columns[later] + start
-        for part in range(0, len(rows), _PART):
-            first, second = rows[part : part + _PART], columns[part : part + _PART]
-            similarity = np.einsum("ij,ij->i", units[first], units[second])
-            alike = similarity >= min_similarity
-            found.append((first[alike], second[alike], similarity[alike]))
-    if not found:
-        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+        rows, columns = rows[later], columns[later]
+        found.append(SimilarPairs(start + rows, start + columns, similarity[rows, columns]))
     return SimilarPairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
 def _gradients(
     thumbnails: UInt8[np.ndarray, "images side side"],
 ) -> Float[np.ndarray, "images steps"]:
-    """Take the steps between neighbors, as unit vectors.
+    """Take the steps between neighboring pixels, less their mean over all images, as unit vectors.
 
-    The common mean is subtracted. A flat image becomes zero and is like no other.
+    A flat image becomes zero and is like no other.
     """
     pixels = thumbnails.astype(np.float32)
     across = np.diff(pixels, axis=2).reshape(len(pixels), -1)
     down = np.diff(pixels, axis=1).reshape(len(pixels), -1)
     steps = np.concatenate([across, down], axis=1)
-    flat = np.linalg.norm(steps, axis=1, keepdims=True) < 1
+    flat = np.linalg.norm(steps, axis=1) < 1
     steps -= steps.mean(axis=0) * (len(steps) / (len(steps) + MEAN_WEIGHT))
-    steps[flat[:, 0]] = 0
+    steps[flat] = 0
     return steps / np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1e-3)
+
+
+def report_copies(listing: Listing, files: Sequence[FileFingerprint]) -> list[DuplicatePair]:
+    """Record files with the bytes of an earlier one in another split or another class.
+
+    Each is recorded once, however many copies there are. Only images become pairs: a damaged file
+    cannot be drawn.
+    """
+    earliest: dict[str, FileFingerprint] = {}
+    pairs = []
+    for file in files:
+        first = earliest.setdefault(file.digest, file)
+        if not file.digest or first.path == file.path:
+            continue
+
+        if first.label != file.label:
+            names = f"{listing.classes[file.label]}: the same bytes as {first.path}"
+            detail = f"{names}, which is in the class {listing.classes[first.label]}"
+            listing.report("contradiction", file.path, detail)
+        if first.split != file.split:
+            detail = f"{file.split}: the same bytes as {first.path} in {first.split}"
+            listing.report("duplicate", file.path, detail)
+            if file.thumbnail is not None:
+                pairs.append(DuplicatePair(first.path, file.path, 1.0))
+    return pairs
+
+
+def find_alike(files: Sequence[FileFingerprint]) -> AlikeImages:
+    """Compare all images with each other, leaving copies out."""
+    unique: dict[str, FileFingerprint] = {}
+    for file in files:
+        if file.thumbnail is not None:
+            unique.setdefault(file.digest, file)
+    thumbnails = [file.thumbnail for file in unique.values() if file.thumbnail is not None]
+    return AlikeImages(list(unique.values()), similar_pairs(thumbnails))
+
+
+def report_alike(listing: Listing, alike: AlikeImages) -> list[DuplicatePair]:
+    """Record each image that is nearly like one of an earlier split, with the most alike one."""
+    splits = np.array([file.split for file in alike.files])
+    first, second, _ = alike.pairs
+    across = splits[first] != splits[second] if len(first) else np.zeros(0, bool)
+    best: dict[int, tuple[float, int]] = {}
+    for i, j, similarity in zip(*(column[across].tolist() for column in alike.pairs), strict=True):
+        best[j] = max(best.get(j, (0.0, 0)), (similarity, i))  # files are in order of their splits
+
+    found = []
+    for j, (similarity, i) in best.items():
+        file, other = alike.files[j], alike.files[i]
+        detail = f"nearly the same image as {other.path} in {other.split} ({similarity:.3f} alike)"
+        listing.report("near_duplicate", file.path, f"{file.split}: {detail}")
+        found.append(DuplicatePair(other.path, file.path, similarity))
+    return sorted(found, key=lambda pair: -pair.similarity)
+
+
+def group_alike(files: Sequence[FileFingerprint], alike: AlikeImages) -> dict[Path, str]:
+    """Group each readable file with copies, look-alikes and its given group.
+
+    Returns:
+        The name of each file's group: a number and the group's first file.
+    """
+    readable = [file for file in files if file.digest]
+    if not readable:
+        return {}
+    first_of: dict[str, int] = {}  # a digest's or a group's first file
+    edges = []
+    for i, file in enumerate(readable):
+        edges.append((first_of.setdefault(f"digest {file.digest}", i), i))
+        if file.group is not None:
+            edges.append((first_of.setdefault(f"group {file.group}", i), i))
+    place = np.array([first_of[f"digest {file.digest}"] for file in alike.files], np.int64)
+    rows, columns = np.array(edges).T
+    rows = np.concatenate([rows, place[alike.pairs.first]])
+    columns = np.concatenate([columns, place[alike.pairs.second]])
+
+    shape = (len(readable), len(readable))
+    graph = coo_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape)
+    _, numbers = connected_components(graph, directed=False)
+    names: dict[int, str] = {}
+    for file, number in zip(readable, numbers.tolist(), strict=True):
+        names.setdefault(number, f"{number} {file.path.name}")
+    return {
+        file.path: names[number] for file, number in zip(readable, numbers.tolist(), strict=True)
+    }

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from agnet_vision.data.image import read_image
-from agnet_vision.data.prepare.compare import DuplicatePair
 from agnet_vision.data.prepare.contact_sheet import draw_sheet
+from agnet_vision.data.prepare.duplicates import DuplicatePair
 from tests.data import miniatures
 
 

@@ -1,13 +1,29 @@
+"""Copies and look-alikes, told apart by hand and by a slow loop."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from agnet_vision.data.prepare.duplicates import MIN_SIMILARITY, fingerprint, similar_pairs
+from agnet_vision.data.prepare.duplicates import (
+    MIN_SIMILARITY,
+    AlikeImages,
+    DuplicatePair,
+    FileFingerprint,
+    SimilarPairs,
+    find_alike,
+    group_alike,
+    make_thumbnail,
+    report_alike,
+    report_copies,
+    similar_pairs,
+)
+from agnet_vision.data.sources.listing import Listing
 
 
 def noise(seed: int, side: int = 64) -> np.ndarray:
@@ -18,12 +34,12 @@ def noise(seed: int, side: int = 64) -> np.ndarray:
 def test_value_equals_a_slow_loop() -> None:
     images = [noise(seed) for seed in range(30)]
     images += [(noise(seed, 50) * 0.9 + 5).astype(np.uint8) for seed in range(20, 50)]
-    prints = [fingerprint(image) for image in images]
-    pairs = similar_pairs(prints)
+    thumbnails = [make_thumbnail(image) for image in images]
+    pairs = similar_pairs(thumbnails)
 
-    thumbnails = [print_.thumbnail.astype(np.float64) for print_ in prints]
+    pixels = [thumbnail.astype(np.float64) for thumbnail in thumbnails]
     steps = [
-        np.concatenate([np.diff(t, axis=1).ravel(), np.diff(t, axis=0).ravel()]) for t in thumbnails
+        np.concatenate([np.diff(t, axis=1).ravel(), np.diff(t, axis=0).ravel()]) for t in pixels
     ]
     mean = sum(steps) / len(steps) * len(steps) / (len(steps) + 100)
     slow = []
@@ -31,8 +47,7 @@ def test_value_equals_a_slow_loop() -> None:
         for j in range(i + 1, 60):
             a, b = steps[i] - mean, steps[j] - mean
             correlation = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
-            near = (prints[i].bits != prints[j].bits).sum() <= 12
-            if near and correlation >= MIN_SIMILARITY:
+            if correlation >= MIN_SIMILARITY:
                 slow.append((i, j))
     assert sorted(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)) == slow
     assert {(20 + k, 30 + k) for k in range(10)} <= set(slow)
@@ -54,21 +69,110 @@ def reencode(image: np.ndarray) -> np.ndarray:
 )
 def test_a_changed_image_is_found(change: Callable[[np.ndarray], np.ndarray]) -> None:
     images = [noise(seed, 128) for seed in range(40)]
-    prints = [fingerprint(image) for image in [*images, change(images[7])]]
-    pairs = similar_pairs(prints)
+    thumbnails = [make_thumbnail(image) for image in [*images, change(images[7])]]
+    pairs = similar_pairs(thumbnails)
     assert list(zip(pairs.first, pairs.second, strict=True)) == [(7, 40)]
 
 
 def test_a_shared_frame_makes_no_images_alike() -> None:
-    prints = []
+    thumbnails = []
     for seed in range(200):
         image = np.full((80, 80, 3), 255, np.uint8)
         image[10:70, 10:70] = noise(seed, 60)
-        prints.append(fingerprint(image))
-    assert len(similar_pairs(prints).first) == 0
+        thumbnails.append(make_thumbnail(image))
+    assert len(similar_pairs(thumbnails).first) == 0
 
 
 def test_flat_images_and_none() -> None:
-    flat = [fingerprint(np.full((32, 32, 3), value, np.uint8)) for value in (0, 128, 255)]
+    flat = [make_thumbnail(np.full((32, 32, 3), value, np.uint8)) for value in (0, 128, 255)]
     assert len(similar_pairs(flat).first) == 0
     assert len(similar_pairs([]).first) == 0
+
+
+THUMBNAIL = make_thumbnail(noise(0))
+
+
+def look(
+    name: str,
+    split: str = "train",
+    label: int = 0,
+    *,
+    group: str | None = None,
+    digest: str | None = None,
+    seen: np.ndarray | None = THUMBNAIL,
+) -> FileFingerprint:
+    return FileFingerprint(
+        Path(name), split, label, group, name if digest is None else digest, seen
+    )
+
+
+def alike(images: list[FileFingerprint], *pairs: tuple[int, int, float]) -> AlikeImages:
+    first, second, similarity = (np.array(column) for column in zip(*pairs, strict=True))
+    return AlikeImages(images, SimilarPairs(first, second, similarity))
+
+
+def kinds(listing: Listing) -> list[tuple[str, str]]:
+    return [(problem.kind, problem.path) for problem in listing.problems]
+
+
+def test_value_copies_are_reported_once() -> None:
+    listing = Listing(("ant", "bee"))
+    looks = [
+        look("a", digest="same"),
+        look("b", digest="same"),
+        look("c", "test", digest="same"),
+        look("d", label=1, digest="same"),
+        look("e", "test"),
+    ]
+    assert report_copies(listing, looks) == [DuplicatePair(Path("a"), Path("c"), 1.0)]
+    assert kinds(listing) == [("duplicate", "c"), ("contradiction", "d")]
+    assert "which is in the class ant" in listing.problems[1].detail
+
+
+def test_files_that_cannot_be_read_are_no_copies() -> None:
+    listing = Listing(("ant",))
+    unread = [
+        look(name, split, digest="", seen=None) for name, split in (("a", "train"), ("b", "test"))
+    ]
+    assert report_copies(listing, unread) == []
+    assert listing.problems == []
+    assert (
+        group_alike(unread, alike([], (0, 0, 1.0))._replace(pairs=find_alike(unread).pairs)) == {}
+    )
+
+
+def test_value_copies_are_left_out_of_the_comparison() -> None:
+    copies = [look("a", digest="same"), look("b", digest="same"), look("c"), look("d", seen=None)]
+    found = find_alike(copies)
+    assert [each.path.name for each in found.files] == ["a", "c"]
+    assert list(zip(found.pairs.first, found.pairs.second, strict=True)) == [(0, 1)]
+
+
+def test_value_a_look_alike_is_reported_by_what_it_is_most_like() -> None:
+    listing = Listing(("ant",))
+    images = [look("a"), look("b"), look("c", "test"), look("d", "test")]
+    pairs = report_alike(
+        listing, alike(images, (0, 2, 0.95), (1, 2, 0.99), (0, 1, 1.0), (2, 3, 1.0))
+    )
+    assert pairs == [DuplicatePair(Path("b"), Path("c"), 0.99)]
+    assert kinds(listing) == [("near_duplicate", "c")]
+    assert listing.problems[0].detail.startswith("test: nearly the same image as b in train")
+
+
+def test_value_groups_join_copies_look_alikes_and_given_groups() -> None:
+    looks = [
+        look("dir/a"),
+        look("dir/b"),
+        look("c", group="owl"),
+        look("d", group="owl"),
+        look("e", digest="dir/b"),
+        look("f"),
+        look("g", digest=""),
+    ]
+    images = [looks[0], looks[1], looks[2]]
+    found = group_alike(looks, alike(images, (1, 2, 0.99)))
+    assert set(found) == {each.path for each in looks} - {Path("g")}
+    joined = {found[Path(name)] for name in ("dir/b", "c", "d", "e")}
+    assert len(joined) == 1
+    assert joined.pop().endswith(" b"), "named by its first file"
+    assert len(set(found.values())) == 3
