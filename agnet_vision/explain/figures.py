@@ -31,7 +31,7 @@ from agnet_vision.explain.overlays import (
 Panel = Literal["keypoints", "regions", "attention", "heat", "evidence", "pairwise"]
 PANELS: tuple[Panel, ...] = get_args(Panel)
 ON_IMAGE: tuple[Panel, ...] = ("keypoints", "regions", "attention", "heat")
-DPI = 130
+FIGURE_DPI = 130
 
 # A second cue beside the color, and it tells groups 9 and on from 1 and on.
 GROUP_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -90,7 +90,9 @@ def figure_bytes(figure: Figure, form: str) -> bytes:
     undated: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     content = io.BytesIO()
     paper = figure.get_facecolor()
-    figure.savefig(content, format=form, dpi=DPI, metadata=undated.get(form), facecolor=paper)
+    figure.savefig(
+        content, format=form, dpi=FIGURE_DPI, metadata=undated.get(form), facecolor=paper
+    )
     return content.getvalue()
 
 

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from agnet_vision.errors import ConfigError
 from agnet_vision.predict.predictor import Prediction
 
-COLUMNS = ["path", "label", "predicted"]  # of the table of a split
+SPLIT_COLUMNS = ["path", "label", "predicted"]  # of the table of a split
 PROBABILITY = "probability_"  # before the name of a class, in the header
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -74,16 +74,17 @@ def read_predictions(path: Path) -> PredictionTable:
     except (csv.Error, ValueError) as error:
         raise ConfigError(f"{path} is damaged or was cut off: {error}") from error
 
-    columns, scores = header[: len(COLUMNS)], header[len(COLUMNS) :]
+    columns, scores = header[: len(SPLIT_COLUMNS)], header[len(SPLIT_COLUMNS) :]
     are_scores = all(name.startswith(PROBABILITY) for name in scores)
-    if columns != COLUMNS or not scores or not are_scores or not rows:
+    if columns != SPLIT_COLUMNS or not scores or not are_scores or not rows:
         raise ConfigError(
-            f"{path} must have rows and the columns {', '.join(COLUMNS)} and {PROBABILITY}<class>"
+            f"{path} must have rows and the columns {', '.join(SPLIT_COLUMNS)} and "
+            f"{PROBABILITY}<class>"
         )
     if any(len(row) != len(header) for row in rows):
         raise ConfigError(f"{path} is damaged or was cut off: it has rows of different lengths")
     try:
-        probability = np.array([row[len(COLUMNS) :] for row in rows], np.float32)
+        probability = np.array([row[len(SPLIT_COLUMNS) :] for row in rows], np.float32)
     except ValueError as error:
         raise ConfigError(f"{path} must hold numbers as probabilities: {error}") from error
 

@@ -1,4 +1,4 @@
-"""The search for a dataset on disk."""
+"""The search for a dataset below the folder that the user names."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from agnet_vision.errors import DatasetNotFoundError
 def find_layout(card: Card, root: Path) -> Path:
     """Find the folder that holds the official layout.
 
-    It is the root itself, the folder an archive unpacks into, or either of them one folder deeper,
-    as some copies have it.
+    That is the root itself, the folder an archive unpacks into, or either of them one folder
+    deeper, as some copies have it.
 
     Args:
-        card: names what must be there.
-        root: where the user says the dataset lies.
+        card: card that names what must be there.
+        root: folder in which the user says the dataset lies.
 
     Raises:
-        DatasetNotFoundError: with what was looked for, where to get it and the command that checks.
+        DatasetNotFoundError: it is not there; the message says what was looked for, where to get
+            it and which command checks it.
         DatasetError: the root cannot be read.
     """
     folders = [root / inside for inside in card.inside]
     for folder in folders:
         if _is_layout(card, folder):
             return folder
+
     if card.needs and root.is_dir():
         deeper = [inner / inside for inner in class_folders(root) for inside in card.inside]
         for folder in deeper:
             if _is_layout(card, folder):
                 return folder
+
     raise DatasetNotFoundError(
         f"{card.title} is not there: {_what_lacks(card, root, folders)}.\n"
         f"  {card.how_to_get}\n"
@@ -58,7 +61,7 @@ def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
 
 
 def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
-    """Write the command that checks a dataset, for a shell."""
+    """Write the command that checks a dataset, ready for a shell."""
     given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
     words = shlex.join(f"dataset.{key}={value}" for key, value in given.items())
     return f"agnet prepare dataset={name} {words}"

@@ -1,7 +1,4 @@
-"""Groups of images that no split divides.
-
-One driver, patient or video, for example.
-"""
+"""Groups of images that no split divides: those of one driver, patient or video."""
 
 from __future__ import annotations
 
@@ -14,15 +11,15 @@ from agnet_vision.errors import ConfigError
 
 
 def assign_groups(listing: Listing, pattern: str) -> None:
-    """Read each image's group from its path inside the layout.
+    """Read the group of each image from its path inside the layout.
 
     Args:
-        listing: its samples get their groups.
+        listing: listing whose samples get their groups.
         pattern: a regular expression; the group is its first parenthesis, or all that it matches.
 
     Raises:
-        ConfigError: not a regular expression, it finds nothing in a path, or there are groups
-            already.
+        ConfigError: the pattern is no regular expression, it finds nothing in a path, or there are
+            groups already.
     """
     if any(sample.group is not None for samples in listing.splits.values() for sample in samples):
         raise ConfigError(
@@ -38,7 +35,7 @@ def assign_groups(listing: Listing, pattern: str) -> None:
 
 
 def _group_finder(pattern: str) -> Callable[[str], str]:
-    """Make the function that reads a group from a path."""
+    """Make the function that reads the group from a path."""
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -58,7 +55,7 @@ def _group_finder(pattern: str) -> Callable[[str], str]:
 
 
 def report_divided_groups(listing: Listing) -> None:
-    """Record groups that the given splits have on two sides."""
+    """Record the groups that are in two of the given splits."""
     first: dict[str, str] = {}
     divided: dict[tuple[str, str, str], int] = defaultdict(int)
     for split, samples in listing.splits.items():

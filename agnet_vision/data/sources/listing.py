@@ -1,4 +1,4 @@
-"""Labeled files per split on disk, and problems met."""
+"""What reading a layout gives: labeled files per split, and the problems met."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Sample(NamedTuple):
     """One labeled file.
 
     Attributes:
-        path: the file.
-        label: index into the classes.
-        group: who or what the image shows (a driver, a patient); a group is never divided.
+        path: path of the file.
+        label: index of its class.
+        group: person or thing that the image shows (a driver, a patient); no split divides it.
     """
 
     path: Path
@@ -69,14 +69,14 @@ class Listing:
     """A layout on disk, without a validation split yet.
 
     Attributes:
-        classes: names in label order.
+        classes: names of the classes in label order.
         splits: labeled files per split, in a deterministic order.
-        problems: what is wrong; no layout raises for a single bad file.
+        problems: problems found; no layout raises for a single bad file.
         left_out: images of the official test split that an option takes away; they still count
             against the card.
-        folders: where the images of a (split, class) lie, in layouts that have a folder for them.
+        folders: folder of each (split, class), in layouts that have one for them.
         skipped: files that look like images but are not read.
-        layout: the folder the layout begins in; images are named relative to it.
+        layout: folder in which the layout begins; images are named relative to it.
     """
 
     classes: tuple[str, ...]
@@ -105,5 +105,5 @@ class Listing:
 
 
 def image_name(path: Path, layout: Path) -> str:
-    """Name an image by its relative path, with slashes."""
+    """Name an image by its path relative to the layout, with slashes."""
     return Path(os.path.relpath(path, layout)).as_posix()

@@ -1,4 +1,4 @@
-"""Any dataset's layout on disk, with every problem it shows."""
+"""The layout of any dataset on disk, read with every problem it shows."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ READERS: dict[str, Callable[..., Listing]] = {
 
 
 def read_listing(name: str, root: Path | str | None = None, **options: Any) -> Listing:
-    """Read the official splits, and check names and counts.
+    """Read the official splits of a dataset, and check names and counts.
 
     Args:
-        name: of the dataset.
-        root: where the data lies; None: its default home.
-        **options: of the dataset, and ``group_regex``; None is the same as leaving an option out.
+        name: name of the dataset.
+        root: folder of the data; its default home where None.
+        **options: options of the dataset, and ``group_regex``; None is as good as left out.
 
     Raises:
         DatasetNotFoundError: the root, or what the layout cannot do without, is missing.
-        ConfigError: an unknown dataset, or an option that does not fit it.
+        ConfigError: the dataset is unknown, or an option does not fit it.
     """
     card = load_card(name)
     root = dataset_root(name, root)
@@ -72,7 +72,7 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
 
 
 def _check_counts(card: Card, root: Path, listing: Listing) -> None:
-    """Record what training lacks, and sizes unlike the card's."""
+    """Record what training lacks, and where numbers differ from those of the card."""
     if not listing.splits["train"]:
         expected = (
             "expected <class>/*.jpg or train/<class>/*.jpg inside"

@@ -1,1 +1,1 @@
-"""Readers of layouts, from root folder to ``Listing``."""
+"""Readers of the layouts that datasets are published in: a root folder in, a ``Listing`` out."""

@@ -1,7 +1,4 @@
-"""AUC Distracted Driver, V1 and V2.
-
-V1 has lists and a random split. V2 has folders of two cameras, split by driver.
-"""
+"""AUC Distracted Driver: V1 has lists of a random split, V2 folders of two cameras by driver."""
 
 from __future__ import annotations
 
@@ -27,6 +24,7 @@ def read_aucd_v1(root: Path, classes: tuple[str, ...]) -> Listing:
     files = ListedFiles(listing)
     inner = root / "distracted.driver"
     images = inner if inner.is_dir() else root
+
     for split, list_name in (("train", "Train_data_list.csv"), ("test", "Test_data_list.csv")):
         for number, row in read_rows(root / list_name, ("Image", "Label")):
             parts = [p for p in row["Image"].split("/") if p and p != "distracted.driver"]
@@ -38,6 +36,7 @@ def read_aucd_v1(root: Path, classes: tuple[str, ...]) -> Listing:
                 listing.report("wrong_list", root / list_name, f"line {number}: {detail}")
                 continue
             files.add(split, images.joinpath(*parts), label, list_name=list_name)
+
     report_extra_folders(images, classes, listing)
     return listing
 
@@ -48,16 +47,18 @@ def read_aucd_v2(
     """Read ``Camera {1,2}/{train,test}/c0..c9/``.
 
     Args:
-        root: holds the two camera folders.
-        classes: names of c0 to c9.
-        clean: leave out the test images of the one driver who is also in train; False, the official
-            split (ours).
-        drivers: CSV with the columns ``path`` (inside the root) and ``driver``. With it, validation
-            is held out by driver, and drivers in both official splits are reported.
+        root: folder that holds the two camera folders.
+        classes: names of the classes c0 to c9.
+        clean: whether the test images of the one driver who is also in train are left out; False,
+            the official split (ours).
+        drivers: a CSV with the columns ``path`` (inside the root) and ``driver``. With it,
+            validation is held out by driver, and drivers in both official splits are reported.
     """
     groups = _drivers(root, Path(drivers).expanduser()) if drivers is not None else {}
     listing = Listing(classes, {"train": [], "test": []})
+
     folders = tuple(f"c{label}" for label in range(len(classes)))
+
     for split, samples in listing.splits.items():
         for camera in ("Camera 1", "Camera 2"):
             report_extra_folders(root / camera / split, folders, listing)
@@ -70,6 +71,7 @@ def read_aucd_v2(
                     listing.left_out += [s for s in found if _is_shared_driver(s.path)]
                     found = [s for s in found if not _is_shared_driver(s.path)]
                 samples += found
+
     without = [sample.path for sample in listing.splits["train"] if sample.group is None]
     if drivers is not None and without:
         raise DatasetError(
@@ -79,10 +81,7 @@ def read_aucd_v2(
 
 
 def _is_shared_driver(path: Path) -> bool:
-    """Tell whether an image shows the driver in both splits.
-
-    Decided by the image's number.
-    """
+    """Tell by the number of an image whether it shows the driver who is in both splits."""
     return path.stem.isdigit() and SHARED_DRIVER_FIRST <= int(path.stem) <= SHARED_DRIVER_LAST
 
 

@@ -17,16 +17,16 @@ CLUTTER = "257.clutter"
 def draw_training_paths(
     classes: tuple[str, ...], totals: tuple[int, ...], split_seed: int
 ) -> list[str]:
-    """Draw the training paths of one seed.
+    """Draw the training paths of one seed: of every class the 60 whose SHA-256 comes first.
 
-    These are, of every class, the 60 images whose SHA-256 comes first. No random generator is
+    No random generator is
     involved, so the lists are the same anywhere; a test compares them with the checksums of those
     that results were published with.
 
     Args:
-        classes: folder names.
-        totals: images of every class; the publishers number them from 1 without a gap.
-        split_seed: another seed, another list.
+        classes: names of the class folders.
+        totals: number of images of every class; the publishers count from 1 without a gap.
+        split_seed: seed of the split; another seed gives another list.
     """
     drawn = []
     for name, total in zip(classes, totals, strict=True):
@@ -37,29 +37,32 @@ def draw_training_paths(
 
 
 def read_caltech256(root: Path, classes: tuple[str, ...], *, split_seed: int = 0) -> Listing:
-    """Read one of the five splits.
+    """Read one of the five splits: 60 training images per class, all others are for the test.
 
-    It has 60 training images a class, and all others are test. The background folder
+    The background folder
     ``257.clutter`` is no class. ``198.spider/RENAME2`` and the folder ``056.dog/greg`` hold no
     images of the set: only image files directly inside a class folder count.
 
     Args:
-        root: holds the class folders.
-        classes: folder names in label order.
-        split_seed: which of the five splits, 0 to 4 (ours; the publishers ask for several random
-            splits).
+        root: folder that holds the class folders.
+        classes: names of the class folders in label order.
+        split_seed: number of one of the five splits, 0 to 4 (ours; the publishers ask for several
+            random splits).
     """
     listing = Listing(classes, {"train": [], "test": []})
     files = ListedFiles(listing)
     labels = {name: label for label, name in enumerate(classes)}
+
     training: set[Path] = set()
     for line in draw_training_paths(classes, load_card("caltech256").totals, split_seed):
         path = root / line
         training.add(path)
         files.add("train", path, labels[path.parent.name], list_name=f"split {split_seed}")
+
     for label, name in enumerate(classes):
         listing.folders["train", name] = listing.folders["test", name] = root / name
         rest = [path for path in image_files(root / name, listing) if path not in training]
         listing.splits["test"] += [Sample(path, label) for path in rest]
+
     report_extra_folders(root, {*classes, CLUTTER}, listing)
     return listing

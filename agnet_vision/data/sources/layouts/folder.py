@@ -1,7 +1,4 @@
-"""Any folder of images, or a CSV that lists them.
-
-The folder holds ``<split>/<class>/*`` or ``<class>/*``.
-"""
+"""Any folder of images, ``<split>/<class>/*`` or ``<class>/*``, or a CSV that lists them."""
 
 from __future__ import annotations
 
@@ -36,12 +33,13 @@ def read_folder(
     csv: str | Path | None = None,
     group_column: str | None = None,
 ) -> Listing:
-    """Read a CSV's files, or (split folders of) class folders.
+    """Read the images in class folders, split or not, or those that a CSV lists.
 
     Args:
-        root: holds ``train``, ``val``, ``test`` folders, or the class folders themselves (then all
-            is "train").
-        classes: the label order, for a folder that must have it; empty: the folders by name.
+        root: folder that holds ``train``, ``val`` and ``test``, or the class folders themselves
+            (then all is "train").
+        classes: classes in label order, for a folder that must have them; by default the folders
+            by name.
         csv: a CSV with the columns ``path`` (inside the root), ``label`` (a class name) and, if
             wished, ``split``.
         group_column: column of the CSV that names who or what an image shows.
@@ -50,9 +48,11 @@ def read_folder(
         return _read_csv(root, Path(csv).expanduser(), group_column)
     if group_column is not None:
         raise ConfigError(f"group_column={group_column} needs a csv; without one use group_regex")
+
     split_folders = _split_folders(root)
     listing = Listing(())
     listing.classes = classes or _class_names(split_folders, listing)
+
     for split, split_folder in split_folders.items():
         samples = listing.splits[split] = []
         for label, name in enumerate(listing.classes):
@@ -64,7 +64,7 @@ def read_folder(
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Find split folders with class folders, else all is train."""
+    """Find the folders of the splits; where there are none, all is train."""
     found: dict[str, Path] = {}
     for folder in class_folders(root):
         split = SPLIT_NAMES.get(folder.name.lower())
@@ -75,12 +75,14 @@ def _split_folders(root: Path) -> dict[str, Path]:
                 f"{found[split]} and {folder} are both the {split} split; keep one of them"
             )
         found[split] = folder
+
     if found and "train" not in found:
         names = " and ".join(folder.name for folder in found.values())
         raise DatasetError(
             f"{root} holds {names}, but no folder train with class folders inside; "
             "add it, or rename what is no split"
         )
+
     if not found:
         return {"train": root}
     return {split: found[split] for split in ("train", "val", "test") if split in found}
@@ -95,22 +97,25 @@ def _report_loose_images(folder: Path, listing: Listing) -> None:
 
 
 def _class_names(split_folders: dict[str, Path], listing: Listing) -> tuple[str, ...]:
-    """Name the classes by the training folders, and record others."""
+    """Name the classes by the training folders, and record folders of other classes."""
     train = split_folders["train"]
     for path in sorted(train.iterdir()):
         if path.is_symlink() and (not path.exists() or leads_back(path)):
             detail = "a link that leads nowhere, or back to a folder around it; left out"
             listing.report("symlink_loop", path, detail)
+
     names = tuple(folder.name for folder in class_folders(train) if not leads_back(folder))
     if unreadable := [name for name in names if not is_unicode(name)]:
         shown = str(train / unreadable[0]).encode("utf-8", "backslashreplace").decode()
         raise DatasetError(f"{shown}: the name of this class is not valid UTF-8; rename the folder")
+
     lower: dict[str, str] = {}
     for name in names:
         twin = lower.setdefault(name.lower(), name)
         if twin != name:
             detail = f"this class differs from {twin} only by upper and lower case"
             listing.report("class_duplicate", train / name, detail)
+
     for split in sorted(split_folders.keys() - {"train"}):
         for folder in class_folders(split_folders[split]):
             if folder.name not in names:
@@ -120,15 +125,17 @@ def _class_names(split_folders: dict[str, Path], listing: Listing) -> tuple[str,
 
 
 def _read_csv(root: Path, path: Path, group_column: str | None) -> Listing:
-    """Read a CSV's files, labels in order of sorted names."""
+    """Read the files that a CSV lists; labels follow the sorted names of the classes."""
     if not path.is_file():
         raise DatasetNotFoundError(
             f"csv={path} does not exist; give a CSV with the columns path,label[,split]"
         )
+
     columns = ("path", "label") if group_column is None else ("path", "label", group_column)
     rows = read_rows(path, columns)
     names = tuple(sorted({row["label"] for _, row in rows}))
     labels = {name: label for label, name in enumerate(names)}
+
     listing = Listing(names, {"train": []})
     files, seen = ListedFiles(listing), set[str]()
     for number, row in rows:
@@ -137,12 +144,14 @@ def _read_csv(root: Path, path: Path, group_column: str | None) -> Listing:
             raise DatasetError(
                 f"{path}, line {number}: split {row['split']!r} must be train, val or test"
             )
+
         spelled = os.path.normpath(row["path"])
         if spelled in seen:
             detail = f"line {number}: {row['path']} is listed a second time"
             listing.report("wrong_list", path, detail)
             continue
         seen.add(spelled)
+
         group = row[group_column] if group_column else None
         image = root / row["path"]
         files.add(split, image, labels[row["label"]], list_name=path.name, group=group)

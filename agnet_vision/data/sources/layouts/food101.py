@@ -10,12 +10,13 @@ from agnet_vision.data.sources.listing import Listing
 
 
 def read_food101(root: Path, classes: tuple[str, ...]) -> Listing:
-    """Read the official split."""
+    """Read the official split from its two lists."""
     listing = Listing(classes, {"train": [], "test": []})
     images = root / "images"
     listing.folders = {(split, name): images / name for split in listing.splits for name in classes}
     files = ListedFiles(listing)
     labels = {name: label for label, name in enumerate(classes)}
+
     for split in ("train", "test"):
         list_path = root / "meta" / f"{split}.txt"
         if not list_path.is_file():
@@ -29,7 +30,9 @@ def read_food101(root: Path, classes: tuple[str, ...]) -> Listing:
             else:
                 detail = f"lists {line}, but there is no class {name}"
                 listing.report("extra_class", list_path, detail)
+
     report_extra_folders(images, classes, listing)
+
     names_path = root / "meta" / "classes.txt"
     if names_path.is_file() and tuple(read_lines(names_path)) != classes:
         detail = "its classes are not those of the card, or in another order"

@@ -1,4 +1,4 @@
-"""Read the splits that publishers give as lists of files."""
+"""Splits that publishers give as lists of files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agnet_vision.errors import DatasetError
 
 
 class ListedFiles:
-    """Listed files, collected into a listing.
+    """Collector of listed files into a listing.
 
     What is wrong with a file becomes a problem. A file that is not there is left out. One listed
     twice for a split counts once; one listed for two splits counts in both, as published. Existence
@@ -30,8 +30,8 @@ class ListedFiles:
         if folder not in self._names:
             try:
                 self._names[folder] = frozenset(os.listdir(folder))
-            # No such folder, or a name that no file system can hold: nothing is there.
             except (OSError, ValueError):
+                # No such folder, or a name that no file system can hold: nothing is there.
                 self._names[folder] = frozenset()
         return path.name in self._names[folder]
 
@@ -42,10 +42,10 @@ class ListedFiles:
 
         Args:
             split: ``train``, ``val`` or ``test``.
-            path: the file.
-            label: index into the classes.
-            list_name: which list says so, for problems.
-            group: who or what the image shows.
+            path: path of the file.
+            label: index of its class.
+            list_name: name of the list that says so, for problems.
+            group: person or thing that the image shows.
         """
         before = self._seen.setdefault(path, {})
         if split in before:
@@ -86,12 +86,12 @@ class ListedFiles:
 def read_rows(
     path: Path, columns: tuple[str, ...], *, strip: bool = True
 ) -> list[tuple[int, dict[str, str]]]:
-    """Read a CSV with a header, as (line number, row).
+    """Read a CSV with a header into pairs of line number and row.
 
     Args:
-        path: the file, in UTF-8.
-        columns: must be there, and have a value in every row.
-        strip: drop the blanks around values: "ant" and "ant " are one class.
+        path: CSV in UTF-8.
+        columns: columns that must be there, and have a value in every row.
+        strip: whether blanks around values are dropped: "ant" and "ant " are one class.
 
     Raises:
         DatasetError: it is not a CSV in UTF-8, a column is missing, or a row has no value in one of
@@ -108,10 +108,12 @@ def read_rows(
         raise DatasetError(
             f"{path}, line {reader.line_num + 1}: cannot be read as CSV ({error})"
         ) from error
+
     if missing := [column for column in columns if column not in present]:
         raise DatasetError(
             f"{path} has the columns {', '.join(present) or 'none'}; missing: {', '.join(missing)}"
         )
+
     for number, row in rows:
         if empty := [column for column in columns if not (row[column] or "").strip()]:
             raise DatasetError(
@@ -126,7 +128,7 @@ def _stripped(row: dict[str, str]) -> dict[str, str]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read non-empty lines, without byte-order mark or line ends."""
+    """Read the lines that are not empty, without byte-order mark and line ends."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,9 +13,9 @@ from agnet_vision.data.sources.listing import Listing, Sample
 
 
 def read_ppmi(root: Path, classes: tuple[str, ...]) -> Listing:
-    """Read the official split.
+    """Read the official split of the 24 classes ``play_<instrument>`` and ``with_<instrument>``.
 
-    The 24 classes are ``play_<instrument>`` and ``with_<instrument>``. Instrument folders are
+    Instrument folders are
     matched without regard to case, blanks, hyphens and underscores (``french_horn``,
     ``frenchhorn``).
     """
@@ -23,6 +23,7 @@ def read_ppmi(root: Path, classes: tuple[str, ...]) -> Listing:
     known: dict[Path, set[str]] = {
         root / "norm_image" / f"{kind}_instrument": set() for kind in ("play", "with")
     }
+
     for label, name in enumerate(classes):
         kind, _, instrument = name.partition("_")
         parent = root / "norm_image" / f"{kind}_instrument"
@@ -31,13 +32,14 @@ def read_ppmi(root: Path, classes: tuple[str, ...]) -> Listing:
         for split, samples in listing.splits.items():
             listing.folders[split, name] = folder / split
             samples += [Sample(path, label) for path in image_files(folder / split, listing)]
+
     for parent, names in known.items():
         report_extra_folders(parent, names, listing)
     return listing
 
 
 def _find(parent: Path, instrument: str) -> Path | None:
-    """Find an instrument's folder, however its name is joined."""
+    """Find the folder of an instrument, however the words of its name are joined."""
     for folder in class_folders(parent):
         if _letters(folder.name) == _letters(instrument):
             return folder
@@ -45,5 +47,5 @@ def _find(parent: Path, instrument: str) -> Path | None:
 
 
 def _letters(name: str) -> str:
-    """Keep letters only, in lower case."""
+    """Keep the letters of a name, in lower case."""
     return "".join(c for c in name.lower() if c.isalpha())

@@ -1,4 +1,4 @@
-"""Class folders and images on disk, always in one order."""
+"""Class folders and images on disk, always found in the same order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER_IMAGE_SUFFIXES = frozenset(
 
 
 def is_unicode(name: str) -> bool:
-    """Tell whether a file name is UTF-8, fit for results."""
+    """Tell whether a file name is valid UTF-8, so that tables and reports can hold it."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
@@ -39,33 +39,32 @@ def class_folders(folder: Path) -> list[Path]:
 
 
 def report_extra_folders(parent: Path, known: Collection[str], listing: Listing) -> None:
-    """Record folders inside ``parent`` that are no ``known`` class."""
+    """Record the folders inside ``parent`` that are none of the ``known`` classes."""
     for folder in class_folders(parent) if parent.is_dir() else []:
         if folder.name not in known:
             listing.report("extra_class", folder, "no such class in the card; it is left out")
 
 
 def leads_back(folder: Path) -> bool:
-    """Tell whether ``folder`` links to a folder holding it.
-
-    Following it would count every image again.
-    """
+    """Tell whether ``folder`` is a link to a folder around it, which would repeat every image."""
     real, parent = os.path.realpath(folder), os.path.realpath(folder.parent)
     return os.path.commonpath([real, parent]) == real
 
 
 def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> list[Path]:
-    """List a folder's images by name, following links without loops.
+    """List the images of a folder by name, following links without loops.
 
     Args:
-        folder: where to look; a missing one is recorded.
-        listing: takes the problems.
-        recursive: also look into folders inside it.
+        folder: folder to search; a missing one is recorded.
+        listing: listing that takes the problems.
+        recursive: whether folders inside it are searched as well.
     """
     if not folder.is_dir():
         listing.report("missing_folder", folder, "this folder of the layout is missing")
         return []
+
     found = list(_walk(folder, listing, recursive, above=(os.path.realpath(folder),)))
+
     lower: dict[str, Path] = {}
     for path in found:
         twin = lower.setdefault(str(path).lower(), path)
@@ -78,13 +77,14 @@ def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> l
 def _walk(
     folder: Path, listing: Listing, recursive: bool, above: tuple[str, ...]
 ) -> Iterator[Path]:
-    """Yield images by name, below the real folders ``above``."""
+    """Yield images by name; ``above`` are the real folders on the way here, to tell loops."""
     try:
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         listing.report("missing_folder", folder, f"this folder cannot be read: {error.strerror}")
         return
+
     for entry in ordered:
         path = folder / entry.name
         try:
@@ -92,6 +92,7 @@ def _walk(
         except OSError as error:  # a link to itself
             listing.report("symlink_loop", path, f"a link that leads nowhere: {error.strerror}")
             continue
+
         if is_folder and recursive and not entry.name.startswith("."):
             real = os.path.realpath(path)
             # One of the folders passed, or a folder around one.
@@ -107,7 +108,7 @@ def _walk(
 
 
 def _is_usable(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
-    """Tell whether a file can be listed, or record why."""
+    """Tell whether a file can be listed, and record why not."""
     if not is_unicode(entry.name):
         listing.report("bad_name", path, "its name is not valid UTF-8; left out, rename it")
     elif entry.is_symlink() and not path.exists():
@@ -121,7 +122,7 @@ def _is_usable(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
 
 
 def _looks_like_an_image(path: Path) -> bool:
-    """Tell whether a file not read looks like an image."""
+    """Tell whether a file that is not read looks like an image."""
     if path.name.startswith(".") or not is_unicode(path.name):
         return False
     suffix = path.suffix.lower()
@@ -131,7 +132,7 @@ def _looks_like_an_image(path: Path) -> bool:
 
 
 def report_skipped(listing: Listing) -> None:
-    """Record, once, the unread files that look like images."""
+    """Record in one problem the files that look like images but are not read."""
     if not listing.skipped:
         return
     suffixes = Counter(path.suffix.lower() or "no suffix" for path in listing.skipped)

@@ -12,6 +12,7 @@ def read_stanford40(root: Path, classes: tuple[str, ...]) -> Listing:
     """Read the official split, a list of files per class."""
     listing = Listing(classes, {"train": [], "test": []})
     files = ListedFiles(listing)
+
     for split in ("train", "test"):
         for label, name in enumerate(classes):
             list_path = root / "ImageSplits" / f"{name}_{split}.txt"
@@ -20,6 +21,7 @@ def read_stanford40(root: Path, classes: tuple[str, ...]) -> Listing:
                 continue
             for line in read_lines(list_path):
                 files.add(split, root / "JPEGImages" / line, label, list_name=list_path.name)
+
     for path in sorted((root / "ImageSplits").glob("*_*.txt")):
         name, _, split = path.stem.rpartition("_")
         if split in ("train", "test") and name not in classes:
