@@ -22,6 +22,7 @@ from sklearn.metrics import precision_recall_curve
 from agnet_vision.evaluation.run_folder import RunResults
 from agnet_vision.evaluation.statistics import reliability
 from agnet_vision.explain.overlays import class_label
+from agnet_vision.files import open_atomically
 
 # Okabe-Ito hues of middle lightness, readable on white and on near-black.
 FIRST, SECOND = "#D55E00", "#2b8fce"
@@ -177,8 +178,9 @@ def confusion_matrix(
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a chart on white."""
-    figure.savefig(path, dpi=120, facecolor="white")
+    """Write a chart on white, whole or not at all."""
+    with open_atomically(path) as file:
+        figure.savefig(file, format="png", dpi=120, facecolor="white")
 
 
 def to_svg(figure: Figure, title: str) -> str:

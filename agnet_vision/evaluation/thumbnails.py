@@ -23,7 +23,6 @@ from agnet_vision.structures import Keypoints
 SIDE = 220  # pixels of a thumbnail's longer side
 DPI = 100
 QUALITY = 82  # of the JPEGs
-GAP = 4  # pixels between its two halves
 BOXES = 3  # regions outlined
 SHOWN = 12  # mistakes, and random images
 SAMPLE = 192  # images whose regions are counted
@@ -37,7 +36,7 @@ class Thumbnail:
 
     Attributes:
         jpeg: the thumbnail as a data address.
-        path: of the image.
+        path: path of the image.
         true: name of its class.
         predicted: name of the class it was given.
         confidence: probability of that class.
@@ -54,12 +53,7 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class RegionStatistics:
-    """What the proposer found in a sample of the images.
-
-    Attributes:
-        points: keypoints of each image.
-        groups: groups of each image.
-    """
+    """Number of keypoints and of their groups in each image of a sample."""
 
     points: list[int]
     groups: list[int]
@@ -92,13 +86,13 @@ def make_cards(
     """Explain the chosen images for the class they were given.
 
     Args:
-        run: what was tested.
-        model: the network of that run, in evaluation mode.
-        root: the folder that the run's paths start from.
+        run: results of the test.
+        model: network of that run, in evaluation mode.
+        root: folder that the run's paths start from.
         chosen: indices of images of the run.
 
     Raises:
-        ImageReadError: one cannot be read any more.
+        ImageReadError: an image cannot be read any more.
     """
     cards = []
     for number in chosen:
@@ -120,19 +114,20 @@ def make_cards(
 def region_statistics(
     model: AGNet, root: Path, paths: Sequence[str], *, seed: int = 0
 ) -> RegionStatistics | None:
-    """Count points and groups on a sample, None for controls.
+    """Count keypoints and groups in a random sample; None where regions have none.
 
     Args:
-        model: its proposer finds the points.
-        root: the folder that the paths start from.
-        paths: of the images the sample is drawn from.
-        seed: of that draw.
+        model: network whose proposer finds the keypoints.
+        root: folder that the paths start from.
+        paths: paths of the images that the sample is drawn from.
+        seed: seed of that draw.
 
     Raises:
         ImageReadError: an image cannot be read any more.
     """
     if not model.proposer.needs_keypoints or not model.head.needs_regions:
         return None
+
     chosen = np.random.default_rng(seed).permutation(len(paths))[:SAMPLE]
     found: list[Keypoints] = []
     for start in range(0, len(chosen), BATCH):  # grouped together, far faster than one by one
@@ -149,17 +144,12 @@ def thumbnail(explanation: Explanation) -> str:
     Where the attention prefers no region, none is outlined.
     """
     height, width = explanation.image.shape[:2]
-    scale = SIDE / max(height, width)
-    side = (max(1, round(width * scale)), max(1, round(height * scale)))
-    beside = height >= width  # beside a tall image, under a wide one
-    total = np.array(side)
-    total[0 if beside else 1] += side[0 if beside else 1] + GAP
-    figure = Figure(figsize=(total[0] / DPI, total[1] / DPI), dpi=DPI, facecolor="#808080")
+    grid = (1, 2) if height >= width else (2, 1)  # beside a tall image, under a wide one
+    size = SIDE / DPI / max(height, width) * np.array([width * grid[1], height * grid[0]])
+    figure = Figure(figsize=tuple(size), dpi=DPI, facecolor="#808080")
+    figure.subplots_adjust(0, 0, 1, 1, wspace=0.02, hspace=0.02)
+    first, second = figure.subplots(*grid)
 
-    share = np.array(side) / total
-    corner = (1 - share[0], 0) if beside else (0, 0)
-    first = figure.add_axes((0, 1 - share[1], *share))
-    second = figure.add_axes((*corner, *share))
     draw_image(first, explanation.image, explanation.frame)
     if explanation.separates_regions():
         for region in explanation.regions_by_importance()[:BOXES]:

@@ -1,6 +1,6 @@
 """The first training views of a run on one sheet.
 
-Shows wrong crops, missed objects and spoiled colors before hours of training.
+It shows wrong crops, missed objects and spoiled colors before hours of training.
 """
 
 from __future__ import annotations
@@ -12,27 +12,24 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw
+from matplotlib.figure import Figure
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.errors import AGNetError
-from agnet_vision.explain.overlays import GROUP_COLORS
-from agnet_vision.files import open_atomically
+from agnet_vision.evaluation.charts import save_png
+from agnet_vision.explain.overlays import GROUP_COLORS, class_label, outline_box
 
 VIEWS = 16
-_COLUMNS = 8
-_SIDE = 176  # pixels: one view
-_CAPTION, _GAP = 16, 6
-_LETTERS = 26  # of a class's name
+COLUMNS = 8
 
 
 class TrainingView(NamedTuple):
     """One augmented image as the network sees it.
 
     Attributes:
-        pixels: 8-bit RGB, normalization taken back.
-        boxes: of its primary regions, as fractions of the view; empty where there are none.
-        class_name: what it is trained as.
+        pixels: 8-bit RGB, with the normalization taken back.
+        boxes: its primary regions, as fractions of the view; empty where there are none.
+        class_name: the class that it is trained as.
     """
 
     pixels: UInt8[np.ndarray, "side side 3"]
@@ -41,13 +38,12 @@ class TrainingView(NamedTuple):
 
 
 def first_views(data: AGNetDataModule, count: int = VIEWS) -> list[TrainingView]:
-    """Make the views that the first epoch begins with.
+    """Make the views that the first epoch begins with, at most ``count``.
 
-    Args:
-        data: prepared; its loader is left as it was.
-        count: at most so many.
+    The loader of ``data``, which must be prepared, is left as it was.
     """
-    loader, normalize = data.train_dataloader(), data.transforms["train"].normalize
+    loader = data.train_dataloader()
+    normalize = data.transforms["train"].normalize
     views = []
     for item in (loader.dataset[draw] for draw in islice(loader.sampler, count)):
         if isinstance(item, AGNetError):
@@ -61,36 +57,29 @@ def first_views(data: AGNetDataModule, count: int = VIEWS) -> list[TrainingView]
     return views
 
 
-def draw_views(views: Sequence[TrainingView]) -> Image.Image:
-    """Lay views out in rows of eight, above their classes."""
-    columns, rows = min(_COLUMNS, len(views)), -(-len(views) // _COLUMNS)
-    cell = (_SIDE + _GAP, _SIDE + _CAPTION + _GAP)
-    sheet = Image.new("RGB", (columns * cell[0] + _GAP, rows * cell[1] + _GAP), "white")
-    draw = ImageDraw.Draw(sheet)
+def draw_views(views: Sequence[TrainingView]) -> Figure:
+    """Lay views out in rows of eight, each under its class."""
+    columns = min(COLUMNS, len(views))
+    rows = -(-len(views) // COLUMNS)
+    side = len(views[0].pixels)
+    gap = side // 6  # above a view, for the name; half of it between neighbors
+    width, height = side + gap // 2, side + gap
+    figure = Figure(figsize=(1.6 * columns, 1.6 * columns * rows * height / (columns * width)))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+
+    sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
     for number, view in enumerate(views):
-        x = number % _COLUMNS * cell[0] + _GAP
-        y = number // _COLUMNS * cell[1] + _GAP
-        sheet.paste(Image.fromarray(view.pixels).resize((_SIDE, _SIDE)), (x, y))
-        for slot, box in enumerate(view.boxes.tolist()):
-            color = GROUP_COLORS[slot % len(GROUP_COLORS)]
-            edges = [
-                start + side * (_SIDE - 1) for start, side in zip((x, y) * 2, box, strict=True)
-            ]
-            draw.rectangle(edges, outline=color, width=2)
-        draw.text((x, y + _SIDE + 2), _caption(view.class_name), fill="black")
-    return sheet
+        x, y = number % COLUMNS * width, number // COLUMNS * height + gap
+        sheet[y : y + side, x : x + side] = view.pixels
+        for slot, box in enumerate(view.boxes * side + [x, y, x, y]):
+            outline_box(axes, box, GROUP_COLORS[slot % len(GROUP_COLORS)], linewidth=1.2)
+        latin = view.class_name.encode("latin-1", "replace").decode("latin-1")  # the font's letters
+        axes.text(x, y - gap / 4, class_label(latin), fontsize=7)
+    axes.imshow(sheet)
+    return figure
 
 
 def save_views(data: AGNetDataModule, path: Path) -> None:
-    """Write the sheet as PNG."""
-    with open_atomically(path) as file:
-        draw_views(first_views(data)).save(file, format="png")
-
-
-def _caption(name: str) -> str:
-    """Shorten a class's name.
-
-    The drawing font has Latin letters only.
-    """
-    name = name.replace("_", " ").encode("latin-1", "replace").decode("latin-1")
-    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 3]}..."
+    """Write the sheet of the first views as PNG."""
+    save_png(draw_views(first_views(data)), path)

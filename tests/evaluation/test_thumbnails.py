@@ -13,7 +13,6 @@ import pytest
 from agnet_vision.errors import ImageReadError
 from agnet_vision.evaluation.run_folder import RunFolder, RunResults
 from agnet_vision.evaluation.thumbnails import (
-    GAP,
     SHOWN,
     SIDE,
     confident_mistakes,
@@ -52,7 +51,7 @@ def with_importance(explanation: Explanation, first: float) -> Explanation:
 
 @pytest.mark.parametrize(
     ("height", "width", "shape"),
-    [(90, 150, (2 * 132 + GAP, SIDE)), (150, 90, (SIDE, 2 * 132 + GAP))],
+    [(90, 150, (2 * 132, SIDE)), (150, 90, (SIDE, 2 * 132))],
 )
 def test_shape_of_a_thumbnail(
     model: AGNet, height: int, width: int, shape: tuple[int, int]

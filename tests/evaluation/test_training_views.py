@@ -16,7 +16,7 @@ from agnet_vision.data.preprocessing import EvaluationTransform
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.errors import ImageReadError
-from agnet_vision.evaluation.training_views import VIEWS, draw_views, first_views, save_views
+from agnet_vision.evaluation.training_views import VIEWS, draw_views, first_views
 from agnet_vision.regions.proposer import RegionProposer
 
 CLASSES = ("a_cat", "日本" * 20)
@@ -62,18 +62,17 @@ def test_value_a_sheet_changes_nothing_about_training(table: SampleTable) -> Non
     assert torch.equal(batches[0]["boxes"], batches[1]["boxes"])
 
 
-@pytest.mark.parametrize("source", ["grid", None])
-def test_shape_the_file_is_an_image(table: SampleTable, source: str | None, tmp_path: Path) -> None:
-    proposer = RegionProposer(source, num_clusters=3) if source else None
-    save_views(data(table, proposer), tmp_path / "views.png")
-    sheet = read_image(tmp_path / "views.png")
-    assert sheet.shape[1] > 4 * sheet.shape[0] / 2
-    assert sheet.min() == 0
-
-
-def test_shape_fewer_views_make_a_smaller_sheet(table: SampleTable) -> None:
-    views = first_views(data(table, None), 3)
-    assert draw_views(views).width < draw_views(views * 2).width
+def test_value_the_sheet_shows_views_with_their_regions(table: SampleTable) -> None:
+    views = first_views(data(table, RegionProposer("grid", num_clusters=4)), 9)
+    (axes,) = draw_views(views).axes
+    sheet = axes.images[0].get_array()
+    np.testing.assert_array_equal(sheet[5 : 5 + SIDE, :SIDE], views[0].pixels)
+    assert len(axes.patches) == 4 * 9
+    assert {text.get_text() for text in axes.texts} == {"a cat", 23 * "?" + "…"}
+    x0, y0 = np.min([patch.get_xy() for patch in axes.patches[-4:]], axis=0)
+    np.testing.assert_allclose((x0, y0), (0, SIDE + 2 * 5), atol=1e-4)  # begins the second row
+    (plain,) = draw_views(first_views(data(table, None), 3)).axes
+    assert not plain.patches
 
 
 def test_raises_unreadable_image(table: SampleTable, tmp_path: Path) -> None:
