@@ -1,7 +1,4 @@
-"""The charts of a run, as PNG and SVG.
-
-As SVG their ink follows the page, light or dark, without a second file.
-"""
+"""The charts of a run, as PNG or as SVG whose ink follows the page, light or dark."""
 
 from __future__ import annotations
 
@@ -43,8 +40,8 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
     """Draw loss, validation accuracy and mAP over the epochs.
 
     Args:
-        history: a row an epoch, as the CSV logger writes them.
-        baseline: that of another run, dashed; empty: none.
+        history: one row per epoch, as the CSV logger writes them.
+        baseline: history of another run, which is drawn dashed; empty: none.
     """
     figure, axes = make_figure(8.4, 3.6, 2)
     for place, (title, lines) in zip(axes, CURVES.items(), strict=True):
@@ -63,21 +60,20 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
 
 
 def precision_recall(run: RunResults, baseline: RunResults | None = None) -> Figure:
-    """Draw mean and single precision-recall curves.
-
-    All classes if few, else the extremes.
-    """
+    """Draw precision-recall curves: the mean one, and those of the best and worst classes."""
     figure, (axes,) = make_figure(5.4, 4.0, 1)
     curves = _class_curves(run)
     order = sorted(curves, key=lambda k: curves[k].mean())
     shown = order if len(order) <= len(CYCLE) else order[:3] + order[-3:]
     for k, color in zip(shown, CYCLE, strict=False):
         axes.plot(RECALL, curves[k], color=color, linewidth=1, label=class_label(run.classes[k]))
+
     mean = np.mean(list(curves.values()), axis=0)
     axes.plot(RECALL, mean, color=INK, linewidth=2.4, label="mean over classes")
     if baseline is not None:
         mean = np.mean(list(_class_curves(baseline).values()), axis=0)
         axes.plot(RECALL, mean, "--", color=INK, linewidth=2, label="mean, baseline")
+
     axes.set(xlabel="recall", ylabel="precision", title="Precision and recall")
     axes.set(xlim=(0, 1), ylim=(0, 1.03))
     add_legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
@@ -85,32 +81,30 @@ def precision_recall(run: RunResults, baseline: RunResults | None = None) -> Fig
 
 
 def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> Figure:
-    """Draw accuracy against confidence.
-
-    A calibrated network stays on the diagonal.
-    """
+    """Draw accuracy against confidence; a calibrated network stays on the diagonal."""
     figure, (axes,) = make_figure(4.2, 4.0, 1)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
     shown = [(run, "this run", "o-", FIRST)]
     if baseline is not None:
         shown.append((baseline, "baseline", "s--", SECOND))
+
     for each, name, style, color in shown:
         bins = min(15, max(2, len(each.label) // 20))
         found = reliability(each.probability.max(axis=1), each.predicted == each.label, bins=bins)
         label = f"{name}: ECE {found.error:.3f}"
         looks: dict[str, Any] = {"color": color, "markersize": 4, "clip_on": False}
         axes.plot(found.confidence, found.accuracy, style, label=label, **looks)
+
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title="Calibration")
     add_legend(axes)
     return figure
 
 
 def histogram(values: Sequence[float], title: str, xlabel: str) -> Figure:
-    """Draw how often which value occurs among the images."""
+    """Draw how often each value occurs among the images."""
     figure, (axes,) = make_figure(4.2, 2.8, 1)
-    whole = all(float(v).is_integer() for v in values) and max(values) <= 20
     bins: int | list[float] = min(24, max(4, len(values) // 4))
-    if whole:
+    if all(float(v).is_integer() for v in values) and max(values) <= 20:
         bins = np.arange(-0.5, max(values) + 1.5).tolist()
     axes.hist(values, bins=bins, color=SECOND, rwidth=0.9)
     axes.set(title=title, xlabel=xlabel, ylabel="images")
@@ -120,13 +114,11 @@ def histogram(values: Sequence[float], title: str, xlabel: str) -> Figure:
 
 
 class Confusion(NamedTuple):
-    """The confusion matrix drawn, and its cells.
-
-    A page needs the cells to name the one under the pointer.
+    """A drawing of the confusion matrix, and its cells for a page that names them.
 
     Attributes:
         figure: the drawing.
-        order: of the classes along both axes.
+        order: order of the classes along both axes.
         cells: true class, predicted class and count of each cell that is not empty.
         place: left, top, width and height of the matrix as fractions of the figure.
     """
@@ -140,22 +132,24 @@ class Confusion(NamedTuple):
 def confusion_matrix(
     counts: Int[np.ndarray, "classes classes"] | Sequence[Sequence[int]], classes: Sequence[str]
 ) -> Confusion:
-    """Draw the confusion matrix, rows divided by class size.
+    """Draw the confusion matrix, its rows divided by the size of the class.
 
     Confused classes stand side by side, with names while they fit.
 
     Args:
-        counts: images of each true class (row) by predicted class (column).
-        classes: names.
+        counts: number of images of each true class (row) by predicted class (column).
+        classes: names of the classes.
     """
     counts = np.asarray(counts)
     order = _similar_first(counts)
     rate = counts[np.ix_(order, order)] / np.maximum(counts[order].sum(axis=1, keepdims=True), 1)
+
     side = max(4.6, 0.2 * len(classes) + 1.6) if len(classes) <= MAX_LABELED else 7.5
     figure, (axes,) = make_figure(side + 0.8, side, 1)
     # The square root lifts rare confusions out of the dark.
     shown = axes.imshow(np.sqrt(rate), cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xlabel="predicted class", ylabel="true class", xticks=[], yticks=[])
+
     if len(classes) <= MAX_LABELED:
         names = [class_label(classes[k]) for k in order]
         slanted: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
@@ -166,9 +160,11 @@ def confusion_matrix(
             ink = "black" if np.sqrt(rate[row, column]) > 0.5 else "white"
             number = counts[order[row], order[column]]
             axes.text(column, row, number, ha="center", va="center", color=ink, fontsize=8.5)
+
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, ticks=np.sqrt([0, 0.05, 0.2, 0.5, 1]))
     bar.ax.set_yticklabels(["0", "5 %", "20 %", "50 %", "100 %"])
     bar.ax.tick_params(colors=INK, labelsize=8.5)
+
     figure.draw_without_rendering()  # places the axes
     box = axes.get_position()
     rows, columns = np.nonzero(counts)
@@ -184,10 +180,7 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def to_svg(figure: Figure, title: str) -> str:
-    """Write a chart as inline SVG, always the same bytes.
-
-    Real text, the page's ink, no fixed size.
-    """
+    """Write a chart as inline SVG with real text and the page's ink, always the same bytes."""
     file = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
@@ -202,10 +195,7 @@ def to_svg(figure: Figure, title: str) -> str:
 
 
 def _similar_first(counts: Int[np.ndarray, "classes classes"]) -> Int[np.ndarray, " classes"]:
-    """Order classes so that confused ones stand together.
-
-    Few classes keep their order.
-    """
+    """Order the classes so that confused ones stand together; few keep their order."""
     if len(counts) <= MAX_NUMBERED:
         return np.arange(len(counts))
     rate = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -214,7 +204,7 @@ def _similar_first(counts: Int[np.ndarray, "classes classes"]) -> Int[np.ndarray
 
 
 def _class_curves(run: RunResults) -> dict[int, Float[np.ndarray, " recall"]]:
-    """Sample each class's best precision at fixed recalls or more."""
+    """Find each class's best precision at or above each of the fixed recalls."""
     curves = {}
     for k in np.unique(run.label):
         precision, recall, _ = precision_recall_curve(run.label == k, run.probability[:, k])
@@ -225,7 +215,7 @@ def _class_curves(run: RunResults) -> dict[int, Float[np.ndarray, " recall"]]:
 
 
 def make_figure(width: float, height: float, columns: int) -> tuple[Figure, list[Axes]]:
-    """Make an empty figure, sized in inches, with axes."""
+    """Make an empty figure of a size in inches, with a row of axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_alpha(0)
     axes = list(figure.subplots(1, columns, squeeze=False)[0])
@@ -241,5 +231,5 @@ def make_figure(width: float, height: float, columns: int) -> tuple[Figure, list
 
 
 def add_legend(axes: Axes, **where: Any) -> None:
-    """Add a legend of the charts' looks."""
+    """Add a legend that looks as the charts do."""
     axes.legend(fontsize=9, frameon=False, labelcolor=INK, **where)

@@ -1,4 +1,4 @@
-"""What a run or benchmark ran on, and its command."""
+"""What a run or a benchmark ran on, and the command that started it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def environment(device: torch.device | str = "cpu") -> dict[str, Any]:
     """Describe versions, hardware, commit and command, ready for JSON.
 
     Args:
-        device: the one that computes; its name is recorded.
+        device: device that computes, whose name is recorded.
     """
     device = torch.device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else None
@@ -60,7 +60,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Name the checkout's commit, with a plus if files changed."""
+    """Name the commit of the checkout, with a plus if files were changed since."""
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None

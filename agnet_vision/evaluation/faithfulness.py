@@ -1,9 +1,9 @@
-"""Deletion and insertion curves for several kinds of heat map.
+"""Deletion and insertion curves, which measure whether a heat map tells what matters.
 
-They measure whether a map tells what matters. Deletion (Petsiuk et al., RISE, 2018) blurs the image
-cell by cell, most important first: the better the map, the faster the class is lost, the lower the
-area under the curve. Insertion starts from the blurred image: the faster the class appears, the
-higher the area. Regions stay those of the whole image, so that only the content changes.
+Deletion (Petsiuk et al., RISE, 2018) blurs the image cell by cell, most important first: the better
+the map, the faster the class is lost, the lower the area under the curve. Insertion starts from the
+blurred image: the faster the class appears, the higher the area. Regions stay those of the whole
+image, so that only the content changes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.prepared import Preparation, PreparedImage
 from agnet_vision.structures import Regions
 
-GRID = 14  # cells a side that are blurred or shown at once (ours)
-STEPS = 14  # of a curve
+GRID = 14  # cells per side that are blurred or shown at once (ours)
+STEPS = 14  # steps of a curve
 BLUR = 0.1  # standard deviation of the blur over the side of the image (ours)
 # Okabe-Ito colors, each with its own dashes.
 LINES = (("#D55E00", "-"), ("#E69F00", "--"), ("#009E73", "-."), ("#0072B2", "-"), ("#777777", ":"))
@@ -37,9 +37,9 @@ def measure(
     """Measure the curves of every kind of map.
 
     Args:
-        model: in evaluation mode; each image is explained for the class it predicts.
-        images: 8-bit RGB.
-        seed: of the random regions.
+        model: network in evaluation mode; each image is explained for the class it predicts.
+        images: 8-bit RGB images.
+        seed: seed of the random regions.
 
     Returns:
         For each kind of map, ``deletion`` and ``insertion``: the probability of the class after
@@ -65,23 +65,21 @@ def measure(
 def grad_cam(
     model: AGNet, prepared: PreparedImage, target: int
 ) -> Float[np.ndarray, "map_height map_width"]:
-    """Compute Grad-CAM on the backbone's map.
+    """Compute Grad-CAM on the backbone's feature map.
 
-    Channels are weighed by their mean gradient, negative sums cut off.
+    Channels are weighed by their mean gradient, and negative sums are cut off.
 
     Args:
-        model: in evaluation mode.
+        model: network in evaluation mode.
         prepared: the image, as the network sees it.
         target: index of the class that is explained.
     """
     device = next(model.parameters()).device
     with torch.enable_grad():
-        feature_map = (
-            model.forward_features(prepared.input[None].to(device)).detach().requires_grad_()
-        )
-        model.head(feature_map, prepared.regions.to(device))[0, target].backward()
-        gradient = feature_map.grad
-    assert gradient is not None  # the logit depends on the map
+        feature_map = model.forward_features(prepared.input[None].to(device)).detach()
+        feature_map.requires_grad_()
+        logit = model.head(feature_map, prepared.regions.to(device))[0, target]
+        (gradient,) = torch.autograd.grad(logit, feature_map)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     return (weights * feature_map).sum(dim=1).relu()[0].detach().cpu().numpy()
 
@@ -90,7 +88,6 @@ def _maps(
     model: AGNet, prepared: PreparedImage, explanation: Explanation, rng: np.random.Generator
 ) -> dict[str, Float[np.ndarray, "grid grid"]]:
     """Make every kind of map, on the common grid."""
-    size = GRID * 8
     random = np.zeros((GRID, GRID))
     for _ in range(int(explanation.mask.sum())):
         low = rng.uniform(0, 0.8, 2)
@@ -98,6 +95,8 @@ def _maps(
         x0, y0 = (low * GRID).astype(int)
         x1, y1 = np.ceil(np.minimum(high, 1) * GRID).astype(int)
         random[y0:y1, x0:x1] += 1 / ((y1 - y0) * (x1 - x0))
+
+    size = GRID * 8
     maps = {
         "evidence": _on_grid(explanation.heat("evidence", size)),
         "evidence cells": _on_grid(explanation.cells),
@@ -113,12 +112,8 @@ def _maps(
 
 
 def _on_grid(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "grid grid"]:
-    """Resize a map to the common grid.
-
-    Averaged when it shrinks, bilinear when it grows.
-    """
-    shrinks = heat.shape[0] > GRID
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    """Resize a map to the common grid, averaging where it shrinks."""
+    method = cv2.INTER_AREA if heat.shape[0] > GRID else cv2.INTER_LINEAR
     return cv2.resize(heat.astype(np.float32), (GRID, GRID), interpolation=method)
 
 
@@ -130,6 +125,7 @@ def _curves(
     device = next(model.parameters()).device
     sharp = prepared.input.to(device)
     blurred = _blur(sharp)
+
     thresholds = np.linspace(0, GRID * GRID, STEPS + 1)
     taken = torch.from_numpy(rank[None] < thresholds[:, None, None]).float()[:, None].to(device)
     masks = interpolate(taken, sharp.shape[-2:], mode="nearest")
@@ -142,10 +138,7 @@ def _curves(
 
 
 def _blur(pixels: Float[Tensor, "3 side side"]) -> Float[Tensor, "3 side side"]:
-    """Blur until only the colors are left.
-
-    A gray patch would be a signal of its own.
-    """
+    """Blur until only the colors are left; a gray patch would be a signal of its own."""
     array = pixels.permute(1, 2, 0).cpu().numpy()
     blurred = cv2.GaussianBlur(array, (0, 0), BLUR * array.shape[0])
     return torch.from_numpy(blurred).permute(2, 0, 1).to(pixels.device)
@@ -154,7 +147,7 @@ def _blur(pixels: Float[Tensor, "3 side side"]) -> Float[Tensor, "3 side side"]:
 def summarize(
     curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]],
 ) -> dict[str, dict[str, Interval]]:
-    """Average the area under the curves, with 95 % interval."""
+    """Average the area under the curves of all images, with a 95 % interval."""
     return {
         name: {
             kind: mean_interval(((rows[:, 1:] + rows[:, :-1]) / 2).mean(axis=1))
@@ -165,7 +158,7 @@ def summarize(
 
 
 def curves_figure(curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]]) -> Figure:
-    """Draw the mean curves."""
+    """Draw the mean curves of every kind of map, deletion beside insertion."""
     figure = Figure(figsize=(9.5, 4.0), layout="constrained")
     share = np.linspace(0, 1, STEPS + 1)
     for axes, kind in zip(figure.subplots(1, 2), ("deletion", "insertion"), strict=True):

@@ -20,9 +20,9 @@ class Predictions(NamedTuple):
     """Predictions for a split, in the order of its samples.
 
     Attributes:
-        sample: its number.
-        label: the true class.
-        probability: of each class; softmax of the logits.
+        sample: number of each sample.
+        label: true class of each sample.
+        probability: probability of each class, the softmax of the logits.
     """
 
     sample: Int[Tensor, " samples"]
@@ -31,7 +31,7 @@ class Predictions(NamedTuple):
 
 
 class PredictionStore(Metric):
-    """Store of predictions over batches and processes, each sample once."""
+    """A store of predictions over batches and processes, with each sample once."""
 
     full_state_update = False
     index: list[Tensor]
@@ -39,9 +39,9 @@ class PredictionStore(Metric):
     probability: list[Tensor]
 
     def __init__(self) -> None:
+        super().__init__()
         # 'cat' gathers the lists of all processes; Lightning calls compute() only at the end of an
         # epoch.
-        super().__init__()
         for name in ("index", "label", "probability"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
@@ -51,11 +51,12 @@ class PredictionStore(Metric):
         label: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"],
     ) -> None:
-        """Add a batch, without entries of an index below 0.
+        """Add a batch, leaving copies of samples out.
 
         Args:
-            logits: of each image or view; probabilities of the views of an image are averaged.
-            label: the true class.
+            logits: logits of each image or view; the probabilities of an image's views are
+                averaged.
+            label: true class.
             index: number of the sample; below 0 for a copy.
         """
         counted = index >= 0
@@ -76,30 +77,30 @@ class PredictionStore(Metric):
         return Predictions(sample.cpu(), labels.cpu(), mean.cpu())
 
     def predictions(self) -> Predictions:
-        """Return ``compute()``, with the axis torchmetrics drops of one sample."""
+        """Return ``compute()`` with the axis that torchmetrics drops where there is one sample."""
         index, label, probability = self.compute()
         return Predictions(index.reshape(-1), label.reshape(-1), probability)
 
 
 def score(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
-    """Score a split.
+    """Score a split, in fractions that are ready for JSON.
 
-    Every number is a fraction in [0, 1], ready for JSON. AP is the area under the uninterpolated
+    AP is the area under the uninterpolated
     precision-recall curve of one class against the rest, as scikit-learn defines it. Classes
     without an image in the split have no AP and no accuracy (None) and take no part in the means.
 
     Args:
-        predictions: of the split.
-        classes: names in label order.
+        predictions: predictions for all of the split.
+        classes: names of the classes in label order.
 
     Returns:
         ``acc``, ``mean_per_class_acc``, ``mAP``, ``top5``, ``loss`` (cross-entropy),
         ``num_images``, ``per_class`` (name -> ``acc``, ``ap``, ``num_images``) and
-        ``confusion_matrix`` (rows: true,
-        columns: predicted).
+        ``confusion_matrix`` (rows: true, columns: predicted).
     """
     _, label, probability = predictions
     count = len(classes)
+
     confusion = multiclass_confusion_matrix(probability, label, num_classes=count)
     support = confusion.sum(dim=1)
     present = support > 0

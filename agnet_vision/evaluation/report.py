@@ -1,7 +1,4 @@
-"""Everything measured about a run in one HTML file.
-
-It loads nothing from the network.
-"""
+"""Everything that was measured about a run, in one HTML file that loads nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 from jinja2 import Environment, StrictUndefined
 
 from agnet_vision.errors import ConfigError
@@ -20,7 +18,6 @@ from agnet_vision.evaluation.run_folder import RunFolder, RunResults
 from agnet_vision.evaluation.statistics import (
     METRICS,
     Interval,
-    PairedTest,
     estimates,
     interval,
     mcnemar,
@@ -71,12 +68,12 @@ def write_report(
     """Write ``report.html``, whole and offline, into a run folder.
 
     Args:
-        run_dir: of a training whose test is done, or of an evaluation.
-        baseline: another run on the same images, to be set side by side.
-        root: the dataset's root; by default where the run says it was.
+        run_dir: folder of a training whose test is done, or of an evaluation.
+        baseline: folder of another run on the same images, to be set beside it.
+        root: root of the dataset; by default where the run says it was.
 
     Returns:
-        The file.
+        Path of the file.
 
     Raises:
         ConfigError: a folder holds no finished run, its files contradict each other, or the two
@@ -88,15 +85,13 @@ def write_report(
     other = None
     if baseline is not None:
         other = _same_images(run, RunFolder(baseline).read_results())
-    title = (
-        f"{run.folder.path.resolve().name}: {run.scores['dataset']}, {run.scores['split']} split"
-    )
+    name = run.folder.path.resolve().name
     page = {
-        "title": title,
+        "title": f"{name}: {run.scores['dataset']}, {run.scores['split']} split",
         "run": run,
         "baseline": other,
         "rows": _headline(run, other),
-        "paired": _paired(run, other) if other else None,
+        "paired": mcnemar(_hits(run), _hits(other)) if other else None,
         "classes": _classes(run, other),
         "confused": _confused(run),
         **_charts(run, other),
@@ -122,13 +117,14 @@ def _same_images(run: RunResults, other: RunResults) -> RunResults:
 
 
 def _headline(run: RunResults, other: RunResults | None) -> list[Headline]:
-    """Put intervals around metrics and their differences to the baseline."""
+    """Put intervals around the metrics and around their differences to the baseline."""
     own = estimates(run.label, run.probability)
     # Of five classes the right one is always among the first five.
     names = [name for name in METRICS if name != "top5" or len(run.classes) > 5]
     rows = [Headline(TITLES[name], interval(own[name], run.label)) for name in names]
     if other is None:
         return rows
+
     base = estimates(other.label, other.probability)
     return [
         row._replace(
@@ -139,21 +135,15 @@ def _headline(run: RunResults, other: RunResults | None) -> list[Headline]:
     ]
 
 
-def _paired(run: RunResults, other: RunResults) -> PairedTest:
-    return mcnemar(run.predicted == run.label, other.predicted == other.label)
+def _hits(run: RunResults) -> Bool[np.ndarray, " images"]:
+    return run.predicted == run.label
 
 
 def _classes(run: RunResults, other: RunResults | None) -> list[ClassRow]:
     """List the classes of the split, worst AP first."""
     base = other.scores["per_class"] if other else {}
     rows = [
-        ClassRow(
-            name,
-            row["num_images"],
-            row["ap"],
-            row["acc"],
-            base[name]["ap"] if other else None,
-        )
+        ClassRow(name, row["num_images"], row["ap"], row["acc"], base[name]["ap"] if base else None)
         for name, row in run.scores["per_class"].items()
         if row["num_images"]
     ]
@@ -161,7 +151,7 @@ def _classes(run: RunResults, other: RunResults | None) -> list[ClassRow]:
 
 
 def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
-    """List the commonest (true class, predicted class, count, of)."""
+    """List the commonest confusions: true class, predicted class, count, images of the class."""
     wrong = run.predicted != run.label
     pairs, counts = np.unique(
         np.stack([run.label[wrong], run.predicted[wrong]]), axis=1, return_counts=True
@@ -200,13 +190,14 @@ def _images(run: RunResults, root: Path) -> dict[str, Any]:
     model = load_model(run.checkpoint)
     mistakes = make_cards(run, model, root, confident_mistakes(run))
     random = make_cards(run, model, root, random_images(run))
+
     regions = region_statistics(model, root, run.paths)
     drawn = {}
     if regions is not None:
-        for name, values in (("Keypoints", regions.points), ("Groups", regions.groups)):
-            title = f"{name} an image"
-            figure = charts.histogram(values, title, name.lower())
-            drawn[name.lower()] = charts.to_svg(figure, title)
+        for name, values in (("keypoints", regions.points), ("groups", regions.groups)):
+            title = f"{name.capitalize()} per image"
+            drawn[name] = charts.to_svg(charts.histogram(values, title, name), title)
+
     return {
         "mistakes": mistakes,
         "random": random,

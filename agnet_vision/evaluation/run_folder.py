@@ -1,4 +1,4 @@
-"""Names, writers and readers of a run folder's files."""
+"""The files of a run folder: their names, and how they are written and read."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        config: the resolved options, YAML.
-        splits: the images of each split, CSV.
+        config: resolved options, YAML.
+        splits: images of each split, CSV.
         record: ``run.json``: versions, hardware, command, seed, wall time.
         last: checkpoint to go on from.
         best: checkpoint of the best epoch.
         metrics: scores, JSON.
         predictions: what the network says of each image, CSV.
         report: one HTML file about all of it.
-        views: the first training views, with their regions.
+        views: sheet of the first training views, with their regions.
         curves: plot of the learning curves.
         confusion: plot of the confusion matrix.
     """
@@ -71,7 +71,7 @@ class RunFolder:
         write_atomically(self.record, _as_json(record))
 
     def read_record(self) -> dict[str, Any]:
-        """Read what the run ran on, if recorded.
+        """Read what the run ran on; empty where it is not recorded.
 
         Raises:
             ConfigError: the file is damaged.
@@ -86,16 +86,14 @@ class RunFolder:
         classes: Sequence[str],
         root: Path,
     ) -> None:
-        """Write scores and predictions together.
-
-        Scores never lie beside another test's predictions.
+        """Write scores and predictions, so that no other test's scores lie beside them.
 
         Args:
-            scores: of ``score``, and whatever else ``metrics.json`` is to say.
-            predictions: of the split.
-            paths: of its images, by their number in ``predictions.sample``.
-            classes: names.
-            root: of the dataset; paths inside it are written relative to it.
+            scores: scores of ``score``, and whatever else ``metrics.json`` is to say.
+            predictions: predictions for the split.
+            paths: paths of its images, by their number in ``predictions.sample``.
+            classes: names of the classes.
+            root: root of the dataset; paths inside it are written relative to it.
         """
         table = io.StringIO(newline="")
         writer = PredictionWriter(table, ("path", "label", "predicted"), classes)
@@ -105,6 +103,7 @@ class RunFolder:
             shown = path.relative_to(root) if path.is_relative_to(root) else path
             predicted = classes[max(range(len(classes)), key=probabilities.__getitem__)]
             writer.write(shown.as_posix(), classes[label], predicted, probabilities=probabilities)
+
         # The inner file takes its name first.
         with open_atomically(self.metrics) as metrics, open_atomically(self.predictions) as content:
             metrics.write(_as_json(scores).encode())
@@ -130,6 +129,7 @@ class RunFolder:
         scores = self.read_metrics()
         if not self.predictions.is_file():
             raise ConfigError(f"{self.path} has no {self.predictions.name}; {_UNFINISHED}")
+
         classes, paths, label, probability = read_predictions(self.predictions)
         found = {"num_images": len(paths), "acc": float((probability.argmax(1) == label).mean())}
         for name, value in found.items():
@@ -138,6 +138,7 @@ class RunFolder:
                     f"{self.metrics} says {name} {scores.get(name)}, {self.predictions.name} beside"
                     f" it gives {value}: they are not of one test; {_UNFINISHED}"
                 )
+
         return RunResults(
             folder=self,
             scores=scores,
@@ -151,13 +152,10 @@ class RunFolder:
         )
 
     def read_history(self) -> list[dict[str, float]]:
-        """Read the CSV logs, one row an epoch, oldest first.
-
-        After a resume the newer log counts.
+        """Read the CSV logs, one row per epoch; after a resume the newer log counts.
 
         Returns:
-            Rows with ``epoch`` and what was logged at its end: ``train/loss_epoch``, ``val/acc``
-                ...
+            Rows with ``epoch`` and what was logged at its end: ``train/loss_epoch``, ``val/acc``...
         """
         epochs: dict[int, dict[str, float]] = {}
         for log in sorted(self.path.glob("csv/version_*/metrics.csv"), key=_version_number):
@@ -177,15 +175,15 @@ class RunResults:
     """What a tested run found, as its files tell it.
 
     Attributes:
-        folder: of the run.
-        scores: ``metrics.json``.
-        record: ``run.json``.
+        folder: folder of the run.
+        scores: content of ``metrics.json``.
+        record: content of ``run.json``.
         config: ``config.yaml`` as text; empty after a plain evaluation.
-        history: one row an epoch; empty after a plain evaluation.
-        classes: names.
-        paths: of the images, relative to the dataset's root where they lie in it.
-        label: index of the true class.
-        probability: of each class.
+        history: one row per epoch; empty after a plain evaluation.
+        classes: names of the classes.
+        paths: paths of the images, relative to the dataset's root where they lie in it.
+        label: index of each image's true class.
+        probability: probability of each class.
     """
 
     folder: RunFolder
@@ -205,12 +203,12 @@ class RunResults:
 
     @property
     def checkpoint(self) -> Path:
-        """Return where the tested weights are, here or elsewhere."""
+        """Return the place of the tested weights, in this folder or elsewhere."""
         return Path(self.scores.get("checkpoint", self.folder.best))
 
     @property
     def root(self) -> Path:
-        """Return the dataset's root: as recorded, or its default home."""
+        """Return the dataset's root, as recorded or its default home."""
         return dataset_root(self.scores["dataset"], self.scores.get("root"))
 
 

@@ -1,11 +1,10 @@
-"""How sure the numbers are.
+"""How sure the numbers are: intervals of scores, paired differences of runs, McNemar's test.
 
-This has intervals of scores, paired differences of runs, and McNemar's test. Intervals come from
-the delete-one jackknife, class by class: a score is computed again without each image in turn. The
-usual bootstrap draws images more than once, and a copied image is ranked beside itself, so that
-average precision comes out too high: with 40 classes of 10 images its interval missed the true
-value nearly always. What the intervals here cover is the score to be expected on other test sets of
-this size with as many images a class; a test measures how often they do.
+Intervals come from the delete-one jackknife, class by class: a score is computed again without each
+image in turn. The usual bootstrap draws images more than once, and a copied image is ranked beside
+itself, so that average precision comes out too high: with 40 classes of 10 images its interval
+missed the true value nearly always. What the intervals here cover is the score to be expected on
+other test sets of this size with as many images a class; a test measures how often they do.
 """
 
 from __future__ import annotations
@@ -24,10 +23,7 @@ LEVEL = 0.95
 
 
 class Interval(NamedTuple):
-    """A number and its 95 % interval.
-
-    The ends are NaN where the data cannot tell.
-    """
+    """A number and its 95 % interval, whose ends are NaN where the data cannot tell."""
 
     value: float
     low: float
@@ -43,9 +39,9 @@ class Estimate(NamedTuple):
     """A score, and what it would be without each image.
 
     Attributes:
-        value: on all images.
-        without: on all images but one, for each of them, where the others of its class count for
-            it as well; NaN where that class would be left empty, if the score is by class.
+        value: score on all images.
+        without: score on all images but one, for each of them, where the others of its class count
+            for it as well; NaN where that class would be left empty, if the score is by class.
     """
 
     value: float
@@ -58,8 +54,8 @@ def estimates(
     """Compute ``METRICS``, means over the classes that have images.
 
     Args:
-        label: the true class of each image.
-        probability: of each class.
+        label: true class of each image.
+        probability: probability of each class.
     """
     best = probability.argmax(axis=1)
     own = np.take_along_axis(probability, label[:, None], axis=1)
@@ -76,20 +72,21 @@ def estimates(
 def average_precision(
     positive: Bool[np.ndarray, " images"], score: Float[np.ndarray, " images"]
 ) -> Estimate:
-    """Compute the area under the uninterpolated precision-recall curve.
+    """Compute the area under the uninterpolated precision-recall curve, as scikit-learn defines it.
 
-    It is computed as scikit-learn does it. AP is the mean over the positives of ``hits / seen``,
-    both counted down to the positive's own score. An image left out takes one from ``seen`` of
-    every positive that scores no higher, and if it is a positive, one from ``hits``. So sums from
-    the top serve all images at once.
+    AP is the mean over the positives of ``hits / seen``, both counted down to the positive's own
+    score. An image left out takes one from ``seen`` of every positive that scores no higher, and if
+    it is a positive, one from ``hits``. So sums from the top serve all images at once.
     """
-    ranked, chosen = np.sort(score), np.sort(score[positive])[::-1]
+    chosen = np.sort(score[positive])[::-1]
     count = len(chosen)
     hits = count - np.searchsorted(chosen[::-1], chosen, side="left")
-    seen = len(score) - np.searchsorted(ranked, chosen, side="left")
+    seen = len(score) - np.searchsorted(np.sort(score), chosen, side="left")
     fewer = np.maximum(seen - 1, 1)  # a positive that is seen alone is below no other image
 
-    kept, lowered, lost = (_sums(part) for part in (hits / seen, hits / fewer, 1 / fewer))
+    kept = _sums(hits / seen)
+    lowered = _sums(hits / fewer)
+    lost = _sums(1 / fewer)
     above = count - np.searchsorted(chosen[::-1], score, side="right")  # positives that score more
     total = kept[above] + lowered[-1] - lowered[above]
 
@@ -97,6 +94,7 @@ def average_precision(
     place = np.searchsorted(-chosen, -score[positive], side="left")
     own = np.where(seen[place] > 1, (hits[place] - 1) / fewer[place], 0)
     total[positive] -= (lost[-1] - lost[above])[positive] + own
+
     left = count - positive
     with np.errstate(invalid="ignore", divide="ignore"):
         return Estimate(float(kept[-1] / count), np.where(left > 0, total / left, np.nan))
@@ -109,7 +107,8 @@ def interval(estimate: Estimate, label: Int[np.ndarray, " images"]) -> Interval:
     (all are right), it is Wilson's for as many images. Scores by class have no interval where a
     class has a single image: nothing tells how such a class varies.
     """
-    value, (variance, freedom) = estimate.value, _variance(estimate.without, label)
+    value = estimate.value
+    variance, freedom = _variance(estimate.without, label)
     if np.isnan(variance):
         return Interval(value, np.nan, np.nan)
     if variance == 0 or not 0 < value < 1:
@@ -124,21 +123,21 @@ def interval(estimate: Estimate, label: Int[np.ndarray, " images"]) -> Interval:
 def paired_difference(
     first: Sequence[Estimate], second: Sequence[Estimate], label: Int[np.ndarray, " images"]
 ) -> Interval:
-    """Put an interval around two kinds' mean difference.
+    """Put an interval around the mean difference of two kinds of run.
 
-    Both kinds of run were tested on the same images. Both sources of chance count: which images
+    Both were tested on the same images. Both sources of chance count: which images
     were tested (jackknife of the differences), and the seeds of the training (Student's t over the
     pairs; with one pair they cannot be seen, and the interval is over the images alone). Their
     degrees of freedom are joined by Welch's formula. As in ``interval``, scores by class have no
     interval where a class has a single image.
 
     Args:
-        first: the same score of runs of the first kind, one a seed.
-        second: of the second kind, in the same order of seeds.
-        label: the true class of each image.
+        first: score of each run of the first kind, one per seed.
+        second: the same score of each run of the second kind, in the same order of seeds.
+        label: true class of each image.
 
     Raises:
-        ValueError: not as many runs of both kinds, or none.
+        ValueError: there are not as many runs of both kinds, or none.
     """
     if not first or len(first) != len(second):
         raise ValueError(
@@ -175,9 +174,9 @@ class PairedTest(NamedTuple):
     """McNemar's exact test on two classifiers of the same images.
 
     Attributes:
-        only_first: images that only the first gets right.
-        only_second: images that only the second gets right.
-        p_value: two-sided.
+        only_first: number of images that only the first gets right.
+        only_second: number of images that only the second gets right.
+        p_value: two-sided p-value.
     """
 
     only_first: int
@@ -186,8 +185,9 @@ class PairedTest(NamedTuple):
 
 
 def mcnemar(first: Bool[np.ndarray, " images"], second: Bool[np.ndarray, " images"]) -> PairedTest:
-    """Test whether two classifiers are equally often right, by image."""
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    """Test whether two classifiers of the same images are equally often right."""
+    only_first = int((first & ~second).sum())
+    only_second = int((second & ~first).sum())
     discordant = only_first + only_second
     p_value = binomtest(only_first, discordant).pvalue if discordant else 1.0
     return PairedTest(only_first, only_second, float(p_value))
@@ -238,10 +238,11 @@ def _mean_of(parts: Sequence[Estimate]) -> Estimate:
 def _mean(correct: Bool[np.ndarray, " images"], label: Int[np.ndarray, " images"]) -> Estimate:
     """Average over all images."""
     _, place, count = np.unique(label, return_inverse=True, return_counts=True)
-    total, alone = len(label), count[place] == 1
-    hits, others = np.bincount(place, correct)[place], np.maximum(count[place] - 1, 1)
+    total = len(label)
+    alone = count[place] == 1
+    hits = np.bincount(place, correct)[place]
     # Without the image its class has the others' mean; without its class the rest is all there is.
-    instead = (hits - correct) / others * count[place]
+    instead = (hits - correct) / np.maximum(count[place] - 1, 1) * count[place]
     with np.errstate(invalid="ignore", divide="ignore"):
         without = (correct.sum() - hits + np.where(alone, 0, instead)) / (total - alone)
     return Estimate(float(correct.mean()), without)
@@ -261,7 +262,7 @@ def _mean_over_classes(
 def _variance(
     without: Float[np.ndarray, " images"], label: Int[np.ndarray, " images"]
 ) -> tuple[float, float]:
-    """Return the jackknife's variance and degrees of freedom by class.
+    """Return the jackknife's variance by class, and its degrees of freedom.
 
     Classes of one image count as one class.
     """
