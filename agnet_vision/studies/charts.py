@@ -1,4 +1,4 @@
-"""Charts of studies and searches, with many runs in one."""
+"""Charts of a study: learning curves and differences of its arms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from agnet_vision.studies.comparison import ArmSummary
 
 
 def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
-    """Draw each arm's mean validation mAP over the epochs."""
+    """Draw the mean validation mAP of each arm over the epochs."""
     figure, (axes,) = make_figure(6.4, 3.8, 1)
     for (name, runs), color in zip(histories.items(), itertools.cycle(CYCLE), strict=False):
         values: dict[int, list[float]] = {}
@@ -38,20 +38,15 @@ def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
 
 
 def arm_differences(rows: Sequence[ArmSummary], score: str = "mAP") -> Figure:
-    """Draw differences to the baseline, with 95 % intervals.
-
-    Args:
-        rows: of ``compare``, the baseline first.
-        score: ``mAP`` or ``acc``.
-    """
-    shown = [row for row in rows if row.difference is not None]
+    """Draw the differences to the baseline, the first of ``rows``, with 95 % intervals."""
+    shown = [row for row in reversed(rows) if row.difference]
     figure, (axes,) = make_figure(6.4, 1.2 + 0.35 * len(shown), 1)
-    for place, row in enumerate(reversed(shown)):
-        value, low, high = (100 * end for end in (row.difference or {})[score])
+    for place, row in enumerate(shown):
+        value, low, high = (100 * end for end in row.difference[score])
         if np.isfinite(low):
             axes.plot([low, high], [place, place], color=SECOND, linewidth=2)
         axes.plot([value], [place], "o", color=SECOND, markersize=6)
     axes.axvline(0, color=FAINT, linewidth=1)
-    axes.set_yticks(range(len(shown)), [row.name for row in reversed(shown)])
+    axes.set_yticks(range(len(shown)), [row.name for row in shown])
     axes.set(xlabel=f"{score}, points above {rows[0].name}", ylim=(-0.6, len(shown) - 0.4))
     return figure

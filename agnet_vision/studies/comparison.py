@@ -1,18 +1,17 @@
-"""Kinds of training side by side.
+"""Kinds of training side by side: means over seeds, and paired differences to a baseline.
 
-The table has means over seeds, and paired differences to a baseline. A difference is taken seed by
-seed and, where the same images were tested, image by image, so that what makes one seed or one
-image easier for all kinds of run drops out of it.
+A difference is taken seed by seed and, where the same images were tested, image by image, so that
+what makes one seed or one image easier for all kinds of run drops out of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.run_folder import RunFolder
@@ -32,20 +31,22 @@ class Trained:
     """What is compared of a finished training.
 
     Attributes:
-        seed: the same as that of its partner of another kind.
+        seed: seed, the same as that of its partner of another kind.
         scores: mAP and accuracy, of the test split if it was tested, else of the validation split.
-        record: ``run.json``.
-        history: a row an epoch.
-        estimates: of the test scores; None: it was not tested.
-        images: what the estimates are of: paths and labels, in order.
+        record: content of ``run.json``.
+        history: one row per epoch.
+        tested: paths of the test images, in order; empty where it was not tested.
+        label: true class of each of them.
+        estimates: test scores, with what they would be without each image.
     """
 
     seed: tuple[Any, ...]
     scores: dict[str, float]
     record: dict[str, Any]
     history: list[dict[str, float]]
-    estimates: dict[str, Estimate] | None
-    images: tuple[list[str], Int[np.ndarray, " images"]] | None
+    tested: Sequence[str] = ()
+    label: Int[np.ndarray, " images"] | None = None
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 def read_trained(
@@ -54,28 +55,29 @@ def read_trained(
     """Read a finished training.
 
     Args:
-        folder: of the training.
-        seed: its name among the runs of its kind.
-        tested: an evaluation of it, whose scores count instead of its own.
+        folder: folder of the training.
+        seed: what tells it from the other runs of its kind.
+        tested: folder of an evaluation of it, whose scores count instead of its own.
 
     Raises:
         ConfigError: it is not finished, or its files are damaged.
     """
-    record, history = folder.read_record(), folder.read_history()
+    record = folder.read_record()
+    history = folder.read_history()
     tested = tested or folder
     if tested.is_tested():
         found = tested.read_results()
         scores = {name: float(found.scores[name]) for name in SCORES}
         by_score = estimates(found.label, found.probability)
-        return Trained(seed, scores, record, history, by_score, (found.paths, found.label))
+        return Trained(seed, scores, record, history, found.paths, found.label, by_score)
+
     rows = [row for row in history if "val/mAP" in row]
     if not record.get("finished") or not rows:
         raise ConfigError(
             f"{folder.path} holds no finished training; let it finish or leave it out"
         )
     best = max(rows, key=lambda row: row["val/mAP"])
-    scores = {name: best[f"val/{name}"] for name in SCORES}
-    return Trained(seed, scores, record, history, None, None)
+    return Trained(seed, {name: best[f"val/{name}"] for name in SCORES}, record, history)
 
 
 @dataclass(frozen=True)
@@ -83,23 +85,24 @@ class ArmSummary:
     """A kind of training in the table.
 
     Attributes:
-        name: of the kind.
-        count: how many runs, one a seed.
-        mean: of each score over the runs.
-        deviation: sample standard deviation of each score; NaN of a single run.
-        difference: of each score to the baseline's, with its 95 % interval; None for the baseline.
+        name: name of the kind.
+        count: number of runs, one per seed.
+        mean: mean of each score over the runs.
+        deviation: sample standard deviation of each score; NaN for a single run.
+        difference: difference of each score to the baseline's, with its 95 % interval; empty for
+            the baseline.
         seconds: mean training time; CPU time where it ran on CPUs, so that what else the machine
             did does not count.
         images_seen: mean number of training views.
-        parameters: of the network, those that learn.
-        forward_ms: of one image in a batch, milliseconds; None: not measured.
+        parameters: number of parameters that learn.
+        forward_ms: milliseconds per image of a batch; None: not measured.
     """
 
     name: str
     count: int
     mean: dict[str, float]
     deviation: dict[str, float]
-    difference: dict[str, Interval] | None
+    difference: dict[str, Interval]
     seconds: float
     images_seen: float
     parameters: int
@@ -107,11 +110,11 @@ class ArmSummary:
 
 
 def compare(kinds: Mapping[str, Sequence[Trained]], baseline: str) -> list[ArmSummary]:
-    """Make a row for each kind, the baseline first.
+    """Summarize each kind, the baseline first.
 
     Args:
-        kinds: name -> its runs; kinds without a run are left out.
-        baseline: name of one of them.
+        kinds: runs of each kind by its name; kinds without a run are left out.
+        baseline: name of the kind that the others are compared to.
 
     Raises:
         ConfigError: there is no such kind, or it has no runs.
@@ -119,22 +122,24 @@ def compare(kinds: Mapping[str, Sequence[Trained]], baseline: str) -> list[ArmSu
     if not kinds.get(baseline):
         having = ", ".join(name for name, runs in kinds.items() if runs) or "none has any yet"
         raise ConfigError(f"baseline={baseline} must be one that has finished runs: {having}")
-    names = [baseline, *(name for name in kinds if name != baseline and kinds[name])]
-    return [_row(name, kinds[name], kinds[baseline], name == baseline) for name in names]
+    others = {name: runs for name, runs in kinds.items() if runs and name != baseline}
+    return [
+        _summary(baseline, kinds[baseline], ()),
+        *(_summary(name, runs, kinds[baseline]) for name, runs in others.items()),
+    ]
 
 
-def _row(name: str, runs: Sequence[Trained], baseline: Sequence[Trained], own: bool) -> ArmSummary:
+def _summary(name: str, runs: Sequence[Trained], baseline: Sequence[Trained]) -> ArmSummary:
     values = {score: [run.scores[score] for run in runs] for score in SCORES}
-    many = len(runs) > 1
     return ArmSummary(
         name=name,
         count=len(runs),
         mean={score: float(np.mean(found)) for score, found in values.items()},
         deviation={
-            score: float(np.std(found, ddof=1)) if many else float("nan")
+            score: float(np.std(found, ddof=1)) if len(runs) > 1 else np.nan
             for score, found in values.items()
         },
-        difference=None if own else {score: _difference(runs, baseline, score) for score in SCORES},
+        difference={score: _difference(runs, baseline, score) for score in SCORES if baseline},
         seconds=float(np.mean([run.record.get("training_seconds", np.nan) for run in runs])),
         images_seen=float(np.mean([run.record.get("images_seen", np.nan) for run in runs])),
         parameters=int(runs[0].record.get("parameters", 0)),
@@ -142,30 +147,24 @@ def _row(name: str, runs: Sequence[Trained], baseline: Sequence[Trained], own: b
 
 
 def _difference(runs: Sequence[Trained], baseline: Sequence[Trained], score: str) -> Interval:
-    """Compare the runs of equal seeds, NaN without any."""
+    """Compare the runs of equal seeds; NaN where there are none."""
     partners = {run.seed: run for run in baseline}
     pairs = [(run, partners[run.seed]) for run in runs if run.seed in partners]
     if not pairs:
-        return Interval(*[float("nan")] * 3)
-    images = pairs[0][0].images
-    first = [run.estimates[score] for run, _ in pairs if run.estimates and _same(run, images)]
-    second = [run.estimates[score] for _, run in pairs if run.estimates and _same(run, images)]
-    if images is None or not len(first) == len(second) == len(pairs):
-        return mean_interval(_array([a.scores[score] - b.scores[score] for a, b in pairs]))
-    return paired_difference(first, second, images[1])
+        return Interval(np.nan, np.nan, np.nan)
 
-
-def _same(run: Trained, images: tuple[list[str], Int[np.ndarray, " images"]] | None) -> bool:
-    """Tell whether a run was tested on these images."""
-    return run.images is not None and images is not None and run.images[0] == images[0]
-
-
-def _array(values: Sequence[float]) -> Float[np.ndarray, " runs"]:
-    return np.array(values, dtype=np.float64)
+    tested, label = pairs[0][0].tested, pairs[0][0].label
+    if label is None or any(run.tested != tested for pair in pairs for run in pair):
+        return mean_interval(
+            np.array([one.scores[score] - two.scores[score] for one, two in pairs])
+        )
+    first = [one.estimates[score] for one, _ in pairs]
+    second = [two.estimates[score] for _, two in pairs]
+    return paired_difference(first, second, label)
 
 
 def as_markdown(rows: Sequence[ArmSummary]) -> str:
-    """Write the table in percent, differences with 95 % intervals."""
+    """Write the table, scores in percent and differences with 95 % intervals."""
     head = ["", "seeds"]
     for score in SCORES:
         head += [f"{score} %", "difference"]
@@ -182,7 +181,7 @@ def as_markdown(rows: Sequence[ArmSummary]) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table, all columns but the first to the right."""
+    """Write a table, with all columns but the first set to the right."""
     rule = ["---"] + ["---:"] * (len(head) - 1)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
 
@@ -192,7 +191,7 @@ def _percent(mean: float, deviation: float) -> str:
 
 
 def _points(row: ArmSummary, score: str) -> str:
-    if row.difference is None:
+    if not row.difference:
         return "baseline"
     value, low, high = (100 * end for end in row.difference[score])
     if np.isnan(value):

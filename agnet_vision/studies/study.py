@@ -1,6 +1,4 @@
-"""Studies: arms times seeds, compared in one table of differences.
-
-An arm is a kind of training.
+"""Studies: kinds of training ("arms") times seeds, compared in one table of differences.
 
 Every run is an ordinary run folder, ``<output>/runs/<arm>/seed<seed>``. What is finished is never
 run again, and what was interrupted goes on, so a study can be killed and started at any time.
@@ -11,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,11 +38,11 @@ class Study:
     """What is compared.
 
     Attributes:
-        about: the question, in a sentence or two.
+        about: question that it answers, in a sentence or two.
         base: options of all runs.
-        arms: name -> options that make the arm, over those of the base. Arms that differ in
+        arms: options that make each arm, over those of the base, by its name. Arms that differ in
             ``tta`` alone are tests of the same runs: the first of them is trained.
-        seeds: of every arm.
+        seeds: seeds of every arm.
         baseline: name of the arm that the others are compared to.
         equal: ``"epochs"``: as the options say; ``"time"``: each arm gets as many epochs as fit
             into the training time of the baseline, by one epoch of it that is timed first.
@@ -58,20 +56,18 @@ class Study:
     equal: Equal = "epochs"
 
     def trained(self, arm: str) -> str:
-        """Return the arm that trains for this one.
-
-        It is the arm itself, or one that differs in ``tta`` alone.
-        """
-        own = {**self.composed(arm), "tta": None}
-        return next(n for n in self.in_order() if {**self.composed(n), "tta": None} == own)
+        """Return the arm that trains for this one: itself, or one that differs in ``tta`` alone."""
+        own = {**self.composed[arm], "tta": None}
+        return next(n for n in self.in_order() if {**self.composed[n], "tta": None} == own)
 
     def tta(self, arm: str) -> TTA:
         """Tell which views of images an arm's tests take."""
-        return self.composed(arm).get("tta", "none")
+        return self.composed[arm].get("tta", "none")
 
-    def composed(self, arm: str) -> Values:
-        """Put base, arm, and the experiment that they name together."""
-        return compose(merge(self.base, nest(self.arms[arm])))
+    @cached_property
+    def composed(self) -> dict[str, Values]:
+        """Put the base, each arm, and the experiment that they name together."""
+        return {arm: compose(merge(self.base, nest(own))) for arm, own in self.arms.items()}
 
     def in_order(self) -> list[str]:
         """List the arms, the baseline first."""
@@ -84,10 +80,10 @@ class Study:
 
 
 def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
-    """Read a study from YAML, checking every arm first.
+    """Read a study from YAML, and check the options of every arm.
 
     Args:
-        path: a file with ``base``, ``arms``, ``seeds`` and ``baseline``, and perhaps ``about`` and
+        path: file with ``base``, ``arms``, ``seeds`` and ``baseline``, and perhaps ``about`` and
             ``equal``.
         base: options over those of the file's base, such as where the dataset lies.
 
@@ -98,11 +94,13 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
     if unknown := sorted(set(content) - set(STUDY_KEYS)):
         raise ConfigError(f"{path} must hold {', '.join(STUDY_KEYS)}, got {', '.join(unknown)}")
     arms = {str(name): options or {} for name, options in (content.get("arms") or {}).items()}
-    baseline, equal = content.get("baseline"), content.get("equal", "epochs")
+    baseline = content.get("baseline")
+    equal = content.get("equal", "epochs")
     if baseline not in arms:
         raise ConfigError(f"{path}: baseline must be one of the arms {', '.join(arms)}")
     if equal not in ("epochs", "time"):
         raise ConfigError(f"{path}: equal must be epochs or time, got {equal}")
+
     study = Study(
         about=str(content.get("about", "")).strip(),
         base=merge(nest(content.get("base") or {}), nest(base or {})),
@@ -124,13 +122,13 @@ def run_study(
     threads: int | None = None,
     cluster: Mapping[str, Any] | None = None,
 ) -> None:
-    """Run what is unfinished, by seeds, the baseline first.
+    """Run what is not finished, seed by seed and the baseline first.
 
     Args:
-        study: what to run.
+        study: study to run.
         output: folder of the study.
-        jobs: runs at a time, each in a process of its own.
-        threads: of torch in each; None: the cores, shared out.
+        jobs: number of runs at a time, each in a process of its own.
+        threads: number of torch's threads in each; None: the cores, shared out.
         cluster: what submitit asks SLURM for, ``{"slurm_partition": "gpu", "timeout_min": 240}``;
             None: this machine.
 
@@ -149,12 +147,13 @@ def run_study(
         start(others)
     else:
         start(pairs)
+
     tests = [arm for arm in study.in_order() if arm not in arms]
     start([(arm, seed) for seed in study.seeds for arm in tests])
 
 
 def check_runs(study: Study, output: Path) -> None:
-    """Hold the runs that are there against the study's options.
+    """Compare the options of the runs that are there with those of the study.
 
     Raises:
         ConfigError: a run was trained with others, and would pass for what it is not.
@@ -180,7 +179,7 @@ def check_runs(study: Study, output: Path) -> None:
 
 
 def run_folder(output: Path, arm: str, seed: int) -> RunFolder:
-    """Name the folder of a run."""
+    """Name the run folder of an arm and a seed."""
     return RunFolder(output / "runs" / arm / f"seed{seed}")
 
 
@@ -232,14 +231,14 @@ def _submit(
 
 
 def failures(jobs: Sequence[Any]) -> list[str]:
-    """Wait for submitit's jobs, and return their errors' last lines."""
+    """Wait for submitit's jobs, and return the last line of each error."""
     errors = [str(error) for job in jobs if (error := job.exception())]
     # A traceback stands between two lines of dashes; a job that never ran has none.
     return [[*error.split("\n-----"), error][1].strip().splitlines()[-1] for error in errors]
 
 
 def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | None) -> None:
-    """Train, resume or only test an arm with one seed."""
+    """Train an arm with one seed, resume it, or test another arm's run."""
     if threads is not None:
         torch.set_num_threads(threads)
     folder = run_folder(output, arm, seed)
@@ -253,13 +252,14 @@ def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | Non
         own |= {"run_dir": str(folder.path), "tta": study.tta(arm), "report": False}
         evaluate_with({"checkpoint": str(run.path), **own})
         return
+
     if study.equal == "time" and arm != study.baseline:
         options = merge(options, {"epochs": _epochs_in_time(study, output, arm, seed)})
     train_with(options)
 
 
 def _epochs_in_time(study: Study, output: Path, arm: str, seed: int) -> int:
-    """Count an arm's epochs within the baseline's training time."""
+    """Count the epochs of an arm that fit into the baseline's training time."""
     timed = run_folder(output, f"timed/{arm}", seed)
     if not is_finished(timed):
         options = study.options(arm, seed, timed.path)

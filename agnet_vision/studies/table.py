@@ -31,11 +31,7 @@ HARMLESS_OPTIONS = ("dataset.root", "run_dir", "resume", "workers", "cache_dir",
 
 
 def summarize_study(study: Study, output: Path) -> list[ArmSummary]:
-    """Write the table, JSON and plots of finished runs.
-
-    Args:
-        study: its arms and seeds.
-        output: the folder of the study.
+    """Write the table, JSON and plots of the runs of a study that are finished.
 
     Raises:
         ConfigError: no run of the baseline is finished.
@@ -63,11 +59,9 @@ def summarize_study(study: Study, output: Path) -> list[ArmSummary]:
 
 
 def _read(study: Study, output: Path, arm: str, seed: int) -> Trained:
-    """Read a run, or the test of another arm's.
-
-    Such a test has no learning curve of its own.
-    """
-    folder, source = run_folder(output, arm, seed), study.trained(arm)
+    """Read a run, or the test of another arm's run, which has no learning curve of its own."""
+    folder = run_folder(output, arm, seed)
+    source = study.trained(arm)
     if source == arm:
         return read_trained(folder, (seed,))
     trained = read_trained(run_folder(output, source, seed), (seed,), tested=folder)
@@ -78,12 +72,12 @@ def forward_ms(checkpoints: Mapping[str, Path], *, batch: int = 8, rounds: int =
     """Time networks in turn, so that load slows all alike.
 
     Args:
-        checkpoints: name -> of a network; its images are random, its regions a grid.
-        batch: images a pass.
-        rounds: passes of each; the median counts.
+        checkpoints: checkpoint of each network by its name; images are random, regions a grid.
+        batch: number of images per pass.
+        rounds: number of passes of each; the median counts.
 
     Returns:
-        Name -> milliseconds an image.
+        Milliseconds per image by the network's name.
     """
     models = {name: GridIn(load_model(path)).eval() for name, path in checkpoints.items()}
     seconds: dict[str, list[float]] = {name: [] for name in models}
@@ -100,11 +94,11 @@ def forward_ms(checkpoints: Mapping[str, Path], *, batch: int = 8, rounds: int =
 def summarize_runs(
     folders: Sequence[Path], output: Path, baseline: str | None = None
 ) -> list[ArmSummary]:
-    """Compare run folders, those differing in seed as one arm.
+    """Compare run folders; those that differ in their seeds alone are one arm.
 
     Args:
-        folders: finished trainings.
-        output: where table, JSON and plots go.
+        folders: folders of finished trainings.
+        output: folder for the table, JSON and plots.
         baseline: name of an arm, as the table shows it; None: that of the first folder.
 
     Raises:
@@ -119,6 +113,7 @@ def summarize_runs(
         if not _is_in(name, (*REPEATED, *HARMLESS_OPTIONS))
         and len({repr(look_up(options, name)) for options in stored.values()}) > 1
     )
+
     kinds: dict[str, list[Trained]] = {}
     for folder, options in stored.items():
         name = " ".join(f"{each}={look_up(options, each)}" for each in varied) or "all runs"
@@ -140,11 +135,11 @@ def write_comparison(
     """Write ``README.md``, ``study.json`` and two plots.
 
     Args:
-        kinds: name of an arm -> its runs.
-        baseline: one of the names.
-        output: where the files go; it is made.
+        kinds: runs of each arm by its name.
+        baseline: name of the arm that the others are compared to.
+        output: folder for the files.
         about: text above the table.
-        forward: name of an arm -> milliseconds an image; may lack some.
+        forward: milliseconds per image by the name of the arm; may lack some.
 
     Raises:
         ConfigError: the baseline has no runs.
@@ -163,6 +158,7 @@ def write_comparison(
     write_atomically(output / "study.json", json.dumps(content, indent=1) + "\n")
     text = f"{about}\n\n{as_markdown(rows)}\n![differences](differences.png)\n"
     write_atomically(output / "README.md", text.lstrip())
+
     histories = {
         name: [run.history for run in runs]
         for name, runs in kinds.items()

@@ -21,7 +21,7 @@ def test_value_curves_are_means_over_the_seeds() -> None:
 def test_value_differences_are_in_points() -> None:
     nan = float("nan")
     rows = [
-        ArmSummary("base", 1, {}, {}, None, 0, 0, 0),
+        ArmSummary("base", 1, {}, {}, {}, 0, 0, 0),
         ArmSummary("a", 1, {}, {}, {"mAP": Interval(0.02, 0.01, 0.04)}, 0, 0, 0),
         ArmSummary("b", 1, {}, {}, {"mAP": Interval(-0.01, nan, nan)}, 0, 0, 0),
     ]

@@ -23,7 +23,6 @@ def test_value_table(tmp_path: Path, trainer: Trainer, study: Study) -> None:
     maps = [each["mAP"] for each in runs]
     assert plain.mean["mAP"] == pytest.approx(np.mean(maps[:2]))
     assert slow.deviation["mAP"] == pytest.approx(np.std(maps[2:], ddof=1))
-    assert slow.difference is not None
     difference = slow.difference["mAP"]
     assert difference.value == pytest.approx(np.mean(maps[2:]) - np.mean(maps[:2]))
     assert difference.low < difference.value < difference.high
