@@ -1,1 +1,1 @@
-"""Done once for a dataset: download, unpack, check."""
+"""What is done once for a dataset: download, unpack, check."""

@@ -23,6 +23,7 @@ def draw_sheet(pairs: list[DuplicatePair], path: Path) -> None:
     width, height = 2 * _CELL + 3 * _MARGIN, _CELL + _CAPTION + 2 * _MARGIN
     sheet = Image.new("RGB", (_COLUMNS * width, rows * height), "white")
     draw = ImageDraw.Draw(sheet)
+
     for number, pair in enumerate(shown):
         x, y = number % _COLUMNS * width + _MARGIN, number // _COLUMNS * height + _MARGIN
         for i, file in enumerate((pair.first, pair.second)):
@@ -31,6 +32,7 @@ def draw_sheet(pairs: list[DuplicatePair], path: Path) -> None:
             draw.text((x + i * (_CELL + _MARGIN), y + _CELL + 2), _shorten(file.name), fill="black")
         alike = "same bytes" if pair.similarity == 1.0 else f"{pair.similarity:.3f} alike"
         draw.text((x, y + _CELL + 15), alike, fill="firebrick")
+
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 

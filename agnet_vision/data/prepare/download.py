@@ -60,11 +60,13 @@ def download(
                 raise
             failures.append(f"{url}: {error or type(error).__name__}")
             continue
+
         wrong = _mismatch(file, part)
         if not wrong:
             return part.rename(target)
         part.unlink()
         failures.append(f"{url}: {wrong}")
+
     tried = "\n  ".join(dict.fromkeys(failures))
     raise DatasetNotFoundError(
         f"{file.name} could not be downloaded:\n  {tried}\n  Run the command again to continue, "
@@ -90,6 +92,7 @@ def _fetch(url: str, part: Path, timeout_s: float, show_progress: bool) -> None:
                 return  # it was complete already
             part.unlink(missing_ok=True)
         raise
+
     with answer:
         if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
             start = 0  # a server that cannot resume sends all of it again

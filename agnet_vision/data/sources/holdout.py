@@ -1,4 +1,4 @@
-"""The split's part held out, by image names and groups.
+"""The part of a split that is held out, chosen by the names of images and groups.
 
 A *unit* is a group, or an image that has none. The number that a hash makes of the seed, the part's
 name and the unit's name lies in [0, 1); a unit is held out where it is below ``fraction``. So the
@@ -27,11 +27,11 @@ def hold_out(
     """Split samples into (kept, held out), in order.
 
     Args:
-        samples: of one split.
-        fraction: of each class that is held out, on average, below 1.
-        seed: another seed, another part.
-        part: name of the held-out part ("val", "test"); another name, another part.
-        layout: folder that the images are named relative to.
+        samples: samples of one split.
+        fraction: share of each class that is held out, on average; below 1.
+        seed: seed of the choice; another seed gives another part.
+        part: name of the held-out part ("val", "test"); another name gives another part.
+        layout: folder to which the names of images are relative.
 
     Raises:
         ConfigError: ``fraction`` is out of bounds.
@@ -57,7 +57,7 @@ def hold_out(
 
 
 def _unit(sample: Sample, layout: Path) -> str:
-    """Name what is held out as a whole."""
+    """Name the unit that is held out as a whole: the group, or the image."""
     if sample.group is not None:
         return f"group {sample.group}"
     return f"image {image_name(sample.path, layout)}"
@@ -72,7 +72,7 @@ def _number(text: str) -> float:
 def _choose(
     units: list[str], labels: list[int], numbers: dict[str, float], fraction: float
 ) -> set[str]:
-    """Choose units below ``fraction``, each class on both sides."""
+    """Choose the units below ``fraction``, with each class on both sides."""
     held = {unit for unit, number in numbers.items() if number < fraction}
 
     members: dict[int, set[str]] = defaultdict(set)

@@ -1,8 +1,8 @@
 """Split lists: CSV files with ``path,label,split,group``.
 
-A list says what a run was trained, validated and tested on. Paths are relative to the folder the
-dataset's layout begins in, so a list fits a dataset that was moved. ``dataset=folder`` reads the
-same columns, so a list is also a dataset description.
+A list says what a run was trained, validated and tested on. Paths are relative to the folder in
+which the layout of the dataset begins, so a list fits a dataset that was moved. ``dataset=folder``
+reads the same columns, so a list is also a dataset description.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class ListedImage(NamedTuple):
     """One row of a split list.
 
     Attributes:
-        path: relative to the layout's folder, with slashes.
+        path: path relative to the folder of the layout, with slashes.
         label: name of the class.
         split: "train", "val" or "test".
-        group: None where the image has none.
+        group: name of the group; None where the image has none.
     """
 
     path: str
@@ -48,14 +48,16 @@ def write_split_list(path: Path, rows: Iterable[ListedImage]) -> None:
 
 
 def read_split_list(path: Path) -> list[ListedImage]:
-    """Read a split list, in its order.
+    """Read the rows of a split list, in its order.
 
     Raises:
         DatasetError: there is none, it is damaged, or it names an image twice.
     """
     if not path.is_file():
         raise DatasetError(f"{path} does not exist; a run writes its split list when it starts")
-    rows, seen = [], set[str]()
+
+    rows: list[ListedImage] = []
+    seen = set[str]()
     for number, row in read_rows(path, COLUMNS[:3], strip=False):
         listed = ListedImage(row["path"], row["label"], row["split"], row.get("group") or None)
         if listed.split not in SPLITS:
@@ -75,9 +77,9 @@ def list_images(
     """Describe the samples of all splits as rows.
 
     Args:
-        splits: split -> its samples.
-        classes: names in label order.
-        layout: the folder that paths are written relative to.
+        splits: samples of each split.
+        classes: names of the classes in label order.
+        layout: folder to which paths are written relative.
     """
     return [
         ListedImage(image_name(sample.path, layout), classes[sample.label], split, sample.group)
@@ -90,9 +92,9 @@ class SplitDifference(NamedTuple):
     """Paths in which images on disk and a list differ.
 
     Attributes:
-        missing: listed, but no longer among the images.
-        new: among the images, but not listed.
-        relabeled: in another class now.
+        missing: images that are listed, but no longer there.
+        new: images that are there, but not listed.
+        relabeled: images that are in another class now.
     """
 
     missing: list[str]
@@ -103,12 +105,7 @@ class SplitDifference(NamedTuple):
 def compare_with_list(
     found: Sequence[ListedImage], listed: Sequence[ListedImage]
 ) -> SplitDifference:
-    """Compare a dataset's images with a split list, splits aside.
-
-    Args:
-        found: the images on disk.
-        listed: those of the list.
-    """
+    """Compare the images of a dataset with those of a split list, whatever their splits."""
     before = {row.path: row for row in listed}
     now = {row.path: row for row in found}
     both = [path for path in before if path in now]
