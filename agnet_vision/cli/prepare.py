@@ -88,7 +88,6 @@ def _print_summary(name: str, result: CheckResult) -> None:
     """Print counts, the card's note and each kind's first problems."""
     from agnet_vision.data.prepare.prepare import can_be_repaired
     from agnet_vision.data.sources.card import load_card
-    from agnet_vision.data.sources.samples import OWN_DATA
 
     card = load_card(name)
     counts = ", ".join(
@@ -111,7 +110,7 @@ def _print_summary(name: str, result: CheckResult) -> None:
             "to keep such images on one side of the split: run this with groups=groups.csv, "
             "then train with dataset.csv=groups.csv dataset.group_column=group"
         )
-    what = "can be used as it is" if name in OWN_DATA else "agrees with its card"
+    what = "can be used as it is" if card.own else "agrees with its card"
     bad = "it is NOT as it should be: repair or delete what is listed above"
     print(f"it {what}" if result.agrees else bad)
 

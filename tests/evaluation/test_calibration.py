@@ -62,13 +62,9 @@ def test_raises_on_what_nothing_can_be_fitted_to() -> None:
             fit_calibration(logits, np.array(label, int))
 
 
-@pytest.fixture
-def model() -> AGNet:
+def test_value_predictions_and_explanations_are_calibrated() -> None:
     torch.manual_seed(0)
-    return AGNet("test_resnet", 3, num_clusters=3).eval()
-
-
-def test_value_predictions_and_explanations_are_calibrated(model: AGNet) -> None:
+    model = AGNet("test_resnet", 3, num_clusters=3).eval()
     image, counts = block_image(), [8, 4, 1]
     logits = explain(model, image).logits
     apply_calibration(model, Calibration(temperature=1.7, tau=0.5), counts)

@@ -1,3 +1,5 @@
+"""Scores equal scikit-learn's; the store keeps each sample once."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,15 +17,6 @@ from sklearn.metrics import (
 from agnet_vision.evaluation.metrics import Predictions, PredictionStore, score
 
 
-def random_predictions(count: int, classes: int, seed: int, *, coarse: bool = False) -> Predictions:
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(count, classes, generator=generator)
-    if coarse:  # many equal scores: the case where definitions of AP part
-        logits = logits.round()
-    label = torch.randint(0, classes, (count,), generator=generator)
-    return Predictions(torch.arange(count), label, logits.softmax(1))
-
-
 @settings(max_examples=30, deadline=None)
 @given(
     count=st.integers(30, 80),
@@ -32,9 +25,15 @@ def random_predictions(count: int, classes: int, seed: int, *, coarse: bool = Fa
     coarse=st.booleans(),
 )
 def test_equal_to_sklearn(count: int, classes: int, seed: int, coarse: bool) -> None:
-    predictions = random_predictions(count, classes, seed, coarse=coarse)
-    label, probability = predictions.label.numpy(), predictions.probability.numpy()
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(count, classes, generator=generator)
+    if coarse:  # many equal scores: the case where definitions of AP part
+        logits = logits.round()
+    drawn = torch.randint(0, classes, (count,), generator=generator)
+    predictions = Predictions(torch.arange(count), drawn, logits.softmax(1))
+    label, probability = drawn.numpy(), predictions.probability.numpy()
     scores = score(predictions, tuple("abcdefgh"[:classes]))
+
     present = np.unique(label)
     ap = [average_precision_score(label == number, probability[:, number]) for number in present]
     assert scores["mAP"] == pytest.approx(np.mean(ap), abs=1e-5)

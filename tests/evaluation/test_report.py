@@ -44,18 +44,6 @@ def test_raises_on_folders_that_are_no_finished_runs(
         write_report(runs[0], baseline=other)
 
 
-def test_raises_on_scores_beside_other_predictions(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    """Half a CSV file once made two different scores."""
-    run = shutil.copytree(runs[0], tmp_path / "run")
-    lines = (run / "predictions.csv").read_text().splitlines()
-    (run / "predictions.csv").write_text("\n".join(lines[: len(lines) // 2]) + "\n")
-    with pytest.raises(ConfigError, match=r"says num_images 24, predictions\.csv .* gives 11"):
-        write_report(run)
-    assert (
-        not (run / "report.html").exists() or "11 images" not in (run / "report.html").read_text()
-    )
-
-
 @pytest.mark.parametrize(
     ("variant", "words"),
     [

@@ -62,21 +62,17 @@ def test_raises_on_predictions_that_were_cut_off(run: RunFolder, kept: float) ->
         run.read_results()
 
 
-def test_raises_on_scores_of_other_predictions(run: RunFolder) -> None:
+def test_raises_on_scores_of_other_predictions_and_damaged_ones(run: RunFolder) -> None:
     scores = run.read_metrics()
     write_other_results(run)
-    run.metrics.write_text(json.dumps(scores))
-    with pytest.raises(ConfigError, match=r"says acc .* not of one test"):
-        run.read_results()
-
-
-def test_raises_on_damaged_scores(run: RunFolder) -> None:
-    run.metrics.write_text('{"acc": 0.')
-    with pytest.raises(ConfigError, match="damaged"):
-        run.read_results()
-    run.metrics.write_text("[]")
-    with pytest.raises(ConfigError, match="must hold names and values"):
-        run.read_results()
+    for text, match in (
+        (json.dumps(scores), r"says acc .* not of one test"),
+        ('{"acc": 0.', "damaged"),
+        ("[]", "must hold names and values"),
+    ):
+        run.metrics.write_text(text)
+        with pytest.raises(ConfigError, match=match):
+            run.read_results()
 
 
 class KilledError(Exception):

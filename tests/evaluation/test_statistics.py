@@ -1,7 +1,4 @@
-"""Estimates against other libraries, intervals against simulated test sets.
-
-Slow loops are among the others.
-"""
+"""Estimates against other libraries and slow loops, intervals against simulated test sets."""
 
 from __future__ import annotations
 
@@ -156,10 +153,7 @@ def test_value_reliability_by_hand() -> None:
 def draw_set(
     rng: np.random.Generator, images_per_class: list[int], skills: list[float], seed_spread: float
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Draw a test set and the answers of runs.
-
-    Some images are harder for all runs.
-    """
+    """Draw a test set and the answers of runs; some images are harder for all of them."""
     label = np.repeat(np.arange(len(images_per_class)), images_per_class)
     place, classes = np.arange(len(label)), len(images_per_class)
     hardness, common = rng.normal(0, 1.5, len(label)), rng.normal(size=(len(label), classes))
@@ -190,10 +184,7 @@ def interval_coverage(images_per_class: list[int], skill: float, sets: int) -> d
 def difference_coverage(
     images_per_class: list[int], gain: float, seeds: int, seed_spread: float, sets: int
 ) -> float:
-    """Measure how often intervals hold the mean lead.
-
-    It is the mAP by which a better kind of run is ahead.
-    """
+    """Measure how often intervals hold the mean mAP by which a better kind of run leads."""
     rng, found = np.random.default_rng(0), []
     skills = [1.5 + gain] * seeds + [1.5] * seeds
     for _ in range(sets):

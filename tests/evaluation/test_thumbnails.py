@@ -39,10 +39,7 @@ def pixels_of(address: str) -> np.ndarray:
 
 
 def with_importance(explanation: Explanation, first: float) -> Explanation:
-    """Make the first region ``first`` times the uniform.
-
-    The others are alike.
-    """
+    """Make the first region ``first`` times the uniform, and the others alike."""
     count = int(explanation.mask.sum())
     importance = explanation.mask * np.float32((count - first) / (count - 1) / count)
     importance[0] = first / count
@@ -88,17 +85,14 @@ def test_value_mistakes_come_most_confident_first(run: RunResults) -> None:
     assert len(random_images(run)) == SHOWN
 
 
-def test_value_cards_say_what_was_predicted(run: RunResults, model: AGNet) -> None:
+def test_value_cards_say_what_was_predicted(run: RunResults, model: AGNet, tmp_path: Path) -> None:
     chosen = random_images(run)[:2]
     for number, card in zip(chosen, make_cards(run, model, run.root, chosen), strict=True):
         assert card.path == run.paths[number]
         assert card.predicted == run.classes[run.predicted[number]]
         assert card.confidence == pytest.approx(float(run.probability[number].max()))
-
-
-def test_raises_where_the_images_are_gone(run: RunResults, model: AGNet, tmp_path: Path) -> None:
     with pytest.raises(ImageReadError, match="no such file"):
-        make_cards(run, model, tmp_path, random_images(run))
+        make_cards(run, model, tmp_path, chosen)
 
 
 def test_value_region_statistics_count_points_and_groups(run: RunResults, model: AGNet) -> None:
@@ -107,8 +101,5 @@ def test_value_region_statistics_count_points_and_groups(run: RunResults, model:
     assert len(found.points) == len(found.groups) == 24
     assert found.few == sum(count < 9 for count in found.points)
     assert max(found.groups) <= 3
-
-
-def test_value_controls_have_no_statistics(run: RunResults) -> None:
-    model = AGNet("test_resnet", 4, num_clusters=3, proposer=RegionProposer("grid", num_clusters=3))
-    assert region_statistics(model, run.root, run.paths) is None
+    grid = AGNet("test_resnet", 4, num_clusters=3, proposer=RegionProposer("grid", num_clusters=3))
+    assert region_statistics(grid, run.root, run.paths) is None

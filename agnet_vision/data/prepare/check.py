@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,9 +25,10 @@ from agnet_vision.data.prepare.duplicates import (
     report_copies,
 )
 from agnet_vision.data.sources.card import Card, load_card
-from agnet_vision.data.sources.listing import Listing, Problem, ProblemKind, image_name
+from agnet_vision.data.sources.listing import Listing, Problem, ProblemKind
 from agnet_vision.data.sources.readers import read_listing
-from agnet_vision.data.sources.samples import OWN_DATA, TEST_FRACTION, VAL_FRACTION, draw_splits
+from agnet_vision.data.sources.samples import TEST_FRACTION, VAL_FRACTION, draw_splits
+from agnet_vision.data.sources.split_list import list_images, write_split_list
 from agnet_vision.errors import ImageReadError
 from agnet_vision.files import write_atomically
 
@@ -79,21 +78,20 @@ class CheckResult:
         """Write ``path,label,split,group``.
 
         Images that are nearly the same share a group. ``dataset=folder`` reads the file as ``csv=``
-        with ``group_column="group"`` and then never parts them. The split column is there only
-        where the dataset has given splits.
+        with ``group_column="group"`` and then never parts them.
         """
-        given = len(self.listing.splits) > 1
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "label", *(["split"] if given else []), "group"])
-        for split, samples in self.listing.splits.items():
-            for sample in samples:
-                if sample.path in self.groups:
-                    name = image_name(sample.path, self.listing.layout)
-                    row = [name, self.listing.classes[sample.label], *([split] if given else [])]
-                    writer.writerow([*row, self.groups[sample.path]])
+        listing = self.listing
+        rows = [
+            row._replace(group=self.groups[sample.path])
+            for sample, row in zip(
+                (sample for samples in listing.splits.values() for sample in samples),
+                list_images(listing.splits, listing.classes, listing.layout),
+                strict=True,
+            )
+            if sample.path in self.groups
+        ]
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.getvalue())
+        write_split_list(path, rows)
 
 
 def check_dataset(
@@ -128,8 +126,9 @@ def check_dataset(
         ConfigError: an option does not fit the dataset.
     """
     listing = read_listing(name, root, **options)
-    _check_class_counts(load_card(name), listing)
-    own = name in OWN_DATA
+    card = load_card(name)
+    _check_class_counts(card, listing)
+    own = card.own
     splits = listing.splits
     if own and not listing.fatal():
         splits = draw_splits(listing, val_fraction, test_fraction, seed)

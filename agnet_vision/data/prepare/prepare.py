@@ -10,7 +10,7 @@ from agnet_vision.data.prepare.check import CheckResult, check_dataset
 from agnet_vision.data.prepare.download import download
 from agnet_vision.data.prepare.unpack import unpack
 from agnet_vision.data.sources.card import Card, dataset_root, load_card
-from agnet_vision.data.sources.find import find_layout
+from agnet_vision.data.sources.readers import find_layout
 from agnet_vision.data.sources.listing import ProblemKind
 from agnet_vision.errors import FULL, ConfigError, DatasetError, DatasetNotFoundError
 
@@ -48,7 +48,8 @@ def prepare_dataset(
     root = dataset_root(name, root)
     if repair and not card.files:
         raise ConfigError(
-            f"repair unpacks archives again, but {card.title} has none; {_cure(card, root)}"
+            f"repair unpacks archives again, but {card.title} has none; check it without "
+            f"repair, and {card.how_to_repair}"
         )
     check = partial(check_dataset, name, root, show_progress=show_progress, **options)
     if card.files and _layout(card, root) is None:
@@ -63,20 +64,6 @@ def prepare_dataset(
 def can_be_repaired(card: Card, result: CheckResult) -> bool:
     """Tell whether unpacking again may cure what a check found."""
     return bool(card.files) and any(problem.kind in REPAIRABLE for problem in result.problems)
-
-
-def _cure(card: Card, root: Path) -> str:
-    """Say how to repair a dataset that has no archives."""
-    match card.name:
-        case "demo":
-            return f"delete {root}, it is drawn again on first use"
-        case "folder" | "hf":
-            return "check it without repair and replace the files it names"
-        case _:
-            return (
-                f"check it without repair, and unpack what the authors sent over {root} again. "
-                f"{card.how_to_get}"
-            )
 
 
 def _layout(card: Card, root: Path) -> Path | None:

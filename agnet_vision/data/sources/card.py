@@ -54,6 +54,8 @@ class Card:
         totals: images per class over all splits, in class order, where the publishers state only
             these.
         note: what a user of the official split should know.
+        own: whether it is the user's own data, without an official split.
+        how_to_repair: what a user does about damaged files where there are no archives.
     """
 
     name: str
@@ -71,6 +73,8 @@ class Card:
     needs: tuple[str, ...] = ()
     totals: tuple[int, ...] = ()
     note: str = ""
+    own: bool = False
+    how_to_repair: str = ""
 
 
 def datasets_folder() -> Path:

@@ -7,8 +7,6 @@ cache, split lists, search for duplicates) needs no second way.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections import Counter
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agnet_vision.data.sources.layouts.folder import SPLIT_NAMES, read_folder
 from agnet_vision.data.sources.listing import Listing
+from agnet_vision.data.sources.split_list import ListedImage, write_split_list
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError, extra_needed
 from agnet_vision.files import write_atomically
 
@@ -168,9 +167,7 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
 
     folder.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)  # written last, when the list is whole
-    text, skipped = io.StringIO(newline=""), 0
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "split", "group"])
+    rows, skipped = [], 0
     copies: Counter[str] = Counter()
     for split, part in splits.items():
         for content, label, group in _rows(part, columns):
@@ -185,8 +182,8 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
             if not (folder / name).is_file():
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_atomically(folder / name, content)
-            writer.writerow([name, label, split, group])
-    write_atomically(folder / LIST, text.getvalue())
+            rows.append(ListedImage(name, label, split, group))
+    write_split_list(folder / LIST, rows)
     write_atomically(place, json.dumps({**record, "skipped": skipped}))
     return skipped
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from agnet_vision.data.sources.card import dataset_root
-from agnet_vision.data.sources.find import check_command
 from agnet_vision.data.sources.holdout import hold_out
 from agnet_vision.data.sources.listing import Listing, Problem, Sample
-from agnet_vision.data.sources.readers import read_listing
+from agnet_vision.data.sources.readers import check_command, read_listing
 from agnet_vision.data.sources.split_list import (
     SPLITS,
     SplitDifference,
@@ -155,9 +154,6 @@ def read_samples(
     drawn = tuple(split for split in ("val", "test") if split not in listing.splits)
     problems, layout = listing.problems, listing.layout
     return SampleTable(name, root, listing.classes, splits, problems, drawn, layout)
-
-
-OWN_DATA = ("folder", "hf")  # what has no official split
 
 
 def draw_splits(
