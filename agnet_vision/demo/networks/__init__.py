@@ -1,6 +1,6 @@
 """Small networks of the demo set, to start without downloads.
 
-Each folder is what ``agnet train model=<folder>`` gives, in half precision, less its card:
+Each folder is what ``agnet train model=<folder>`` (seed 0) gives, in half precision, less its card:
 ``load_model(run).half().save_pretrained(folder)``.
 """
 
