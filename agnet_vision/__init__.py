@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from agnet_vision.models.agnet import AGNet, load_model
 from agnet_vision.models.head import AGNetHead
-from agnet_vision.models.timm import register_timm_models
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, Regions
 
@@ -24,8 +23,6 @@ __all__ = [
 if TYPE_CHECKING:
     from agnet_vision.training.run import evaluate as evaluate
     from agnet_vision.training.run import train as train
-
-register_timm_models()  # timm.create_model("agnet_resnet50"), as docs/head.md says
 
 
 def __getattr__(name: str) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from agnet_vision.cli.command import Command
-from agnet_vision.models.variants import VARIANTS
+from agnet_vision.models.head import VARIANTS
 from agnet_vision.options.run import TrainConfig
-from agnet_vision.regions.sources import SOURCES
+from agnet_vision.regions.sources import Source
 from agnet_vision.training.run import train_with
 
 COMMAND = Command(
@@ -23,7 +25,7 @@ COMMAND = Command(
         "dataset": "dataset.name, and that dataset's options",
         "backbone": "backbone.name: any name of timm.list_models()",
         "model": f"model.variant: {' | '.join(VARIANTS)}",
-        "regions": f"regions.source: {' | '.join(SOURCES)}",
+        "regions": f"regions.source: {' | '.join(get_args(Source))}",
         "trainer": "auto | cpu | gpu | ddp: accelerator, devices and strategy together",
         "logger": "logger.name: tensorboard | csv | wandb | mlflow | comet | none, or a list",
         "experiment": "none | paper | recommended | a YAML file: values that other options have "

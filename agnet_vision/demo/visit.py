@@ -22,7 +22,7 @@ from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.keypoints import Detector, detect
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.regions.sources import SOURCES
+from agnet_vision.regions.sources import Source
 
 MAX_UPLOAD_PIXELS = 40_000_000
 PANEL_DPI = 150
@@ -31,8 +31,8 @@ PANEL_DPI = 150
 def region_sources() -> dict[str, dict[str, str]]:
     """Name all sources of regions, for the detectors that this OpenCV has."""
     sources = {}
-    for source, kind in SOURCES.items():
-        if not kind.needs_keypoints:
+    for source in get_args(Source):
+        if not RegionProposer(source).needs_keypoints:
             sources[f"control: {source}"] = {"source": source}
             continue
         for name in get_args(Detector):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agnet_vision.models import checkpoint, description
+from agnet_vision.models import checkpoint
 from agnet_vision.models.backbone import TimmBackbone
+from agnet_vision.models.description import REACHING_OUT, Description, limited_modules
 from agnet_vision.models.head import POOL_SIZE, AGNetHead
 from agnet_vision.models.layers import Attention
 from agnet_vision.models.model_card import TEMPLATE
-from agnet_vision.models.rebuild import rebuild
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
 
@@ -38,25 +39,25 @@ class AGNet(
         backbone: any timm model name.
         num_classes: number of logits.
         num_clusters: kappa, the number of primary regions; 8 (paper).
-        variant: of the head, a name in ``models.variants``: ``full`` (paper), ``no_attention``,
-            ``backbone_only``.
-        pretrained: load timm's pretrained weights into the backbone.
-        taps: None for the backbone's last map (paper), or the stages whose maps the head reads,
-            ``(-2,)`` or ``(-2, -1)``: see ``TimmBackbone``.
-        backbone_kwargs: passed on to ``timm.create_model`` (``in_chans``, ``output_stride``,
+        variant: the head's variant: ``full`` (paper), ``no_attention`` or ``backbone_only``.
+        pretrained: whether timm's pretrained weights are loaded into the backbone.
+        taps: stages whose maps the head reads, such as ``(-2, -1)``, see ``TimmBackbone``; None for
+            the backbone's last map (paper).
+        backbone_kwargs: options of ``timm.create_model`` (``in_chans``, ``output_stride``,
             ``drop_path_rate`` ...).
-        head_kwargs: passed on to the head (``pool_size``, ``normalize_context``, ``dropout`` ...).
-            Where the map is smaller than the paper's 7 x 7 grid, ``pool_size`` is its side (ours).
+        head_kwargs: options of ``AGNetHead`` (``pool_size``, ``normalize_context``, ``dropout``
+            ...). Where the map is smaller than the paper's 7 x 7 grid, ``pool_size`` is its side
+            (ours).
         classes: names of the classes in the order of the logits; they travel with the weights.
-        proposer: makes the regions when ``forward`` gets none; by default SIFT with this kappa.
+        proposer: maker of the regions when ``forward`` gets none; SIFT with this kappa by default.
         image_size: side in pixels of the images to come, which decides ``pool_size``;
             ``data_config``'s by default.
 
     Attributes:
         data_config: input size, interpolation, mean and std the backbone was trained with, as timm
             names them.
-        calibration: what the last layer's weights were corrected by, for the record: temperature
-            and tau of ``evaluation.calibration``; empty: nothing.
+        calibration: temperature and tau that the last layer's weights were corrected by, for the
+            record; empty: none.
 
     Raises:
         ValueError: an option does not fit the others.
@@ -78,11 +79,17 @@ class AGNet(
         image_size: int | None = None,
     ) -> None:
         super().__init__()
-        _check_classes(classes, num_classes)
+        if classes is not None and len(classes) != num_classes:
+            raise ValueError(
+                f"classes must name all {num_classes} classes, got {len(classes)} names"
+            )
+        if nameless := [name for name in classes or () if not isinstance(name, str)]:
+            raise ValueError(f"classes must be strings, got {nameless[0]!r}")
         if proposer is not None and proposer.num_clusters != num_clusters:
             raise ValueError(
                 f"proposer must have num_clusters={num_clusters}, got {proposer.num_clusters}"
             )
+
         self.variant = variant
         self.taps = tuple(taps) if taps is not None else None
         self.backbone_name = backbone
@@ -99,6 +106,7 @@ class AGNet(
             variant=variant,
             **self.head_kwargs,
         )
+
         self.classes = tuple(classes) if classes is not None else None
         self.data_config = self.backbone.data_config()
         self.calibration: dict[str, float] = {}
@@ -114,9 +122,8 @@ class AGNet(
 
         Args:
             images: normalized with ``data_config``'s mean and std.
-            regions: boxes and mask; without them they are proposed from the images here: correct,
-                but slow.
-            return_attention: also return importance (B, R) and pairwise (B, R, R).
+            regions: boxes and mask; if None, they are proposed from the images: correct, but slow.
+            return_attention: whether importance (B, R) and pairwise (B, R, R) are returned too.
 
         Raises:
             ValueError: images or regions do not fit the model; see ``AGNetHead``.
@@ -145,6 +152,7 @@ class AGNet(
                 f"regions are proposed from (B, 3 or 1, H, W) images, got {tuple(images.shape)}; "
                 "pass regions"
             )
+
         mean = images.new_tensor(self.data_config["mean"])[:, None, None]
         std = images.new_tensor(self.data_config["std"])[:, None, None]
         pixels = ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
@@ -152,27 +160,30 @@ class AGNet(
         return self.proposer(list(pixels.cpu().numpy())).to(images.device)
 
     def config(self) -> dict[str, Any]:
-        """Return what rebuilds network and input, in JSON types."""
-        return {
-            "backbone": self.backbone.architecture,
-            "backbone_kwargs": {
-                name: value
-                for name, value in self.backbone_kwargs.items()
-                if name not in description.REACHING_OUT
-            },
-            "taps": list(self.taps) if self.taps is not None else None,
-            "head_kwargs": self.head_kwargs,
-            "num_classes": self.head.num_classes,
-            "num_clusters": self.head.num_clusters,
-            "variant": self.variant,
-            "classes": list(self.classes) if self.classes is not None else None,
-            "data_config": {
-                name: list(value) if isinstance(value, tuple) else value
-                for name, value in self.data_config.items()
-            },
-            "regions": self.proposer.settings(),
-            "calibration": dict(self.calibration),
-        }
+        """Return what rebuilds network and input, as plain data.
+
+        Raises:
+            ValueError: something of it could not be opened again.
+        """
+        return asdict(
+            Description(
+                backbone=self.backbone.architecture,
+                backbone_kwargs={
+                    name: value
+                    for name, value in self.backbone_kwargs.items()
+                    if name not in REACHING_OUT
+                },
+                taps=self.taps,
+                head_kwargs=self.head_kwargs,
+                num_classes=self.head.num_classes,
+                num_clusters=self.head.num_clusters,
+                variant=self.variant,
+                classes=self.classes,
+                data_config=self.data_config,
+                regions=self.proposer.settings(),
+                calibration=self.calibration,
+            )
+        )
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> AGNet:
@@ -182,21 +193,28 @@ class AGNet(
         are held against ``bounds`` first.
 
         Raises:
-            ValueError: an entry is missing, unknown, not allowed or out of bounds.
-            TypeError: an entry is of the wrong kind.
+            ValueError: an entry is not allowed or out of bounds.
+            TypeError: an entry is missing, unknown or of the wrong kind.
         """
-        expected = {*_PLAIN, "data_config", "regions"}
-        if set(config) - {"calibration"} != expected:
-            raise ValueError(f"config must have exactly {sorted(expected)}, got {sorted(config)}")
-        description.check_config(config)
-        proposer = RegionProposer.from_settings(config["regions"])
-        with description.limited_modules():
-            model = cls(**{name: config[name] for name in _PLAIN}, proposer=proposer)
+        description = Description(**config)
+        proposer = RegionProposer.from_settings(description.regions)
+        with limited_modules():
+            model = cls(
+                description.backbone,
+                description.num_classes,
+                num_clusters=description.num_clusters,
+                variant=description.variant,
+                taps=description.taps,
+                backbone_kwargs=description.backbone_kwargs,
+                head_kwargs=description.head_kwargs,
+                classes=description.classes,
+                proposer=proposer,
+            )
         model.data_config = {
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in config["data_config"].items()
+            for name, value in description.data_config.items()
         }
-        model.calibration = dict(config.get("calibration", {}))
+        model.calibration = dict(description.calibration)
         return model
 
     @classmethod
@@ -206,22 +224,20 @@ class AGNet(
         """Open a trained network, on the CPU, in evaluation mode.
 
         Args:
-            source: see ``load_model``.
-            revision: see ``load_model``.
+            source: a run folder, a ``.ckpt`` of one, a folder written by ``save_pretrained``, or
+                ``owner/name`` of a Hub repository.
+            revision: branch, tag or commit of the repository.
             hub: more options of ``huggingface_hub.snapshot_download``: ``token``, ``cache_dir``,
                 ``local_files_only`` ...
 
         Raises:
-            CheckpointError: see ``load_model``.
+            CheckpointError: none of these; or damaged, unsafe, or too large to be true.
         """
-        return rebuild(cls.from_config, checkpoint.find(source, revision=revision, **hub))
+        saved = checkpoint.find(source, revision=revision, **hub)
+        return checkpoint.rebuild(cls.from_config, saved)
 
     def generate_model_card(self, metrics: Mapping[str, float] | None = None) -> ModelCard:
-        """Describe the network in Markdown, with the Hub's metadata.
-
-        Args:
-            metrics: measured scores by name.
-        """
+        """Describe the network and its scores in Markdown, with the Hub's metadata."""
         return ModelCard.from_template(
             card_data=self._hub_mixin_info.model_card_data,
             template_str=self._hub_mixin_info.model_card_template,
@@ -233,7 +249,7 @@ class AGNet(
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write configuration and weights."""
         (save_directory / checkpoint.CARD).unlink(missing_ok=True)  # the mixin writes it anew
-        checkpoint.write_folder(self, save_directory)
+        checkpoint.write_folder(save_directory, self.config(), self.state_dict())
 
 
 def load_model(source: Path | str, *, revision: str | None = None) -> AGNet:
@@ -248,26 +264,3 @@ def load_model(source: Path | str, *, revision: str | None = None) -> AGNet:
         CheckpointError: none of these; or damaged, unsafe, or too large to be true.
     """
     return AGNet.from_pretrained(source, revision=revision)
-
-
-# What config() takes over from the constructor as it stands.
-_PLAIN = (
-    "backbone",
-    "backbone_kwargs",
-    "taps",
-    "head_kwargs",
-    "num_classes",
-    "num_clusters",
-    "variant",
-    "classes",
-)
-
-
-def _check_classes(classes: Sequence[str] | None, num_classes: int) -> None:
-    """Refuse names that are not the names of all classes."""
-    if classes is None:
-        return
-    if len(classes) != num_classes:
-        raise ValueError(f"classes must name all {num_classes} classes, got {len(classes)} names")
-    if nameless := [name for name in classes if not isinstance(name, str)]:
-        raise ValueError(f"classes must be strings, got {nameless[0]!r}")

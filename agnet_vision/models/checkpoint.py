@@ -1,9 +1,9 @@
-"""Trained networks, written and found on disk and the Hub.
+"""Trained networks on disk and on the Hub: written, found, and made again.
 
 A saved folder has the Hub's layout: weights in safetensors, one JSON file that rebuilds the
 network, and a model card. Files may come from strangers: they hold weights and plain data, never
-code, and what they describe is held against ``bounds`` and against their own size before it is
-made.
+code, and what they describe is held against ``bounds`` and against the size of their file before
+memory is taken for it.
 """
 
 from __future__ import annotations
@@ -12,25 +12,29 @@ import json
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import safetensors.torch
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from agnet_vision.errors import CheckpointError
 
-if TYPE_CHECKING:
-    from agnet_vision.models.agnet import AGNet
-
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1  # raise when an older version of this library could not rebuild the network
-MAX_CONFIG_BYTES = 16 * 2**20  # ours: the names of a hundred thousand classes
+MAX_BUFFER_VALUES = 2**26  # ours: of what a network computes for itself instead of loading it
 PREFIX = "model."  # before the names of the weights in a checkpoint of a run
+
+# What building from something that is not a description raises, inside timm too.
+NO_DESCRIPTION = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError),
+    *(RuntimeError, TypeError, ValueError),
+)
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Saved(NamedTuple):
@@ -38,8 +42,8 @@ class Saved(NamedTuple):
 
     Attributes:
         place: the file that describes it.
-        description: what ``describe`` returned.
-        weights: by name.
+        description: what ``describe`` returned, if the file is one of ours.
+        weights: tensors by name.
         file_bytes: size of the file that holds the weights.
     """
 
@@ -49,19 +53,17 @@ class Saved(NamedTuple):
     file_bytes: int
 
 
-def describe(model: AGNet) -> dict[str, Any]:
-    """Return what rebuilds network and input, as plain data."""
-    return {"format": FORMAT, "model": model.config()}
+def describe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Wrap what ``AGNet.config`` returns as a file holds it, with the version of its format."""
+    return {"format": FORMAT, "model": config}
 
 
-def write_folder(model: AGNet, folder: Path) -> None:
+def write_folder(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
     """Write configuration and weights into a folder that exists."""
-    content = {"library": "agnet_vision", **describe(model)}
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     # As bytes: safetensors' own files may be read by their owner alone.
-    (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights, metadata={"format": "pt"}))
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(tensors, metadata={"format": "pt"}))
+    content = {"library": "agnet_vision", **describe(config)}
     (folder / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -77,14 +79,13 @@ def find(source: Path | str, *, revision: str | None = None, **hub: Any) -> Save
         CheckpointError: none of these, or damaged or unsafe.
     """
     place = Path(source)
-    if len(place.name.encode()) > 255 or "\0" in str(source):
-        raise CheckpointError(f"there is no {str(source)[:60]!r}...: no file can have that name")
     if place.is_file() or place.suffix == ".ckpt":
         return _read_run(place)
     if (place / CONFIG).is_file():
         return _read_folder(place)
     if (place / "best.ckpt").is_file():
         return _read_run(place / "best.ckpt")
+
     if place.is_dir():
         raise CheckpointError(
             f"{place} has neither best.ckpt nor {CONFIG}; give a run folder, a .ckpt or a folder "
@@ -95,7 +96,17 @@ def find(source: Path | str, *, revision: str | None = None, **hub: Any) -> Save
             f"there is no {place}; give a run folder, a .ckpt or a folder written by "
             "save_pretrained"
         )
-    return _read_folder(_download(str(source), revision, hub))
+    try:
+        folder = snapshot_download(
+            str(source), revision=revision, allow_patterns=[CONFIG, WEIGHTS], **hub
+        )
+    # huggingface_hub's errors are OSErrors; an invalid name is a ValueError.
+    except (ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{source} is neither a folder written by save_pretrained nor a Hub repository "
+            f"that can be read: {error}"
+        ) from error
+    return _read_folder(Path(folder))
 
 
 def read_checkpoint(path: Path | str) -> Any:
@@ -110,7 +121,7 @@ def read_checkpoint(path: Path | str) -> Any:
             f"no checkpoint at {path}; give the path of a file, such as outputs/.../best.ckpt"
         )
     try:
-        _check_archive(path)
+        _refuse_packed(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's remarks on odd files; they are refused below
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -125,6 +136,39 @@ def read_checkpoint(path: Path | str) -> Any:
         ) from error
 
 
+def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Network:
+    """Make the network that was saved, in evaluation mode.
+
+    It is made without memory first, and for real when its weights turn out to be in the file.
+
+    Args:
+        build: function that makes a network from its configuration.
+        saved: what ``find`` found.
+
+    Raises:
+        CheckpointError: it describes no network, one of a newer version, or another than the
+            weights are of.
+    """
+    try:
+        version, config = saved.description["format"], saved.description["model"]
+        if version > FORMAT:
+            raise CheckpointError(
+                f"{saved.place} has format {version}, this version reads up to {FORMAT}; update "
+                "agnet_vision"
+            )
+        with torch.device("meta"):
+            sketch = build(config)
+    except NO_DESCRIPTION as error:
+        raise CheckpointError(
+            f"{saved.place} describes no network of agnet_vision: {first_line(error)}"
+        ) from error
+
+    _check_fit(sketch, saved)
+    model = build(config)
+    model.load_state_dict(saved.weights)
+    return model.eval()
+
+
 def first_line(error: BaseException) -> str:
     """Cut an error's message to its first line."""
     return (str(error) or type(error).__name__).splitlines()[0]
@@ -133,16 +177,16 @@ def first_line(error: BaseException) -> str:
 def _read_run(path: Path) -> Saved:
     """Read the checkpoint of a run."""
     content = read_checkpoint(path)
-    if not isinstance(content, dict) or "agnet" not in content or "state_dict" not in content:
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, Mapping) or "agnet" not in content:
         raise CheckpointError(
             f"{path} is not a checkpoint of agnet_vision; give a best.ckpt or last.ckpt of a run "
             "folder"
         )
-    state = content["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
-        raise CheckpointError(f"{path} does not fit the network it describes: it has no weights")
     weights = {
-        name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)
+        str(name).removeprefix(PREFIX): value
+        for name, value in state.items()
+        if str(name).startswith(PREFIX)
     }
     return Saved(path, content["agnet"], weights, path.stat().st_size)
 
@@ -155,10 +199,6 @@ def _read_folder(folder: Path) -> Saved:
             raise CheckpointError(
                 f"{folder} has no {path.name}; give a folder written by save_pretrained"
             )
-    if config.stat().st_size > MAX_CONFIG_BYTES:
-        raise CheckpointError(
-            f"{config} must have at most {MAX_CONFIG_BYTES:,} bytes, got {config.stat().st_size:,}"
-        )
     try:
         description = json.loads(config.read_text(encoding="utf-8"))
         state = safetensors.torch.load_file(weights)
@@ -171,23 +211,7 @@ def _read_folder(folder: Path) -> Saved:
     return Saved(config, description, state, weights.stat().st_size)
 
 
-def _download(repository: str, revision: str | None, hub: Mapping[str, Any]) -> Path:
-    """Fetch the two files from the Hub."""
-    try:
-        return Path(
-            snapshot_download(
-                repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS], **hub
-            )
-        )
-    # huggingface_hub's errors are OSErrors; an invalid name is a ValueError.
-    except (ValueError, OSError) as error:
-        raise CheckpointError(
-            f"{repository} is neither a folder written by save_pretrained nor a Hub repository "
-            f"that can be read: {error}"
-        ) from error
-
-
-def _check_archive(path: Path) -> None:
+def _refuse_packed(path: Path) -> None:
     """Refuse a compressed checkpoint: torch never packs its own."""
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
@@ -195,4 +219,30 @@ def _check_archive(path: Path) -> None:
         raise CheckpointError(
             f"{path} must not be compressed, it has {path.stat().st_size:,} bytes and unpacks to "
             f"{unpacked:,}; it is not a checkpoint of agnet_vision"
+        )
+
+
+def _check_fit(sketch: nn.Module, saved: Saved) -> None:
+    """Refuse weights of another network, or fewer than it needs."""
+    expected = sketch.state_dict()
+    unfit = [
+        name
+        for name, value in expected.items()
+        if getattr(saved.weights.get(name), "shape", None) != value.shape
+    ]
+    unfit += sorted(set(saved.weights) - set(expected))
+    if unfit:
+        raise CheckpointError(
+            f"the weights in {saved.place.parent} do not fit the network that {saved.place.name} "
+            f"describes: {len(unfit)} of {len(expected)} tensors are missing, left over or of "
+            f"another shape, the first is {unfit[0]}"
+        )
+
+    # A weight takes at least a byte of the file, unless one value stands for many.
+    weights = sum(value.numel() for value in expected.values())
+    computed = sum(b.numel() for name, b in sketch.named_buffers() if name not in expected)
+    if weights > saved.file_bytes or computed > MAX_BUFFER_VALUES:
+        raise CheckpointError(
+            f"{saved.place} describes a network of {weights + computed:,} values, more than a file "
+            f"of {saved.file_bytes:,} bytes can hold"
         )

@@ -1,13 +1,14 @@
 """What describes a network, and what a description may hold.
 
-It comes from a file, and the file may come from a stranger. So it is held against ``bounds`` before
-anything is made of it.
+A description comes from a file, and the file may come from a stranger. So it is held against
+``bounds`` before anything is made of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch.nn import Module
@@ -30,33 +31,55 @@ REACHING_OUT = (
 )
 
 
-def check_config(config: Mapping[str, Any]) -> None:
-    """Hold what ``AGNet.config`` returns against the bounds.
+@dataclass(frozen=True)
+class Description:
+    """All that rebuilds a network and prepares its input.
 
-    ``RegionProposer`` does the same with its settings.
+    The fields are arguments of ``AGNet``; ``regions`` are the settings of its proposer, which
+    checks them, as ``AGNetHead`` checks ``variant`` and ``head_kwargs``.
 
     Raises:
-        ValueError: says which entry, and what it may be.
-        LookupError: an entry is missing.
+        ValueError: says which field, and what it may be.
     """
-    check_backbone(config["backbone"], config["backbone_kwargs"])
-    check_taps(config["taps"])
-    check_bounds(num_classes=config["num_classes"], num_clusters=config["num_clusters"])
-    check_data_config(config["data_config"], config["backbone_kwargs"].get("in_chans", 3))
-    calibration = config.get("calibration", {})
-    if not isinstance(calibration, Mapping) or set(calibration) - {"temperature", "tau"}:
-        raise ValueError(
-            f"calibration must have temperature and tau or nothing, got {shown(calibration)}"
-        )
-    check_bounds(**calibration)
+
+    backbone: str
+    backbone_kwargs: Mapping[str, Any]
+    taps: Sequence[int] | None
+    head_kwargs: Mapping[str, Any]
+    num_classes: int
+    num_clusters: int
+    variant: str
+    classes: Sequence[str] | None
+    data_config: Mapping[str, Any]
+    regions: Mapping[str, Any]
+    calibration: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_backbone(self.backbone, self.backbone_kwargs)
+        check_bounds(num_classes=self.num_classes, num_clusters=self.num_clusters)
+        if self.taps is not None and not _are_numbers("taps", self.taps):
+            raise ValueError(
+                f"taps must be null or a list of stages such as [-2], got {shown(self.taps)}"
+            )
+        _check_data_config(self.data_config, self.backbone_kwargs.get("in_chans", 3))
+        known = isinstance(self.calibration, Mapping) and self.calibration.keys() <= {
+            "temperature",
+            "tau",
+        }
+        if not known:
+            raise ValueError(
+                f"calibration must have temperature and tau or nothing, got "
+                f"{shown(self.calibration)}"
+            )
+        check_bounds(**self.calibration)
 
 
 def check_backbone(name: Any, options: Any) -> None:
     """Refuse backbones that name files, network, code or huge numbers.
 
     Args:
-        name: of a timm architecture.
-        options: for ``timm.create_model``: numbers, text, and lists of them.
+        name: name of a timm architecture.
+        options: options of ``timm.create_model``: numbers, text, and lists of them.
 
     Raises:
         ValueError: says what may not be.
@@ -68,49 +91,14 @@ def check_backbone(name: Any, options: Any) -> None:
     for key, value in options.items():
         if key in REACHING_OUT:
             raise ValueError(f"backbone_kwargs must name no files and no network, got {key}")
-        _check_plain(key, value)
-
-
-def check_data_config(config: Any, channels: int) -> None:
-    """Refuse an input by which no image can be prepared.
-
-    Args:
-        config: timm's words: ``input_size`` (channels, height, width), ``mean`` and ``std`` (one
-            number a channel), ``interpolation``, ``crop_pct`` and ``crop_mode``.
-        channels: of the images.
-
-    Raises:
-        ValueError: says which entry, and what it may be.
-    """
-    if not isinstance(config, Mapping):
-        raise ValueError(f"data_config must have entries by name, got {shown(config)}")
-    for name, count in (("input_size", 3), ("mean", channels), ("std", channels)):
-        values: Any = config.get(name)
-        numbers = isinstance(values, list | tuple) and len(values) == count
-        if not numbers or not all(BOUNDS[name].holds(value) for value in values):
+        values = list(_flatten(value))
+        if len(values) > MAX_VALUES:
+            raise ValueError(f"backbone_kwargs must hold at most {MAX_VALUES} values in {key}")
+        if not all(_is_plain(each) for each in values):
             raise ValueError(
-                f"data_config must have {count} numbers as {name}, each {BOUNDS[name]}, "
-                f"got {shown(values)}"
+                f"backbone_kwargs must hold text, or {BOUNDS['backbone_kwargs']}, "
+                f"got {key}={shown(value)}"
             )
-    check_bounds(crop_pct=config.get("crop_pct"))
-    for name, allowed in (("interpolation", INTERPOLATIONS), ("crop_mode", CROP_MODES)):
-        if config.get(name) not in allowed:
-            raise ValueError(
-                f"{name} must be one of {', '.join(allowed)}, got {shown(config.get(name))}"
-            )
-
-
-def check_taps(taps: Any) -> None:
-    """Refuse taps that are not a short list of stages.
-
-    Raises:
-        ValueError: says what they may be.
-    """
-    if taps is None:
-        return
-    few = isinstance(taps, list | tuple) and 0 < len(taps) <= BOUNDS["taps"].high
-    if not few or not all(BOUNDS["taps"].holds(tap) for tap in taps):
-        raise ValueError(f"taps must be null or a list of stages such as [-2], got {shown(taps)}")
 
 
 @contextmanager
@@ -139,26 +127,49 @@ def limited_modules() -> Iterator[None]:
         hook.remove()
 
 
-def _check_plain(name: str, value: Any) -> None:
-    """Refuse anything but numbers, text and short lists, within bounds."""
-    values = list(_leaves(value, depth=0))
-    if len(values) > MAX_VALUES:
-        raise ValueError(f"backbone_kwargs must hold at most {MAX_VALUES} values in {name}")
-    for leaf in values:
-        plain = (
-            leaf is None or isinstance(leaf, bool) or (isinstance(leaf, str) and len(leaf) < 100)
-        )
-        if not plain and not BOUNDS["backbone_kwargs"].holds(leaf):
+def _check_data_config(config: Any, channels: int) -> None:
+    """Refuse an input by which no image can be prepared.
+
+    Args:
+        config: timm's words: ``input_size`` (channels, height, width), ``mean`` and ``std`` (one
+            number per channel), ``interpolation``, ``crop_pct`` and ``crop_mode``.
+        channels: number of channels of the images.
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"data_config must have entries by name, got {shown(config)}")
+    for name, count in (("input_size", 3), ("mean", channels), ("std", channels)):
+        if not _are_numbers(name, config.get(name), count):
             raise ValueError(
-                f"backbone_kwargs must hold text, or {BOUNDS['backbone_kwargs']}, "
-                f"got {name}={shown(leaf)}"
+                f"data_config must have {count} numbers as {name}, each {BOUNDS[name]}, "
+                f"got {shown(config.get(name))}"
+            )
+    check_bounds(crop_pct=config.get("crop_pct"))
+    for name, allowed in (("interpolation", INTERPOLATIONS), ("crop_mode", CROP_MODES)):
+        if config.get(name) not in allowed:
+            raise ValueError(
+                f"{name} must be one of {', '.join(allowed)}, got {shown(config.get(name))}"
             )
 
 
-def _leaves(value: Any, depth: int) -> Iterator[Any]:
-    """Yield the values of lists, nested four deep at most."""
+def _are_numbers(name: str, values: Any, count: int | None = None) -> bool:
+    """Tell whether values are a list of ``count`` numbers (None: a few) within a bound."""
+    if not isinstance(values, list | tuple):
+        return False
+    fits = len(values) == count if count is not None else 0 < len(values) <= BOUNDS[name].high
+    return fits and all(BOUNDS[name].holds(value) for value in values)
+
+
+def _flatten(value: Any, depth: int = 0) -> Iterator[Any]:
+    """Yield the values of lists that are nested four deep at most."""
     if isinstance(value, list | tuple) and depth < 4:
         for item in value:
-            yield from _leaves(item, depth + 1)
+            yield from _flatten(item, depth + 1)
     else:
         yield value
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value is nothing, a switch, a short text or a number within bounds."""
+    if isinstance(value, str):
+        return len(value) < 100
+    return value is None or isinstance(value, bool) or BOUNDS["backbone_kwargs"].holds(value)

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from agnet_vision.bounds import check_bounds
-from agnet_vision.models.layers import Attention, MapFeatures, MixedPoolClassifier, RegionFeatures
-from agnet_vision.models.variants import parts_of
+from agnet_vision.models.layers import (
+    Attention,
+    MapFeatures,
+    MixedPoolClassifier,
+    RegionAttention,
+    RegionFeatures,
+    SelfAttention,
+    SlotSqueezeExcite,
+    UniformAttention,
+)
 from agnet_vision.structures import Regions, check_regions, num_regions
 
+Variant = Literal["full", "no_attention", "backbone_only"]
 POOL_SIZE = 7  # paper
+
+
+class Parts(NamedTuple):
+    """The layers of a variant, in the paper's order; one that it lacks changes nothing."""
+
+    needs_regions: bool
+    self_attention: type[SelfAttention | nn.Identity]
+    squeeze_excite: type[SlotSqueezeExcite | nn.Identity]
+    region_attention: type[RegionAttention | UniformAttention]
+
+
+# A new variant is a line here and a name in ``Variant``; its parts take what the paper's take.
+VARIANTS: dict[str, Parts] = {
+    "full": Parts(True, SelfAttention, SlotSqueezeExcite, RegionAttention),  # the paper's network
+    "no_attention": Parts(True, nn.Identity, SlotSqueezeExcite, UniformAttention),  # its ablation
+    "backbone_only": Parts(False, nn.Identity, nn.Identity, UniformAttention),  # another ablation
+}
 
 
 class AGNetHead(nn.Module):
@@ -26,11 +52,12 @@ class AGNetHead(nn.Module):
             regions instead of both attentions), ``backbone_only`` (no regions at all).
         pool_size: p, the side of a region's pooled grid; 7 (paper).
         attention_units: d of the pairwise attention; 32 (paper).
-        width: channels that a linear layer of each cell takes the map to before the regions are
-            made, for a head that costs little beside a small backbone; None (paper): those of the
-            map (the rest is ours).
-        normalize_context: see ``RegionAttention``.
-        dropout: see ``MixedPoolClassifier``.
+        width: channels that a linear layer takes each cell of the map to before the regions are
+            made, for a head that costs little beside a small backbone (ours); None: those of the
+            map (paper).
+        normalize_context: whether a region's context is a mean instead of a sum, see
+            ``RegionAttention``.
+        dropout: probability of dropping a channel before the linear layer; 0 (paper).
 
     Attributes:
         num_regions: R, the number of region slots.
@@ -54,6 +81,8 @@ class AGNetHead(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if variant not in VARIANTS:
+            raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
         check_bounds(
             in_channels=in_channels,
             num_classes=num_classes,
@@ -69,21 +98,21 @@ class AGNetHead(nn.Module):
         self.num_regions = num_regions(num_clusters)
         self.pool_size = pool_size
 
-        parts = parts_of(variant)
+        parts = VARIANTS[variant]
         self.needs_regions = parts.needs_regions
         channels = width or in_channels
         self.projection = projection(in_channels, width) if width else nn.Identity()
-        self.self_attention: Any = parts.self_attention(channels)
-        self.squeeze_excite: Any = parts.squeeze_excite(self.num_regions, channels)
-        self.region_attention: Any = parts.region_attention(
+        self.self_attention = parts.self_attention(channels)
+        self.squeeze_excite = parts.squeeze_excite(self.num_regions, channels)
+        self.region_attention = parts.region_attention(
             channels * pool_size**2, units=attention_units, normalize_context=normalize_context
         )
         self.classifier = MixedPoolClassifier(channels, num_classes, dropout=dropout)
 
     @property
     def has_attention(self) -> bool:
-        """Tell whether regions are weighed by what they show."""
-        return bool(self.region_attention.has_attention)
+        """Whether regions are weighed by what they show."""
+        return self.region_attention.has_attention
 
     def forward(
         self,
@@ -91,7 +120,6 @@ class AGNetHead(nn.Module):
         regions: Regions | None = None,
         return_attention: bool = False,
         pre_logits: bool = False,
-        attention: Attention | None = None,
     ) -> Float[Tensor, "batch classes"] | tuple[Float[Tensor, "batch classes"], Attention]:
         """Classify the map.
 
@@ -101,19 +129,14 @@ class AGNetHead(nn.Module):
                 at, by ``backbone_only``.
             return_attention: also return importance (B, R) and pairwise (B, R, R).
             pre_logits: return what the classifier's linear layer sees, (B, C or width), not logits.
-            attention: take this attention instead of the head's own, such as a random one for a
-                counterfactual; it must be zero in masked slots.
 
         Raises:
             ValueError: the map or the regions do not fit, or there is no attention to return.
         """
-        regions = self._check(feature_map, regions)
         if return_attention and not self.has_attention:
             raise ValueError("this variant has no attention to return")
 
-        feature_map = self.self_attention(self.projection(feature_map))  # section III-B
-        features = self.squeeze_excite(self._pool(feature_map, regions))  # section III-C
-        attention = attention or self.region_attention(features)  # section III-D
+        features, attention = self.describe(feature_map, regions)
         descriptor = features.weighted_sum(attention.coefficients)  # section III-D, the sum
         logits = self.classifier(descriptor, pre_logits)  # section III-E
         return (logits, attention) if return_attention else logits
@@ -124,16 +147,16 @@ class AGNetHead(nn.Module):
         """Return what ``forward`` makes logits from: region features and attention.
 
         Args:
-            feature_map: of the backbone, before any projection.
-            regions: as for ``forward``; None where the head needs none.
+            feature_map: the backbone's map, before any projection.
+            regions: boxes and mask as for ``forward``; None where the head needs none.
 
         Raises:
             ValueError: the map or the regions do not fit the head.
         """
         regions = self._check(feature_map, regions)
-        feature_map = self.self_attention(self.projection(feature_map))
-        features = self.squeeze_excite(self._pool(feature_map, regions))
-        return features, self.region_attention(features)
+        feature_map = self.self_attention(self.projection(feature_map))  # section III-B
+        features = self.squeeze_excite(self._pool(feature_map, regions))  # section III-C
+        return features, self.region_attention(features)  # section III-D
 
     def _pool(self, feature_map: Tensor, regions: Regions | None) -> MapFeatures:
         """Pool the regions, or take the map as it is."""
@@ -167,10 +190,5 @@ class AGNetHead(nn.Module):
 
 
 def projection(in_channels: int, width: int) -> nn.Module:
-    """Take each cell to fewer channels of unit variance (ours).
-
-    Args:
-        in_channels: of the map.
-        width: channels it is taken to.
-    """
+    """Make the layer that takes each cell to ``width`` channels of unit variance (ours)."""
     return nn.Sequential(nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width))

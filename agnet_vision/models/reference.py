@@ -1,4 +1,4 @@
-"""The method as one would first write it, by equation.
+"""The method as one would first write it, equation by equation.
 
 ``AGNetHead`` computes the same numbers faster (``layers`` say how); the tests hold it against this
 file, and the benchmark says what the difference is worth. Sections and symbols are the paper's:
@@ -29,13 +29,20 @@ from agnet_vision.structures import Regions
 def logits(
     head: AGNetHead, feature_map: Float[Tensor, "batch channels height width"], regions: Regions
 ) -> Float[Tensor, "batch classes"]:
-    """Compute what ``head(feature_map, regions)`` of ``variant="full"`` computes.
+    """Compute what ``head(feature_map, regions)`` computes.
 
     Args:
-        head: of ``variant="full"``.
-        feature_map: of the backbone.
+        head: a head of ``variant="full"``.
+        feature_map: the backbone's map.
         regions: boxes as fractions of width and height, and their mask.
     """
+    if not (
+        isinstance(head.self_attention, SelfAttention)
+        and isinstance(head.squeeze_excite, SlotSqueezeExcite)
+        and isinstance(head.region_attention, RegionAttention)
+    ):
+        raise ValueError("head must have all layers of variant=full")
+
     feature_map = attend_to_positions(head.self_attention, head.projection(feature_map))
     x = pool_regions(feature_map, regions.boxes, head.pool_size)
     phi = gate_channels(head.squeeze_excite, x)
@@ -74,9 +81,9 @@ def pool_regions(
     Every box is sampled at the centers of a p x p grid, bilinearly.
 
     Args:
-        feature_map: F', after self-attention.
+        feature_map: F', the map after self-attention.
         boxes: ``(x0, y0, x1, y1)`` as fractions of width and height.
-        pool_size: p.
+        pool_size: p, the side of the grid.
     """
     batch, _, height, width = feature_map.shape
     in_cells = boxes * boxes.new_tensor([width, height, width, height])
@@ -109,8 +116,8 @@ def pairwise_attention(
     ``u_rr' = tanh(W phi_r + W' phi_r' + b)``, ``m_rr' = sigmoid(w . u_rr' + b_m)``.
 
     Args:
-        layer: with W, W', b, w and b_m.
-        phi: flattened by row, column and channel.
+        layer: holder of W, W', b, w and b_m.
+        phi: features of the regions, flattened by row, column and channel.
         mask: True where the slot holds a region.
     """
     own, other, _ = _weights(layer)
@@ -130,8 +137,8 @@ def importance(
     ``w_r = softmax over r of (W_a . alpha_r + b_a)``, zero for empty slots.
 
     Args:
-        layer: with W_a and b_a.
-        alpha: the context of each region, flattened as phi.
+        layer: holder of W_a and b_a.
+        alpha: context of each region, flattened as phi.
         mask: True where the slot holds a region.
     """
     _, _, score = _weights(layer)

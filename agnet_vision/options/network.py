@@ -9,11 +9,11 @@ import timm
 from pydantic import FiniteFloat, model_validator
 
 from agnet_vision.models.description import REACHING_OUT, check_backbone
-from agnet_vision.models.variants import Variant
+from agnet_vision.models.head import Variant
 from agnet_vision.options.fields import LocalPath, Options, Seed, Text, option
 from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
-from agnet_vision.regions.proposer import Source
+from agnet_vision.regions.sources import Source
 
 # Arguments of timm.create_model that are not the user's to give, and why.
 TAKEN = {

@@ -1,7 +1,4 @@
-"""Image to boxes: keypoints, groups, regions.
-
-NumPy, OpenCV and torch (for the groups), once an image.
-"""
+"""Image to boxes: keypoints, groups, regions; once per image, on the CPU."""
 
 from agnet_vision.regions.boxes import boxes_from_keypoints, grid_boxes, random_boxes
 from agnet_vision.regions.grouping import group_points

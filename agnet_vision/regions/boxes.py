@@ -1,7 +1,4 @@
-"""Labeled points to boxes, and the controls' boxes.
-
-Steps 3 to 5 of the method.
-"""
+"""Labeled points to boxes (steps 3 to 5 of the method), and the boxes of the controls."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ def boxes_from_keypoints(
     image_size: tuple[float, float],
     num_clusters: int = 8,
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Draw tight boxes around groups, their pairs, and the image.
+    """Draw tight boxes around groups of points, around pairs of groups, and around the image.
 
     Points outside the frame are dropped first, so this is the call to make after an augmentation.
     Groups are ordered by where they are *now*, top to bottom by mean y, then by mean x; their boxes
@@ -56,15 +53,15 @@ def boxes_of_images(
     image_size: tuple[float, float],
     num_clusters: int = 8,
 ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
-    """Draw boxes as ``boxes_from_keypoints`` does, for many images at once.
+    """Draw boxes as ``boxes_from_keypoints`` does, for many images of one size at once.
 
     Args:
         xy: positions of the points of all images.
         group: label of each point.
-        image: index of the image of each point, from 0.
-        num_images: how many there are; some may have no point.
-        image_size: as in ``boxes_from_keypoints``, for all of them.
-        num_clusters: kappa.
+        image: index of each point's image, from 0.
+        num_images: number of images; some may have no point.
+        image_size: ``(width, height)`` of all images in pixels.
+        num_clusters: kappa; 8 (paper).
 
     Raises:
         ValueError: as in ``boxes_from_keypoints``.
@@ -72,18 +69,19 @@ def boxes_of_images(
     size = np.array(image_size, dtype=np.float64)
     if (size <= 0).any():
         raise ValueError(f"image_size must be positive (width, height), got {image_size}")
+
     primary = np.zeros((num_images, num_clusters, 4))
     present = np.zeros((num_images, num_clusters), dtype=bool)
-    x, y = xy[:, 0], xy[:, 1]
-    kept = np.flatnonzero((x >= 0) & (x <= size[0]) & (y >= 0) & (y <= size[1]))
+    kept = np.flatnonzero(((xy >= 0) & (xy <= size)).all(axis=1))
     if not len(kept):
         return _fill_slots(primary, present)
 
     # Sort the points by image and group; from `starts` on, each group is one run of them.
-    low_label = group.min()
-    key = image[kept] * (int(group.max()) - int(low_label) + 1) + (group[kept] - low_label)
+    lowest = int(group.min())
+    key = image[kept] * (int(group.max()) - lowest + 1) + (group[kept] - lowest)
     order = key.argsort(kind="stable")
-    kept, key = kept[order], key[order]
+    kept = kept[order]
+    key = key[order]
     starts = np.flatnonzero(np.diff(key, prepend=key[0] - 1))
     points = xy[kept].astype(np.float64)
     owner = image[kept[starts]]
@@ -92,10 +90,11 @@ def boxes_of_images(
     rank = order_by_position(mean, owner)
     low = np.minimum.reduceat(points, starts, axis=0)[rank]
     high = np.maximum.reduceat(points, starts, axis=0)[rank]
+
     slot = np.arange(len(owner)) - np.searchsorted(owner, owner)
     if slot.max() >= num_clusters:
         raise ValueError(
-            f"num_clusters must be at least the number of groups, "
+            "num_clusters must be at least the number of groups, "
             f"got {num_clusters} for {slot.max() + 1} groups"
         )
     primary[owner, slot] = _thicken(low, high, size)
@@ -108,27 +107,20 @@ def _thicken(
     high: Float[np.ndarray, "groups 2"],
     size: Float[np.ndarray, " 2"],
 ) -> Float[np.ndarray, "groups 4"]:
-    """Make boxes in pixels a pixel thick, within the frame.
-
-    Returned as fractions.
-    """
+    """Make boxes in pixels at least a pixel thick, and return them as fractions of the frame."""
     thin = np.maximum(np.minimum(MIN_SIDE_PIXELS, size) - (high - low), 0) / 2
     if thin.any():
-        low, high = low - thin, high + thin
         # A thickened box at the border moves back inside.
-        shift = np.maximum(-low, 0) - np.maximum(high - size, 0)
-        low, high = low + shift, high + shift
+        shift = np.maximum(thin - low, 0) - np.maximum(high + thin - size, 0)
+        low = low - thin + shift
+        high = high + thin + shift
     return np.concatenate([low / size, high / size], axis=1)
 
 
 def union_boxes(
     primary: Float[np.ndarray, "groups 4"], num_clusters: int
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Fill all slots of one image from its primary boxes.
-
-    Args:
-        primary: boxes of at most ``num_clusters`` groups, as fractions of width and height.
-        num_clusters: kappa.
+    """Fill all slots of one image from its primary boxes, at most ``num_clusters``.
 
     Returns:
         The primary boxes, the box around each pair of them and the whole image; and the mask.
@@ -142,10 +134,11 @@ def union_boxes(
 def _fill_slots(
     primary: Float[np.ndarray, "batch groups 4"], present: Bool[np.ndarray, "batch groups"]
 ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
-    """Do what ``union_boxes`` says, for many images."""
+    """Fill the slots of many images as ``union_boxes`` does."""
     first, second = _slots(primary.shape[1])
     mask = np.ones((len(primary), len(first) + 1), dtype=bool)
     mask[:, :-1] = present[:, first] & present[:, second]
+
     boxes = np.empty((*mask.shape, 4), dtype=np.float32)
     # With the upper corner negated, the box around two boxes is one minimum; a primary box is the
     # box around itself twice.
@@ -161,10 +154,7 @@ _NEGATE_UPPER = np.array([1.0, 1.0, -1.0, -1.0])
 
 @lru_cache(maxsize=64)
 def _slots(num_clusters: int) -> tuple[Int[np.ndarray, " slots"], Int[np.ndarray, " slots"]]:
-    """List the two groups of each slot but the last.
-
-    A primary slot has one group twice.
-    """
+    """List the two groups of each slot but the last; a primary slot has one group twice."""
     alone = np.arange(num_clusters)
     first, second = np.triu_indices(num_clusters, 1)
     return np.concatenate([alone, first]), np.concatenate([alone, second])
@@ -175,8 +165,8 @@ def grid_boxes(
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
     """Cut the frame into ``num_clusters`` equal cells, row by row.
 
-    The grid is the most square one with exactly that many cells, wider than high: 2 rows of 4 for
-    8.
+    Of the grids with exactly that many cells it is the most square one, wider than high: 2 rows of
+    4 cells for 8.
     """
     rows = next(rows for rows in range(math.isqrt(num_clusters), 0, -1) if num_clusters % rows == 0)
     columns = num_clusters // rows
@@ -189,13 +179,7 @@ def grid_boxes(
 def random_boxes(
     num_clusters: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Throw ``num_clusters`` boxes into the frame.
-
-    Sides are a tenth to a half of the frame's.
-
-    Args:
-        num_clusters: how many, and kappa of the slots.
-        rng: the only source of chance.
+    """Throw ``num_clusters`` boxes into the frame, their sides a tenth to a half of the frame's.
 
     Returns:
         Boxes as fractions of width and height, top to bottom; and the mask.

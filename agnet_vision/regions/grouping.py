@@ -34,19 +34,19 @@ def group_points(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> list[Int[np.ndarray, " _"]]:
-    """Label the points of each image with their semantic group.
+    """Label the points of each image with their semantic groups.
 
-    Labels run from 0 without gaps, in the order of ``order``. Fewer groups appear where points are
-    few: under 9 points at most 2 (paper's reference behavior), and never more than distinct
-    locations.
+    Labels run from 0 without gaps, in the order that ``order`` decides. Fewer groups appear where
+    points are few: under 9 points at most 2 (paper's reference behavior), and never more than there
+    are distinct locations.
 
     Args:
         points: positions ``(x, y)`` of each image, any unit.
-        num_clusters: kappa, components of each mixture; 8 (paper).
+        num_clusters: kappa, the components of each mixture; 8 (paper).
         method: ``"em"``, the batched fit of this file, or ``"sklearn"``, the textbook path, about
             ten times slower.
-        seed: of the k-means++ start; each image draws the same numbers.
-        device: where the batched fit runs.
+        seed: seed of the k-means++ start; each image draws the same numbers.
+        device: device of the batched fit.
 
     Raises:
         ValueError: a position is not finite.
@@ -63,9 +63,9 @@ def group_points(
 
 
 def count_components(num_points: int, num_clusters: int) -> int:
-    """Say how many components so few points support.
+    """Return the number of components that points support.
 
-    All of them from 9 points on, below that 2, and 1 for a single point.
+    From 9 points on it is ``num_clusters``, below that 2, and 1 for a single point.
     """
     if num_points > num_clusters and num_points >= 9:
         return num_clusters
@@ -73,10 +73,7 @@ def count_components(num_points: int, num_clusters: int) -> int:
 
 
 def whiten(xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
-    """Move points to mean 0 and covariance 1.
-
-    A direction without spread is left at 0.
-    """
+    """Move points to mean 0 and covariance 1; a direction without spread becomes 0."""
     centered = xy.astype(np.float64) - xy.mean(axis=0, dtype=np.float64)
     variance, axes = np.linalg.eigh(centered.T @ centered / len(centered))
     usable = variance > max(1e-12 * variance[-1], 1e-12)
@@ -87,11 +84,13 @@ def whiten(xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
 def _group_batched(
     points: Sequence[Float[np.ndarray, "_ 2"]], num_clusters: int, seed: int, device: torch.device
 ) -> list[Int[np.ndarray, " _"]]:
+    """Fit the mixtures of many images at once, those of one padded shape together."""
     labels = [np.zeros(len(xy), dtype=np.int64) for xy in points]
     by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, xy in enumerate(points):
         if (components := count_components(len(xy), num_clusters)) > 1:
             by_shape[-(-len(xy) // PAD) * PAD, components].append(index)
+
     for (padded, components), members in by_shape.items():
         for start in range(0, len(members), CHUNK):
             chunk = members[start : start + CHUNK]
@@ -108,16 +107,14 @@ def _group_batched(
 def _group_sklearn(
     xy: Float[np.ndarray, "points 2"], num_clusters: int, seed: int
 ) -> Int[np.ndarray, " points"]:
-    """Fit scikit-learn's mixture.
-
-    Its components are made wider where the covariance is ill-defined.
-    """
+    """Fit scikit-learn's mixture, with wider components where a covariance is ill-defined."""
     from sklearn.exceptions import ConvergenceWarning  # slow to import, and only this path needs it
     from sklearn.mixture import GaussianMixture
 
     components = min(count_components(len(xy), num_clusters), len(np.unique(xy, axis=0)))
     if components < 2:
         return np.zeros(len(xy), dtype=np.int64)
+
     with warnings.catch_warnings():
         # 100 iterations without convergence still give usable groups, and so do fewer clusters than
         # asked.

@@ -1,9 +1,8 @@
 """Image to keypoints, step 1 of the method.
 
-Keypoints are where the image has something to say. They come without descriptors. Images larger
-than ``max_side`` are shrunk first and the points mapped back: the cost does not grow with the
-camera. Points come in one order whatever the thread count: strongest first, then top to bottom,
-then left to right.
+Keypoints come without descriptors. Images larger than ``max_side`` are shrunk first and the points
+mapped back: the cost does not grow with the camera. Points come in one order whatever the thread
+count: strongest first, then top to bottom, then left to right.
 """
 
 from __future__ import annotations
@@ -17,24 +16,25 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from agnet_vision.errors import ConfigError
+from agnet_vision.structures import GrayOrRGBImage
 
 Detector = Literal["sift", "orb", "akaze", "dense"]
-# Ours: 144 points, about as many as SIFT keeps on a photograph of 224 x 224.
+# Ours: 144 points, about as many as SIFT keeps on an image of 224 x 224.
 DENSE_POINTS_PER_SIDE = 12
 MIN_PYRAMID_SIDE = 32  # pixels
 
 
 def detect(
-    image: UInt8[np.ndarray, "height width ..."],
+    image: GrayOrRGBImage,
     detector: Detector = "sift",
     *,
     keep_fraction: float = 0.5,
     max_side: int = 320,
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """Find the strongest keypoints of an image, one a location.
+    """Find the strongest keypoints of an image, one per location.
 
     Args:
-        image: RGB (height, width, 3), RGBA (transparency ignored) or gray; 8 bits a channel.
+        image: RGB (height, width, 3), RGBA (transparency ignored) or gray; 8 bits per channel.
         detector: ``"sift"`` (paper), ``"orb"`` (paper's second choice), ``"akaze"``, or
             ``"dense"``, a regular grid of equal strength, the ablation without keypoints.
         keep_fraction: share of the distinct locations to keep, strongest first; 0.5 (paper).
@@ -54,16 +54,15 @@ def detect(
     if detector == "dense":
         points, response = _dense_points(*gray.shape[::-1])
     else:
-        points, response = _opencv_points(gray, detector)
-        points, response = strongest(points, response, keep_fraction)
-    scale = np.array([image.shape[1] / gray.shape[1], image.shape[0] / gray.shape[0]])
-    xy = points * scale
-    frame = np.array([image.shape[1], image.shape[0]], dtype=np.float32)
+        points, response = strongest(*_opencv_points(gray, detector), keep_fraction)
+
+    frame = np.array(image.shape[1::-1], dtype=np.float32)
+    xy = points * (frame.astype(np.float64) / gray.shape[::-1])
     return np.clip(xy.astype(np.float32), 0, frame), response
 
 
-def gray_image(image: UInt8[np.ndarray, "height width ..."]) -> UInt8[np.ndarray, "height width"]:
-    """Turn a gray, RGB or RGBA image into contiguous gray."""
+def gray_image(image: GrayOrRGBImage) -> UInt8[np.ndarray, "height width"]:
+    """Turn a gray, RGB or RGBA image into a contiguous gray one."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
         raise TypeError(
@@ -89,14 +88,7 @@ def gray_image(image: UInt8[np.ndarray, "height width ..."]) -> UInt8[np.ndarray
 def shrink(
     gray: UInt8[np.ndarray, "height width"], max_side: int
 ) -> UInt8[np.ndarray, "rows columns"]:
-    """Average an image down until its longer side is ``max_side``.
-
-    Smaller images are left alone.
-
-    Args:
-        gray: 8-bit.
-        max_side: in pixels.
-    """
+    """Average an image down until its longer side has ``max_side`` pixels, if it has more."""
     height, width = gray.shape
     ratio = max_side / max(height, width)
     if ratio >= 1:
@@ -110,18 +102,20 @@ def strongest(
     response: Float[np.ndarray, " found"],
     keep_fraction: float,
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """Keep one point a location, then the strongest share.
+    """Keep one point per location, then the strongest share of them.
 
     Ties go top to bottom, then left to right. SIFT reports a location once for each dominant
     orientation; a mixture would count it as several points.
 
     Args:
         points: positions ``(x, y)``.
-        response: strength of each; larger is stronger.
+        response: strength of each point; larger is stronger.
         keep_fraction: share of the distinct locations, in (0, 1], rounded up.
     """
     order = np.lexsort((points[:, 0], points[:, 1], -response))
-    points, response = points[order], response[order]
+    points = points[order]
+    response = response[order]
+
     location = points[:, 0].astype(np.float64) + 1j * points[:, 1].astype(np.float64)
     first = np.sort(np.unique(location, return_index=True)[1])
     kept = first[: math.ceil(keep_fraction * len(first))]
@@ -130,10 +124,7 @@ def strongest(
 
 @lru_cache(maxsize=8)
 def _opencv_detector(detector: Detector) -> Any:
-    """Make a detector once a process.
-
-    Building one costs more than a small image.
-    """
+    """Create (and cache) an OpenCV detector."""
     match detector:
         case "sift":
             # Without it every point lies a quarter pixel too far right and down.
@@ -144,6 +135,7 @@ def _opencv_detector(detector: Detector) -> Any:
             options = {"nfeatures": 2000, "edgeThreshold": 3}
         case _:
             options = {}
+
     name = f"{detector.upper()}_create"
     for module in (cv2, getattr(cv2, "xfeatures2d", None)):
         if hasattr(module, name):
@@ -157,13 +149,17 @@ def _opencv_detector(detector: Detector) -> Any:
 def _opencv_points(
     gray: UInt8[np.ndarray, "height width"], detector: Detector
 ) -> tuple[Float[np.ndarray, "found 2"], Float[np.ndarray, " found"]]:
+    """Run a detector; points come in continuous coordinates."""
     height, width = gray.shape
-    below, right = max(0, MIN_PYRAMID_SIDE - height), max(0, MIN_PYRAMID_SIDE - width)
+    below = max(0, MIN_PYRAMID_SIDE - height)
+    right = max(0, MIN_PYRAMID_SIDE - width)
     if detector != "sift" and (below or right):  # their pyramids fail on images of a few pixels
         gray = np.asarray(cv2.copyMakeBorder(gray, 0, below, 0, right, cv2.BORDER_REPLICATE))
+
     found = _opencv_detector(detector).detect(gray, None)
     if not found:
         return np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=np.float32)
+
     # OpenCV puts pixel centers at integers.
     points = np.array(cv2.KeyPoint.convert(found), dtype=np.float32).reshape(-1, 2)
     points += np.float32(0.5)
@@ -175,10 +171,7 @@ def _opencv_points(
 def _dense_points(
     width: int, height: int
 ) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """Spread a regular grid of points over the image.
-
-    They are the centers of its cells, all equally strong.
-    """
+    """Spread a regular grid of equally strong points over the image."""
     per_side = (np.arange(DENSE_POINTS_PER_SIDE) + 0.5) / DENSE_POINTS_PER_SIDE
     y, x = np.meshgrid(per_side * height, per_side * width, indexing="ij")
     points = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 # Ours: added to variances in whitened units; about 0.005 pixels wide on an image of 224 x 224.
 REGULARIZATION = 1e-8
-# Ours: stop when an iteration gains less log-likelihood a point; scikit-learn stops at 1e-3.
+# Ours: stop when an iteration gains less log-likelihood per point; scikit-learn stops at 1e-3.
 TOLERANCE = 5e-4
 MAX_ITERATIONS = 100  # scikit-learn's
 LLOYD_STEPS = 4  # ours: 16 gain nothing (docs/regions.md)
@@ -45,13 +45,11 @@ class Mixtures(NamedTuple):
 def pad_statistics(
     points: Sequence[Float[np.ndarray, "_ 2"]], padded: int
 ) -> Float[np.ndarray, "batch 6 padded"]:
-    """Write points as six statistics each, padded with zeros.
-
-    The padding adds nothing to any sum.
+    """Write points as six statistics each, padded with zeros, which add nothing to any sum.
 
     Args:
-        points: positions of each image, whitened.
-        padded: length of every row, at least that of the longest.
+        points: whitened positions of each image.
+        padded: length of every row, at least that of the longest image.
 
     Returns:
         1, x, y, x², xy and y² of each point; all 0 where there is none.
@@ -69,15 +67,16 @@ def fit_mixtures(
     """Fit each image's full-covariance mixture by EM, to convergence.
 
     Args:
-        statistics: of the points, from ``pad_statistics``.
-        components: of each mixture.
-        seed: of the k-means++ start.
+        statistics: points as ``pad_statistics`` writes them.
+        components: number of components of each mixture.
+        seed: seed of the k-means++ start.
     """
     count = statistics[:, 0].sum(dim=1)
     coefficients = maximize(_kmeans(statistics, components, seed), statistics)
     result = Mixtures(coefficients.clone(), torch.full_like(count, -math.inf))
     active = torch.arange(len(statistics), device=statistics.device)
     previous = result.log_likelihood
+
     for iteration in range(MAX_ITERATIONS):
         responsibilities, log_density = expect(coefficients, statistics)
         log_likelihood = (log_density * statistics[:, 0]).sum(dim=1) / count
@@ -90,24 +89,23 @@ def fit_mixtures(
             if done.all():
                 break
             kept = (~done).nonzero().squeeze(1)
-            active, statistics, count = active[kept], statistics[kept], count[kept]
-            log_likelihood, responsibilities = log_likelihood[kept], responsibilities[kept]
+            active = active[kept]
+            statistics = statistics[kept]
+            count = count[kept]
+            log_likelihood = log_likelihood[kept]
+            responsibilities = responsibilities[kept]
         coefficients = maximize(responsibilities, statistics)
         previous = log_likelihood
+
     return result
 
 
 def expect(
     coefficients: Float[Tensor, "batch clusters 6"], statistics: Float[Tensor, "batch 6 points"]
 ) -> tuple[Float[Tensor, "batch clusters points"], Float[Tensor, "batch points"]]:
-    """Compute component shares and log-densities of points (E step).
+    """Compute each component's share in each point, and the points' log-densities (E step).
 
-    Args:
-        coefficients: from ``maximize``.
-        statistics: from ``pad_statistics``; what lies on padding means nothing.
-
-    Returns:
-        Shares, which sum to one over the components; and log-densities.
+    The shares of a point sum to one. What lies on padding means nothing.
     """
     log_joint = coefficients @ statistics
     peak = log_joint.amax(dim=1, keepdim=True)
@@ -120,24 +118,29 @@ def maximize(
     responsibilities: Float[Tensor, "batch clusters points"],
     statistics: Float[Tensor, "batch 6 points"],
 ) -> Float[Tensor, "batch clusters 6"]:
-    """Compute weights, means and covariances (M step).
-
-    As the linear form of the next E step.
+    """Compute weights, means and covariances, as the linear form of the next E step (M step).
 
     Args:
-        responsibilities: share of each component in each point; whatever padding has counts
-            nothing.
-        statistics: from ``pad_statistics``.
+        responsibilities: share of each component in each point; padding has no weight, whatever its
+            shares.
+        statistics: points as ``pad_statistics`` writes them.
     """
     sums = responsibilities @ statistics.transpose(1, 2)  # (batch, clusters, 6)
     mass = sums[..., :1] + 1e-12
     mean_x, mean_y, xx, xy, yy = (sums[..., 1:] / mass).unbind(-1)
-    var_x, var_y = xx - mean_x * mean_x + REGULARIZATION, yy - mean_y * mean_y + REGULARIZATION
+
+    var_x = xx - mean_x * mean_x + REGULARIZATION
+    var_y = yy - mean_y * mean_y + REGULARIZATION
     cov = xy - mean_x * mean_y
     determinant = var_x * var_y - cov * cov
-    a, b, c = var_y / determinant, -cov / determinant, var_x / determinant  # the precision matrix
+    # The precision matrix (a, b; b, c).
+    a = var_y / determinant
+    b = -cov / determinant
+    c = var_x / determinant
+
     weight = mass.squeeze(-1) / sums[..., :1].sum(dim=1)
-    linear_x, linear_y = a * mean_x + b * mean_y, b * mean_x + c * mean_y
+    linear_x = a * mean_x + b * mean_y
+    linear_y = b * mean_x + c * mean_y
     constant = weight.log() - 0.5 * determinant.log() - math.log(2 * math.pi)
     constant = constant - 0.5 * (linear_x * mean_x + linear_y * mean_y)
     return torch.stack([constant, linear_x, linear_y, -0.5 * a, -b, -0.5 * c], dim=-1)
@@ -146,19 +149,15 @@ def maximize(
 def assign(
     coefficients: Float[Tensor, "batch clusters 6"], statistics: Float[Tensor, "batch 6 points"]
 ) -> Int[Tensor, "batch points"]:
-    """Give each point to its most probable component.
+    """Give each point to its most probable component, the first of equals.
 
-    The first of equals.
-
-    Args:
-        coefficients: of fitted mixtures.
-        statistics: from ``pad_statistics``, in the coordinates the mixtures were fitted in.
+    Points come in the coordinates that the mixtures were fitted in.
     """
     return _first_largest(coefficients @ statistics)
 
 
 def _first_largest(scores: Float[Tensor, "batch clusters points"]) -> Int[Tensor, "batch points"]:
-    """Find the first score within ``TIE`` of the largest.
+    """Return the cluster with the largest score of each point, the first within ``TIE`` of it.
 
     ``argmax`` is 100 times slower over this dimension.
     """
@@ -171,10 +170,11 @@ def _first_largest(scores: Float[Tensor, "batch clusters points"]) -> Int[Tensor
 def _kmeans(
     statistics: Float[Tensor, "batch 6 points"], components: int, seed: int
 ) -> Float[Tensor, "batch clusters points"]:
-    """Compute responsibilities of 0 and 1 by k-means++ and Lloyd."""
+    """Compute responsibilities of 0 and 1 by k-means++ and Lloyd's steps."""
     centers = _plus_plus(statistics, components, seed)
     real = statistics[:, :1]
     hard = torch.empty(0)
+
     for step in range(LLOYD_STEPS + 1):
         half_squares = -0.5 * centers.square().sum(dim=2, keepdim=True)
         form = torch.cat([half_squares, centers], dim=2)  # (batch, clusters, 3)
@@ -185,22 +185,21 @@ def _kmeans(
             sums = hard @ statistics[:, :3].transpose(1, 2)
             mean = sums[..., 1:] / sums[..., :1].clamp_min(1)
             centers = torch.where(sums[..., :1] > 0, mean, centers)
+
     return hard
 
 
 def _plus_plus(
     statistics: Float[Tensor, "batch 6 points"], components: int, seed: int
 ) -> Float[Tensor, "batch clusters 2"]:
-    """Choose the starts of k-means greedily.
-
-    Each is the best of a few points drawn by squared distance.
-    """
+    """Choose the starts of k-means, each the best of a few points drawn by squared distance."""
     draws = np.random.default_rng(seed).random((components, SEED_CANDIDATES))
     real = statistics[:, 0]  # (batch, points)
     xy = statistics[:, 1:3].transpose(1, 2)  # (batch, points, 2)
     count = real.sum(dim=1, keepdim=True)
     chosen = [_pick(xy, (draws[0, 0] * count).long())]
     distance = _squared_distance(xy, chosen[0]).squeeze(1) * real
+
     for draw in draws[1:]:
         cumulative = distance.cumsum(dim=1)
         target = cumulative[:, -1:] * torch.from_numpy(draw).to(real)
@@ -212,16 +211,19 @@ def _plus_plus(
         best = _first_largest(-nearer.sum(dim=2, keepdim=True))  # (batch, 1)
         chosen.append(_pick(candidates, best))
         distance = nearer.gather(1, best.unsqueeze(2).expand(-1, -1, nearer.shape[2])).squeeze(1)
+
     return torch.cat(chosen, dim=1)
 
 
 def _pick(
     xy: Float[Tensor, "batch candidates 2"], index: Int[Tensor, "batch picked"]
 ) -> Float[Tensor, "batch picked 2"]:
+    """Take points by their indices."""
     return xy.gather(1, index.unsqueeze(2).expand(-1, -1, 2))
 
 
 def _squared_distance(
     xy: Float[Tensor, "batch points 2"], centers: Float[Tensor, "batch picked 2"]
 ) -> Float[Tensor, "batch picked points"]:
+    """Compute the squared distance of every point to every center."""
     return (xy.unsqueeze(1) - centers.unsqueeze(2)).square().sum(dim=3)

@@ -1,7 +1,4 @@
-"""``RegionProposer``, which finds the regions of images.
-
-It finds them by keypoints, groups and boxes, or by a control.
-"""
+"""``RegionProposer``: images to regions, by keypoints, groups and boxes, or by a control."""
 
 from __future__ import annotations
 
@@ -9,44 +6,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 
 from agnet_vision.bounds import check_bounds
 from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
 from agnet_vision.regions.sources import (
-    SOURCES,
+    Boxes,
     ContentSeed,
     GridSource,
     KeypointSource,
     LabeledPoints,
+    RandomSource,
+    Source,
 )
 from agnet_vision.structures import GrayOrRGBImage, Keypoints, Regions, num_regions
 
-Source = Literal["keypoints", "grid", "random"]
 REVISION = 1  # raise when detection or grouping changes its results: stored regions become stale
 
 
 @dataclass(frozen=True)
 class RegionProposer:
-    """A finder of regions by keypoints, groups and boxes.
+    """Finds the regions of images.
 
-    It detects keypoints, groups them and draws the boxes. It is stateless, deterministic and
-    picklable, and its fields are all there is to know about it.
+    It is stateless, deterministic and picklable, and its fields are all there is to know about it.
 
     Args:
         source: ``"keypoints"`` (paper), or a control without them: ``"grid"`` or ``"random"``.
         detector: ``"sift"`` (paper), ``"orb"``, ``"akaze"`` or ``"dense"``.
-        num_clusters: kappa, groups an image at most; 8 (paper).
+        num_clusters: kappa, the largest number of groups per image; 8 (paper).
         keep_fraction: share of the detected locations kept, strongest first; 0.5 (paper).
         max_side: pixels of the longer side at which detection runs; 320 (ours).
         grouping: ``"em"``, the batched mixtures (ours), or ``"sklearn"``, the textbook path.
-        seed: of the k-means start and of random boxes; 0 (ours).
+        seed: seed of the k-means start and of random boxes; 0 (ours).
 
     Raises:
         ValueError: an option is unknown or out of range.
@@ -68,10 +64,25 @@ class RegionProposer:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
         check_bounds(**numbers)
 
-    def __call__(self, images: Sequence[GrayOrRGBImage]) -> Regions:
-        """Propose the regions of images.
+    @cached_property
+    def _source(self) -> KeypointSource | GridSource:
+        match self.source:
+            case "keypoints":
+                return KeypointSource(
+                    self.detector,
+                    self.num_clusters,
+                    self.keep_fraction,
+                    self.max_side,
+                    self.grouping,
+                    self.seed,
+                )
+            case "grid":
+                return GridSource(self.num_clusters)
+            case "random":
+                return RandomSource(self.num_clusters)
 
-        Each image has ``kappa (kappa + 1) / 2 + 1`` slots.
+    def __call__(self, images: Sequence[GrayOrRGBImage]) -> Regions:
+        """Propose the regions of images, ``kappa (kappa + 1) / 2 + 1`` slots per image.
 
         Args:
             images: 8-bit RGB images of any sizes; a list, not a single one.
@@ -84,10 +95,10 @@ class RegionProposer:
                 "images must be a sequence of (height, width, 3) arrays, "
                 f"got one of shape {images.shape}; pass [image]"
             )
-        found = self.keypoints_many(images)
+
         drawn = [
             self.draw_boxes([points], image.shape[1::-1], seeds=[self.content_seed(image)])
-            for image, points in zip(images, found, strict=True)
+            for image, points in zip(images, self.keypoints_many(images), strict=True)
         ]
         if not drawn:
             slots = num_regions(self.num_clusters)
@@ -97,17 +108,11 @@ class RegionProposer:
 
     @property
     def needs_keypoints(self) -> bool:
-        """Tell whether regions come from keypoints of the image.
-
-        Such keypoints are worth storing.
-        """
+        """Whether regions come from keypoints, which are worth storing."""
         return self._source.needs_keypoints
 
     def keypoints(self, image: GrayOrRGBImage) -> Keypoints:
-        """Find and group the keypoints of one image.
-
-        The controls have none.
-        """
+        """Find and group the keypoints of one image; a control finds none."""
         return self.keypoints_many([image])[0]
 
     def keypoints_many(self, images: Sequence[GrayOrRGBImage]) -> list[Keypoints]:
@@ -124,15 +129,13 @@ class RegionProposer:
         *,
         seeds: Sequence[ContentSeed],
         num_clusters: int | None = None,
-    ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
-        """Draw the boxes of frames of one size.
-
-        A loader needs them after an augmentation.
+    ) -> Boxes:
+        """Draw the boxes of frames of one size, such as a loader's after an augmentation.
 
         Args:
             points: labeled points of each frame, in its pixels; the controls ignore them.
             image_size: ``(width, height)`` of the frames.
-            seeds: one a frame, of random boxes.
+            seeds: seed of each frame's random boxes.
             num_clusters: kappa of the slots, at least the proposer's own; None: the same.
 
         Returns:
@@ -140,6 +143,13 @@ class RegionProposer:
         """
         kappa = self.num_clusters if num_clusters is None else num_clusters
         return self._source.draw_boxes(points, image_size, seeds, kappa)
+
+    def content_seed(self, image: GrayOrRGBImage) -> list[int]:
+        """Make a frame's seed from the image itself, whatever its place in a batch."""
+        if self.needs_keypoints:
+            return [self.seed]
+        digest = blake2b(np.ascontiguousarray(image).data, digest_size=8).digest()
+        return [self.seed, int.from_bytes(digest, "little")]
 
     def settings(self) -> dict[str, Any]:
         """Return all that decides the result, ready for JSON."""
@@ -152,9 +162,7 @@ class RegionProposer:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> RegionProposer:
-        """Make the proposer that ``settings()`` described.
-
-        Versions are not compared.
+        """Make the proposer that ``settings()`` described; versions are not compared.
 
         Raises:
             ValueError: an option is unknown or out of range.
@@ -166,18 +174,3 @@ class RegionProposer:
                 f"region settings must be among {', '.join(known)}, got {', '.join(unknown)}"
             )
         return cls(**options)
-
-    @cached_property
-    def _source(self) -> KeypointSource | GridSource:
-        """Make what knows the rest about the source."""
-        return SOURCES[self.source](self)
-
-    def content_seed(self, image: GrayOrRGBImage) -> list[int]:
-        """Make a seed from the image itself.
-
-        The boxes of an image then do not depend on its place in a batch.
-        """
-        if self.needs_keypoints:
-            return [self.seed]
-        digest = blake2b(np.ascontiguousarray(image).data, digest_size=8).digest()
-        return [self.seed, int.from_bytes(digest, "little")]

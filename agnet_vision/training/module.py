@@ -150,4 +150,4 @@ class TrainingModule(AGNetModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what rebuilds the network, as plain data."""
-        checkpoint["agnet"] = describe(self.model)
+        checkpoint["agnet"] = describe(self.model.config())

@@ -5,11 +5,15 @@ Its values are in ``test_reference``.
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
+from torch import nn
 
-from agnet_vision.models.head import AGNetHead
-from agnet_vision.models.layers import Attention
+from agnet_vision.models.agnet import AGNet
+from agnet_vision.models.head import VARIANTS, AGNetHead, Parts, Variant
+from agnet_vision.models.layers import RegionAttention, SelfAttention
 from agnet_vision.structures import Regions
 from tests.conftest import random_regions
 
@@ -193,30 +197,20 @@ def test_what_a_variant_has() -> None:
     assert [head.has_attention for head in heads] == [True, False, False]
 
 
-def test_value_given_attention(feature_map: torch.Tensor) -> None:
-    """Random weights instead of the head's own, with gradients.
-
-    Gradients of both passes.
-    """
-    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
-    own, attention = head(feature_map, regions, return_attention=True)
-    torch.testing.assert_close(head(feature_map, regions, attention=attention), own)
-
-    both = regions.mask[:, :, None] & regions.mask[:, None]
-    scores = torch.rand(regions.mask.shape).masked_fill(~regions.mask, -torch.inf)
-    drawn = Attention(scores.softmax(dim=1), torch.rand(both.shape) * both / 5)
-    counterfactual = head(feature_map, regions, attention=drawn)
-    features, _ = head.describe(feature_map, regions)
-    alpha = torch.einsum("brs,bsnc->brnc", drawn.pairwise, features.dense())
-    expected = head.classifier(torch.einsum("br,brnc->bnc", drawn.importance, alpha))
-    torch.testing.assert_close(counterfactual, expected, atol=1e-4, rtol=1e-4)
-
-    effect = torch.nn.functional.cross_entropy(own - counterfactual, torch.tensor([0, 1, 2]))
-    effect.backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.isfinite().all()
-        for parameter in head.region_attention.parameters()
-    )
+def test_a_variant_joins_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name makes, trains, describes and rebuilds it."""
+    assert get_args(Variant) == tuple(VARIANTS)
+    ungated = Parts(True, SelfAttention, nn.Identity, RegionAttention)
+    monkeypatch.setitem(VARIANTS, "ungated", ungated)
+    model = AGNet("test_resnet", 3, num_clusters=2, variant="ungated")
+    logits = model(torch.randn(2, 3, 160, 160), random_regions(2, 2))
+    logits.sum().backward()
+    assert logits.shape == (2, 3)
+    assert model.head.has_attention
+    assert all(parameter.grad is not None for parameter in model.head.parameters())
+    rebuilt = AGNet.from_config(model.config())
+    assert isinstance(rebuilt.head.squeeze_excite, nn.Identity)
+    assert [p.shape for p in rebuilt.parameters()] == [p.shape for p in model.parameters()]
 
 
 def test_gradient(feature_map: torch.Tensor) -> None:

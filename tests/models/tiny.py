@@ -22,5 +22,5 @@ def tiny() -> AGNet:
 
 def save(model: AGNet, path: Path) -> Path:
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    torch.save({"state_dict": state, "agnet": describe(model)}, path)
+    torch.save({"state_dict": state, "agnet": describe(model.config())}, path)
     return path

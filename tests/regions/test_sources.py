@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from typing import get_args
 
 import numpy as np
 import pytest
 
 from agnet_vision.regions.boxes import boxes_from_keypoints, grid_boxes, random_boxes
-from agnet_vision.regions.proposer import RegionProposer, Source
-from agnet_vision.regions.sources import SOURCES
+from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints
 from tests.regions.test_boxes import check_invariants, labeled_points
 from tests.regions.test_keypoints import texture
@@ -56,10 +54,6 @@ def test_more_slots_than_groups_stay_empty(source):
     for number in range(2):
         check_invariants(boxes[number], mask[number], 8)
         assert mask[number, :8].tolist() == [True] * 5 + [False] * 3
-
-
-def test_every_source_may_be_named():
-    assert get_args(Source) == tuple(SOURCES)
 
 
 def test_only_keypoints_need_keypoints():
