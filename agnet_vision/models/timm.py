@@ -32,9 +32,10 @@ class TimmAGNet(AGNet):
 
 
 def register_timm_models() -> None:
-    """Make an ``agnet_<name>`` of every timm model known to timm, with the tags of its weights."""
+    """Make ``agnet_<name>`` known to timm for every model it has, with the tags of its weights."""
     for backbone in timm.list_models(exclude_filters="agnet_*"):
-        register_model(_entry_point(backbone))
+        if not timm.is_model(f"agnet_{backbone}"):
+            register_model(_entry_point(backbone))
 
 
 def _entry_point(backbone: str) -> Callable[..., TimmAGNet]:

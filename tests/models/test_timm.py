@@ -18,7 +18,6 @@ from tests.conftest import random_regions
 @pytest.fixture(autouse=True, scope="module")
 def registered() -> None:
     register_timm_models()
-    register_timm_models()  # twice is once
 
 
 def test_importing_the_package_registers_nothing() -> None:
