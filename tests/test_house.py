@@ -36,27 +36,15 @@ def name_of(path: Path) -> str:
 FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imports_of(name: str, *, of_types: bool = True) -> Iterator[str]:
-    """List the modules that a module ever imports.
-
-    Without ``of_types`` those under ``if TYPE_CHECKING:`` are left out.
-    """
-    for node in walk(ast.parse(FILES[name].read_text(encoding="utf-8")), of_types=of_types):
+def imports_of(name: str) -> Iterator[str]:
+    """List the modules that a module ever imports, inside functions and for types, too."""
+    for node in ast.walk(ast.parse(FILES[name].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield inner if inner in FILES else node.module
-
-
-def walk(node: ast.AST, *, of_types: bool) -> Iterator[ast.AST]:
-    """Visit what lies in a node, functions included."""
-    yield node
-    is_of_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    if of_types or not is_of_types:
-        for child in ast.iter_child_nodes(node):
-            yield from walk(child, of_types=of_types)
 
 
 def room_of(name: str) -> str:
@@ -95,11 +83,8 @@ def test_the_root_imports_no_room() -> None:
 
 
 def test_no_circles() -> None:
-    """No two files need each other, inside functions neither."""
-    graph = {
-        name: [other for other in imports_of(name, of_types=False) if other in FILES]
-        for name in FILES
-    }
+    """No two files need each other, neither inside functions nor for types."""
+    graph = {name: [other for other in imports_of(name) if other in FILES] for name in FILES}
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError with the circle
     assert set(order) == set(FILES)
 

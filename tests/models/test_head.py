@@ -237,10 +237,6 @@ def test_gradient(feature_map: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("variant", ["full", "no_attention"])
 def test_boxes_get_gradients(variant: str, feature_map: torch.Tensor) -> None:
-    """Where boxes want gradients the plain formulas run.
-
-    The passes of training have none for them.
-    """
     head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3).eval()
     boxes, mask = random_regions(3, CLUSTERS)
     logits = head(feature_map, Regions(boxes.requires_grad_(), mask))

@@ -1,4 +1,4 @@
-"""The layers of AG-Net, one idea a file."""
+"""The layers of AG-Net, one idea per file."""
 
 from agnet_vision.models.layers.classifier import MixedPoolClassifier
 from agnet_vision.models.layers.region_attention import Attention, RegionAttention, UniformAttention

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class MixedPoolClassifier(nn.Module):
-    """Classify a learned mix of max and average pooling.
+    """Classifier of a learned mix of max and average pooling.
 
     ``y = omega GMP(f) + (1 - omega) GAP(f)``, where ``omega = sigmoid(W_o GAP(f) + b_o)``.
 
@@ -31,7 +31,7 @@ class MixedPoolClassifier(nn.Module):
 
         Args:
             descriptor: f, its bins in any order.
-            pre_logits: stop before dropout and linear layer.
+            pre_logits: whether to stop before dropout and linear layer.
         """
         embedding = self.norm(self.pool(descriptor))
         return embedding if pre_logits else self.linear(self.dropout(embedding))

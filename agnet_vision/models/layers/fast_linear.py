@@ -15,17 +15,11 @@ def fast_linear(
     weight: Float[Tensor, "outputs features"],
     bias: Float[Tensor, " outputs"] | None = None,
 ) -> Float[Tensor, "batch rows outputs"]:
-    """Compute ``inputs @ weight.T + bias``.
+    """Compute ``inputs @ weight.T + bias``, without gradients as a convolution.
 
-    Without gradients it is computed as a convolution. A convolution with kernels as long as its
-    input is the same product. PyTorch hands a linear layer to MKL and a convolution to oneDNN,
-    which with AVX-512 needs half the time (AMD Zen 5), but longer than MKL without it and in the
-    backward pass.
-
-    Args:
-        inputs: rows of features.
-        weight: as of ``nn.Linear``, an output a row.
-        bias: of the outputs; None: 0.
+    A convolution with kernels as long as its input is the same product. PyTorch hands a linear
+    layer to MKL and a convolution to oneDNN, which with AVX-512 needs half the time (AMD Zen 5),
+    but longer than MKL without it and in the backward pass.
     """
     if not (HAS_AVX512 and _is_plain_prediction(inputs)):
         return linear(inputs, weight, bias)
@@ -34,7 +28,7 @@ def fast_linear(
 
 
 def _is_plain_prediction(inputs: Tensor) -> bool:
-    """Tell whether plain float32 is evaluated on the CPU."""
+    """Tell whether plain float32 is computed on the CPU, without gradients."""
     plain = (
         inputs.device.type == "cpu"
         and inputs.dtype == torch.float32

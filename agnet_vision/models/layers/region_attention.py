@@ -1,14 +1,14 @@
 """Pairwise and importance attention without context vectors (AG-Net section III-D).
 
-By the formulas, ``alpha_r = sum_r' m_rr' phi_r'`` is a D-vector for each region, and both things it
-is used for are linear in it. So ``W_a alpha_r = sum_r' m_rr' (W_a phi_r')``, and the image
-descriptor is ``f = sum_r w_r alpha_r = sum_r' c_r' phi_r'`` with the coefficients ``c_r' = sum_r
-w_r m_rr'``. W, W' and W_a read phi once, as one product of width 2 d + 1.
+By the formulas, ``alpha_r = sum_r' m_rr' phi_r'`` is a vector of length D for each region, and both
+things it is used for are linear in it. So ``W_a alpha_r = sum_r' m_rr' (W_a phi_r')``, and the
+image descriptor is ``f = sum_r w_r alpha_r = sum_r' c_r' phi_r'`` with the coefficients ``c_r' =
+sum_r w_r m_rr'``. W, W' and W_a read phi once, as one product of width 2 d + 1.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -32,32 +32,26 @@ class Attention(NamedTuple):
 
     @property
     def coefficients(self) -> Float[Tensor, "batch regions"]:
-        """Return each region's weight in the descriptor.
-
-        ``c_r' = sum_r w_r m_rr'``
-        """
+        """Each region's weight in the descriptor, ``c_r' = sum_r w_r m_rr'``."""
         return torch.matmul(self.importance[:, None], self.pairwise).squeeze(1)
 
 
 class UniformAttention(nn.Module):
-    """The mean of all valid regions, as attention.
-
-    It takes the arguments of ``RegionAttention``, and uses none.
-    """
+    """The mean of all valid regions, as attention; the arguments play no part."""
 
     has_attention = False
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         super().__init__()
 
     def forward(self, features: MapFeatures) -> Attention:
-        """Return the attention that makes no difference."""
+        """Weigh all valid regions alike."""
         valid = features.mask.to(features.feature_map.dtype)
         return Attention(valid / valid.sum(dim=1, keepdim=True), torch.diag_embed(valid))
 
 
 class RegionAttention(nn.Module):
-    """Attention that weighs regions by how they relate.
+    """Attention that weighs regions by how they relate to each other.
 
     Args:
         num_features: D, the length of a flattened region (bins * channels).
@@ -95,11 +89,11 @@ class RegionAttention(nn.Module):
     def relate(
         self, projected: Float[Tensor, "batch regions outputs"], mask: Bool[Tensor, "batch regions"]
     ) -> Attention:
-        """Do the rest of ``forward`` on projected features.
+        """Compute the attention from projected features.
 
         Args:
             projected: phi times the weight of ``project``.
-            mask: True where the slot holds a region; at least one an image.
+            mask: True where the slot holds a region; at least one per image.
         """
         own, other, score = (projected * self.scale).split([self.units, self.units, 1], dim=-1)
         # (batch, regions, regions, units)

@@ -1,13 +1,8 @@
-"""The features of the regions, and how they are made.
+"""The features of the regions, phi, and what the head takes from them.
 
-phi is large: 15 MB an image with ResNet-50 and 37 regions. What the head needs of it is linear in
-it: products with a few long vectors, and a weighted sum over the regions. So there are two ways:
-
-* In plain float32 or float64 on the CPU phi is never held: ``region_passes`` makes a little of it
-  at a time, uses it and drops it, in the backward pass as well.
-* Everywhere else (accelerators, compiled and exported graphs, autocast, half precision, gradients
-  of boxes) phi is one matrix product, kept for both uses. On the CPU it is made for a few images at
-  a time, so that it is still in the processor's cache when it is projected.
+phi is large: 15 MB per image with ResNet-50 and 37 regions. It is made once, kept, and used twice:
+for products with a few long vectors, and for a weighted sum over the regions. On the CPU it is made
+for a few images at a time, so that it is still in the processor's cache when it is projected.
 """
 
 from __future__ import annotations
@@ -17,7 +12,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agnet_vision.models.layers.fast_linear import fast_linear
-from agnet_vision.models.layers.region_passes import project_regions, sum_regions
 from agnet_vision.models.layers.region_pooling import (
     pool_region_means,
     pool_regions,
@@ -31,13 +25,10 @@ PART_BYTES = 32 * 2**20  # ours: of phi made at a time on the CPU
 class MapFeatures:
     """The whole map as one region, its cells as bins.
 
-    Args:
-        feature_map: the map.
-
     Attributes:
         feature_map: the map.
         mask: True where the slot holds a region.
-        grid: (rows, columns) of a region's bins.
+        grid: number of rows and columns of a region's bins.
     """
 
     def __init__(self, feature_map: Float[Tensor, "batch channels height width"]) -> None:
@@ -67,23 +58,21 @@ class MapFeatures:
         The sum is ``sum_r,n,c coefficients_r weights_nc phi_rnc``; the shares add up to it.
 
         Args:
-            coefficients: of the regions, such as the attention's.
-            weights: of every bin and channel, such as the gradient of a logit.
+            coefficients: weight of each region, such as the attention's.
+            weights: weight of every bin and channel, such as the gradient of a logit.
         """
         shares = torch.einsum("br,bnc,bcn->bn", coefficients, weights, self.feature_map.flatten(2))
         return shares.unflatten(1, self.feature_map.shape[2:])
 
 
 class RegionFeatures(MapFeatures):
-    """Pooled and gated features of regions.
-
-    ``phi_r = x_r * (1 + gate_r)``
+    """Pooled and gated features of regions, ``phi_r = x_r * (1 + gate_r)``.
 
     Args:
         feature_map: the map the regions are pooled from, after self-attention.
         regions: boxes that obey the rule of ``structures``, and their mask.
         pool_size: p, the side of a region's grid of bins.
-        gates: of the channels of each region; None: no gate yet, ``phi_r = x_r``.
+        gates: gate of every channel of each region; None: no gate yet, ``phi_r = x_r``.
     """
 
     def __init__(
@@ -120,18 +109,12 @@ class RegionFeatures(MapFeatures):
         self, weight: Float[Tensor, "outputs features"]
     ) -> Float[Tensor, "batch regions outputs"]:
         """Compute ``phi @ weight.T`` with phi flattened bin by bin."""
-        if self._fits_passes():
-            return project_regions(self.feature_map, self.boxes, self.gates, weight, self.pool_size)
         return torch.cat([fast_linear(phi.flatten(2), weight) for phi in self._parts()])
 
     def weighted_sum(
         self, coefficients: Float[Tensor, "batch regions"]
     ) -> Float[Tensor, "batch bins channels"]:
         """Compute ``sum_r coefficients_r * phi_r``."""
-        if self._fits_passes():
-            return sum_regions(
-                self.feature_map, self.boxes, self.gates, coefficients, self.pool_size
-            )
         shares = zip(self._split(coefficients), self._parts(), strict=True)
         return torch.cat([_weighted_sum(share, phi) for (share,), phi in shares])
 
@@ -147,16 +130,6 @@ class RegionFeatures(MapFeatures):
         taken = torch.einsum("brnp,brc->bnpc", sampled, scale)
         shares = torch.einsum("bnpc,bnc,bcp->bp", taken, weights, self.feature_map.flatten(2))
         return shares.unflatten(1, self.feature_map.shape[2:])
-
-    def _fits_passes(self) -> bool:
-        """Tell whether phi need not be held: plain CPU numbers."""
-        return (
-            self.feature_map.device.type == "cpu"
-            and self.feature_map.dtype in (torch.float32, torch.float64)
-            and not torch.is_autocast_enabled("cpu")
-            and not torch.compiler.is_compiling()
-            and not self.boxes.requires_grad
-        )
 
     def _parts(self) -> list[Tensor]:
         """Make phi once, in parts of images on the CPU."""
@@ -180,6 +153,6 @@ class RegionFeatures(MapFeatures):
 
 
 def _weighted_sum(coefficients: Tensor, phi: Tensor) -> Float[Tensor, "batch bins channels"]:
-    """Sum regions, as one matrix product."""
+    """Sum the regions of a part, as one matrix product."""
     summed = torch.bmm(coefficients[:, None].to(phi.dtype), phi.flatten(2))
     return summed.squeeze(1).unflatten(1, phi.shape[2:])

@@ -40,14 +40,8 @@ def pool_region_means(
     boxes: Float[Tensor, "batch regions 4"],
     pool_size: int = 7,
 ) -> Float[Tensor, "batch regions channels"]:
-    """Average ``pool_regions`` over bins by averaging its weights.
-
-    Args:
-        feature_map: as for ``pool_regions``.
-        boxes: as fractions of width and height.
-        pool_size: p; 7 (paper).
-    """
-    _, _, height, width = feature_map.shape
+    """Average what ``pool_regions`` returns over the bins, by averaging its weights."""
+    height, width = feature_map.shape[-2:]
     x0, y0, x1, y1 = boxes.unbind(-1)
     rows = axis_weights(y0, y1, height, pool_size).mean(dim=2)  # (batch, regions, height)
     columns = axis_weights(x0, x1, width, pool_size).mean(dim=2)  # (batch, regions, width)
@@ -58,16 +52,9 @@ def pool_region_means(
 def sampling_weights(
     boxes: Float[Tensor, "batch regions 4"], height: int, width: int, pool_size: int
 ) -> Float[Tensor, "batch regions bins positions"]:
-    """Weigh a map's cells for every bin.
+    """Compute the weight of each cell of a ``height * width`` map, row by row, in every bin.
 
-    Args:
-        boxes: ``(x0, y0, x1, y1)`` as fractions of width and height.
-        height: of the map, in cells.
-        width: likewise.
-        pool_size: p, the side of a region's grid of bins.
-
-    Returns:
-        Interpolation weights over the ``height * width`` cells, row by row; each bin's sum to one.
+    The weights of a bin sum to one.
     """
     x0, y0, x1, y1 = boxes.unbind(-1)
     rows = axis_weights(y0, y1, height, pool_size)  # (batch, regions, p, height)
@@ -83,41 +70,17 @@ def axis_weights(
     size: int,
     num_bins: int,
 ) -> Float[Tensor, "batch regions num_bins size"]:
-    """Weigh the cells of one axis for every bin.
+    """Compute the weight of each cell of one axis in every bin, by linear interpolation.
+
+    Each bin is sampled at its center; beyond the center of an outer cell it takes that cell.
 
     Args:
         low: start of each box as a fraction of the axis.
         high: end of each box as a fraction of the axis.
         size: number of cells of the map along the axis.
-        num_bins: p; each bin is sampled at its center.
-
-    Returns:
-        Linear interpolation weights, each row summing to one. A sample beyond the center of an
-        outer cell takes that cell.
-    """
-    centers = axis_centers(low, high, size, num_bins)
-    cells = torch.arange(size, device=low.device, dtype=low.dtype)
-    return (1 - (centers[..., None] - cells).abs()).clamp(min=0)
-
-
-def axis_centers(
-    low: Float[Tensor, "batch regions"],
-    high: Float[Tensor, "batch regions"],
-    size: int,
-    num_bins: int,
-) -> Float[Tensor, "batch regions num_bins"]:
-    """Place the bins' centers along the axis, in cells.
-
-    Cell j has its center at j.
-
-    Args:
-        low: start of each box as a fraction of the axis.
-        high: end of each box, likewise.
-        size: number of cells along the axis.
-        num_bins: p.
-
-    Returns:
-        Centers in [0, size - 1]: what lies beyond the center of an outer cell is moved there.
+        num_bins: p, the number of bins along the axis.
     """
     bins = (torch.arange(num_bins, device=low.device, dtype=low.dtype) + 0.5) / num_bins
-    return ((low[..., None] + (high - low)[..., None] * bins) * size - 0.5).clamp(0, size - 1)
+    centers = ((low[..., None] + (high - low)[..., None] * bins) * size - 0.5).clamp(0, size - 1)
+    cells = torch.arange(size, device=low.device, dtype=low.dtype)
+    return (1 - (centers[..., None] - cells).abs()).clamp(min=0)

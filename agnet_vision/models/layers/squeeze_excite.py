@@ -10,7 +10,7 @@ from agnet_vision.models.layers.region_features import RegionFeatures
 
 
 class SlotSqueezeExcite(nn.Module):
-    """A squeeze-and-excite block without bias for each slot.
+    """One squeeze-and-excite block per slot, without bias.
 
     ``phi_r = SE_r(x_r) + x_r = x_r * (1 + gate_r)``.
 
@@ -31,7 +31,7 @@ class SlotSqueezeExcite(nn.Module):
             nn.init.xavier_uniform_(self.excite[slot])
 
     def forward(self, features: RegionFeatures) -> RegionFeatures:
-        """Gate the regions."""
+        """Return the features with their channels gated."""
         return features.gated(self.gates(features.means()))
 
     def gates(

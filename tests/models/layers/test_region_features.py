@@ -15,11 +15,8 @@ from tests.conftest import random_regions
 BATCH, CHANNELS, POOL_SIZE, OUTPUTS = 3, 6, 3, 4
 
 
-def made(**changes: Tensor) -> tuple[RegionFeatures, dict[str, Tensor]]:
-    """Features of an uneven map, and the leaves behind them.
-
-    Some slots are empty.
-    """
+def made() -> tuple[RegionFeatures, dict[str, Tensor]]:
+    """Features of an uneven map with some empty slots, and the leaves behind them."""
     generator = torch.Generator().manual_seed(0)
     regions = random_regions(BATCH, 3, masked=2)
     slots = regions.mask.shape[1]
@@ -30,7 +27,6 @@ def made(**changes: Tensor) -> tuple[RegionFeatures, dict[str, Tensor]]:
         "coefficients": torch.rand(BATCH, slots, generator=generator),
         "boxes": regions.boxes,
     }
-    leaves |= changes
     regions = Regions(leaves["boxes"], regions.mask)
     features = RegionFeatures(leaves["feature_map"], regions, POOL_SIZE).gated(leaves["gates"])
     return features, leaves
@@ -47,42 +43,22 @@ def held(features: RegionFeatures, leaves: dict[str, Tensor]) -> list[Tensor]:
     return [projected, torch.einsum("br,brnc->bnc", leaves["coefficients"], phi)]
 
 
-@pytest.mark.parametrize("way", ["passes", "compiled", "parts", "gradients of boxes"])
+@pytest.mark.parametrize("way", ["whole", "image by image", "compiled"])
 def test_value(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without phi, with phi whole, and image by image."""
     features, leaves = made()
     if way == "compiled":
         monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    if way == "parts":
+    if way == "image by image":
         monkeypatch.setattr(region_features, "PART_BYTES", 1)
-        monkeypatch.setattr(RegionFeatures, "_fits_passes", lambda self: False)
-    if way == "gradients of boxes":
-        leaves["boxes"].requires_grad_()
     torch.testing.assert_close(used(features, leaves), held(features, leaves), atol=1e-5, rtol=1e-5)
-
-
-def test_phi_is_held_where_it_must_be() -> None:
-    """Only plain numbers on the CPU can do without."""
-    features, _ = made()
-    assert features._fits_passes()
-    moving, _ = made(boxes=random_regions(BATCH, 3, masked=2).boxes.requires_grad_())
-    assert not moving._fits_passes()
-    half, _ = made(feature_map=torch.zeros(BATCH, CHANNELS, 4, 6).bfloat16())
-    assert not half._fits_passes()
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not features._fits_passes()
 
 
 @pytest.mark.parametrize("autocast", [True, False])
 def test_gradient_in_parts(autocast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Image by image, the gradients are those of one piece.
-
-    With and without half precision.
-    """
+    """Image by image the gradients are those of one piece, in half precision, too."""
     results = []
     for part_bytes in (2**20, 1):
         monkeypatch.setattr(region_features, "PART_BYTES", part_bytes)
-        monkeypatch.setattr(RegionFeatures, "_fits_passes", lambda self: False)
         features, leaves = made()
         for leaf in leaves.values():
             leaf.requires_grad_()
@@ -104,10 +80,7 @@ def test_value_means() -> None:
 
 @pytest.mark.parametrize("kind", [MapFeatures, RegionFeatures])
 def test_shares_add_up(kind: type[MapFeatures]) -> None:
-    """What is shared among the cells is the whole.
-
-    Of the map itself each cell keeps its own.
-    """
+    """What is shared among the cells is the whole."""
     features, leaves = made()
     coefficients = leaves["coefficients"]
     if kind is MapFeatures:
