@@ -206,7 +206,7 @@ class Training(TestedNetwork):
         self.record["calibration"] = fitted._asdict()
 
         best["state_dict"] = self.module.state_dict()
-        best["agnet"] = describe(self.module.model)
+        best["agnet"] = describe(self.module.model.config())
         self.trainer.strategy.barrier()  # nobody reads the file any more
         if self.trainer.is_global_zero:
             AtomicCheckpointIO().save_checkpoint(best, self.folder.best)
