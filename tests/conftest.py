@@ -14,10 +14,7 @@ from agnet_vision.structures import Regions, RGBImage, num_regions
 
 
 def random_regions(batch: int, num_clusters: int, *, seed: int = 0, masked: int = 0) -> Regions:
-    """Draw boxes of positive area, the whole image last.
-
-    The first ``masked`` slots of the first image are empty.
-    """
+    """Draw boxes of positive area, the whole image last; the first ``masked`` slots are empty."""
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(batch, num_regions(num_clusters), 2, 2, generator=generator)
     boxes = torch.cat([corners.amin(2), corners.amax(2)], dim=-1)

@@ -1,7 +1,4 @@
-"""The benchmark of exported files: its errors.
-
-tests/models/test_export.py checks its scores.
-"""
+"""The benchmark of exported files refuses a file that is not there."""
 
 from __future__ import annotations
 

@@ -200,10 +200,7 @@ def test_every_named_format_is_read(image: np.ndarray) -> None:
 def test_no_other_decoder_is_reached(
     tmp_path: Path, image: np.ndarray, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostScript would start Ghostscript.
-
-    The name of a file must not decide who reads it.
-    """
+    """The content decides who reads a file, not its name: PostScript would start Ghostscript."""
     content = io.BytesIO()
     Image.fromarray(image).save(content, name)
     for suffix in READ_SUFFIXES:

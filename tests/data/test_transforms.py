@@ -23,20 +23,14 @@ def build(train: bool, preset: str):
 
 
 def dot_image(width: int, height: int, x: float, y: float, radius: float) -> np.ndarray:
-    """Paint a bright Gaussian dot around (x, y).
-
-    The position is continuous.
-    """
+    """Paint a bright Gaussian dot around a continuous position (x, y)."""
     rows, columns = np.mgrid[:height, :width] + 0.5
     dot = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
     return np.repeat((255 * dot).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def center_of(image: np.ndarray) -> tuple[float, float]:
-    """Find the dot by its bright half's center of mass.
-
-    The result is in continuous coordinates.
-    """
+    """Find the dot, in continuous coordinates, by the center of mass of its bright half."""
     weight = np.where(image > image.max() / 2, image, 0)
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]] + 0.5
     return (weight * columns).sum() / weight.sum(), (weight * rows).sum() / weight.sum()

@@ -41,10 +41,7 @@ def bomb(path: Path, side: int = 10_000) -> Path:
 
 @pytest.fixture(scope="session")
 def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an image, and with unsuitable files.
-
-    They are no images, or too large.
-    """
+    """A folder with an image, and with files that are no images or too large."""
     folder = tmp_path_factory.mktemp("uploads")
     image = paint_image(np.random.default_rng(1), "bar", image_size=192)
     cv2.imwrite(str(folder / "pebbles.jpg"), image[..., ::-1])
@@ -124,5 +121,5 @@ def server(
 
 @pytest.fixture(scope="session")
 def address(server: Server) -> str:
-    """Give the page's address."""
+    """Address of the page."""
     return server.address

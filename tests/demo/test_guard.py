@@ -1,7 +1,4 @@
-"""The page answers its own machine's names only.
-
-It is read with plain requests, without a browser.
-"""
+"""The page answers to names of its own machine only, asked by plain requests."""
 
 from __future__ import annotations
 

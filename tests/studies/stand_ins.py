@@ -20,10 +20,7 @@ SECONDS = {"plain": 100.0, "slow": 60.0}  # of one epoch of the slow arm, of the
 
 
 class Trainer:
-    """A stand-in for ``train_with`` that remembers what was asked.
-
-    It writes what a run leaves.
-    """
+    """A stand-in for ``train_with`` that writes what a run leaves, and remembers what was asked."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -52,10 +49,7 @@ class Trainer:
 
 
 def write_results(folder: RunFolder, seed: int, *, shift: float) -> None:
-    """Write a test of forty images.
-
-    A larger shift is right more often.
-    """
+    """Write a test of forty images; a larger shift is right more often."""
     generator = np.random.default_rng(seed)
     label = np.arange(40) % 2
     right = generator.normal(0.3 + shift, 1, 40)

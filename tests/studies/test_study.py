@@ -114,10 +114,7 @@ def test_value_views_of_an_experiment_are_those_of_the_arm() -> None:
 def test_a_cluster_runs_what_is_left_and_says_what_failed(
     tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without SLURM submitit starts processes of its own.
-
-    That is as far as a test can go.
-    """
+    """Without SLURM submitit starts processes of its own, as far as a test can go."""
     study = replace(study, base={"epochs": 0}, arms={"plain": {}}, seeds=(0, 1))
     finished = run_folder(tmp_path, "plain", 1)
     finished.path.mkdir(parents=True)

@@ -68,10 +68,7 @@ def test_damaged_copies_are_named_but_not_drawn(root: Path) -> None:
 
 
 def test_a_placeholder_repeated_often_is_cheap(tmp_path: Path) -> None:
-    """Web collections hold "no longer available" images by the thousand.
-
-    Each is named once, not once a pair.
-    """
+    """Web collections hold thousands of "no longer available" images; each is named once."""
     source = miniatures.write_image(tmp_path / "source.png")
     for split, number in (("train", 400), ("test", 300)):
         for label in ("a", "b"):
@@ -167,10 +164,7 @@ def test_report(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["aucd_v1", "aucd_v2", "stanford40", "ppmi", "food101"])
 def test_miniatures_of_the_benchmarks(tmp_path: Path, name: str) -> None:
-    """Wrong counts are said for every class and split.
-
-    The card has counts for these.
-    """
+    """Wrong counts are said for every class and split for which the card has counts."""
     miniatures.WRITERS[name](tmp_path)
     result = check(name, tmp_path)
     wrong = found(result, "wrong_count")

@@ -27,10 +27,7 @@ BAD_HEADERS = {
 
 
 class Source(BaseHTTPRequestHandler):
-    """A distributor with moods.
-
-    The first part of the address says which.
-    """
+    """A distributor whose mood is the first part of the address."""
 
     requests: list[tuple[str, str | None]]
 

@@ -24,10 +24,7 @@ quietly = partial(prepare_dataset, workers=1, show_progress=False)
 def published(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """Publish a miniature of PPMI at a file: address.
-
-    It comes with or without a folder around it.
-    """
+    """Publish a miniature of PPMI at a file: address, with or without a folder around it."""
     miniatures.ppmi(tmp_path / "source")
     archive = tmp_path / "site" / "norm_ppmi_12class.zip"
     archive.parent.mkdir()

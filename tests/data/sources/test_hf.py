@@ -1,7 +1,4 @@
-"""Local Parquet files, image folders and saved datasets.
-
-The Hub is never asked.
-"""
+"""Local Parquet files, image folders and saved datasets; the Hub is never asked."""
 
 from __future__ import annotations
 

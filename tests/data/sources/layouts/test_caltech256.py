@@ -35,10 +35,7 @@ SHA256 = (
 
 
 def test_value_training_paths() -> None:
-    """Five different lists, always the same.
-
-    Each has 60 different paths a class.
-    """
+    """Five different lists of 60 different paths per class, always the same."""
     card = load_card("caltech256")
     lists = [draw_training_paths(card.classes, card.totals, seed) for seed in range(5)]
     texts = ["".join(f"{path}\n" for path in paths) for paths in lists]

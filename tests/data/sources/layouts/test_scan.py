@@ -14,10 +14,7 @@ from tests.data import miniatures
 
 
 def rename_to_bytes(path: Path, name: bytes) -> None:
-    """Give a file a name that is not UTF-8.
-
-    The test is skipped where the disk refuses it.
-    """
+    """Give a file a name that is not UTF-8, or skip the test where the disk refuses it."""
     try:
         os.rename(path, os.path.join(os.fsencode(path.parent), name))
     except OSError:
