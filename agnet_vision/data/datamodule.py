@@ -24,7 +24,7 @@ from agnet_vision.regions.proposer import RegionProposer
 
 
 class AGNetDataModule(pl.LightningDataModule):
-    """Loaders over the three splits of a dataset.
+    """Lightning's data module: loaders over the three splits of a dataset.
 
     Every image is read once before the first epoch, when its keypoints are computed, so an
     unreadable one stops the run there, by name. (Controls and ``backbone_only`` need no keypoints;

@@ -32,7 +32,8 @@ class RegionDataset(Dataset):
 
     Args:
         samples: labeled files.
-        transform: see ``training_transform`` and ``evaluation_transform``.
+        transform: augmentation or evaluation, as ``training_transform`` and
+            ``evaluation_transform`` build it.
         proposer: source of the regions; None: items have no boxes (``backbone_only`` needs none).
         views: several views of each image instead of one, all with its index; None: one.
         cache: labeled points of every sample; without it they are detected at every access, which

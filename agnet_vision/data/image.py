@@ -140,6 +140,7 @@ def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[tuple[Binar
             image = Image.open(stream, formats=FORMATS)
             _check_size(name, image.size, max_pixels)
             yield stream, image
+
     except ImageReadError:
         raise
     except FileNotFoundError as error:

@@ -145,7 +145,7 @@ def data_config(
     Args:
         preset: kind of augmentation; ``"modern"`` keeps shapes, the others squeeze to a square.
         image_size: side of the network's square input in pixels.
-        crop_fraction: as for ``EvaluationTransform``; ``"none"`` never crops.
+        crop_fraction: side of the crop over side of the resized image; ``"none"`` never crops.
     """
     return {
         "input_size": (3, image_size, image_size),

@@ -119,6 +119,7 @@ def training_transform(
     """
     mode = INTERPOLATIONS[interpolation]
     flip = [A.HorizontalFlip(p=0.5)] if horizontal_flip else []
+
     match preset:
         case "modern":
             zoom = A.RandomResizedCrop(

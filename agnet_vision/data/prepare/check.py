@@ -1,4 +1,4 @@
-"""The check of a dataset's counts, images and splits."""
+"""The check of the counts, images and splits of a dataset."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ HARMLESS_AS_PUBLISHED: frozenset[ProblemKind] = HARMLESS | {"near_duplicate", "c
 
 @dataclass
 class CheckResult:
-    """What a check found.
+    """Everything that the check of a dataset found.
 
     Attributes:
-        splits: images per class in every split that is given.
-        problems: everything that is wrong, named with its path.
+        splits: number of images per class in every split that is given.
+        problems: problems, each named with its path.
         pairs: images in two splits, the most alike first.
         harmless: kinds of problem with which the dataset can still be used as it is.
-        listing: the files the check was about.
-        groups: for data of one's own: which images belong on one side of a split, by path.
+        listing: files that were checked.
+        groups: for data of one's own, the group of each image that must not be parted from others.
     """
 
     splits: dict[str, dict[str, int]]
@@ -60,7 +60,7 @@ class CheckResult:
 
     @property
     def agrees(self) -> bool:
-        """Tell whether nothing contradicts the card or forbids use."""
+        """Tell whether nothing contradicts the card or forbids to use the dataset."""
         return all(problem.kind in self.harmless for problem in self.problems)
 
     def write(self, path: Path) -> None:
@@ -75,10 +75,10 @@ class CheckResult:
         write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
     def write_groups(self, path: Path) -> None:
-        """Write ``path,label,split,group``.
+        """Write a CSV in which images that are nearly the same share a group.
 
-        Images that are nearly the same share a group. ``dataset=folder`` reads the file as ``csv=``
-        with ``group_column="group"`` and then never parts them.
+        ``dataset=folder`` reads the file as ``csv=`` with ``group_column="group"`` and then never
+        parts them.
         """
         listing = self.listing
         rows = [
@@ -111,15 +111,15 @@ def check_dataset(
     Data of one's own is checked as training would split it, a benchmark by its official splits.
 
     Args:
-        name: of the dataset.
-        root: where it lies; None: ``datasets/<name>/data``.
-        val_fraction: as for ``read_samples``.
-        test_fraction: as for ``read_samples``.
-        seed: as for ``read_samples``.
-        find_near_duplicates: look for images that are nearly the same.
-        workers: processes that read images; None: one a core.
-        show_progress: draw a bar on the terminal.
-        **options: of the dataset, as for ``read_samples``.
+        name: name of the dataset.
+        root: folder of the data; ``datasets/<name>/data`` where None.
+        val_fraction: share that training would hold out for validation.
+        test_fraction: share that training would hold out for the test.
+        seed: seed of what is held out.
+        find_near_duplicates: whether images that are nearly the same are sought.
+        workers: number of processes that read images; one per core where None.
+        show_progress: whether a bar is drawn on the terminal.
+        **options: options of the dataset, as for ``read_samples``.
 
     Raises:
         DatasetNotFoundError: there is nothing to check.
@@ -154,7 +154,7 @@ def check_dataset(
 
 
 class _Content(NamedTuple):
-    """A file's digest, and its thumbnail or what prevents one."""
+    """The digest of a file, and its thumbnail or what prevents one."""
 
     digest: str
     thumbnail: Thumbnail | None
@@ -164,7 +164,7 @@ class _Content(NamedTuple):
 def _read_all(
     paths: list[Path], title: str, workers: int | None, show_progress: bool
 ) -> dict[Path, _Content]:
-    """Read files in parallel, with a bar."""
+    """Read many files in parallel, with a bar."""
     jobs = Parallel(n_jobs=workers or -1, return_as="generator", batch_size=32)(
         delayed(_read)(path) for path in paths
     )
@@ -175,7 +175,7 @@ def _read_all(
 
 
 def _read(path: Path) -> _Content:
-    """Read one file."""
+    """Read, digest and shrink one file."""
     try:
         digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
         return _Content(digest, make_thumbnail(read_image(path)), "")
@@ -186,7 +186,7 @@ def _read(path: Path) -> _Content:
 
 
 def _check_class_counts(card: Card, listing: Listing) -> None:
-    """Record classes whose number of images is not the card's."""
+    """Record the classes whose number of images differs from the card."""
     counts = listing.counts()
     for split, expected in card.counts.items():
         for name, number in zip(card.classes, expected, strict=True):
@@ -198,6 +198,6 @@ def _check_class_counts(card: Card, listing: Listing) -> None:
 
 
 def _compare_count(listing: Listing, where: str, found: int, expected: int) -> None:
-    """Record one count that differs."""
+    """Record a count that differs from the card."""
     if found != expected:
         listing.report("wrong_count", where, f"{found:,} images, the card says {expected:,}")

@@ -36,8 +36,8 @@ class FileFingerprint(NamedTuple):
         split: where it is used.
         label: index of its class.
         group: who or what it shows; None where that is unknown.
-        digest: of its bytes; empty where it could not be read.
-        thumbnail: None where it cannot be decoded.
+        digest: digest of its bytes; empty where it could not be read.
+        thumbnail: thumbnail of the image; None where it cannot be decoded.
     """
 
     path: Path

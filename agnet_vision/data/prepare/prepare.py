@@ -10,8 +10,8 @@ from agnet_vision.data.prepare.check import CheckResult, check_dataset
 from agnet_vision.data.prepare.download import download
 from agnet_vision.data.prepare.unpack import unpack
 from agnet_vision.data.sources.card import Card, dataset_root, load_card
-from agnet_vision.data.sources.readers import find_layout
 from agnet_vision.data.sources.listing import ProblemKind
+from agnet_vision.data.sources.readers import find_layout
 from agnet_vision.errors import FULL, ConfigError, DatasetError, DatasetNotFoundError
 
 # What unpacking the archives again can cure.
@@ -32,16 +32,16 @@ def prepare_dataset(
     """Fetch a dataset that is not there, then check it.
 
     Args:
-        name: of the dataset.
-        root: where it lies or will lie; None: ``datasets/<name>/data``.
-        allow_download: fetch missing archives, where the license allows it.
-        repair: unpack the archives again when the check finds files missing or damaged.
-        show_progress: draw bars on the terminal.
-        **options: of the check and of the dataset, as for ``check_dataset``.
+        name: name of the dataset.
+        root: folder of the data; ``datasets/<name>/data`` where None.
+        allow_download: whether missing archives are fetched, where the license allows it.
+        repair: whether archives are unpacked again when files are found missing or damaged.
+        show_progress: whether bars are drawn on the terminal.
+        **options: options of the check and of the dataset, as for ``check_dataset``.
 
     Raises:
-        ConfigError: ``repair``, for a dataset without archives.
-        DatasetNotFoundError: it is not there and cannot be fetched; says what to do.
+        ConfigError: ``repair`` is set for a dataset without archives.
+        DatasetNotFoundError: it is not there and cannot be fetched; the message says what to do.
         DatasetError: an archive is damaged or not safe, or the root cannot be written.
     """
     card = load_card(name)
@@ -51,9 +51,11 @@ def prepare_dataset(
             f"repair unpacks archives again, but {card.title} has none; check it without "
             f"repair, and {card.how_to_repair}"
         )
+
     check = partial(check_dataset, name, root, show_progress=show_progress, **options)
     if card.files and _layout(card, root) is None:
         _get(card, root, allow_download=allow_download, show_progress=show_progress)
+
     result = check()
     if repair and can_be_repaired(card, result):
         _get(card, root, allow_download=allow_download, show_progress=show_progress)

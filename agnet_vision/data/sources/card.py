@@ -23,8 +23,8 @@ class RemoteFile:
     """One archive of a dataset.
 
     Attributes:
-        name: file name it is saved under.
-        urls: where to get it; tried in order.
+        name: file name under which it is saved.
+        urls: addresses, tried in order.
         md5: checksum in hexadecimal, or None where no public source states one.
         bytes: size of the archive, or None where unknown.
     """
@@ -40,20 +40,20 @@ class Card:
     """Facts about a dataset known before any file is read.
 
     Attributes:
-        name: as in ``dataset=<name>``.
-        title: the publishers' name.
-        metric: the number the papers report.
+        name: name of the dataset, as in ``dataset=<name>``.
+        title: name that the publishers use.
+        metric: score that the papers report.
         license, citation, source: one line each; ``source`` is the address of the publishers' page.
-        classes: names in label order; empty where the folder decides.
+        classes: names of the classes in label order; empty where the folder decides.
         splits: images per official split; empty where the folder decides.
         counts: images per class in every split, in class order, where the publishers state them.
         files: archives to download; empty where none may be.
-        how_to_get: what a user does to have it.
-        inside: where below the root the layout may begin, in order of preference.
-        needs: folders or files the layout cannot do without.
+        how_to_get: steps that a user takes to have it.
+        inside: folders below the root in which the layout may begin, in order of preference.
+        needs: folders or files that the layout cannot do without.
         totals: images per class over all splits, in class order, where the publishers state only
             these.
-        note: what a user of the official split should know.
+        note: warning to users of the official split.
         own: whether it is the user's own data, without an official split.
         how_to_repair: what a user does about damaged files where there are no archives.
     """
@@ -78,17 +78,14 @@ class Card:
 
 
 def datasets_folder() -> Path:
-    """Find the dataset cards, in a checkout or a wheel."""
+    """Find the folder of the dataset cards, in a checkout or in an installed package."""
     package = Path(__file__).parents[2]
     installed = package / "_datasets"
     return installed if installed.is_dir() else package.parent / "datasets"
 
 
 def default_root(name: str) -> Path:
-    """Return a dataset's default folder.
-
-    In a checkout it lies beside the card.
-    """
+    """Return the default folder of a dataset, which in a checkout lies beside its card."""
     folder = datasets_folder()
     if folder.name == "_datasets":  # an installed package is no place for images
         folder = (
@@ -100,11 +97,11 @@ def default_root(name: str) -> Path:
 
 
 def dataset_root(name: str, root: Path | str | None) -> Path:
-    """Return the given folder of a dataset, or the default.
+    """Return the folder of a dataset that the user gives, or the default one.
 
     Args:
-        name: of the dataset.
-        root: what the user says; None: ``datasets/<name>/data``.
+        name: name of the dataset.
+        root: folder that the user gives; ``datasets/<name>/data`` where None.
     """
     return Path(root).expanduser() if root is not None else default_root(name)
 
@@ -114,10 +111,11 @@ def load_card(name: str) -> Card:
     """Read the card of a dataset.
 
     Raises:
-        ConfigError: no such dataset.
+        ConfigError: there is no such dataset.
     """
     if name not in DATASET_NAMES:
         raise ConfigError(f"dataset={name} is not known; choose one of {', '.join(DATASET_NAMES)}")
+
     path = datasets_folder() / name / "card.yaml"
     content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     files = tuple(RemoteFile(**{**f, "urls": tuple(f["urls"])}) for f in content.pop("files", ()))
@@ -126,6 +124,7 @@ def load_card(name: str) -> Card:
         split: (values,) * per_class if isinstance(values, int) else tuple(values)
         for split, values in content.pop("counts", {}).items()
     }
+
     for key in ("classes", "inside", "needs", "totals"):
         if key in content:
             content[key] = tuple(content[key])

@@ -1,6 +1,6 @@
-"""Hugging Face datasets as image files and a list.
+"""Hugging Face datasets, written out once as image files and a list, then read as a folder.
 
-A dataset is written out once and then read as a folder. This is the only file that imports
+This is the only file that imports
 ``datasets``. Files hold the bytes of the dataset unchanged, so that whatever works on files (region
 cache, split lists, search for duplicates) needs no second way.
 """
@@ -31,12 +31,12 @@ _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"GIF8":
 
 
 class Columns(NamedTuple):
-    """The columns that are read.
+    """Names of the columns that are read.
 
     Attributes:
-        image: of images.
-        label: of their classes.
-        group: of who or what they show; None: unknown.
+        image: column of images.
+        label: column of their classes.
+        group: column of the person or thing that they show; None where unknown.
     """
 
     image: str
@@ -57,13 +57,14 @@ def read_hf(
     """Read a dataset of the Hub or of local files.
 
     Args:
-        root: images are written into a folder of it.
+        root: folder in which the images are written out.
         classes: unused; names come from the labels.
         path: name on the Hub, local folder, or Parquet file.
-        subset: which of the dataset's configurations; None: its only one.
-        image_column: None: the only column of images.
-        label_column: None: the only column of class labels, or the one called label.
-        group_column: column that names who or what an image shows.
+        subset: name of one of the dataset's configurations; not needed where there is one.
+        image_column: name of the column of images; not needed where there is one.
+        label_column: name of the column of classes; not needed where there is one, or one called
+            label.
+        group_column: name of a column that says who or what an image shows.
 
     Raises:
         DatasetNotFoundError: there is no such dataset, or no network to get it.
@@ -97,8 +98,8 @@ def _load(path: str, subset: str | None) -> dict[str, Dataset]:
         if (place / "state.json").is_file():
             return {"train": datasets.load_from_disk(str(place))}
         return dict(datasets.load_dataset(str(place) if place.is_dir() else path, subset))
-    # Whatever the loader cannot do ends in one of these, its own errors among them.
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        # Whatever the loader cannot do ends in one of these, its own errors among them.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DatasetNotFoundError(
             f"path={path} cannot be opened ({reason}); give a folder or a Parquet file on this "
@@ -107,12 +108,10 @@ def _load(path: str, subset: str | None) -> dict[str, Dataset]:
 
 
 def _map_splits(found: dict[str, Dataset], path: str) -> dict[str, Dataset]:
-    """Name the splits train, val and test.
-
-    A single split is all train.
-    """
+    """Name the splits train, val and test; a single split is all train."""
     if len(found) == 1:
         return {"train": next(iter(found.values()))}
+
     splits: dict[str, Dataset] = {}
     for name, part in found.items():
         split = SPLIT_NAMES.get(name.lower())
@@ -120,6 +119,7 @@ def _map_splits(found: dict[str, Dataset], path: str) -> dict[str, Dataset]:
             raise DatasetError(f"path={path} has two splits that are {split}: {', '.join(found)}")
         if split is not None:
             splits[split] = part
+
     if "train" not in splits:
         raise DatasetError(f"path={path} must have a split called train, has {', '.join(found)}")
     return splits
@@ -128,13 +128,14 @@ def _map_splits(found: dict[str, Dataset], path: str) -> dict[str, Dataset]:
 def _find_columns(
     part: Dataset, image: str | None, label: str | None, group: str | None
 ) -> Columns:
-    """Find the columns by name, or by their types."""
+    """Find the columns by the names given, or by their types."""
     from datasets import ClassLabel, Image
 
     types = part.features
     for option, name in (("image_column", image), ("label_column", label), ("group_column", group)):
         if name is not None and name not in types:
             raise ConfigError(f"{option}={name} must be one of {', '.join(types)}")
+
     images = [name for name, kind in types.items() if isinstance(kind, Image)]
     labels = [name for name, kind in types.items() if isinstance(kind, ClassLabel)]
     labels = labels or [name for name in LABEL_NAMES if name in types]
@@ -156,7 +157,7 @@ def _only(found: list[str], option: str, what: str, types: Any) -> str:
 
 
 def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> int:
-    """Write images and list unless there, and return skipped rows."""
+    """Write images and list unless they are there, and return the number of skipped rows."""
     files = {name: [file["filename"] for file in part.cache_files] for name, part in splits.items()}
     record: dict[str, Any] = {"files": files, "columns": list(columns)}
     place = folder / RECORD
@@ -168,12 +169,14 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
     folder.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)  # written last, when the list is whole
     rows, skipped = [], 0
+    skipped = 0
     copies: Counter[str] = Counter()
     for split, part in splits.items():
         for content, label, group in _rows(part, columns):
             if label is None:
                 skipped += 1
                 continue
+
             digest = blake2b(content, digest_size=16).hexdigest()
             copies[digest] += 1
             # Copies of an image are files of their own, as in any folder: checks name them.
@@ -189,7 +192,7 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
 
 
 def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, str]]:
-    """Yield each row's bytes, class if any, and group."""
+    """Yield the bytes, the class if there is one, and the group of each row."""
     from datasets import ClassLabel, Image
 
     names = part.features[columns.label]
@@ -203,10 +206,7 @@ def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, 
 
 
 def _content(image: dict[str, Any] | None) -> bytes:
-    """Return the bytes of an image.
-
-    From the row, or from the file it names.
-    """
+    """Return the bytes of an image from its row, or from the file that the row names."""
     if image is None or not (image["bytes"] or image["path"]):
         raise DatasetError("a row of the dataset has a label but no image; remove such rows")
     try:

@@ -1,4 +1,4 @@
-"""The files of a dataset's train, val and test split."""
+"""The labeled files of a dataset in its training, validation and test split."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ TEST_FRACTION = 0.2  # ours
 
 
 class DatasetWarning(UserWarning):
-    """A warning about a dataset that can still be used.
-
-    The dataset deviates from its card. The message says how to look closer.
-    """
+    """A warning about a dataset that can be used although it deviates from its card."""
 
 
 @dataclass
@@ -37,13 +34,13 @@ class SampleTable:
     """The labeled files of a dataset.
 
     Attributes:
-        name: of the dataset.
-        root: where it lies.
-        classes: names in label order.
-        splits: "train", "val" and "test". A split may be empty.
-        problems: what is wrong with the files, none of it fatal.
-        layout: the folder that images are named relative to in split lists; None: the root.
-        drawn: the splits that were held out of train here; the others are the dataset's own.
+        name: name of the dataset.
+        root: folder in which it lies.
+        classes: names of the classes in label order.
+        splits: samples of "train", "val" and "test"; a split may be empty.
+        problems: problems with the files, none of them fatal.
+        drawn: splits that were held out of train here; the others are the dataset's own.
+        layout: folder to which names of images in split lists are relative; the root where None.
     """
 
     name: str
@@ -67,9 +64,9 @@ class SampleTable:
         return compare_with_list(self._rows(), read_split_list(path))
 
     def read_splits(self, path: Path) -> SampleTable:
-        """Put the images back into a stored list's splits.
+        """Put the images back into the splits of a stored list, in its order.
 
-        They come in the list's order. Images that the list does not name are left out, with a
+        Images that the list does not name are left out, with a
         ``DatasetWarning``.
 
         Raises:
@@ -133,27 +130,28 @@ def read_samples(
 
     Args:
         name: demo, folder, hf, aucd_v1, aucd_v2, stanford40, ppmi, food101 or caltech256.
-        root: where the data lies; None: ``datasets/<name>/data``.
+        root: folder of the data; ``datasets/<name>/data`` where None.
         val_fraction: part of train held out as val where there is no val split; 0.1 (ours; the
             papers have none).
         test_fraction: part held out as test where the data has no test split; 0.2 (ours). Only
             for data of one's own: benchmarks have a test split.
-        seed: chooses what is held out; each image is placed by its own name (``holdout``).
-        **options: of the dataset (``clean`` of aucd_v2, ``csv`` of folder, ...).
+        seed: seed of what is held out; each image is placed by its own name (``holdout``).
+        **options: options of the dataset (``clean`` of aucd_v2, ``csv`` of folder, ...).
 
     Raises:
-        DatasetNotFoundError: nothing there; says where to get it.
-        DatasetError: there, but unusable.
-        ConfigError: an unknown dataset, or a fraction that is out of bounds.
-        TypeError: an option that the dataset does not have.
+        DatasetNotFoundError: it is not there; the message says where to get it.
+        DatasetError: it is there, but cannot be used.
+        ConfigError: the dataset is unknown, or a fraction is out of bounds.
+        TypeError: the dataset does not have such an option.
     """
     listing = read_listing(name, root, **options)
     root = dataset_root(name, root)
     _refuse_or_warn(name, root, listing, options)
     splits = draw_splits(listing, val_fraction, test_fraction, seed)
     drawn = tuple(split for split in ("val", "test") if split not in listing.splits)
-    problems, layout = listing.problems, listing.layout
-    return SampleTable(name, root, listing.classes, splits, problems, drawn, layout)
+    return SampleTable(
+        name, root, listing.classes, splits, listing.problems, drawn, layout=listing.layout
+    )
 
 
 def draw_splits(
@@ -162,10 +160,10 @@ def draw_splits(
     """Take the given splits, and hold out the others.
 
     Args:
-        listing: a layout as found on disk.
-        val_fraction: of the training images, where there is no validation split; below 1.
-        test_fraction: likewise of the test split, which is drawn first.
-        seed: of both draws.
+        listing: layout as found on disk.
+        val_fraction: share of the training images, where there is no validation split; below 1.
+        test_fraction: share of the training images, where there is no test split; drawn first.
+        seed: seed of both draws.
     """
     splits = dict(listing.splits)
     for part, fraction in (("test", test_fraction), ("val", val_fraction)):
@@ -177,7 +175,7 @@ def draw_splits(
 
 
 def _refuse_or_warn(name: str, root: Path, listing: Listing, options: dict[str, Any]) -> None:
-    """Raise problems that spoil labels, and warn of others."""
+    """Raise an error for problems that spoil the labels, and warn of others."""
     check = f"{check_command(name, root, options)} report=problems.json"
     if fatal := listing.fatal():
         others = [problem for problem in listing.problems if problem not in fatal]
