@@ -1,25 +1,26 @@
-"""The layout of any dataset on disk, read with every problem it shows."""
+"""Find a dataset on disk and read its layout, with every problem it shows."""
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from agnet_vision.data.demo import generate_demo
 from agnet_vision.data.sources.card import Card, dataset_root, load_card
-from agnet_vision.data.sources.find import find_layout
-from agnet_vision.data.sources.groups import assign_groups, report_divided_groups
 from agnet_vision.data.sources.hf import read_hf
 from agnet_vision.data.sources.layouts.aucd import read_aucd_v1, read_aucd_v2
 from agnet_vision.data.sources.layouts.caltech256 import read_caltech256
 from agnet_vision.data.sources.layouts.folder import read_folder
 from agnet_vision.data.sources.layouts.food101 import read_food101
 from agnet_vision.data.sources.layouts.ppmi import read_ppmi
-from agnet_vision.data.sources.layouts.scan import report_skipped
+from agnet_vision.data.sources.layouts.scan import class_folders, report_skipped
 from agnet_vision.data.sources.layouts.stanford40 import read_stanford40
-from agnet_vision.data.sources.listing import Listing, ProblemKind
-from agnet_vision.errors import ConfigError
+from agnet_vision.data.sources.listing import Listing, ProblemKind, image_name
+from agnet_vision.errors import ConfigError, DatasetNotFoundError
 
 # Dataset -> what reads its layout from a root, with the card's classes and its own options.
 READERS: dict[str, Callable[..., Listing]] = {
@@ -39,20 +40,20 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
     """Read the official splits of a dataset, and check names and counts.
 
     Args:
-        name: name of the dataset.
-        root: folder of the data; its default home where None.
-        **options: options of the dataset, and ``group_regex``; None is as good as left out.
+        name: dataset.
+        root: place of the data; None: its default home.
+        **options: options of the dataset, and ``group_regex``; None is the same as leaving one out.
 
     Raises:
         DatasetNotFoundError: the root, or what the layout cannot do without, is missing.
-        ConfigError: the dataset is unknown, or an option does not fit it.
+        ConfigError: an unknown dataset, or an option that does not fit it.
     """
     card = load_card(name)
     root = dataset_root(name, root)
     options = {key: value for key, value in options.items() if value is not None}
+    pattern = options.pop("group_regex", None)
     if name == "demo" and not (root / "demo.json").exists():
         generate_demo(root)
-    pattern = options.pop("group_regex", None)
     if name == "hf":  # its files are written into the root, under names of ours
         if pattern is not None:
             raise ConfigError("dataset=hf has no paths that tell groups; use group_column")
@@ -63,20 +64,110 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
     if listing.layout == Path():  # the reader has no folder of its own
         listing.layout = layout
     if pattern is not None:
-        assign_groups(listing, pattern)
+        _assign_groups(listing, pattern)
 
     _check_counts(card, root, listing)
-    report_divided_groups(listing)
+    _report_divided_groups(listing)
     report_skipped(listing)
     return listing
 
 
+def find_layout(card: Card, root: Path) -> Path:
+    """Find the folder that holds the official layout.
+
+    It is the root itself, the folder an archive unpacks into, or either of them one folder deeper,
+    as some copies have it.
+
+    Raises:
+        DatasetNotFoundError: with what was looked for, where to get it and the command that checks.
+        DatasetError: the root cannot be read.
+    """
+    folders = [root / inside for inside in card.inside]
+    deeper = []
+    if card.needs and root.is_dir():
+        deeper = [inner / inside for inner in class_folders(root) for inside in card.inside]
+    for folder in [*folders, *deeper]:
+        if folder.is_dir() and all((folder / need).exists() for need in card.needs):
+            return folder
+
+    raise DatasetNotFoundError(
+        f"{card.title} is not there: {_what_lacks(card, root, folders)}.\n"
+        f"  {card.how_to_get}\n"
+        f"  If it lies elsewhere, name that folder as its root. "
+        f"To check it: {check_command(card.name, root, {})}"
+    )
+
+
+def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
+    """Say which parts of a layout were not found."""
+    if not root.is_dir():
+        return f"{root} {'is not a folder' if root.exists() else 'does not exist'}"
+    for folder in folders:
+        missing = [str(folder / need) for need in card.needs if not (folder / need).exists()]
+        if len(missing) < len(card.needs):
+            return f"{' and '.join(missing)} missing, though part of the dataset lies beside it"
+    return " or ".join(str(folder / card.needs[0]) for folder in folders) + " does not exist"
+
+
+def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
+    """Write the command that checks a dataset, ready for a shell."""
+    given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
+    words = shlex.join(f"dataset.{key}={value}" for key, value in given.items())
+    return f"agnet prepare dataset={name} {words}"
+
+
+def _assign_groups(listing: Listing, pattern: str) -> None:
+    """Read who or what each image shows from its path, for splits that divide no group.
+
+    Args:
+        listing: samples that get their groups.
+        pattern: regular expression; the group is its first parenthesis, or all that it matches.
+
+    Raises:
+        ConfigError: not a regular expression, it finds nothing in a path, or there are groups
+            already.
+    """
+    if any(sample.group is not None for samples in listing.splits.values() for sample in samples):
+        raise ConfigError(
+            f"group_regex={pattern} must be the only source of groups; leave it out, "
+            "or the list that names them"
+        )
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"group_regex={pattern} must be a regular expression: {error}") from error
+
+    for samples in listing.splits.values():
+        for i, sample in enumerate(samples):
+            path = image_name(sample.path, listing.layout)
+            match = expression.search(path)
+            group = match and match[1 if expression.groups else 0]
+            if group is None:
+                raise ConfigError(
+                    f"group_regex={pattern} must match every path, finds nothing in {path}"
+                )
+            samples[i] = sample._replace(group=group)
+
+
+def _report_divided_groups(listing: Listing) -> None:
+    """Record groups that the given splits have on two sides."""
+    first: dict[str, str] = {}
+    divided: dict[tuple[str, str, str], int] = defaultdict(int)
+    for split, samples in listing.splits.items():
+        for group in (sample.group for sample in samples if sample.group is not None):
+            if first.setdefault(group, split) != split:
+                divided[group, first[group], split] += 1
+    for (group, first_split, split), number in divided.items():
+        detail = f"the group {group} is in {first_split}, and {number:,} times in {split}"
+        listing.report("group_overlap", listing.layout, detail)
+
+
 def _check_counts(card: Card, root: Path, listing: Listing) -> None:
-    """Record what training lacks, and where numbers differ from those of the card."""
+    """Record what training lacks, and sizes unlike the card's."""
     if not listing.splits["train"]:
         expected = (
             "expected <class>/*.jpg or train/<class>/*.jpg inside"
-            if card.name == "folder"
+            if card.own
             else "is the archive unpacked completely?"
         )
         listing.report("no_images", root, f"no training image; {expected}")
