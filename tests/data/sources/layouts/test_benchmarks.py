@@ -1,3 +1,5 @@
+"""Benchmarks in their official layouts, in miniature."""
+
 from __future__ import annotations
 
 import re
@@ -7,8 +9,48 @@ from pathlib import Path
 
 from agnet_vision.data.sources.card import load_card
 from agnet_vision.data.sources.layouts.caltech256 import draw_training_paths
-from agnet_vision.data.sources.samples import read_samples
+from agnet_vision.data.sources.readers import read_listing
+from agnet_vision.data.sources.samples import SampleTable, read_samples
 from tests.data import miniatures
+
+
+def names(table: SampleTable, split: str) -> list[str]:
+    return [sample.path.name for sample in table.splits[split]]
+
+
+def test_value_stanford40(tmp_path: Path, incomplete: None) -> None:
+    miniatures.stanford40(tmp_path)
+    table = read_samples("stanford40", tmp_path, val_fraction=0)
+    assert names(table, "train")[0] == "applauding_001.jpg"  # despite its Windows line end
+    assert names(table, "test")[-1] == "writing_on_a_book_002.jpg"
+
+
+def test_value_ppmi(tmp_path: Path, incomplete: None) -> None:
+    miniatures.ppmi(tmp_path)
+    table = read_samples("ppmi", tmp_path, val_fraction=0)
+    assert table.classes[0] == "play_bassoon"
+    assert {
+        s.path.parts[-3]
+        for s in table.splits["train"]
+        if table.classes[s.label] == "with_french_horn"
+    } == {"frenchhorn"}
+
+
+def test_value_food101(tmp_path: Path, incomplete: None) -> None:
+    miniatures.food101(tmp_path)
+    table = read_samples("food101", tmp_path, val_fraction=0)
+    assert all(
+        sample.path.parent.name == table.classes[sample.label] for sample in table.splits["test"]
+    )
+    miniatures.write_image(tmp_path / "food-101" / "images" / "gruel" / "1.jpg")
+    assert "extra_class" in {problem.kind for problem in read_listing("food101", tmp_path).problems}
+
+
+def test_one_folder_deeper(tmp_path: Path, incomplete: None) -> None:
+    miniatures.food101(tmp_path / "food-101")
+    table = read_samples("food101", tmp_path, val_fraction=0)
+    assert table.layout == tmp_path / "food-101" / "food-101"
+    assert len(table.splits["train"]) == 101
 
 
 def test_value_caltech256(tmp_path: Path) -> None:
@@ -35,7 +77,7 @@ SHA256 = (
 
 
 def test_value_training_paths() -> None:
-    """Five different lists of 60 different paths per class, always the same."""
+    """Five different lists of 60 different paths per class are the same everywhere."""
     card = load_card("caltech256")
     lists = [draw_training_paths(card.classes, card.totals, seed) for seed in range(5)]
     texts = ["".join(f"{path}\n" for path in paths) for paths in lists]
