@@ -1,4 +1,4 @@
-"""Pairs of images side by side, for the eye."""
+"""Draw pairs of images side by side, to be judged by eye."""
 
 from __future__ import annotations
 

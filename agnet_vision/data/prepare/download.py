@@ -107,6 +107,7 @@ def _fetch(url: str, part: Path, timeout_s: float, show_progress: bool) -> None:
         with bar as source, part.open("ab" if start else "wb") as sink:
             shutil.copyfileobj(source, sink)
             written = sink.tell() - start
+
     if written < lacking:
         raise ConnectionError(f"the connection ended after {written:,} of {lacking:,} bytes")
 

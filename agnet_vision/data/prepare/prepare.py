@@ -1,4 +1,4 @@
-"""The work of ``agnet prepare``: fetch, check and repair."""
+"""Fetch a dataset, check it and repair it: the work of ``agnet prepare``."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def can_be_repaired(card: Card, result: CheckResult) -> bool:
 
 
 def _layout(card: Card, root: Path) -> Path | None:
-    """Find the layout, complete or not, or None."""
+    """Find the layout, complete or not; None where there is none."""
     try:
         return find_layout(card, root)
     except DatasetNotFoundError:

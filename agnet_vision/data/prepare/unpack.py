@@ -51,6 +51,7 @@ def unpack(
     place = folder / ".unpacking"
     files = place / "files"
     place.mkdir(parents=True, exist_ok=True)
+
     try:
         with FileLock(place / "lock", timeout=0):
             shutil.rmtree(files, ignore_errors=True)  # of a process that was killed

@@ -1,4 +1,4 @@
-"""Dataset cards: what the publishers say, read from ``datasets/<name>/card.yaml``."""
+"""Dataset cards: what the publishers say of their data, read from ``datasets/<name>/card.yaml``."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def read_hf(
     label_column: str | None = None,
     group_column: str | None = None,
 ) -> Listing:
-    """Read a dataset of the Hub or of local files.
+    """Read a dataset of the Hugging Face Hub, or of local files in its formats.
 
     Args:
         root: folder in which the images are written out.
@@ -147,7 +147,7 @@ def _find_columns(
 
 
 def _only(found: list[str], option: str, what: str, types: Any) -> str:
-    """Return the only column that was found."""
+    """Return the only column that was found, or ask for the option that names one."""
     if len(found) != 1:
         number = f"{len(found)} columns of {what} ({', '.join(found)})" if found else f"no {what}"
         raise ConfigError(

@@ -24,7 +24,7 @@ from agnet_vision.errors import ConfigError, DatasetError
 def hold_out(
     samples: list[Sample], fraction: float, *, seed: int, part: str, layout: Path
 ) -> tuple[list[Sample], list[Sample]]:
-    """Split samples into (kept, held out), in order.
+    """Split samples into those kept and those held out, both in their order.
 
     Args:
         samples: samples of one split.
@@ -64,7 +64,7 @@ def _unit(sample: Sample, layout: Path) -> str:
 
 
 def _number(text: str) -> float:
-    """Map a text to [0, 1), evenly."""
+    """Map a text to a number that is spread evenly over [0, 1)."""
     digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 

@@ -1,6 +1,7 @@
-"""Split lists: CSV files with ``path,label,split,group``.
+"""Split lists: CSV files that say which image is in which split.
 
-A list says what a run was trained, validated and tested on. Paths are relative to the folder in
+Their columns are ``path,label,split,group``. A list says what a run was trained, validated and
+tested on. Paths are relative to the folder in
 which the layout of the dataset begins, so a list fits a dataset that was moved. ``dataset=folder``
 reads the same columns, so a list is also a dataset description.
 """
@@ -89,7 +90,7 @@ def list_images(
 
 
 class SplitDifference(NamedTuple):
-    """Paths in which images on disk and a list differ.
+    """The images, by path, in which a dataset on disk and a list differ.
 
     Attributes:
         missing: images that are listed, but no longer there.
