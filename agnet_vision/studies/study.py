@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from joblib import Parallel, delayed
@@ -26,8 +26,7 @@ from agnet_vision.options.run import TrainConfig
 from agnet_vision.options.validation import look_up
 from agnet_vision.training.run import evaluate_with, train_with
 
-Equal = Literal["epochs", "time"]
-STUDY_KEYS = ("about", "base", "arms", "seeds", "baseline", "equal")
+STUDY_KEYS = ("about", "base", "arms", "seeds", "baseline")
 # Options, and groups of them, that may change between the runs of an arm: where it runs, and what
 # is made of it.
 FREE = ("run_dir", "resume", "report", "test", "tta", "workers", "cache_dir", "logger", "trainer")
@@ -44,8 +43,6 @@ class Study:
             ``tta`` alone are tests of the same runs: the first of them is trained.
         seeds: seeds of every arm.
         baseline: name of the arm that the others are compared to.
-        equal: ``"epochs"``: as the options say; ``"time"``: each arm gets as many epochs as fit
-            into the training time of the baseline, by one epoch of it that is timed first.
     """
 
     about: str
@@ -53,7 +50,6 @@ class Study:
     arms: Mapping[str, Values]
     seeds: Sequence[int]
     baseline: str
-    equal: Equal = "epochs"
 
     def trained(self, arm: str) -> str:
         """Return the arm that trains for this one: itself, or one that differs in ``tta`` alone."""
@@ -83,8 +79,7 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
     """Read a study from YAML, and check the options of every arm.
 
     Args:
-        path: file with ``base``, ``arms``, ``seeds`` and ``baseline``, and perhaps ``about`` and
-            ``equal``.
+        path: file with ``base``, ``arms``, ``seeds`` and ``baseline``, and perhaps ``about``.
         base: options over those of the file's base, such as where the dataset lies.
 
     Raises:
@@ -95,11 +90,8 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
         raise ConfigError(f"{path} must hold {', '.join(STUDY_KEYS)}, got {', '.join(unknown)}")
     arms = {str(name): options or {} for name, options in (content.get("arms") or {}).items()}
     baseline = content.get("baseline")
-    equal = content.get("equal", "epochs")
     if baseline not in arms:
         raise ConfigError(f"{path}: baseline must be one of the arms {', '.join(arms)}")
-    if equal not in ("epochs", "time"):
-        raise ConfigError(f"{path}: equal must be epochs or time, got {equal}")
 
     study = Study(
         about=str(content.get("about", "")).strip(),
@@ -107,7 +99,6 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
         arms=arms,
         seeds=content.get("seeds") or [0],
         baseline=baseline,
-        equal=equal,
     )
     for arm in arms:
         training_options(study.options(arm, 0, Path("unused")))
@@ -136,20 +127,22 @@ def run_study(
         ConfigError: as ``check_runs``.
     """
     check_runs(study, output)
-    start = partial(_run_all, study, output, jobs=jobs, threads=threads, cluster=cluster)
-    arms = [arm for arm in study.in_order() if study.trained(arm) == arm]
-    pairs = [(arm, seed) for seed in study.seeds for arm in arms]
-    if study.equal == "time":
-        # The baseline's own time decides how long the others may train.
-        first = [(arm, seed) for arm, seed in pairs if arm == study.baseline]
-        others = [pair for pair in pairs if pair not in first]
-        start(first)
-        start(others)
-    else:
-        start(pairs)
+    if cluster is None:
+        threads = threads or max(1, torch.get_num_threads() // jobs)
+    run = partial(_run_one, study, output, threads=threads)
+    trained = [arm for arm in study.in_order() if study.trained(arm) == arm]
+    tested = [arm for arm in study.in_order() if arm not in trained]
 
-    tests = [arm for arm in study.in_order() if arm not in arms]
-    start([(arm, seed) for seed in study.seeds for arm in tests])
+    for arms in (trained, tested):
+        pairs = [(arm, seed) for seed in study.seeds for arm in arms]
+        left = [pair for pair in pairs if not is_finished(run_folder(output, *pair))]
+        if cluster is not None and left:
+            _submit(run, left, output, jobs, cluster)
+        else:
+            # In the caller's own process where it is one at a time: Ctrl-C saves, as in any
+            # training.
+            backend = "loky" if jobs > 1 else "sequential"
+            Parallel(n_jobs=jobs, backend=backend)(delayed(run)(arm, seed) for arm, seed in left)
 
 
 def check_runs(study: Study, output: Path) -> None:
@@ -158,18 +151,16 @@ def check_runs(study: Study, output: Path) -> None:
     Raises:
         ConfigError: a run was trained with others, and would pass for what it is not.
     """
+    names = [each.name for each in list_options(TrainConfig)]
+    kept = [name for name in names if not {"dataset.root", *FREE} & {name, name.split(".")[0]}]
     for arm in (arm for arm in study.arms if study.trained(arm) == arm):
-        free = {"dataset.root", *FREE}
-        if study.equal == "time" and arm != study.baseline:
-            free.add("epochs")
-        names = [each.name for each in list_options(TrainConfig)]
-        kept = [name for name in names if not free & {name, name.split(".")[0]}]
         for seed in study.seeds:
             folder = run_folder(output, arm, seed)
             if not folder.config.is_file():
                 continue
             options = {**study.options(arm, seed, folder.path), "resume": False}
-            now, before = training_options(options).model_dump(), read_stored(folder.path)
+            now = training_options(options).model_dump()
+            before = read_stored(folder.path)
             for name in kept:
                 if (old := look_up(before, name)) != (new := look_up(now, name)):
                     raise ConfigError(
@@ -181,25 +172,6 @@ def check_runs(study: Study, output: Path) -> None:
 def run_folder(output: Path, arm: str, seed: int) -> RunFolder:
     """Name the run folder of an arm and a seed."""
     return RunFolder(output / "runs" / arm / f"seed{seed}")
-
-
-def _run_all(
-    study: Study,
-    output: Path,
-    pairs: Sequence[tuple[str, int]],
-    *,
-    jobs: int,
-    threads: int | None,
-    cluster: Mapping[str, Any] | None,
-) -> None:
-    left = [pair for pair in pairs if not is_finished(run_folder(output, *pair))]
-    if cluster is not None and left:
-        _submit(partial(_run_one, study, output, threads=threads), left, output, jobs, cluster)
-        return
-    threads = threads or max(1, torch.get_num_threads() // jobs)
-    tasks = (delayed(_run_one)(study, output, arm, seed, threads) for arm, seed in left)
-    # In the caller's own process where it is one at a time: Ctrl-C saves, as in any training.
-    Parallel(n_jobs=jobs, backend="loky" if jobs > 1 else "sequential")(tasks)
 
 
 def _submit(
@@ -237,7 +209,7 @@ def failures(jobs: Sequence[Any]) -> list[str]:
     return [[*error.split("\n-----"), error][1].strip().splitlines()[-1] for error in errors]
 
 
-def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | None) -> None:
+def _run_one(study: Study, output: Path, arm: str, seed: int, *, threads: int | None) -> None:
     """Train an arm with one seed, resume it, or test another arm's run."""
     if threads is not None:
         torch.set_num_threads(threads)
@@ -252,21 +224,7 @@ def _run_one(study: Study, output: Path, arm: str, seed: int, threads: int | Non
         own |= {"run_dir": str(folder.path), "tta": study.tta(arm), "report": False}
         evaluate_with({"checkpoint": str(run.path), **own})
         return
-
-    if study.equal == "time" and arm != study.baseline:
-        options = merge(options, {"epochs": _epochs_in_time(study, output, arm, seed)})
     train_with(options)
-
-
-def _epochs_in_time(study: Study, output: Path, arm: str, seed: int) -> int:
-    """Count the epochs of an arm that fit into the baseline's training time."""
-    timed = run_folder(output, f"timed/{arm}", seed)
-    if not is_finished(timed):
-        options = study.options(arm, seed, timed.path)
-        train_with(merge(options, {"epochs": 1, "test": False, "schedule": {"warmup_epochs": 0.0}}))
-    seconds = timed.read_record()["training_seconds"]
-    allowed = run_folder(output, study.baseline, seed).read_record()["training_seconds"]
-    return max(1, int(allowed / seconds))
 
 
 def is_finished(folder: RunFolder) -> bool:

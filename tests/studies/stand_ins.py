@@ -16,9 +16,6 @@ from agnet_vision.options.resolve import stored_text, training_options
 CLASSES = ("ant", "bee")
 
 
-SECONDS = {"plain": 100.0, "slow": 60.0}  # of one epoch of the slow arm, of the plain arm's run
-
-
 class Trainer:
     """A stand-in for ``train_with`` that writes what a run leaves, and remembers what was asked."""
 
@@ -38,8 +35,7 @@ class Trainer:
             raise KeyboardInterrupt
         stored = yaml.safe_load(folder.config.read_text())
         arm = folder.path.parent.name
-        seconds = SECONDS[arm] if "timed" in folder.path.parts else 100.0
-        record = {"finished": True, "training_seconds": seconds, "images_seen": 10, "parameters": 3}
+        record = {"finished": True, "training_seconds": 100, "images_seen": 10, "parameters": 3}
         folder.write_record(record)
         log = folder.path / "csv" / "version_0" / "metrics.csv"
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -156,16 +156,6 @@ def test_a_killed_study_goes_on(tmp_path: Path, trainer: Trainer, study: Study) 
     assert summarize_study(study, tmp_path)[1].count == 2
 
 
-def test_value_equal_time(tmp_path: Path, trainer: Trainer, study: Study) -> None:
-    equal = Study(study.about, study.base, study.arms, (0,), study.baseline, "time")
-    run_study(equal, tmp_path)
-    plain, timed, slow = trainer.asked
-    assert (plain["epochs"], timed["epochs"], timed["test"]) == (4, 1, False)
-    assert slow["epochs"] == 1  # 100 seconds for epochs of 60
-    run_study(equal, tmp_path)
-    assert len(trainer.asked) == 3
-
-
 def write_study(folder: Path, **changes: Any) -> Path:
     content = {"base": {"epochs": 1}, "arms": {"a": {}, "b": {"model": "full"}}, "baseline": "a"}
     path = folder / "study.yaml"
@@ -182,7 +172,6 @@ def test_value_read(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"baseline": "c"}, "baseline must be one of the arms a, b"),
-        ({"equal": "money"}, "equal must be epochs or time"),
         ({"arms": {"a": {"epohcs": 1}}}, "epohcs"),
         ({"color": "red"}, "got color"),
     ],
