@@ -17,7 +17,7 @@ import pytest
 from agnet_vision.cli.main import main
 from tests.cli.test_train import ENVIRONMENT, ROOT
 from tests.data import miniatures
-from tests.training.tiny import write_pictures
+from tests.training.tiny import write_images
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAIN = (
@@ -72,8 +72,8 @@ def commands() -> list[str]:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything that the commands name, a finished run among it."""
     folder = tmp_path_factory.mktemp("readme")
-    write_pictures(folder / "my_photos", {"train": 6, "val": 2, "test": 2})
-    write_pictures(folder / "demo_set", {"train": 6, "val": 2, "test": 2})
+    write_images(folder / "my_photos", {"train": 6, "val": 2, "test": 2})
+    write_images(folder / "demo_set", {"train": 6, "val": 2, "test": 2})
     (folder / "demo_set" / "demo.json").write_text("{}")
     shutil.copy(next((folder / "my_photos").rglob("*.png")), folder / "photo.jpg")
     miniatures.stanford40(folder / "stanford40")

@@ -24,7 +24,7 @@ from agnet_vision.predict.predictor import Predictor
 from agnet_vision.predict.prepared import Preparation
 from benchmarks import onnx as benchmark
 from tests.conftest import random_regions
-from tests.training.tiny import write_pictures
+from tests.training.tiny import write_images
 
 onnxruntime = pytest.importorskip("onnxruntime")
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/onnx_predict.py"
@@ -148,7 +148,7 @@ def test_benchmark(model: AGNet, onnx_file: Path, tmp_path: Path) -> None:
 
     Folders must bear names of classes.
     """
-    images = write_pictures(tmp_path, {"test": 3}, classes=("a", "b", "e")) / "test"
+    images = write_images(tmp_path, {"test": 3}, classes=("a", "b", "e")) / "test"
     parser = argparse.ArgumentParser()
     benchmark.add_arguments(parser)
     arguments = parser.parse_args([str(onnx_file), "--images", str(images), "--timed", "2"])
@@ -163,7 +163,7 @@ def test_benchmark(model: AGNet, onnx_file: Path, tmp_path: Path) -> None:
 
 def test_benchmark_of_a_network_without_regions(tmp_path: Path) -> None:
     """Its file takes images alone."""
-    images = write_pictures(tmp_path, {"test": 1}, classes=("a", "b")) / "test"
+    images = write_images(tmp_path, {"test": 1}, classes=("a", "b")) / "test"
     plain = AGNet("test_resnet", 2, num_clusters=2, variant="backbone_only", classes=("a", "b"))
     path = export_onnx(plain.eval(), tmp_path / "plain.onnx")
     parser = argparse.ArgumentParser()

@@ -8,9 +8,9 @@ from agnet_vision.studies import study as machine
 from agnet_vision.studies import table as study_table
 from agnet_vision.studies.study import Study
 from tests.studies.stand_ins import Trainer
-from tests.training.conftest import configure, no_curves, pictures
+from tests.training.conftest import configure, images, no_curves
 
-__all__ = ["configure", "no_curves", "pictures"]  # fixtures of tiny runs
+__all__ = ["configure", "images", "no_curves"]  # fixtures of tiny runs
 
 
 @pytest.fixture

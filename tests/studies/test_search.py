@@ -62,10 +62,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 @pytest.fixture
-def search(pictures: Path) -> Search:
+def search(images: Path) -> Search:
     given = dict(word.split("=", 1) for word in TINY)
     base = {name: yaml.safe_load(value) for name, value in given.items()}
-    base |= {"dataset.root": str(pictures), "model": "backbone_only"}
+    base |= {"dataset.root": str(images), "model": "backbone_only"}
     space = {"image_size": [32, 48, 64], "optimizer.lr": {"low": 0.001, "high": 0.1, "log": True}}
     return Search(nest(base), space)
 

@@ -17,48 +17,39 @@ from tests.training.tiny import (
     Recorder,
     evaluation,
     training,
-    write_pictures,
+    write_images,
 )
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pictures(tmp_path_factory.mktemp("pictures"), {"train": 7, "val": 3, "test": 3})
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_images(tmp_path_factory.mktemp("images"), {"train": 7, "val": 3, "test": 3})
 
 
 @pytest.fixture
-def configure(pictures: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
-    """Read the options of a tiny run.
-
-    ``run_dir`` is a folder of the test unless given.
-    """
-    places = (f"dataset.root={pictures}", f"run_dir={tmp_path / 'run'}")
+def configure(images: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
+    """Read the options of a tiny run, whose folder is the test's own unless given."""
+    places = (f"dataset.root={images}", f"run_dir={tmp_path / 'run'}")
     return lambda *words: training(*TINY, *places, *words)
 
 
 @pytest.fixture
-def configure_evaluation(pictures: Path, tmp_path: Path) -> Callable[..., EvaluateConfig]:
+def configure_evaluation(images: Path, tmp_path: Path) -> Callable[..., EvaluateConfig]:
     """Read the options of an evaluation of a tiny run."""
-    places = (f"dataset.root={pictures}", f"run_dir={tmp_path / 'run'}")
+    places = (f"dataset.root={images}", f"run_dir={tmp_path / 'run'}")
     return lambda *words: evaluation(*TINY_EVALUATION, *places, *words)
 
 
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no curves, which take as long as training here.
-
-    Runs of a wider scope draw theirs.
-    """
+    """Draw no curves, which take as long as training here; runs of a wider scope draw theirs."""
     for name in ("learning_curves", "save_png"):
         monkeypatch.setattr(f"agnet_vision.training.train.{name}", lambda *_: None)
 
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """Watch the next run, ahead of its own callbacks.
-
-    Averaged weights are seen where they are in use.
-    """
+    """Watch the next run ahead of its own callbacks, so that averaged weights are seen in use."""
     recorder = Recorder()
     monkeypatch.setattr(
         "agnet_vision.training.train.build_trainer",
@@ -70,19 +61,19 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
     """One finished run, for tests that only look at it."""
     run_dir = tmp_path_factory.mktemp("finished") / "run"
-    run = train(training(*TINY, f"dataset.root={pictures}", f"run_dir={run_dir}"))
+    run = train(training(*TINY, f"dataset.root={images}", f"run_dir={run_dir}"))
     assert run.folder == run_dir
     return run_dir
 
 
 @pytest.fixture(scope="session")
-def ended(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+def ended(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
     """A run of one epoch, for tests that continue copies."""
     run_dir = tmp_path_factory.mktemp("ended") / "run"
-    places = (f"dataset.root={pictures}", f"run_dir={run_dir}")
+    places = (f"dataset.root={images}", f"run_dir={run_dir}")
     train(training(*TINY, *places, "epochs=1", "test=false"))
     return run_dir
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -70,10 +69,7 @@ def test_best_checkpoint_and_early_stopping(
     best: int,
     epochs: int,
 ) -> None:
-    """The scores are set, so the best is known.
-
-    It is not the last one, nor that of another score.
-    """
+    """The scores are set: the best epoch is not the last one, nor that of another score."""
     told = {
         "acc": [0.2, 0.9, 0.5, 0.8, 1.0],
         "loss": [0.1, 0.7, 0.5, 0.6, 0.5],
@@ -82,25 +78,16 @@ def test_best_checkpoint_and_early_stopping(
 
     def score(*_: object) -> dict[str, float]:
         epoch = len(recorder.validated) - 1
-        return {name: values[epoch] for name, values in told.items()} | {
-            "mean_per_class_acc": 0.5,
-            "top5": 1.0,
-        }
+        others = {"mean_per_class_acc": 0.5, "top5": 1.0}
+        return {name: values[epoch] for name, values in told.items()} | others
 
     monkeypatch.setattr("agnet_vision.training.module.score", score)
-    train(
-        configure(
-            *PLAIN,
-            "epochs=5",
-            "test=true",
-            f"monitor={monitor}",
-            f"early_stopping_patience={patience}",
-        )
-    )
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["epochs"] == epochs
-    assert [
-        row[f"val/{monitor}"] for row in RunFolder(tmp_path / "run").read_history()
-    ] == pytest.approx(told[monitor][:epochs])
+    stop = (f"monitor={monitor}", f"early_stopping_patience={patience}")
+    train(configure(*PLAIN, "epochs=5", "test=true", *stop))
+    folder = RunFolder(tmp_path / "run")
+    assert folder.read_record()["epochs"] == epochs
+    history = [row[f"val/{monitor}"] for row in folder.read_history()]
+    assert history == pytest.approx(told[monitor][:epochs])
     stored = checkpoint(tmp_path / "run", "best.ckpt")
     assert stored["epoch"] == best
     for weights in (stored["state_dict"], recorder.tested):

@@ -15,7 +15,7 @@ from agnet_vision.models.agnet import load_model
 from agnet_vision.predict.predictor import Predictor
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.train import train
-from tests.training.tiny import Configure, Evaluate, read_rows, write_pictures
+from tests.training.tiny import Configure, Evaluate, read_rows, write_images
 
 
 def test_evaluate_repeats_the_test(
@@ -60,7 +60,7 @@ def test_evaluate_raises_on_other_classes(
         (("cat", "dog"), "has 3 classes, dataset=folder has 2"),
         (("cat", "dog", "yak"), "has 'owl' as class 2, dataset=folder has 'yak'"),
     ):
-        other = write_pictures(
+        other = write_images(
             tmp_path / "-".join(classes), {"train": 1, "val": 1, "test": 1}, classes
         )
         given = (f"checkpoint={finished / 'best.ckpt'}", f"dataset.root={other}")
@@ -71,7 +71,7 @@ def test_evaluate_raises_on_other_classes(
 def test_other_images_with_the_names_of_those_trained_on(
     configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
 ) -> None:
-    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
+    root = write_images(tmp_path / "data", {"all": 12}) / "all"
     train(configure("epochs=1", f"dataset.root={root}"))
     moved = shutil.copytree(root, tmp_path / "moved")
     words = (
@@ -105,7 +105,7 @@ def test_evaluate_leaves_a_run_alone(configure_evaluation: Evaluate, copy: Path)
 def test_evaluate_splits_as_the_run_did(
     configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
 ) -> None:
-    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
+    root = write_images(tmp_path / "data", {"all": 12}) / "all"
     data, run_dir = f"dataset.root={root}", tmp_path / "seeded"
     train(configure("epochs=1", "seed=3", data, f"run_dir={run_dir}"))
     given = (f"checkpoint={run_dir}", data, f"run_dir={tmp_path / 'again'}")

@@ -1,7 +1,4 @@
-"""What goes on and what is refused after an end.
-
-A run was cut off, moved, or has ended.
-"""
+"""What goes on and what is refused after a run was cut off, moved, or has ended."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ from tests.training.tiny import (
     Recorder,
     checkpoint,
     interrupt_after,
-    write_pictures,
+    write_images,
 )
 
 
@@ -59,38 +56,48 @@ from tests.training.tiny import (
 def test_raises_and_touches_nothing(
     configure: Configure, copy: Path, option: str, message: str
 ) -> None:
-    before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    before = content(copy)
     with pytest.raises((CheckpointError, ConfigError), match=message):
         train(configure("resume=true", f"run_dir={copy}", "epochs=2", option))
-    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+    assert content(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("epochs", "message"),
+    [
+        (2, "has finished its 2 epochs; raise epochs to train longer"),
+        (1, "epochs must be at least 2, which the run has reached, got 1"),
+    ],
+)
+def test_a_finished_run_is_left_alone(
+    configure: Configure, finished: Path, epochs: int, message: str
+) -> None:
+    before = content(finished)
+    with pytest.raises(ConfigError, match=message):
+        train(configure("resume=true", f"run_dir={finished}", f"epochs={epochs}"))
+    assert content(finished) == before
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_new_rates_take_effect(configure: Configure, copy: Path) -> None:
-    new = (
-        "optimizer.lr=0.002",
-        "optimizer.backbone_lr=0",
-        "optimizer.weight_decay=0.3",
-        "schedule.name=constant",
-    )
+    rates = ("optimizer.lr=0.002", "optimizer.backbone_lr=0", "optimizer.weight_decay=0.3")
+    words = ("resume=true", "test=false", "epochs=2", "schedule.name=constant")
     before = checkpoint(copy)["state_dict"]
-    train(configure("resume=true", "test=false", f"run_dir={copy}", "epochs=2", *new))
+    train(configure(*words, *rates, f"run_dir={copy}"))
     after = checkpoint(copy)
     groups = {group["name"]: group for group in after["optimizer_states"][0]["param_groups"]}
     assert {name: group["lr"] for name, group in groups.items() if "decay" in name} == {
         "backbone_decay": 0, "backbone_no_decay": 0, "head_decay": 0.002, "head_no_decay": 0.002,
     }  # fmt: skip
-    assert (groups["head_decay"]["weight_decay"], groups["head_no_decay"]["weight_decay"]) == (
-        0.3,
-        0,
-    )
-    moved = {
-        name for name, value in after["state_dict"].items() if not torch.equal(value, before[name])
-    }
-    assert not [
-        name
-        for name in moved
-        if name.startswith("model.backbone") and name.endswith((".weight", ".bias"))
-    ]
+    assert groups["head_decay"]["weight_decay"] == 0.3
+    assert groups["head_no_decay"]["weight_decay"] == 0
+    now = after["state_dict"]
+    moved = {name for name in now if not torch.equal(now[name], before[name])}
+    parameters = {name for name in moved if name.endswith((".weight", ".bias"))}
+    assert not [name for name in parameters if name.startswith("model.backbone")]
     assert "model.head.classifier.linear.weight" in moved
 
 
@@ -98,11 +105,8 @@ def test_moved_folder_keeps_its_best(
     configure: Configure, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     best = checkpoint(copy, "best.ckpt")["epoch"]
-    state = next(
-        value
-        for key, value in checkpoint(copy)["callbacks"].items()
-        if key.startswith("BestCheckpoint")
-    )
+    states = checkpoint(copy)["callbacks"].items()
+    (state,) = [value for key, value in states if key.startswith("BestCheckpoint")]
     assert state["dirpath"] != str(copy)
     worse = dict.fromkeys(("acc", "mAP", "mean_per_class_acc", "top5", "loss"), 0.0)
     monkeypatch.setattr("agnet_vision.training.module.score", lambda *arguments: worse)
@@ -112,10 +116,7 @@ def test_moved_folder_keeps_its_best(
 
 
 def test_full_disk(configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first error is told, with advice that fits.
-
-    Not the error of the record; the advice depends on what was saved.
-    """
+    """The first error is told, not that of the record, with advice that fits what was saved."""
 
     def full(path: Path, content: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
@@ -135,10 +136,10 @@ def test_full_disk(configure: Configure, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_failed_start_can_be_repeated(configure: Configure, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1})
+    root = write_images(tmp_path / "data", {"train": 2, "val": 1, "test": 1})
     broken = root / "train" / "owl" / "0.png"
     sound = broken.read_bytes()
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     with pytest.raises(ImageReadError):
         train(configure("epochs=1", f"dataset.root={root}"))
     broken.write_bytes(sound)
@@ -146,37 +147,24 @@ def test_failed_start_can_be_repeated(configure: Configure, tmp_path: Path) -> N
 
 
 def test_early_end_is_an_end(configure: Configure, tmp_path: Path) -> None:
-    still = (
-        "optimizer.lr=0",
-        "optimizer.backbone_lr=0",
-        "early_stopping_patience=1",
-        "epochs=6",
-        "batch_size=21",
-    )
-    train(configure(*still))
+    still = ("optimizer.lr=0", "optimizer.backbone_lr=0", "epochs=6", "batch_size=21")
+    train(configure(*still, "early_stopping_patience=1"))
     metrics = (tmp_path / "run" / "metrics.json").read_bytes()
     with pytest.raises(
         ConfigError,
         match=r"has finished after .* without improvement; raise early_stopping_patience",
     ):
-        train(configure(*still, "resume=true"))
+        train(configure(*still, "early_stopping_patience=1", "resume=true"))
     assert (tmp_path / "run" / "metrics.json").read_bytes() == metrics
     done = checkpoint(tmp_path / "run")["epoch"]
-    train(
-        configure(
-            *still[:2], "early_stopping_patience=2", "epochs=6", "batch_size=21", "resume=true"
-        )
-    )
+    train(configure(*still, "early_stopping_patience=2", "resume=true"))
     assert checkpoint(tmp_path / "run")["epoch"] == done + 1
 
 
 def test_an_early_end_stays_one(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed in its test, it is tested and not trained.
-
-    The run had stopped early.
-    """
+    """A run that had stopped early and was killed in its test is tested, and not trained."""
     still = ("optimizer.lr=0", "optimizer.backbone_lr=0", "early_stopping_patience=1", "epochs=6")
     with monkeypatch.context() as patch:
         patch.setattr(AGNetModule, "test_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -222,7 +210,7 @@ def test_another_batch_size_in_mid_epoch_skips_no_image(
 def test_a_run_keeps_its_split(
     configure: Configure, configure_evaluation: Evaluate, tmp_path: Path
 ) -> None:
-    root = write_pictures(tmp_path / "data", {"all": 12}) / "all"
+    root = write_images(tmp_path / "data", {"all": 12}) / "all"
     data, run_dir = f"dataset.root={root}", tmp_path / "run"
     train(configure("epochs=1", data))
     listed = (run_dir / "splits.csv").read_bytes()
@@ -254,11 +242,3 @@ def test_resume_auto_starts_or_goes_on(configure: Configure, tmp_path: Path) -> 
     config = configure(*words, "epochs=2", "experiment=none")
     assert (config.resume, config.run_dir) == (True, str(tmp_path / "0"))
     assert config.test is False, "a run goes on with its own options"
-
-
-def test_raises_on_fewer_epochs(configure: Configure, copy: Path) -> None:
-    train(configure("resume=true", "test=false", "epochs=2", f"run_dir={copy}"))
-    with pytest.raises(
-        ConfigError, match="epochs must be at least 2, which the run has reached, got 1"
-    ):
-        train(configure("resume=true", "test=false", "epochs=1", f"run_dir={copy}"))

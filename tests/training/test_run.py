@@ -39,12 +39,12 @@ print(run.folder)
 """
 
 
-def test_a_script_trains_and_evaluates(pictures: Path, tmp_path: Path) -> None:
+def test_a_script_trains_and_evaluates(images: Path, tmp_path: Path) -> None:
     """A script needs no ``if __name__ == "__main__"``.
 
     It has a loader worker, and a folder for each run.
     """
-    (tmp_path / "script.py").write_text(SCRIPT.format(root=str(pictures)))
+    (tmp_path / "script.py").write_text(SCRIPT.format(root=str(images)))
     done = subprocess.run(
         [sys.executable, "script.py"],
         cwd=tmp_path,
@@ -57,7 +57,7 @@ def test_a_script_trains_and_evaluates(pictures: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.splitlines()[-1])
     assert folder.parent == tmp_path / "outputs" / "folder"
-    assert json.loads((folder / "metrics.json").read_text())["root"] == str(pictures)
+    assert json.loads((folder / "metrics.json").read_text())["root"] == str(images)
     (evaluated,) = (tmp_path / "outputs" / "evaluate" / "folder").iterdir()
     assert (evaluated / "metrics.json").is_file()
 
