@@ -76,17 +76,14 @@ def num_regions(num_clusters: int) -> int:
 
 
 def valid_slots(regions: Regions) -> Bool[Tensor, "batch regions"]:
-    """Tell which slots are empty or obey the rule.
-
-    A slot with NaN never obeys it.
-    """
+    """Tell which slots are empty or obey the rule, which a slot with NaN never does."""
     low, high = regions.boxes[..., :2], regions.boxes[..., 2:]
     obeys = (low >= -TOLERANCE) & (high <= 1 + TOLERANCE) & (low <= high)
     return obeys.all(dim=-1) | ~regions.mask
 
 
 def valid_images(regions: Regions) -> Bool[Tensor, " batch"]:
-    """Tell which images have only good boxes, and one."""
+    """Tell which images have at least one box, and only boxes that obey the rule."""
     return valid_slots(regions).all(dim=1) & regions.mask.any(dim=1)
 
 
@@ -95,13 +92,11 @@ def check_regions(
     feature_map: Float[Tensor, "batch channels height width"],
     num_clusters: int,
 ) -> Regions:
-    """Refuse regions that do not fit a map.
-
-    Whatever an empty slot holds, NaN too, takes no part.
+    """Refuse regions that do not fit a feature map, whatever an empty slot holds.
 
     Args:
-        regions: boxes and mask.
-        feature_map: what they will be pooled from.
+        regions: boxes and mask to be checked.
+        feature_map: feature map that they will be pooled from.
         num_clusters: kappa, which says how many slots there must be.
 
     Returns:
@@ -127,6 +122,7 @@ def check_regions(
             f"regions must be on the map's device {feature_map.device}, got {boxes.device} and "
             f"{mask.device}; move them with regions.to(device)"
         )
+
     cleared = Regions(boxes.masked_fill(~mask[..., None], 0), mask)
     if boxes.device.type == "cpu" and not torch.compiler.is_compiling():
         check_boxes(cleared)
@@ -143,6 +139,7 @@ def check_boxes(regions: Regions) -> None:
     """
     if valid_images(regions).all():
         return
+
     bad = (~valid_slots(regions)).nonzero()
     if len(bad):
         image, slot = bad[0].tolist()
@@ -151,6 +148,7 @@ def check_boxes(regions: Regions) -> None:
             "boxes must be (x0, y0, x1, y1) with 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1, as "
             f"fractions of width and height, got {box} in slot {slot} of image {image}"
         )
+
     image = int((~regions.mask.any(dim=1)).nonzero()[0])
     raise ValueError(
         f"every image must have at least one region, image {image} has none; the whole image is "

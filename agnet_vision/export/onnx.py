@@ -89,10 +89,10 @@ def export_program(
     """Capture the network, for ``torch.export.save`` to save.
 
     Args:
-        model: the network; it is captured in evaluation mode and put back.
+        model: network to capture; it is left in the mode it was in.
         image_size: (height, width) of the images; by default the network's own. The batch is
             dynamic, the size is not.
-        grid: one input, regions from a fixed grid, instead of two.
+        grid: whether regions come from a fixed grid, so that images are the only input.
     """
     height, width = image_size or model.data_config["input_size"][-2:]
     device = next(model.parameters()).device
@@ -100,12 +100,14 @@ def export_program(
     batch, given = 3, max(model.head.num_regions - 2, 2)
     inputs = [torch.zeros(batch, model.backbone.in_channels, height, width, device=device)]
     shapes: list[dict[int, Any]] = [{0: Dim("batch", min=1)}]
+
     module: nn.Module = GridIn(model)
     if has_boxes(model, grid):
         module = BoxesIn(model)
         whole = torch.tensor([0.0, 0.0, 1.0, 1.0], device=device)
         inputs.append(whole.expand(batch, given, 4).contiguous())
         shapes.append({0: shapes[0][0], 1: Dim("regions", min=2)})
+
     training = model.training
     try:
         return torch.export.export(
@@ -129,16 +131,17 @@ def export_onnx(
     """Write the network as one ONNX file.
 
     Args:
-        model: the network.
-        path: the file.
-        image_size: see ``export_program``.
-        grid: see ``export_program``.
+        model: network to write.
+        path: file to write.
+        image_size: (height, width) of the images; by default the network's own.
+        grid: whether regions come from a fixed grid, so that images are the only input.
 
     Raises:
         ConfigError: the packages that write ONNX are not installed.
     """
     require("onnx", "onnxscript")
-    path, (height, width) = Path(path), image_size or model.data_config["input_size"][-2:]
+    path = Path(path)
+    height, width = image_size or model.data_config["input_size"][-2:]
     program = export_program(model, image_size=(height, width), grid=grid)
     with warnings.catch_warnings():
         # The exporter's own deprecations; its errors are exceptions.
@@ -151,7 +154,9 @@ def export_onnx(
             dynamo=True,
             verbose=False,
         )
-    assert onnx_program is not None  # None is the answer of the old exporter alone
+    if onnx_program is None:
+        raise RuntimeError("torch.onnx.export must use the exporter that returns a program")
+
     config = model.config()
     config["data_config"]["input_size"] = [model.backbone.in_channels, height, width]
     onnx_program.model.metadata_props["agnet"] = json.dumps(config)
@@ -161,10 +166,7 @@ def export_onnx(
 
 
 def require(*packages: str) -> None:
-    """Refuse to go on without the packages.
-
-    See ``extra_needed``.
-    """
+    """Refuse to go on without packages, and name the extra that has them."""
     with extra_needed("export"):
         for name in packages:
             import_module(name)

@@ -29,19 +29,16 @@ CALIBRATION_BATCH = 8  # images that are calibrated on at once, with every layer
 
 
 class LowAgreementWarning(UserWarning):
-    """The integers name other classes than the floats too often.
-
-    Or too few images tell.
-    """
+    """The integers name other classes than the floats too often, or too few images tell."""
 
 
 class Quantized(NamedTuple):
-    """A quantized file.
+    """A quantized file, and how far it is to be trusted.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         agreement: share of the images not calibrated on that get the class they had before.
-        images: how many those are.
+        images: number of those images.
     """
 
     path: Path

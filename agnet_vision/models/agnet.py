@@ -36,7 +36,7 @@ class AGNet(
     take ``model_card_kwargs={"metrics": {"acc": 0.93}}`` for the scores on the model card.
 
     Args:
-        backbone: any timm model name.
+        backbone: name of a timm model.
         num_classes: number of logits.
         num_clusters: kappa, the number of primary regions; 8 (paper).
         variant: the head's variant: ``full`` (paper), ``no_attention`` or ``backbone_only``.
@@ -118,7 +118,7 @@ class AGNet(
         regions: Regions | None = None,
         return_attention: bool = False,
     ) -> Float[Tensor, "batch classes"] | tuple[Float[Tensor, "batch classes"], Attention]:
-        """Classify normalized images.
+        """Classify normalized images by what their regions show.
 
         Args:
             images: normalized with ``data_config``'s mean and std.
@@ -135,7 +135,7 @@ class AGNet(
     def forward_features(
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Compute the backbone's map."""
+        """Compute the feature map of the backbone."""
         return self.backbone(images)
 
     @torch.no_grad()
@@ -210,6 +210,7 @@ class AGNet(
                 classes=description.classes,
                 proposer=proposer,
             )
+
         model.data_config = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in description.data_config.items()

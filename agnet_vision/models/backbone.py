@@ -25,25 +25,25 @@ from agnet_vision.models.sketch import (
 
 
 class TimmBackbone(nn.Module):
-    """A timm model without its classifier: images to one map.
+    """A timm model without its classifier: images in, one feature map out.
 
     Args:
-        name: any name ``timm.create_model`` knows, ``hf-hub:`` names included.
-        pretrained: load timm's pretrained weights.
-        taps: None for the map the model's own classifier sees (paper), or indices into the model's
-            stages as in timm's ``forward_intermediates`` (``(-2,)``: the second to last, twice as
-            fine). Several maps are resized to the finest of them and concatenated along the
-            channels.
-        options: passed on to ``timm.create_model`` (``in_chans``, ``img_size``, ``output_stride``,
+        name: a name that ``timm.create_model`` knows, ``hf-hub:`` names included.
+        pretrained: whether timm's pretrained weights are loaded.
+        taps: indices of the stages whose maps are taken; by default the map that the model's own
+            classifier sees (paper). They count as in timm's ``forward_intermediates`` (``(-2,)``:
+            the second to last, twice as fine). Several maps are resized to the finest of them and
+            concatenated along the channels.
+        options: options of ``timm.create_model`` (``in_chans``, ``img_size``, ``output_stride``,
             ``drop_path_rate`` ...).
 
     Attributes:
         architecture: timm's name of the architecture, without the source of its weights.
-        channels: C of the map.
+        channels: number of channels of the map.
         map_size: (height, width) of the map at ``data_config``'s input size.
         stride: pixels of the image per cell of the map.
-        layout: how the model answers, see ``read_map``.
-        size_rule: which image sizes the model takes: any, multiples of its patch, or one. Images of
+        layout: layout in which the model answers.
+        size_rule: image sizes that the model takes: any, multiples of its patch, or one. Images of
             another size are resized to the nearest it takes; boxes are fractions of the image, so
             regions stay where they are.
         model: the timm model.
@@ -65,6 +65,7 @@ class TimmBackbone(nn.Module):
         super().__init__()
         self._frozen: list[str] = []  # modules that freeze_stages keeps in evaluation mode
         self.taps = tuple(taps) if taps is not None else None
+
         with torch.device("meta"):
             sketch, options = make_sketch(name, options or {})
             images = torch.empty(2, *input_size(sketch, options))
@@ -77,13 +78,16 @@ class TimmBackbone(nn.Module):
                     f"({error}); choose other taps or another timm model, or put AGNetHead on your "
                     "own network"
                 ) from error
+
             dry_map.sum().backward()
             self.map_size = (dry_map.shape[-2], dry_map.shape[-1])
             self.stride = round(images.shape[-1] / dry_map.shape[-1])
             self.size_rule = find_size_rule(sketch, images)
             self.architecture: str = sketch.pretrained_cfg.get("architecture", name)
             removed, frozen = self._split_unused(sketch, images)
-        self.in_channels, self.channels = images.shape[1], dry_map.shape[1]
+
+        self.in_channels = images.shape[1]
+        self.channels = dry_map.shape[1]
         self.model = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         for module_name in removed:
             self.model.set_submodule(module_name, nn.Identity())
@@ -93,7 +97,7 @@ class TimmBackbone(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Compute the map.
+        """Compute the feature map.
 
         Raises:
             ValueError: the images are not (B, C, H, W) with the channels the model was made for, or
@@ -119,13 +123,14 @@ class TimmBackbone(nn.Module):
         in evaluation mode.
 
         Args:
-            count: of stages, as timm groups the model; 0: nothing is frozen, not even the stem.
+            count: number of stages, as timm groups the model; with 0 not even the stem is frozen.
 
         Raises:
             ValueError: timm knows no stages of this model, or not so many.
         """
         if count == 0:
             return
+
         name = self.architecture
         if not hasattr(self.model, "group_matcher"):
             raise ValueError(f"freeze_at must be 0: timm knows no stages of {name}")
@@ -133,6 +138,7 @@ class TimmBackbone(nn.Module):
         last = max(stages.values())
         if count > last:
             raise ValueError(f"freeze_at must be at most {last}, the stages of {name}, got {count}")
+
         frozen = {parameter for parameter, stage in stages.items() if stage <= count}
         for parameter_name, parameter in self.model.named_parameters():
             if parameter_name in frozen:

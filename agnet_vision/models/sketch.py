@@ -1,10 +1,10 @@
-"""What a timm model does with an image.
+"""What a timm model does with an image, found out without running it.
 
-This is found out without running the model. timm's models answer ``forward_features`` in three
-layouts: NCHW maps (CNNs), NHWC maps (Swin), token sequences with or without class tokens (ViT). A
-*sketch* of the model on the meta device, which costs neither memory nor arithmetic, shows which
-one; its backward pass shows which modules the map never uses (classifiers, later stages); a second
-size shows whether the model is tied to the size it was made for.
+timm's models answer ``forward_features`` in three layouts: NCHW maps (CNNs), NHWC maps (Swin),
+token sequences with or without class tokens (ViT). A *sketch* of the model on the meta device,
+which costs neither memory nor arithmetic, shows which one; its backward pass shows which modules
+the map never uses (classifiers, later stages); a second size shows whether the model is tied to the
+size it was made for.
 """
 
 from __future__ import annotations
@@ -25,18 +25,13 @@ Layout = Literal["NCHW", "NHWC", "tokens"]
 
 
 class SizeRule(NamedTuple):
-    """Image sizes a model takes: one (``fixed``) or multiples."""
+    """Image sizes that a model takes: a single one (``fixed``), or the multiples of a number."""
 
     fixed: tuple[int, int] | None = None
     multiple: int = 1
 
     def nearest(self, height: int, width: int) -> tuple[int, int]:
-        """Return the closest size that the model takes.
-
-        Args:
-            height: in pixels.
-            width: in pixels.
-        """
+        """Return the closest size in pixels that the model takes."""
         if self.fixed is not None:
             return self.fixed
         up, half = self.multiple, self.multiple // 2
@@ -49,25 +44,27 @@ def read_map(
     layout: Layout,
     taps: tuple[int, ...] | None = None,
 ) -> Float[Tensor, "batch channels height width"]:
-    """Run the model up to its map.
+    """Run a timm model up to its feature map.
 
     Args:
         model: a timm model.
         images: normalized images.
-        layout: what ``forward_features`` returns; of ``tokens``, whose class tokens timm's
-            ``forward_intermediates`` drops and whose grid it knows.
-        taps: see ``TimmBackbone``.
+        layout: layout of what ``forward_features`` returns; timm's ``forward_intermediates`` drops
+            the class tokens of ``tokens``, and knows their grid.
+        taps: indices of stages, as for ``TimmBackbone``.
     """
     if taps is None and layout == "NCHW":
         return model.forward_features(images)
     if taps is None and layout == "NHWC":
         return model.forward_features(images).permute(0, 3, 1, 2)
+
     if taps is None:
         indices: int | list[int] = 1
         # Models without a final norm refuse to be asked for it.
         norm = getattr(model, "norm", None) is not None
     else:
-        indices, norm = sorted({range(len(model.feature_info))[tap] for tap in taps}), False
+        indices = sorted({range(len(model.feature_info))[tap] for tap in taps})
+        norm = False
     maps = model.forward_intermediates(
         images,
         indices=indices,
@@ -76,6 +73,7 @@ def read_map(
         output_fmt="NCHW",
         intermediates_only=True,
     )
+
     finest = max((m.shape[-2:] for m in maps), key=math.prod)
     resized = [
         each
@@ -87,7 +85,7 @@ def read_map(
 
 
 def unused_modules(sketch: Any) -> list[str]:
-    """Name the largest modules that the last backward pass missed."""
+    """Name the largest modules that the last backward pass did not reach."""
     unused: list[str] = []
     for name, module in sketch.named_modules():
         parameters = list(module.parameters())
@@ -98,11 +96,11 @@ def unused_modules(sketch: Any) -> list[str]:
 
 
 def make_sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Make the model on meta, freed from its training size.
+    """Make the sketch of a model, freed from the image size of its training where it can be.
 
     Args:
-        name: of a timm model.
-        options: of ``timm.create_model``.
+        name: name of a timm model.
+        options: options of ``timm.create_model``.
 
     Returns:
         The sketch, and the options with those that free it.
@@ -118,12 +116,7 @@ def make_sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, A
 
 
 def find_size_rule(sketch: Any, images: Tensor) -> SizeRule:
-    """Find the sizes the model takes, by trying two others.
-
-    Args:
-        sketch: on the meta device.
-        images: of a size it takes.
-    """
+    """Find the sizes that a model takes, by trying two others than that of ``images``."""
     height, width = images.shape[-2:]
     patch = round(max(info["reduction"] for info in getattr(sketch, "feature_info", [])) or 1)
     for multiple, more in ((1, (19, 37)), (patch, (patch, 2 * patch))):
@@ -139,7 +132,7 @@ def find_size_rule(sketch: Any, images: Tensor) -> SizeRule:
 
 
 def input_size(sketch: Any, options: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return (channels, height, width) of images the model certainly takes."""
+    """Return (channels, height, width) of images that a model certainly takes."""
     _, height, width = resolve_model_data_config(sketch)["input_size"]
     size = options.get("img_size") or (height, width)
     height, width = (size, size) if isinstance(size, int) else size
@@ -147,7 +140,7 @@ def input_size(sketch: Any, options: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def layout_of_output(sketch: Any, images: Tensor) -> Layout:
-    """Find how the model answers."""
+    """Find the layout in which a model answers."""
     features = sketch.forward_features(images)
     if isinstance(features, Tensor) and features.ndim == 4:
         fmt = str(getattr(sketch, "output_fmt", "NCHW")).rsplit(".", 1)[-1]

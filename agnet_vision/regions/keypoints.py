@@ -69,12 +69,14 @@ def gray_image(image: GrayOrRGBImage) -> UInt8[np.ndarray, "height width"]:
             f"image must be a NumPy array of uint8, got {found}; "
             "read files with agnet_vision.data.image.read_image"
         )
+
     channels = 1 if image.ndim == 2 else image.shape[-1]
     if image.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in image.shape:
         raise ValueError(
             f"image must be (height, width, 3), got shape {image.shape}; "
             "gray and RGBA images are accepted too"
         )
+
     image = np.ascontiguousarray(image)
     match channels:
         case 3:

@@ -74,6 +74,7 @@ class RegionAttention(nn.Module):
         self.pair_score = nn.Linear(units, 1)  # w, b_m
         # b_a; the softmax is blind to it, the paper counts it.
         self.importance_bias = nn.Parameter(torch.zeros(()))
+
         # Adam moves every weight by about the learning rate, and the D inputs of a region are
         # non-negative: with plain weights one step of 1e-3 shifts the tanh by tens, and the
         # attention is dead within an epoch. So the weights are stored sqrt(D) times too large and
