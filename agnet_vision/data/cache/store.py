@@ -277,4 +277,7 @@ def _explained(path: Path) -> Iterator[None]:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from error
         if "locked" in text:
             raise CacheError(f"{path} is being written by another process; try again") from error
-        raise CacheError(f"{path} is damaged ({text}); delete it to rebuild it") from error
+        raise CacheError(
+            f"{path} is damaged or cannot be used ({text}); delete it to rebuild it, or choose "
+            "another cache_dir"
+        ) from error
