@@ -23,9 +23,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> SampleTable:
     folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     samples = []
     for number, label in enumerate(LABELS):
-        cv2.imwrite(
-            str(folder / f"{number}.png"), generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)
-        )
+        image = generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
         samples.append(Sample(folder / f"{number}.png", label))
     return SampleTable(
         "folder", folder, ("a", "b"), {"train": samples, "val": samples[:5], "test": samples[:3]}
@@ -41,14 +40,8 @@ def module(table: SampleTable, **options: object) -> AGNetDataModule:
 
 def test_loaders(table: SampleTable) -> None:
     data = module(table)
-    assert [
-        len(loader)
-        for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
-    ] == [
-        3,
-        2,
-        1,
-    ]
+    loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    assert [len(loader) for loader in loaders] == [3, 2, 1]
     batch = next(iter(data.val_dataloader()))
     assert batch["image"].shape == (4, 3, 32, 32)
     assert batch["index"].tolist() == [0, 1, 2, 3]
@@ -56,17 +49,12 @@ def test_loaders(table: SampleTable) -> None:
 
 def test_training_batches_never_hold_one_image(table: SampleTable) -> None:
     for count in (2, 4, 5, 9):
-        part = SampleTable(
-            "folder",
-            table.root,
-            ("a", "b"),
-            {"train": table.splits["train"][-count:], "val": [], "test": []},
-        )
+        splits = {"train": table.splits["train"][-count:], "val": [], "test": []}
+        part = SampleTable("folder", table.root, ("a", "b"), splits)
         assert min(len(batch["label"]) for batch in module(part).train_dataloader()) > 1
     part.splits["train"] = table.splits["train"][:1]
-    with pytest.raises(
-        DatasetError, match=r"at least two images on each of its 1 processes.* got 1 images"
-    ):
+    match = r"at least two images on each of its 1 processes.* got 1 images"
+    with pytest.raises(DatasetError, match=match):
         module(part).train_dataloader()
 
 

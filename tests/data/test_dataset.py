@@ -60,7 +60,7 @@ def test_cache_gives_the_same_items(samples: list[Sample], tmp_path: Path) -> No
 def test_value_batch_equals_its_items(samples: list[Sample], tmp_path: Path, source: str) -> None:
     blank, bad = tmp_path / "blank.png", tmp_path / "bad.jpg"
     cv2.imwrite(str(blank), np.zeros((30, 40, 3), np.uint8))
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
     dataset = RegionDataset(
         [Sample(blank, 0), samples[0], Sample(bad, 0), *samples[1:]],
         AUGMENTED,
@@ -116,7 +116,7 @@ def test_copy_is_marked(samples: list[Sample]) -> None:
 def test_unreadable_file_takes_the_place_of_its_batch(
     samples: list[Sample], tmp_path: Path
 ) -> None:
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
     dataset = RegionDataset([*samples, Sample(tmp_path / "bad.jpg", 0)], AUGMENTED)
     error = pickle.loads(pickle.dumps(collate([dataset[0], dataset[4]])))
     assert isinstance(error, ImageReadError)

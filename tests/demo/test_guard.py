@@ -16,10 +16,7 @@ from tests.demo.conftest import Server
 
 
 def ask(address: str, host: str) -> tuple[int, str | None]:
-    """Ask for the page under a name.
-
-    Returns status and content policy.
-    """
+    """Ask for the page under a name, and return status and content policy."""
     request = urllib.request.Request(address, headers={"Host": host})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
