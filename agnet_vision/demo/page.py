@@ -113,7 +113,7 @@ class Handlers:
 
 
 def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) -> gr.Blocks:
-    """Lay the page out.
+    """Lay out the page for one network or several.
 
     Args:
         models: networks by the name the page shows; variants of one network are several.

@@ -56,6 +56,7 @@ def measure(
             found = _curves(model, prepared, explanation.target, rank)
             for kind, curve in zip(("deletion", "insertion"), found, strict=True):
                 curves.setdefault(name, {}).setdefault(kind, []).append(curve)
+
     return {
         name: {kind: np.stack(rows) for kind, rows in kinds.items()}
         for name, kinds in curves.items()
@@ -161,6 +162,7 @@ def curves_figure(curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]
     """Draw the mean curves of every kind of map, deletion beside insertion."""
     figure = Figure(figsize=(9.5, 4.0), layout="constrained")
     share = np.linspace(0, 1, STEPS + 1)
+
     for axes, kind in zip(figure.subplots(1, 2), ("deletion", "insertion"), strict=True):
         for (name, kinds), (color, style) in zip(curves.items(), LINES, strict=True):
             axes.plot(
@@ -169,6 +171,7 @@ def curves_figure(curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]
         verb = "blurred" if kind == "deletion" else "uncovered"
         axes.set(title=kind.capitalize(), xlabel=f"share of the image {verb}", xlim=(0, 1))
         axes.spines[["top", "right"]].set_visible(False)
+
     figure.axes[0].set_ylabel("mean probability of the class")
     figure.legend(
         *figure.axes[0].get_legend_handles_labels(),

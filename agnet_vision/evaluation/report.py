@@ -85,6 +85,7 @@ def write_report(
     other = None
     if baseline is not None:
         other = _same_images(run, RunFolder(baseline).read_results())
+
     name = run.folder.path.resolve().name
     page = {
         "title": f"{name}: {run.scores['dataset']}, {run.scores['split']} split",
@@ -214,11 +215,13 @@ def _attention_words(has_attention: bool, cards: Sequence[Thumbnail]) -> str:
     separated = sum(card.separated for card in cards)
     if not has_attention:
         return "This network has no attention: all regions count alike, so none is outlined."
+
     if not separated:
         return (
             "The attention has not separated the regions: in every image shown their importances "
             "lie within 1 % of the uniform, so none is outlined."
         )
+
     words = "Boxes: the three most important regions (dashed white: pairs of groups)."
     if separated < len(cards):
         words += (

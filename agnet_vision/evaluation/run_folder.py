@@ -24,7 +24,7 @@ TOLERANCE = 1e-4  # ours: probabilities are written with nine digits
 
 
 class RunFolder:
-    """The files of a run.
+    """The files of a run, under the names that all of the library uses.
 
     ``metrics.json`` is written last of all and taken away before anything it speaks of changes:
     where it stands, the run was tested and ``predictions.csv`` is whole.
@@ -63,7 +63,7 @@ class RunFolder:
         return self.metrics.is_file() and self.predictions.is_file()
 
     def write_config(self, text: str) -> None:
-        """Write the resolved options."""
+        """Write the resolved options of the run."""
         write_atomically(self.config, text)
 
     def write_record(self, record: Mapping[str, Any]) -> None:
@@ -111,7 +111,7 @@ class RunFolder:
             self.metrics.unlink(missing_ok=True)
 
     def read_metrics(self) -> dict[str, Any]:
-        """Read the scores.
+        """Read the scores of the test.
 
         Raises:
             ConfigError: there are none, or the file is damaged.

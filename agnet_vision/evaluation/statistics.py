@@ -230,13 +230,13 @@ def reliability(
 
 
 def _mean_of(parts: Sequence[Estimate]) -> Estimate:
-    """Average over classes."""
+    """Average a score over the classes."""
     without = np.mean([part.without for part in parts], axis=0)
     return Estimate(float(np.mean([part.value for part in parts])), without)
 
 
 def _mean(correct: Bool[np.ndarray, " images"], label: Int[np.ndarray, " images"]) -> Estimate:
-    """Average over all images."""
+    """Average a score over all images."""
     _, place, count = np.unique(label, return_inverse=True, return_counts=True)
     total = len(label)
     alone = count[place] == 1

@@ -28,7 +28,7 @@ class TrainingView(NamedTuple):
 
     Attributes:
         pixels: 8-bit RGB, with the normalization taken back.
-        boxes: its primary regions, as fractions of the view; empty where there are none.
+        boxes: boxes of the primary regions, as fractions of the view; empty where there are none.
         class_name: the class that it is trained as.
     """
 

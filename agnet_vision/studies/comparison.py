@@ -52,7 +52,7 @@ class Trained:
 def read_trained(
     folder: RunFolder, seed: tuple[Any, ...], tested: RunFolder | None = None
 ) -> Trained:
-    """Read a finished training.
+    """Read the scores, the options and the cost of a finished training.
 
     Args:
         folder: folder of the training.

@@ -90,6 +90,7 @@ def open_study(search: Search, output: Path) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=MIN_RIVALS),
         load_if_exists=True,
     )
+
     own = json.loads(json.dumps(asdict(search)))
     before = study.user_attrs.get("search", own)
     if other := [name for name in own if own[name] != before[name]]:

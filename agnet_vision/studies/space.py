@@ -25,7 +25,7 @@ SPACE_KEYS = ("base", "space")
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for.
+    """What a search draws, and what it looks for.
 
     Attributes:
         base: options of all trials.

@@ -34,7 +34,7 @@ FREE = ("run_dir", "resume", "report", "test", "tta", "workers", "cache_dir", "l
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared.
+    """The arms and seeds that a study compares.
 
     Attributes:
         about: question that it answers, in a sentence or two.
@@ -158,6 +158,7 @@ def check_runs(study: Study, output: Path) -> None:
             folder = run_folder(output, arm, seed)
             if not folder.config.is_file():
                 continue
+
             options = {**study.options(arm, seed, folder.path), "resume": False}
             now = training_options(options).model_dump()
             before = read_stored(folder.path)

@@ -44,11 +44,13 @@ def summarize_study(study: Study, output: Path) -> list[ArmSummary]:
         ]
         for arm in study.in_order()
     }
+
     checkpoints = {
         study.trained(arm): run_folder(output, study.trained(arm), runs[0].seed[0]).best
         for arm, runs in kinds.items()
         if runs
     }
+
     milliseconds = forward_ms(checkpoints)
     forward = {
         arm: milliseconds[study.trained(arm)] * COUNTS[study.tta(arm)]

@@ -25,7 +25,7 @@ def run_trial(search: Search, trial: optuna.Trial, folder: Path, classes: tuple[
     Args:
         search: the search that it is part of.
         trial: the options that were drawn.
-        folder: its run folder.
+        folder: run folder of the trial.
         classes: names of the dataset's classes.
     """
     try:
@@ -42,6 +42,7 @@ def run_trial(search: Search, trial: optuna.Trial, folder: Path, classes: tuple[
         scores = trial.study.trials[trial.number].intermediate_values
         trial.study.tell(trial, max(scores.values()))
         result = f"{search.metric} {max(scores.values()):.4f}, {latency:.2f} ms"
+
     RunFolder(folder).last.unlink(missing_ok=True)  # nothing goes on from there any more
     return result
 

@@ -178,6 +178,7 @@ def build_data(
     transform = evaluation_transform(model.data_config)
     with options_checked():
         views = TestTimeViews(model.data_config, config.tta) if config.tta != "none" else None
+
     return AGNetDataModule(
         table,
         _augmented(model, augmentation) if augmentation is not None else transform,

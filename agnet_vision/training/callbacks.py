@@ -121,7 +121,7 @@ class Meter(Callback):
         self._began = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock of the epoch."""
         self._began = _now(pl_module)
 
     def on_train_batch_end(

@@ -171,7 +171,7 @@ class EpochLines(Callback):
     """A line of text per epoch: loss, scores, seconds and the run's time left."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clocks."""
+        """Start the clocks of the run and of the epoch."""
         self.time_left = TimeLeft(trainer)
         self.began = time.monotonic()
 

@@ -86,7 +86,7 @@ class AGNetModule(pl.LightningModule):
 
 
 class TrainingModule(AGNetModule):
-    """An ``AGNetModule`` that learns.
+    """An ``AGNetModule`` with its losses and optimizer.
 
     Args:
         model: the network; it must know its ``classes``.

@@ -26,7 +26,7 @@ def train(
         train("folder", "my_photos", **{"optimizer.lr": 1e-3})
 
     Args:
-        dataset: its name, or its options with ``name``; the demo set by default.
+        dataset: name of the dataset, or its options with ``name``; the demo set by default.
         root: where it lies, short for ``dataset.root``.
         **options: as of ``agnet train``. ``backbone``, ``model``, ``regions``, ``trainer`` and
             ``logger`` may be a name, or a mapping of options; ``experiment`` names a recipe or a

@@ -75,6 +75,7 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
         stoppable() as request,
     ):
         config = config.model_copy(update={"run_dir": str(run_dir)})
+
         training = Training(config, RunFolder(run_dir), request, callbacks)
         training.begin()
         training.fit()
