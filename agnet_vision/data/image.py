@@ -197,7 +197,7 @@ def _to_rgb(image: Image.Image) -> RGBImage:
             raise ValueError("its 32-bit integers have no defined range; save it with 8 or 16 bits")
         return np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
-        raise ValueError("its decimal values have no defined range; save it with 8 or 16 bits")
+        raise ValueError("floating-point values have no defined range; save it with 8 or 16 bits")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

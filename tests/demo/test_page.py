@@ -127,11 +127,17 @@ def test_value_what_visitors_leave_is_deleted(
 ) -> None:
     image = uploads / "pebbles.jpg"
     with serve(networks, image, tmp_path, "8") as server, open_browser() as (page, _):
-        examples = {path for path in server.files.rglob("*") if path.is_file()}
+
+        def files() -> set[Path]:
+            return {path for path in server.files.rglob("*") if path.is_file()}
+
+        examples = files()
         page.goto(server.address)
         upload(page, shutil.copy(image, tmp_path / "wasp.jpg"))
+        page.locator("#panel-keypoints img").wait_for(timeout=60_000)
+        left = files() - examples
         page.wait_for_function("!document.querySelector('#png').disabled", timeout=60_000)
-        left = {path for path in server.files.rglob("*") if path.is_file()} - examples
+        left |= files() - examples
         assert {path.suffix for path in left} >= {".jpg", ".png", ".svg"}
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and any(path.exists() for path in left):
