@@ -34,7 +34,7 @@ from torch import Tensor
 RGBImage = UInt8[np.ndarray, "height width 3"]
 GrayOrRGBImage = UInt8[np.ndarray, "height width ..."]
 
-TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the border are fine
+BOX_TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the border are fine
 
 
 class Keypoints(NamedTuple):
@@ -78,7 +78,7 @@ def num_regions(num_clusters: int) -> int:
 def valid_slots(regions: Regions) -> Bool[Tensor, "batch regions"]:
     """Tell which slots are empty or obey the rule, which a slot with NaN never does."""
     low, high = regions.boxes[..., :2], regions.boxes[..., 2:]
-    obeys = (low >= -TOLERANCE) & (high <= 1 + TOLERANCE) & (low <= high)
+    obeys = (low >= -BOX_TOLERANCE) & (high <= 1 + BOX_TOLERANCE) & (low <= high)
     return obeys.all(dim=-1) | ~regions.mask
 
 

@@ -20,7 +20,7 @@ from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.files import open_atomically, write_atomically
 from agnet_vision.predict.table import PredictionWriter, read_predictions
 
-TOLERANCE = 1e-4  # ours: probabilities are written with nine digits
+SCORE_TOLERANCE = 1e-4  # ours: probabilities are written with nine digits
 
 
 class RunFolder:
@@ -133,7 +133,7 @@ class RunFolder:
         classes, paths, label, probability = read_predictions(self.predictions)
         found = {"num_images": len(paths), "acc": float((probability.argmax(1) == label).mean())}
         for name, value in found.items():
-            if abs(scores.get(name, math.inf) - value) > TOLERANCE:
+            if abs(scores.get(name, math.inf) - value) > SCORE_TOLERANCE:
                 raise ConfigError(
                     f"{self.metrics} says {name} {scores.get(name)}, {self.predictions.name} beside"
                     f" it gives {value}: they are not of one test; {_UNFINISHED}"

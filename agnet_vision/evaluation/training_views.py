@@ -20,7 +20,7 @@ from agnet_vision.evaluation.charts import save_png
 from agnet_vision.explain.overlays import GROUP_COLORS, class_label, outline_box
 
 VIEWS = 16
-COLUMNS = 8
+SHEET_COLUMNS = 8
 
 
 class TrainingView(NamedTuple):
@@ -59,8 +59,8 @@ def first_views(data: AGNetDataModule, count: int = VIEWS) -> list[TrainingView]
 
 def draw_views(views: Sequence[TrainingView]) -> Figure:
     """Lay views out in rows of eight, each under its class."""
-    columns = min(COLUMNS, len(views))
-    rows = -(-len(views) // COLUMNS)
+    columns = min(SHEET_COLUMNS, len(views))
+    rows = -(-len(views) // SHEET_COLUMNS)
     side = len(views[0].pixels)
     gap = side // 6  # above a view, for the name; half of it between neighbors
     width, height = side + gap // 2, side + gap
@@ -70,7 +70,7 @@ def draw_views(views: Sequence[TrainingView]) -> Figure:
 
     sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
     for number, view in enumerate(views):
-        x, y = number % COLUMNS * width, number // COLUMNS * height + gap
+        x, y = number % SHEET_COLUMNS * width, number // SHEET_COLUMNS * height + gap
         sheet[y : y + side, x : x + side] = view.pixels
         for slot, box in enumerate(view.boxes * side + [x, y, x, y]):
             outline_box(axes, box, GROUP_COLORS[slot % len(GROUP_COLORS)], linewidth=1.2)

@@ -22,7 +22,7 @@ from torch import Tensor
 # Ours: added to variances in whitened units; about 0.005 pixels wide on an image of 224 x 224.
 REGULARIZATION = 1e-8
 # Ours: stop when an iteration gains less log-likelihood per point; scikit-learn stops at 1e-3.
-TOLERANCE = 5e-4
+LIKELIHOOD_TOLERANCE = 5e-4
 MAX_ITERATIONS = 100  # scikit-learn's
 LLOYD_STEPS = 4  # ours: 16 gain nothing (docs/regions.md)
 SEED_CANDIDATES = 4  # scikit-learn's 2 + log(kappa) for kappa = 8
@@ -80,7 +80,7 @@ def fit_mixtures(
     for iteration in range(MAX_ITERATIONS):
         responsibilities, log_density = expect(coefficients, statistics)
         log_likelihood = (log_density * statistics[:, 0]).sum(dim=1) / count
-        done = log_likelihood - previous < TOLERANCE
+        done = log_likelihood - previous < LIKELIHOOD_TOLERANCE
         if iteration == MAX_ITERATIONS - 1:
             done = torch.ones_like(done)
         if done.any():

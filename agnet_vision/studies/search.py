@@ -167,7 +167,7 @@ def summarize_search(search: Search, output: Path) -> FrozenTrial:
         "trials": rows,
     }
     write_atomically(output / "search.json", json.dumps(content, indent=1) + "\n")
-    text = f"{as_markdown(rows, search.metric)}\n![front](front.png)\n"
+    text = f"{trials_table(rows, search.metric)}\n![front](front.png)\n"
     write_atomically(output / "README.md", text)
 
     config = training_options(search.options(best.params, Path()))
@@ -211,7 +211,7 @@ def _row(trial: FrozenTrial, front: set[int]) -> dict[str, Any]:
     }
 
 
-def as_markdown(rows: Sequence[dict[str, Any]], metric: str) -> str:
+def trials_table(rows: Sequence[dict[str, Any]], metric: str) -> str:
     """Write the table of trials, scores in percent."""
     names = list(dict.fromkeys(name for row in rows for name in row["options"]))
     cells = [

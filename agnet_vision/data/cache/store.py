@@ -40,7 +40,7 @@ from agnet_vision.data.image import check_images, combine_errors
 from agnet_vision.errors import CacheError
 from agnet_vision.regions.proposer import RegionProposer
 
-FORMAT = 2  # raise when the tables change
+TABLES_FORMAT = 2  # raise when the tables change
 BUSY_SECONDS = 60.0  # how long to wait for another process that writes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS settings (json TEXT PRIMARY KEY);
@@ -183,7 +183,7 @@ def default_cache_folder(root: Path) -> Path:
 
 def database_path(folder: Path | str, proposer: RegionProposer) -> Path:
     """Name the file of a proposer's settings: readable, and unique by their digest."""
-    settings = json.dumps({**proposer.settings(), "format": FORMAT}, sort_keys=True)
+    settings = json.dumps({**proposer.settings(), "format": TABLES_FORMAT}, sort_keys=True)
     digest = blake2b(settings.encode(), digest_size=6).hexdigest()
     name = f"{proposer.source}-{proposer.detector}-{proposer.num_clusters}-{digest}.sqlite"
     return Path(folder).absolute() / name

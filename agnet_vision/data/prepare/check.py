@@ -17,7 +17,7 @@ from agnet_vision.data.image import read_image
 from agnet_vision.data.prepare.duplicates import (
     DuplicatePair,
     FileFingerprint,
-    Thumbnail,
+    SmallGrayImage,
     find_alike,
     group_alike,
     make_thumbnail,
@@ -157,7 +157,7 @@ class _Content(NamedTuple):
     """The digest of a file, and its thumbnail or what prevents one."""
 
     digest: str
-    thumbnail: Thumbnail | None
+    thumbnail: SmallGrayImage | None
     reason: str
 
 

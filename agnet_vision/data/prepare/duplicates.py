@@ -25,7 +25,7 @@ THUMBNAIL_SIDE = 16
 MEAN_WEIGHT = 100  # ours: in a set of so many images the mean counts half, in a small one hardly
 _ROWS = 256  # images compared with all others at once
 
-Thumbnail = UInt8[np.ndarray, "side side"]
+SmallGrayImage = UInt8[np.ndarray, "side side"]
 
 
 class FileFingerprint(NamedTuple):
@@ -45,7 +45,7 @@ class FileFingerprint(NamedTuple):
     label: int
     group: str | None
     digest: str
-    thumbnail: Thumbnail | None
+    thumbnail: SmallGrayImage | None
 
 
 class DuplicatePair(NamedTuple):
@@ -71,7 +71,7 @@ class AlikeImages(NamedTuple):
     pairs: SimilarPairs
 
 
-def make_thumbnail(image: RGBImage) -> Thumbnail:
+def make_thumbnail(image: RGBImage) -> SmallGrayImage:
     """Shrink an image to the few gray pixels it is compared by."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
@@ -80,7 +80,7 @@ def make_thumbnail(image: RGBImage) -> Thumbnail:
 
 
 def similar_pairs(
-    thumbnails: Sequence[Thumbnail], min_similarity: float = MIN_SIMILARITY
+    thumbnails: Sequence[SmallGrayImage], min_similarity: float = MIN_SIMILARITY
 ) -> SimilarPairs:
     """Pair the images whose gradients correlate by ``min_similarity`` at least."""
     none = np.zeros(0, np.int64)
