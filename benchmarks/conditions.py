@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from agnet_vision.evaluation.environment import environment
+from agnet_vision.export.latency import time_in_turn
 
 
 def measure_interleaved(
@@ -29,15 +30,8 @@ def measure_interleaved(
         items: number of items that one call works on.
         clock: CPU time of this process, or ``time.perf_counter`` where other processes work.
     """
-    for function in functions.values():
-        function()  # warm caches
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(repeats):
-        for name, function in functions.items():
-            started = clock()
-            function()
-            times[name].append((clock() - started) * 1e3 / items)
-    return times
+    seconds = time_in_turn(functions, repeats, clock=clock)
+    return {name: [1e3 * each / items for each in times] for name, times in seconds.items()}
 
 
 def summarize(times: list[float]) -> dict[str, float]:

@@ -1,6 +1,4 @@
-"""What the head costs beside its backbone.
-
-AGNet against the same backbone with its own classifier, in one process, in turn.
+"""What the head costs beside its backbone: AGNet against the same backbone with its own classifier.
 
 python tools/benchmark.py model [--backbone resnet50] [--batch-size 8] [--naive] [--table]
 python tools/benchmark.py model --device cuda --dtype bfloat16 --channels-last --compile
@@ -26,6 +24,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from agnet_vision.export.latency import time_in_turn
 from agnet_vision.models import reference
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.boxes import random_boxes
@@ -49,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", action="store_true", help="torch.compile all networks")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="CPU instead of wall time, where the machine does other work",
+    )
     parser.add_argument(
         "--repeats", type=int, default=7, help="timed rounds; medians and quartiles are reported"
     )
@@ -95,10 +99,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def make_models(arguments: argparse.Namespace) -> dict[str, nn.Module]:
-    """Make the networks to compare.
-
-    The bare backbone, AGNet and, if asked for, the plain version with AGNet's weights.
-    """
+    """Make the networks: bare backbone, AGNet and, if asked for, the plain version of AGNet."""
     torch.manual_seed(arguments.seed)
     memory = torch.channels_last if arguments.channels_last else torch.contiguous_format
     agnet = AGNet(arguments.backbone, arguments.num_classes, num_clusters=arguments.num_clusters)
@@ -153,10 +154,7 @@ class Case:
         return classify
 
     def step(self, model: nn.Module) -> Callable[[], object]:
-        """Make the function that trains on one batch.
-
-        Forward, backward, SGD with momentum.
-        """
+        """Make the function that trains on one batch, by SGD with momentum."""
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
 
         def train() -> None:
@@ -172,66 +170,47 @@ class Case:
 def compare(
     functions: dict[str, Callable[[], object]], arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Time the functions in turn and measure their memory.
-
-    Each is also given as a multiple of the backbone's.
-
-    Wall time, CPU time and peak memory.
-    """
+    """Time the functions in turn, also as multiples of the backbone's, and measure their memory."""
+    clock = clock_of(arguments)
     pair = {name: function for name, function in functions.items() if name != "naive"}
-    wall, cpu = time_in_turn(pair, arguments.repeats, arguments.device)
-    results = {name: _summarize(wall, cpu, name) for name in pair}
+    seconds = time_in_turn(pair, arguments.repeats, clock=clock)
+    results = {name: _summarize(seconds, name) for name in pair}
+
     # Apart: its gigabytes come and go, and what runs after it pays for that.
     if "naive" in functions:
-        versus = {"backbone": functions["backbone"], "naive": functions["naive"]}
-        results["naive"] = _summarize(
-            *time_in_turn(versus, min(NAIVE_ROUNDS, arguments.repeats), arguments.device), "naive"
-        )
+        versus = {name: functions[name] for name in ("backbone", "naive")}
+        seconds = time_in_turn(versus, min(NAIVE_ROUNDS, arguments.repeats), clock=clock)
+        results["naive"] = _summarize(seconds, "naive")
+
     for name, function in functions.items():
-        results[name]["working_memory_mib"] = round(
-            peak_memory(function, arguments.device) / 2**20, 1
-        )
+        memory = peak_memory(function, arguments.device)
+        results[name]["working_memory_mib"] = round(memory / 2**20, 1)
     return results
 
 
-def time_in_turn(
-    functions: dict[str, Callable[[], object]], rounds: int, device: str
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Time every function once a round, after one untimed round.
+def clock_of(arguments: argparse.Namespace) -> Callable[[], float]:
+    """Choose the clock that is right for the device."""
 
-    Returns:
-        Seconds of wall time and of CPU time, by name.
-    """
-    wall: dict[str, list[float]] = {name: [] for name in functions}
-    cpu: dict[str, list[float]] = {name: [] for name in functions}
-    for function in functions.values():
-        function()  # warm caches, compile
-    for _ in range(rounds):
-        for name, function in functions.items():
-            _synchronize(device)
-            started = time.perf_counter(), time.process_time()
-            function()
-            _synchronize(device)
-            wall[name].append(time.perf_counter() - started[0])
-            cpu[name].append(time.process_time() - started[1])
-    return wall, cpu
+    def synchronized() -> float:
+        """Wait for the device before the clock is read."""
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    if arguments.device.startswith("cuda"):
+        return synchronized
+    return time.process_time if arguments.cpu_time else time.perf_counter
 
 
-def _summarize(
-    wall: dict[str, list[float]], cpu: dict[str, list[float]], name: str
-) -> dict[str, Any]:
+def _summarize(seconds: dict[str, list[float]], name: str) -> dict[str, Any]:
+    """Reduce the times of a function, and those of the backbone beside it."""
     return {
-        "milliseconds": summarize([1e3 * seconds for seconds in wall[name]]),
-        "ratio": ratio(wall[name], wall["backbone"]),
-        "cpu_time_ratio": ratio(cpu[name], cpu["backbone"]),
+        "milliseconds": summarize([1e3 * each for each in seconds[name]]),
+        "ratio": ratio(seconds[name], seconds["backbone"]),
     }
 
 
 def peak_memory(function: Callable[[], object], device: str) -> int:
-    """Measure the bytes a function holds at its peak.
-
-    Beyond what it found: activations, gradients, results.
-    """
+    """Measure the bytes that a function holds at its peak: activations, gradients, results."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -259,8 +238,3 @@ class _Naive(nn.Module):
     def forward(self, images: Tensor, regions: Regions) -> Tensor:
         """Return the logits of the plain version."""
         return reference.logits(self.model.head, self.model.forward_features(images), regions)
-
-
-def _synchronize(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()

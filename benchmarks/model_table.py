@@ -14,9 +14,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from agnet_vision.export.latency import time_in_turn
 from agnet_vision.structures import num_regions
 from benchmarks.conditions import ratio, summarize
-from benchmarks.model import Case, make_models, peak_memory, time_in_turn
+from benchmarks.model import Case, clock_of, make_models, peak_memory
 
 NUM_CLUSTERS = (2, 4, 8, 12, 16)
 SHAPES = (
@@ -32,10 +33,7 @@ ROUNDS = 3
 
 
 def fill_table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure all points, print them as a table, return them.
-
-    A point too large for the memory says so in its place.
-    """
+    """Measure all points, or say which are too large for the memory, and print them as a table."""
     table = Table(
         "regions", "batch", "side", "backbone ms", "AGNet ms", "ratio", "ms more a region and image"
     )
@@ -58,10 +56,7 @@ def fill_table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Time the forward pass at every point.
-
-    The networks are made once a number of clusters.
-    """
+    """Time the forward pass at every point, with networks made once per number of clusters."""
     for num_clusters in NUM_CLUSTERS:
         changed = {**vars(arguments), "num_clusters": num_clusters, "naive": False}
         models, regions = make_models(argparse.Namespace(**changed)), num_regions(num_clusters)
@@ -73,10 +68,8 @@ def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             point: dict[str, Any] = {"regions": regions, "batch_size": batch, "image_size": side}
             # At most proportional to the pixels of the batch: the head works on a few images at a
             # time.
-            estimate, free = (
-                needed * batch * (side / SHAPES[0][1]) ** 2,
-                free_memory(arguments.device),
-            )
+            estimate = needed * batch * (side / SHAPES[0][1]) ** 2
+            free = free_memory(arguments.device)
             if estimate > free:
                 yield {
                     **point,
@@ -85,13 +78,11 @@ def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 continue
             options = argparse.Namespace(**{**changed, "batch_size": batch, "image_size": side})
             case = Case(options, models)
-            wall, _ = time_in_turn(
-                {name: case.forward(model) for name, model in models.items()},
-                ROUNDS,
-                options.device,
-            )
+            functions = {name: case.forward(model) for name, model in models.items()}
+            seconds = time_in_turn(functions, ROUNDS, clock=clock_of(options))
             summary = {
-                f"{name}_milliseconds": summarize([1e3 * s for s in wall[name]]) for name in models
+                f"{name}_milliseconds": summarize([1e3 * s for s in seconds[name]])
+                for name in models
             }
             more = (
                 summary["agnet_milliseconds"]["median"] - summary["backbone_milliseconds"]["median"]
@@ -99,16 +90,13 @@ def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             yield {
                 **point,
                 **summary,
-                "ratio": ratio(wall["agnet"], wall["backbone"]),
+                "ratio": ratio(seconds["agnet"], seconds["backbone"]),
                 "more_a_region": round(more / regions / batch, 4),
             }
 
 
 def free_memory(device: str) -> float:
-    """Return the bytes that are free on the device.
-
-    Infinity where the system does not tell.
-    """
+    """Return the bytes that are free on the device, infinity where the system does not tell."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info()[0]
     if "SC_AVPHYS_PAGES" not in os.sysconf_names:

@@ -1,10 +1,8 @@
-"""What exported files are worth on labeled photographs.
-
-Accuracy, agreement with the first file, size and speed.
+"""What exported files are worth on labeled images: accuracy, agreement, size and speed.
 
 python tools/benchmark.py onnx model.onnx model.int8.onnx --images datasets/demo/data/test
 
-The class of a photograph is the name of its folder. Regions are proposed as the file's own metadata
+The class of an image is the name of its folder. Regions are proposed as the file's own metadata
 says.
 """
 
@@ -13,7 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,13 @@ from rich.table import Table
 
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError
+from agnet_vision.export.latency import time_in_turn
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.files import find_images
 from agnet_vision.predict.prepared import Preparation
 from benchmarks.conditions import conditions, ratio, summarize, write_report
 
-VIEWS_AT_ONCE = 32  # photographs whose keypoints are grouped together; memory is all it costs
+VIEWS_AT_ONCE = 32  # images whose keypoints are grouped together; memory is all it costs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,15 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="of tools/export.py; the first is the reference",
     )
-    parser.add_argument(
-        "--images", required=True, help="folder with a folder of photographs a class"
-    )
+    parser.add_argument("--images", required=True, help="folder with a folder of images per class")
     parser.add_argument("--threads", type=int, default=1, help="of onnxruntime")
     parser.add_argument(
         "--timed",
         type=int,
         default=50,
-        help="photographs that are timed, one at a time, the files in turn",
+        help="images that are timed, one at a time, the files in turn",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the record alone: nothing is drawn")
     parser.add_argument(
@@ -56,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Score and time every file.
-
-    Print a table and write the numbers.
+    """Score and time every file, print a table and write the numbers.
 
     Raises:
         ConfigError: a file, a class or a package is missing.
@@ -70,7 +65,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         name: np.concatenate([infer(session, one) for one in inputs])
         for name, session in sessions.items()
     }
-    milliseconds = time_in_turn(sessions, inputs[: arguments.timed])
+    rounds = [
+        time_in_turn({name: partial(infer, each, one) for name, each in sessions.items()}, 1)
+        for one in inputs[: arguments.timed]
+    ]
+    milliseconds = {
+        name: [1e3 * seconds for each in rounds for seconds in each[name]] for name in sessions
+    }
     first = str(arguments.files[0])
     report = {
         "images": len(labels),
@@ -129,9 +130,7 @@ def read_metadata(session: Any, path: Path) -> dict[str, Any]:
 
 
 def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
-    """Turn photographs into inputs, and folders into class numbers.
-
-    One photograph at a time.
+    """Turn images into inputs, one by one, and the names of their folders into class numbers.
 
     Raises:
         ConfigError: a folder is not named after a class of the network.
@@ -156,39 +155,20 @@ def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndar
 
 
 def infer(session: Any, one: dict[str, np.ndarray]) -> np.ndarray:
-    """Compute the logits.
-
-    A network without regions takes no boxes.
-    """
+    """Compute the logits; a network without regions takes no boxes."""
     names = {value.name for value in session.get_inputs()}
     return session.run(None, {name: one[name] for name in names})[0]
 
 
-def time_in_turn(
-    sessions: dict[str, Any], inputs: list[dict[str, np.ndarray]]
-) -> dict[str, list[float]]:
-    """Time each photograph in every session in turn.
-
-    Milliseconds.
-    """
-    times: dict[str, list[float]] = {name: [] for name in sessions}
-    for one in inputs:
-        for name, session in sessions.items():
-            started = time.perf_counter()
-            infer(session, one)
-            times[name].append(1e3 * (time.perf_counter() - started))
-    return times
-
-
 def print_table(report: dict[str, Any]) -> None:
-    """Print a row a file."""
+    """Print a row per file."""
     table = Table(
         "file",
         "accuracy",
         "agreement",
         "MiB",
-        "ms an image",
-        title=f"{report['images']} photographs",
+        "ms per image",
+        title=f"{report['images']} images",
     )
     for name, row in report["files"].items():
         numbers = (f"{row['accuracy']:.4f}", f"{row['agreement']:.4f}", f"{row['mebibytes']:.2f}")

@@ -1,6 +1,4 @@
-"""What regions cost beside bare SIFT and scikit-learn's mixture.
-
-Optionally the pictures of docs.
+"""What regions cost beside bare SIFT and scikit-learn's mixture; or the figures of docs/regions.md.
 
 python tools/benchmark.py regions [--images FOLDER] [--count 64] [--output
 docs/benchmarks/regions.json]
@@ -16,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from rich.console import Console
 from sklearn.datasets import load_sample_images
 from sklearn.mixture import GaussianMixture
@@ -28,10 +26,10 @@ from agnet_vision.regions.grouping import PAD, group_points, whiten
 from agnet_vision.regions.keypoints import detect, gray_image
 from agnet_vision.regions.mixture import fit_mixtures, pad_statistics
 from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.structures import RGBImage
 from benchmarks.conditions import conditions, measure_interleaved, ratio, summarize, write_report
 
 SIDE = 224
-Picture = UInt8[np.ndarray, "height width 3"]
 Points = Float[np.ndarray, "_ 2"]
 
 
@@ -41,42 +39,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         default=None,
-        help="folder of photographs; else parts of scikit-learn's",
+        help="folder of images; else parts of scikit-learn's",
     )
-    parser.add_argument("--count", type=int, default=64, help="photographs, scaled to 224 x 224")
+    parser.add_argument(
+        "--count", type=int, default=64, help="number of images, scaled to 224 x 224"
+    )
     parser.add_argument(
         "--repeats", type=int, default=7, help="timed passes; medians and quartiles are reported"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the choice of photographs and of the mixtures"
+        "--seed", type=int, default=0, help="seed of the choice of images and of the mixtures"
     )
     parser.add_argument(
         "--output", type=Path, default=None, help="write the raw numbers to this JSON file"
     )
     parser.add_argument(
-        "--pictures",
+        "--figures",
         type=Path,
         default=None,
-        help="draw the pictures of docs/regions.md into this folder, and measure nothing",
+        help="draw the figures of docs/regions.md into this folder, and measure nothing",
     )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure on one thread, all paths in turn."""
-    if arguments.pictures is not None:
-        from benchmarks.region_pictures import draw_pictures  # matplotlib is slow to import
+    if arguments.figures is not None:
+        from benchmarks.region_figures import draw_figures  # matplotlib is slow to import
 
-        draw_pictures(arguments.pictures)
+        draw_figures(arguments.figures)
         return {}
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        images = photographs(arguments.images, arguments.count, arguments.seed)
+        images = sample_images(arguments.images, arguments.count, arguments.seed)
         report = {
-            "photographs": len(images),
+            "images": len(images),
             "source": "a folder"
             if arguments.images
-            else "parts of scikit-learn's two sample photographs",
+            else "parts of scikit-learn's two sample images",
             "conditions": conditions(arguments.seed),
             **compare_times(images, arguments.repeats, arguments.seed),
             **compare_likelihoods([detect(image)[0] for image in images], arguments.seed),
@@ -86,8 +86,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def photographs(folder: Path | None, count: int, seed: int) -> list[Picture]:
-    """Choose photographs and scale them to 224 x 224."""
+def sample_images(folder: Path | None, count: int, seed: int) -> list[RGBImage]:
+    """Choose images and scale them to 224 x 224."""
     rng = np.random.default_rng(seed)
     if folder is not None:
         paths = sorted(
@@ -98,7 +98,8 @@ def photographs(folder: Path | None, count: int, seed: int) -> list[Picture]:
             for i in rng.choice(len(paths), min(count, len(paths)), replace=False)
         ]
     else:
-        sources, chosen = load_sample_images().images, []
+        sources = load_sample_images().images
+        chosen = []
         for index in range(count):
             source, side = sources[index % len(sources)], int(rng.integers(200, 400))
             top, left = (int(rng.integers(0, size - side + 1)) for size in source.shape[:2])
@@ -106,7 +107,7 @@ def photographs(folder: Path | None, count: int, seed: int) -> list[Picture]:
     return [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for image in chosen]
 
 
-def compare_times(images: list[Picture], repeats: int, seed: int) -> dict[str, Any]:
+def compare_times(images: list[RGBImage], repeats: int, seed: int) -> dict[str, Any]:
     """Time floor, proposer, its stages, and scikit-learn's mixture."""
     sift = cv2.SIFT_create()  # type: ignore[attr-defined]  # missing in the type stubs of OpenCV
     proposer = RegionProposer(seed=seed)
@@ -135,10 +136,7 @@ def compare_times(images: list[Picture], repeats: int, seed: int) -> dict[str, A
 
 
 def compare_likelihoods(points: list[Points], seed: int) -> dict[str, Any]:
-    """Compare the mean log-likelihood a point with scikit-learn's single start.
-
-    In nats and pixels.
-    """
+    """Compare the mean log-likelihood per point with scikit-learn's, in nats and pixels."""
     points = [xy for xy in points if len(xy) >= 9]
     theirs = [fit_sklearn(xy, seed).score(xy.astype(np.float64)) for xy in points]
     ours = [log_likelihood(xy, seed) for xy in points]
@@ -155,9 +153,8 @@ def compare_likelihoods(points: list[Points], seed: int) -> dict[str, Any]:
 def fit_sklearn(xy: Points, seed: int) -> GaussianMixture:
     """Fit the textbook mixture: one k-means start, full covariances."""
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # some fits need more iterations than the default; that is part of what is measured
+        # Some fits need more iterations than the default; that is part of what is measured.
+        warnings.simplefilter("ignore")
         mixture = GaussianMixture(min(8, len(xy)), covariance_type="full", random_state=seed)
         return mixture.fit(xy.astype(np.float64))
 

@@ -1,6 +1,4 @@
-"""Images a second of five networks.
-
-They are plain timm models, with the head, and with a narrow head.
+"""Images per second of five networks: plain timm, with the head, and with a narrow head.
 
 python tools/benchmark.py throughput [--backbones resnet50 ...] [--device cuda]
 
@@ -18,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agnet_vision import AGNet
+from agnet_vision.export.latency import time_in_turn
 from benchmarks import model
 from benchmarks.conditions import conditions, ratio, summarize, write_report
 
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of ``benchmarks.model``, for several backbones."""
     model.add_arguments(parser)
     parser.add_argument("--backbones", nargs="+", default=BACKBONES, help="any timm names")
-    parser.set_defaults(threads=1, repeats=5)
+    parser.set_defaults(threads=1, repeats=5, cpu_time=True)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -49,10 +48,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure a backbone alone, with the head, and narrow.
-
-    Alone it has its own classifier.
-    """
+    """Measure a backbone with its own classifier, with the head, and with the narrow head."""
     options = argparse.Namespace(**{**vars(arguments), "backbone": backbone, "naive": False})
     models = model.make_models(options)
     narrow = AGNet(
@@ -68,8 +64,7 @@ def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
     }
     for part, make in (("forward", case.forward), ("training_step", case.step)):
         functions = {name: make(each) for name, each in case.models.items()}
-        wall, cpu = model.time_in_turn(functions, options.repeats, options.device)
-        seconds = wall if options.device.startswith("cuda") else cpu
+        seconds = time_in_turn(functions, options.repeats, clock=model.clock_of(options))
         for name, function in functions.items():
             memory = model.peak_memory(function, options.device)
             row[name][part] = {
@@ -82,10 +77,7 @@ def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def print_table(rows: dict[str, Any]) -> None:
-    """Print a row a backbone.
-
-    Plain timm, with the head, with the narrow head.
-    """
+    """Print a row per backbone: plain timm, with the head, with the narrow head."""
     table = Table(
         "backbone",
         "parameters, M",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,10 +26,10 @@ def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
 
     Args:
         model: the network; the images have its own input size, and all slots are filled.
-        repeats: passes; the median counts.
+        repeats: number of passes, whose median counts.
 
     Returns:
-        Milliseconds an image.
+        Milliseconds per image.
 
     Raises:
         ConfigError: the packages that write and run ONNX are not installed.
@@ -48,9 +49,40 @@ def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
         boxes, _ = grid_boxes(model.head.num_clusters)
         inputs["boxes"] = boxes[None].astype(np.float32)
 
-    seconds = []
-    for _ in range(WARM_UP + repeats):
-        began = time.thread_time()
-        session.run(None, inputs)
-        seconds.append(time.thread_time() - began)
-    return 1000 * statistics.median(seconds[WARM_UP:])
+    def classify() -> object:
+        """Run the network once."""
+        return session.run(None, inputs)
+
+    seconds = time_in_turn({"onnx": classify}, repeats, clock=time.thread_time, warm_up=WARM_UP)
+    return 1000 * statistics.median(seconds["onnx"])
+
+
+def time_in_turn(
+    functions: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    warm_up: int = 1,
+) -> dict[str, list[float]]:
+    """Time functions in turn, so that whatever else the machine does hits all of them.
+
+    Args:
+        functions: functions to time, by name.
+        rounds: number of timed calls of each.
+        clock: seconds of wall time, or of the CPU where the machine does other work.
+        warm_up: number of untimed calls of each before.
+
+    Returns:
+        Seconds of each round, by name.
+    """
+    for function in functions.values():
+        for _ in range(warm_up):
+            function()
+
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            started = clock()
+            function()
+            seconds[name].append(clock() - started)
+    return seconds

@@ -37,8 +37,8 @@ def model() -> AGNet:
 
 
 @pytest.fixture(scope="module")
-def photographs(model: AGNet) -> tuple[torch.Tensor, Regions]:
-    """scikit-learn's two photographs, as the network sees them."""
+def real_images(model: AGNet) -> tuple[torch.Tensor, Regions]:
+    """scikit-learn's two images, as the network sees them."""
     views = Preparation(model)(load_sample_images().images)
     regions = Regions(
         torch.cat([v.regions.boxes for v in views]), torch.cat([v.regions.mask for v in views])
@@ -57,10 +57,10 @@ def answer(path: Path, **inputs: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(logits)
 
 
-def test_value_photographs(
-    model: AGNet, onnx_file: Path, photographs: tuple[torch.Tensor, Regions]
+def test_value_real_images(
+    model: AGNet, onnx_file: Path, real_images: tuple[torch.Tensor, Regions]
 ) -> None:
-    images, regions = photographs
+    images, regions = real_images
     with torch.no_grad():
         expected = model(images, regions)
     torch.testing.assert_close(

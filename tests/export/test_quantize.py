@@ -20,10 +20,7 @@ pytest.importorskip("onnx")
 
 
 def draw_inputs(images: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
-    """Smooth noise, so that images differ as photographs do.
-
-    And boxes.
-    """
+    """Draw smooth noise, so that images differ as real ones do, and boxes."""
     torch.manual_seed(0)
     coarse = 3 * torch.randn(images, 3, 4, 4)
     smooth = nn.functional.interpolate(coarse, (96, 96), mode="bicubic")

@@ -60,7 +60,7 @@ def test_value_hand_worked():
     assert mask.all()
 
 
-def test_value_corner_of_a_wide_picture():
+def test_value_corner_of_a_wide_image():
     (boxes,), (mask,) = RegionProposer(keep_fraction=1)(
         [np.hstack([np.zeros((80, 240, 3), np.uint8), texture(60, 80)])]
     )

@@ -62,7 +62,7 @@ def test_value_blob_center(width, height, x, y):
     )
 
 
-def test_value_large_picture_is_mapped_back():
+def test_value_large_image_is_mapped_back():
     xy, _ = detect(blob(1500, 900, 1200.0, 300.0, radius=40), keep_fraction=1, max_side=320)
     assert np.abs(xy - (1200, 300)).max(axis=1).min() < 1.0
 
@@ -122,7 +122,7 @@ def test_equal_whatever_the_thread_count():
 
 @pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (2, 2), (3, 7), (31, 33)])
-def test_empty_and_tiny_pictures(detector, shape):
+def test_empty_and_tiny_images(detector, shape):
     for value in (0, 255):
         xy, response = detect(np.full((*shape, 3), value, np.uint8), detector)
         assert len(xy) == len(response)
@@ -137,7 +137,7 @@ def test_empty_and_tiny_pictures(detector, shape):
     )
 )
 @settings(max_examples=40, deadline=None)
-def test_property_any_picture(detector, image):
+def test_property_any_image(detector, image):
     xy, response = detect(image, detector)
     assert np.isfinite(xy).all()
     assert np.isfinite(response).all()

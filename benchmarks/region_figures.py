@@ -1,8 +1,6 @@
-"""The pictures of docs/regions.md.
+"""The figures of docs/regions.md: keypoints, groups and boxes on freely licensed photographs.
 
-Keypoints, groups, primary and secondary boxes on freely licensed photographs.
-
-python tools/benchmark.py regions --pictures docs/images
+python tools/benchmark.py regions --figures docs/images
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ import matplotlib
 matplotlib.use("Agg")
 
 import numpy as np
-from jaxtyping import UInt8
 from matplotlib import cbook, pyplot
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -24,17 +21,14 @@ from agnet_vision.data.image import read_image
 from agnet_vision.regions.boxes import boxes_from_keypoints
 from agnet_vision.regions.keypoints import detect
 from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.structures import RGBImage
 
-Picture = UInt8[np.ndarray, "height width 3"]
 COLORS = pyplot.get_cmap("tab10").colors  # type: ignore[attr-defined]
 SHOWN_PAIRS = 6  # 28 boxes on top of each other show nothing
 
 
-def sample_photographs() -> dict[str, Picture]:
-    """Load photographs that installed packages carry.
-
-    They may be redistributed; docs/regions.md names their authors.
-    """
+def sample_images() -> dict[str, RGBImage]:
+    """Load images that installed packages carry and that may be redistributed."""
     return {
         "china": load_sample_image("china.jpg"),
         "flower": load_sample_image("flower.jpg"),
@@ -42,10 +36,10 @@ def sample_photographs() -> dict[str, Picture]:
     }
 
 
-def draw_pictures(folder: Path) -> None:
-    """Draw one row of panels a photograph."""
+def draw_figures(folder: Path) -> None:
+    """Draw one row of panels per image."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, image in sample_photographs().items():
+    for name, image in sample_images().items():
         panels, axes = pyplot.subplots(
             1, 4, figsize=(16, 16 / 4 * image.shape[0] / image.shape[1] + 0.4)
         )
@@ -55,7 +49,7 @@ def draw_pictures(folder: Path) -> None:
         pyplot.close(panels)
 
 
-def draw_stages(axes: np.ndarray, image: Picture) -> None:
+def draw_stages(axes: np.ndarray, image: RGBImage) -> None:
     """Draw all keypoints and the strongest half, groups and boxes."""
     height, width = image.shape[:2]
     everything, _ = detect(image, keep_fraction=1)
@@ -88,11 +82,10 @@ def draw_stages(axes: np.ndarray, image: Picture) -> None:
     _draw_box(axes[3], pixels[-1], "white", "-")
 
 
-def _show(axes: Axes, image: Picture, title: str) -> None:
+def _show(axes: Axes, image: RGBImage, title: str) -> None:
     height, width = image.shape[:2]
-    axes.imshow(
-        image, extent=(0, width, height, 0), alpha=0.8
-    )  # continuous coordinates: the frame is [0, W] x [0, H]
+    # Continuous coordinates: the frame is [0, W] x [0, H].
+    axes.imshow(image, extent=(0, width, height, 0), alpha=0.8)
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
     axes.set_title(title, fontsize=10)
 
