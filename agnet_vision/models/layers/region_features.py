@@ -132,14 +132,10 @@ class RegionFeatures(MapFeatures):
         return shares.unflatten(1, self.feature_map.shape[2:])
 
     def _parts(self) -> list[Tensor]:
-        """Make phi once, in parts of images on the CPU."""
+        """Make phi, once, in parts of a few images on the CPU."""
         if self._made is None:
-            self._made = [
-                pool_regions(feature_map, boxes, self.pool_size) * (1 + gates)[:, :, None]
-                for feature_map, boxes, gates in self._split(
-                    self.feature_map, self.boxes, self.gates
-                )
-            ]
+            parts = self._split(self.feature_map, self.boxes, self.gates)
+            self._made = [_pool_gated(*part, self.pool_size) for part in parts]
         return self._made
 
     def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
@@ -150,6 +146,14 @@ class RegionFeatures(MapFeatures):
         image_bytes = regions * self.pool_size**2 * channels * self.feature_map.element_size()
         images = max(PART_BYTES // image_bytes, 1)
         return list(zip(*(tensor.split(images) for tensor in tensors), strict=True))
+
+
+def _pool_gated(feature_map: Tensor, boxes: Tensor, gates: Tensor, pool_size: int) -> Tensor:
+    """Pool regions and gate their channels."""
+    pooled = pool_regions(feature_map, boxes, pool_size)
+    scale = (1 + gates)[:, :, None]
+    # In place where no gradient needs the pooled values: phi is large, and memory is slow.
+    return pooled * scale if torch.is_grad_enabled() else pooled.mul_(scale)
 
 
 def _weighted_sum(coefficients: Tensor, phi: Tensor) -> Float[Tensor, "batch bins channels"]:
