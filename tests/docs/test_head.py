@@ -19,6 +19,7 @@ RESULTS: dict[str, dict[str, tuple[int, ...]]] = {
     "A bare `nn.Sequential`": {"logits": (2, 10)},
     "A Hugging Face backbone": {"logits": (2, 10), "feature_map": (2, 128, 27, 27)},
     "Any timm model": {"logits": (2, 10)},
+    "timm's factory": {"logits": (2, 10)},
     "Its parts": {"logits": (2, 10)},
     "Saved, shared, exported": {"logits": (2, 10)},
 }
@@ -43,7 +44,7 @@ def test_example(title: str) -> None:
 
 
 def test_examples_are_short() -> None:
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
     assert all(
         len([line for line in example.splitlines() if line.strip()]) <= 10 for example in EXAMPLES
     )
