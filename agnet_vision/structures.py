@@ -7,7 +7,7 @@ by half a pixel on the way in and back on the way out. Points are ``(x, y)`` in 
 are ``(x0, y0, x1, y1)`` as fractions of width and height, so that they survive a resize.
 
 **Slots.** With kappa clusters an image has ``R = kappa (kappa + 1) / 2 + 1`` region slots: kappa
-primary regions (one a group), kappa (kappa - 1) / 2 secondary regions (one a pair of groups, in the
+primary regions (one per group), kappa (kappa - 1) / 2 secondary regions (one per pair, in the
 order of ``numpy.triu_indices(kappa, 1)``) and the whole image, last and always valid. A slot whose
 groups are absent is masked out.
 

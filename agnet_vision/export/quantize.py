@@ -1,6 +1,6 @@
 """ONNX networks in 8-bit integers, and how trustworthy they are.
 
-Convolutions and linear layers are quantized, their weights a channel, their activations a tensor;
+Convolutions and linear layers are quantized, weights per channel and activations per tensor;
 attention, pooling and squeeze-excite stay float32. Not every network bears that, so half of the
 images measure how often the integers name the class that the floats name.
 """

@@ -1,4 +1,4 @@
-"""Any timm model as a source of maps, by ``sketch``."""
+"""Any timm model as a source of feature maps; ``sketch`` finds out how to read it."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class TimmBackbone(nn.Module):
         return self
 
     def _split_unused(self, sketch: Any, images: Tensor) -> tuple[list[str], list[str]]:
-        """Part unused modules into removable ones and those run anyway."""
+        """Part unused modules into those that can be removed and those that run anyway."""
         removed, frozen = list[str](), list[str]()
         for name in unused_modules(sketch):
             module = sketch.get_submodule(name)
