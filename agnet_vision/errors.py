@@ -1,22 +1,66 @@
 """Errors a user can cause.
 
 The library raises these, or ``ValueError``/``TypeError`` for a wrong argument; only the command
-line prints them. Each message says what was expected, what was found, and the cure, in the words of
-Python.
+line prints them. Each message says what was expected, what was found, and the cure; options are
+written ``name=value``, and a cure that is a command travels as data.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says of a full disk
 
 
+class Command(NamedTuple):
+    """A command that cures an error.
+
+    Attributes:
+        name: what follows ``agnet``.
+        options: name -> value.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+
+    def typed(self, program: str) -> str:
+        """Write the command as it is typed.
+
+        Args:
+            program: what stands before its options, such as ``agnet train``.
+        """
+        words = [f"{name}={as_typed(value)}" for name, value in self.options.items()]
+        return f"{program} {shlex.join(words)}"
+
+    def __str__(self) -> str:
+        return self.typed(f"agnet {self.name}")
+
+
+def as_typed(value: Any) -> str:
+    """Write the value of an option as it is typed: null, true and false."""
+    named = {None: "null", True: "true", False: "false"}
+    return named[value] if value is None or isinstance(value, bool) else str(value)
+
+
 class AGNetError(Exception):
-    """A mistake that the user can repair, printed without traceback."""
+    """A mistake that the user can repair, printed without traceback.
+
+    Args:
+        message: what is wrong, and the cure.
+        command: the cure, or its end, where it is a command.
+    """
+
+    def __init__(self, message: str, command: Command | None = None) -> None:
+        super().__init__(message, command)
+        self.message, self.command = message, command
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.command}" if self.command else self.message
 
 
 class DatasetNotFoundError(AGNetError):
@@ -64,11 +108,16 @@ class Stopped(KeyboardInterrupt):
 
     Attributes:
         number: number of the signal, 2 after Ctrl-C and 15 after SIGTERM.
+        advice: how to go on.
+        command: the end of the advice, where it is a command.
     """
 
-    def __init__(self, number: int, advice: str = "") -> None:
-        super().__init__(*filter(None, [advice]))
-        self.number = int(number)
+    def __init__(self, number: int, advice: str = "", command: Command | None = None) -> None:
+        super().__init__(number, advice, command)
+        self.number, self.advice, self.command = int(number), advice, command
+
+    def __str__(self) -> str:
+        return f"{self.advice} {self.command}" if self.command else self.advice
 
 
 # The extra that has a package, where that is not the one asked for.

@@ -12,10 +12,9 @@ from agnet_vision import RegionProposer, load_model
 from agnet_vision.bounds import BOUNDS, Bound, check_bounds
 from agnet_vision.errors import ConfigError
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.options.compose import nest
 from agnet_vision.options.fields import list_options
+from agnet_vision.options.resolve import training_options
 from agnet_vision.options.run import TrainConfig
-from agnet_vision.options.validation import validate
 
 # Option of training -> the name of its bound.
 SHARED = {
@@ -63,11 +62,11 @@ def test_the_papers_network_is_within() -> None:
 @pytest.mark.parametrize(("option", "name"), SHARED.items())
 def test_the_schema_says_and_keeps_them(option: str, name: str) -> None:
     rules = {each.name: each.rule for each in list_options(TrainConfig)}
-    assert rules[option].removesuffix(", or None") == str(BOUNDS[name])
+    assert rules[option].removesuffix(", or null") == str(BOUNDS[name])
     dataset = {"dataset.name": "folder"} if option.startswith("dataset.") else {}
     for value in beyond(BOUNDS[name]):
         with pytest.raises(ConfigError, match=rf"^{option} must be a .*number in"):
-            validate(TrainConfig, nest({**dataset, option: value}))
+            training_options({**dataset, option: value})
 
 
 @pytest.mark.parametrize(

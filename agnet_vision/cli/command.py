@@ -1,4 +1,4 @@
-"""Commands: their options, what they call, and examples."""
+"""Commands: their options, the work they do, and examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from agnet_vision.options.compose import Composed
 from agnet_vision.options.fields import Options
+from agnet_vision.options.validation import validate
 
 # Name -> what it does; the module of that name in this room has the command itself.
 COMMANDS = {
@@ -32,17 +34,26 @@ class Command:
 
     Attributes:
         schema: its options.
-        call: does the work, with the options that were given, by name.
-        examples: of what follows its name on the command line.
-        layers: short names it takes beside the options of its schema -> what they are.
-        sweeps: ``--multirun`` makes several runs of it.
+        call: does the work, with the checked options.
+        examples: what may follow its name on the command line.
+        groups: groups of which it takes a file -> what they hold.
+        check: checks the options; None: by the schema alone.
+        has_run_dir: whether its results go to Hydra's folder, so that ``--multirun`` makes sense.
     """
 
     schema: type[Options]
-    call: Callable[[Mapping[str, Any]], object]
+    call: Callable[[Any], object]
     examples: tuple[str, ...]
-    layers: Mapping[str, str] = field(default_factory=dict)
-    sweeps: bool = False
+    groups: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[Composed], Options] | None = None
+    has_run_dir: bool = False
+
+    def run(self, composed: Composed) -> None:
+        """Check the options, and do the work."""
+        self.call((self.check or self._check)(composed))
+
+    def _check(self, composed: Composed) -> Options:
+        return validate(self.schema, composed.values)
 
 
 def load_command(name: str) -> Command:

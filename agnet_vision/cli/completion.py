@@ -1,34 +1,26 @@
-"""Completion of commands and options in bash: ``source <(agnet --completion)``."""
+"""Completion by the shell, which Hydra does; here the name of the command is taken off its way."""
 
 from __future__ import annotations
 
-from agnet_vision.cli.command import COMMANDS, load_command
-from agnet_vision.options.fields import list_options
+import os
+import sys
+from collections.abc import Sequence
 
-SCRIPT = """_agnet() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD - 1]}}" names
-  case "$word $before" in "= "*|*" =") return ;; esac  # a value: files
-  if [ "$COMP_CWORD" = 1 ]; then
-    names="{commands} --help --version"
-  else
-    case "${{COMP_WORDS[1]}}" in
-{cases}
-    esac
-  fi
-  COMPREPLY=($(compgen -W "$names" -- "$word"))
-}}
-complete -o default -o nospace -F _agnet agnet
-"""
+from agnet_vision.cli.command import COMMANDS
 
 
-def bash_script() -> str:
-    """Write the function that bash calls when Tab is pressed."""
-    cases = []
-    for name in COMMANDS:
-        if name == "benchmark":  # its parts have options of their own
-            continue
-        command = load_command(name)
-        options = [option.name for option in list_options(command.schema)]
-        names = [f"{option}=" for option in (*command.layers, *options)]
-        cases.append(f'      {name}) names="{" ".join([*names, "--help"])}" ;;')
-    return SCRIPT.format(commands=" ".join(COMMANDS), cases="\n".join(cases))
+def complete(words: Sequence[str]) -> None:
+    """Answer ``agnet -sc install=bash`` and what the shell asks when Tab is pressed."""
+    from agnet_vision.cli.job import run_command
+
+    line = os.environ.get("COMP_LINE", "")
+    program, _, rest = line.partition(" ")
+    name, space, options = rest.lstrip().partition(" ")
+    if words[:1] == ["query=bash"] and not space:
+        print("\n".join(each for each in COMMANDS if each.startswith(name)))
+        return
+    if space:
+        os.environ["COMP_LINE"] = f"{program} {options}"
+        os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
+    if name in COMMANDS or not name:
+        run_command(name or "train", ["--shell-completion", *words], sys.argv[:1])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agnet_vision.cli.command import Command
 from agnet_vision.options.fields import Options, Place, Text, option
-from agnet_vision.options.validation import validate
 
 if TYPE_CHECKING:
     from agnet_vision.models.agnet import AGNet
@@ -20,18 +18,16 @@ class DemoConfig(Options):
     """Which networks, and who may see the page."""
 
     checkpoint: Place | list[Place] | None = option(
-        None,
         "run folder, best.ckpt, saved folder, owner/name on the Hub, or [several,of,these]; null: "
         "ours",
     )
-    host: Text = option("127.0.0.1", "this computer only; 0.0.0.0 lets everybody on the network in")
-    port: int | None = option(None, "null: the first free one from 7860 on", ge=1, le=65535)
-    device: Text = option("auto", "auto | cpu | cuda | any other of torch's")
+    host: Text = option("this computer only; 0.0.0.0 lets everybody on the network in")
+    port: int | None = option("null: the first free one from 7860 on", ge=1, le=65535)
+    device: Text = option("auto | cpu | cuda | any other of torch's")
 
 
-def call(given: Mapping[str, Any]) -> None:
+def call(config: DemoConfig) -> None:
     """Load the networks and serve the page until Ctrl-C."""
-    config = validate(DemoConfig, given)
     from agnet_vision.demo.page import build_page, launch
     from agnet_vision.predict.predictor import choose_device
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from agnet_vision.cli.command import Command
+from agnet_vision.options.resolve import check_evaluation
 from agnet_vision.options.run import EvaluateConfig
-from agnet_vision.training.run import evaluate_with
+from agnet_vision.training.run import run_evaluation
 
 COMMAND = Command(
     schema=EvaluateConfig,
-    call=evaluate_with,
+    call=run_evaluation,
+    check=check_evaluation,
     examples=(
         "checkpoint=outputs/demo/my_run",
         "checkpoint=my_model dataset=stanford40 split=val",
         "checkpoint=outputs/folder/my_run dataset.root=/where/it/lies/now",
     ),
-    layers={
-        "dataset": "dataset.name, and that dataset's options; left out: the run's own",
-        "trainer": "auto | cpu | gpu | ddp: accelerator, devices and strategy together",
+    groups={
+        "dataset": "where the images come from; left out: as in the run",
+        "trainer": "accelerator, devices and strategy together",
     },
-    sweeps=True,
+    has_run_dir=True,
 )

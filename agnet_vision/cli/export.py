@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
 from agnet_vision.options.fields import LocalPath, Options, Place, option
-from agnet_vision.options.validation import validate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,24 +26,19 @@ class ExportConfig(Options):
     """Which network becomes what."""
 
     checkpoint: Place = option(
-        ..., "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
+        "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
     )
     format: Literal["onnx", "int8", "program", "pretrained"] = option(
-        "onnx", "int8: ONNX in 8-bit integers; program: torch.export; pretrained: a folder to share"
+        "int8: ONNX in 8-bit integers; program: torch.export; pretrained: a folder to share"
     )
-    output: LocalPath | None = option(
-        None, "file, or folder for pretrained; null: beside the checkpoint"
-    )
-    image_size: int | None = option(
-        None, "side of the images in pixels; null: the network's own", ge=1
-    )
-    grid: bool = option(False, "one input, images alone, with regions from a fixed grid")
+    output: LocalPath | None = option("file, or folder for pretrained; null: beside the checkpoint")
+    image_size: int | None = option("side of the images in pixels; null: the network's own", ge=1)
+    grid: bool = option("one input, images alone, with regions from a fixed grid")
     images: Place | list[Place] | None = option(
-        None,
         "int8 only: images to calibrate on, not those of the training: a file, folder or pattern",
     )
     calibration: int = option(
-        256, "int8 only: how many of them at most; half of them measure the agreement", ge=2
+        "int8 only: how many of them at most; half of them measure the agreement", ge=2
     )
 
     @model_validator(mode="after")
@@ -57,9 +50,9 @@ class ExportConfig(Options):
         return self
 
 
-def call(given: Mapping[str, Any]) -> None:
+def call(config: ExportConfig) -> None:
     """Export, and say where the result lies."""
-    print(export(validate(ExportConfig, given)))
+    print(export(config))
 
 
 def export(config: ExportConfig) -> Path:
@@ -88,7 +81,7 @@ def export(config: ExportConfig) -> Path:
         case "onnx":
             return export_onnx(model, path, grid=config.grid)
         case "int8":
-            inputs = calibration_inputs(model, config)
+            inputs = calibration_inputs(model, config.images or [], config)
             source = export_onnx(model, path.with_suffix(".float.onnx"), grid=config.grid)
             try:
                 made = quantize_onnx(source, path, inputs)
@@ -117,7 +110,9 @@ def default_output(config: ExportConfig) -> Path:
     return folder / f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format]}"
 
 
-def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]:
+def calibration_inputs(
+    model: AGNet, images: str | list[str], config: ExportConfig
+) -> tuple[Tensor, ...]:
     """Prepare images, spread evenly over those found.
 
     Raises:
@@ -131,8 +126,7 @@ def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]
     from agnet_vision.predict.files import find_images
     from agnet_vision.predict.prepared import Preparation, batch_of
 
-    assert config.images is not None
-    found = find_images(config.images)
+    found = find_images(images)
     # Files come sorted by folder, so the first ones would all be of one class.
     count = min(config.calibration, len(found))
     if count < 2:
@@ -140,8 +134,8 @@ def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]
     paths = [found[round(number)] for number in np.linspace(0, len(found) - 1, count)]
     batches: list[tuple[Tensor, ...]] = []
     for start in range(0, len(paths), READ_AT_ONCE):
-        images = [read_image(path) for path in paths[start : start + READ_AT_ONCE]]
-        inputs, regions = batch_of(Preparation(model)(images))
+        read = [read_image(path) for path in paths[start : start + READ_AT_ONCE]]
+        inputs, regions = batch_of(Preparation(model)(read))
         batches.append((inputs, regions.boxes) if has_boxes(model, config.grid) else (inputs,))
     return tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
 

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.compose import nest
-from agnet_vision.options.dataset import DatasetConfig, Demo
+from agnet_vision.options.dataset import DatasetConfig
 from agnet_vision.options.fields import LocalPath, Options, Text, option
 from agnet_vision.options.network import RegionsConfig
-from agnet_vision.options.validation import validate
 from agnet_vision.regions.proposer import RegionProposer
 
 
 class ExtractConfig(Options):
     """Whose keypoints, and who finds them."""
 
-    dataset: DatasetConfig = Demo()
-    regions: RegionsConfig = RegionsConfig()
+    dataset: DatasetConfig
+    regions: RegionsConfig
     cache_dir: LocalPath | None = option(
-        None, "where keypoints are kept; null: .agnet_cache in the dataset's folder, as in training"
+        "where keypoints are kept; null: .agnet_cache in the dataset's folder, as in training"
     )
-    workers: int | None = option(None, "processes on this machine; null: one a core", ge=1)
+    workers: int | None = option("processes on this machine; null: one a core", ge=1)
     scheduler: Text | None = option(
-        None, "tcp://host:port of a Dask scheduler, instead of processes on this machine"
+        "tcp://host:port of a Dask scheduler, instead of processes on this machine"
     )
-    progress: bool = option(True, "draw a bar with a time estimate")
+    progress: bool = option("draw a bar with a time estimate")
 
 
-def call(given: Mapping[str, Any]) -> None:
+def call(config: ExtractConfig) -> None:
     """Extract all splits' keypoints, and print size and time."""
-    config = validate(ExtractConfig, nest(given))
     proposer = RegionProposer(**dict(config.regions))
     if not proposer.needs_keypoints:
         raise ConfigError(
@@ -68,7 +63,7 @@ COMMAND = Command(
     schema=ExtractConfig,
     call=call,
     examples=("dataset=food101 dataset.root=/data/food101",),
-    layers={
+    groups={
         "dataset": "dataset.name, and that dataset's options",
         "regions": "regions.source: keypoints; the controls store nothing",
     },

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from agnet_vision.cli.command import Command
 from agnet_vision.options.fields import LocalPath, Options, Place, Seed, Text, option
-from agnet_vision.options.validation import validate
 
 
 class FaithfulnessConfig(Options):
     """Which network and images."""
 
     checkpoint: Place = option(
-        ..., "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
+        "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
     )
     images: Place | list[Place] = option(
-        ..., "file, folder, pattern, - for a list on stdin, or [several,of,these]"
+        "file, folder, pattern, - for a list on stdin, or [several,of,these]"
     )
-    count: int = option(100, "images drawn from them", ge=1)
-    seed: Seed = option(0, "of that choice, and of the random regions")
-    output: LocalPath | None = option(None, "JSON file for the means of all curves, and areas")
-    figure: LocalPath | None = option(None, "PNG or SVG file of the mean curves")
-    device: Text = option("auto", "auto | cpu | cuda | any other of torch's")
-    progress: bool = option(True, "draw a bar")
+    count: int = option("images drawn from them", ge=1)
+    seed: Seed = option("of that choice, and of the random regions")
+    output: LocalPath | None = option("JSON file for the means of all curves, and areas")
+    figure: LocalPath | None = option("PNG or SVG file of the mean curves")
+    device: Text = option("auto | cpu | cuda | any other of torch's")
+    progress: bool = option("draw a bar")
 
 
-def call(given: Mapping[str, Any]) -> None:
+def call(config: FaithfulnessConfig) -> None:
     """Draw images, measure, print a table, and write the curves."""
-    config = validate(FaithfulnessConfig, given)
     import numpy as np
     from rich.progress import track
     from rich.table import Table

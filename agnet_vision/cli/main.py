@@ -32,10 +32,10 @@ def main() -> None:
             from importlib.metadata import version
 
             print(f"agnet_vision {version('agnet_vision')}")
-        elif words[0] == "--completion":
-            from agnet_vision.cli.completion import bash_script
+        elif words[0] in ("--shell-completion", "-sc"):
+            from agnet_vision.cli.completion import complete
 
-            print(bash_script(), end="")
+            complete(words[1:])
         elif words[0] not in COMMANDS:
             from agnet_vision.options.validation import did_you_mean
 
@@ -69,23 +69,12 @@ def dispatch(name: str, words: Sequence[str], program: Sequence[str]) -> None:
 
     if name == "benchmark":
         benchmark.run(words, shell.program(name))
-        return
-
-    from agnet_vision.cli.command import load_command
-    from agnet_vision.cli.parse import parse
-
-    command = load_command(name)
-    flags = [word for word in words if word.startswith("-")]
-    given = [word for word in words if word not in flags]
-    if {"--help", "-h"} & set(flags):
+    elif {"--help", "-h"} & set(words):
+        from agnet_vision.cli.command import load_command
         from agnet_vision.cli.reference import help_text
 
-        print(help_text(name, command, shell.program(name)))
-    elif {"--multirun", "-m"} & set(flags) and command.sweeps:
-        from agnet_vision.cli.multirun import run_many
-
-        run_many(command, given, program)
-    elif flags:
-        raise ConfigError(f"{flags[0]} is not known; {shell.program(name)} --help lists all")
+        print(help_text(name, load_command(name), shell.program(name)))
     else:
-        command.call(parse(given, command))
+        from agnet_vision.cli.job import run_command
+
+        run_command(name, words, program)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
@@ -14,7 +14,6 @@ from agnet_vision.cli.command import Command
 from agnet_vision.data.views import TTA
 from agnet_vision.options.fields import LocalPath, Options, Place, Text, option
 from agnet_vision.options.run import TTA_HELP
-from agnet_vision.options.validation import validate
 
 if TYPE_CHECKING:
     from agnet_vision.models.agnet import AGNet
@@ -28,28 +27,27 @@ class PredictConfig(Options):
     """The images, the network, and where the answer goes."""
 
     checkpoint: Place = option(
-        ..., "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
+        "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
     )
     images: Place | list[Place] = option(
-        ...,
         "file, folder, pattern such as 'photos/*.jpg', - for a list on stdin, or "
         "[several,of,these]",
     )
-    output: LocalPath | None = option(None, ".csv or .jsonl file; null: to the terminal")
-    format: Format | None = option(None, "null: as the suffix of output says, table without one")
-    tta: TTA | None = option(None, f"null: as the run was tested; {TTA_HELP}")
+    output: LocalPath | None = option(".csv or .jsonl file; null: to the terminal")
+    format: Format | None = option("null: as the suffix of output says, table without one")
+    tta: TTA | None = option(f"null: as the run was tested; {TTA_HELP}")
     embeddings: LocalPath | None = option(
-        None, ".npy file: a row an image of what the last layer sees; NaN where it is unreadable"
+        ".npy file: a row an image of what the last layer sees; NaN where it is unreadable"
     )
     figures: LocalPath | None = option(
-        None, "folder for one figure an image: keypoints, regions, attention, evidence"
+        "folder for one figure an image: keypoints, regions, attention, evidence"
     )
-    figure_format: Literal["png", "svg"] = option("png", "of the figures")
-    theme: Literal["light", "dark"] = option("light", "of the figures")
-    top: int = option(3, "classes an image in the table", ge=1)
-    batch_size: int = option(16, "images a step", ge=1)
-    device: Text = option("auto", "auto | cpu | cuda | any other of torch's")
-    progress: bool = option(True, "draw a bar")
+    figure_format: Literal["png", "svg"] = option("of the figures")
+    theme: Literal["light", "dark"] = option("of the figures")
+    top: int = option("classes an image in the table", ge=1)
+    batch_size: int = option("images a step", ge=1)
+    device: Text = option("auto | cpu | cuda | any other of torch's")
+    progress: bool = option("draw a bar")
 
     @model_validator(mode="after")
     def _check(self) -> PredictConfig:
@@ -67,12 +65,11 @@ class PredictConfig(Options):
         return self.format or SUFFIXES.get(suffix, "table")
 
 
-def call(given: Mapping[str, Any]) -> None:
+def call(config: PredictConfig) -> None:
     """Predict all images, and write or print the rows.
 
     Exits with 1 if none could be read.
     """
-    config = validate(PredictConfig, given)
     from rich.progress import track
 
     from agnet_vision.models.agnet import load_model

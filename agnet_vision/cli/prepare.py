@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.compose import nest
-from agnet_vision.options.dataset import DatasetConfig, Demo
+from agnet_vision.options.dataset import DatasetConfig
 from agnet_vision.options.fields import LocalPath, Options, Seed, option
-from agnet_vision.options.validation import validate
 
 if TYPE_CHECKING:
     from agnet_vision.data.prepare.check import CheckResult
@@ -23,31 +20,29 @@ if TYPE_CHECKING:
 class PrepareConfig(Options):
     """Which dataset, and how far to go."""
 
-    dataset: DatasetConfig = Demo()
-    download: bool = option(True, "get what is missing, where the license allows it")
+    dataset: DatasetConfig
+    download: bool = option("get what is missing, where the license allows it")
     repair: bool = option(
-        False,
         "unpack the archives again when files are missing or damaged; AUC, folder, hf and demo "
         "have none and refuse it",
     )
-    seed: Seed = option(0, "of the splits that training would draw")
-    near_duplicates: bool = option(True, "look for nearly identical images across splits")
-    report: LocalPath | None = option(None, "write what was found to this JSON file")
+    seed: Seed = option("of the splits that training would draw")
+    near_duplicates: bool = option("look for nearly identical images across splits")
+    report: LocalPath | None = option("write what was found to this JSON file")
     groups: LocalPath | None = option(
-        None, "of a folder: write a CSV in which nearly identical images share a group"
+        "of a folder: write a CSV in which nearly identical images share a group"
     )
     sheet: LocalPath | None = option(
-        None, "draw the most alike pairs into this PNG file; null: beside the report"
+        "draw the most alike pairs into this PNG file; null: beside the report"
     )
-    workers: int | None = option(None, "processes that read images; null: one a core", ge=1)
+    workers: int | None = option("processes that read images; null: one a core", ge=1)
 
 
-def call(given: Mapping[str, Any]) -> None:
+def call(config: PrepareConfig) -> None:
     """Prepare a dataset, and report.
 
     Exits with 0 only if nothing contradicts the card.
     """
-    config = validate(PrepareConfig, nest(given))
     from agnet_vision.data.prepare.contact_sheet import MAX_PAIRS, draw_sheet
     from agnet_vision.data.prepare.prepare import prepare_dataset
 
@@ -122,5 +117,5 @@ COMMAND = Command(
         "dataset=food101",
         "dataset=folder dataset.root=my_photos report=problems.json",
     ),
-    layers={"dataset": "dataset.name, and that dataset's options"},
+    groups={"dataset": "dataset.name, and that dataset's options"},
 )

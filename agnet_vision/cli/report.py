@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from agnet_vision.cli.command import Command
 from agnet_vision.options.fields import LocalPath, Options, option
-from agnet_vision.options.validation import validate
 
 
 class ReportConfig(Options):
     """Which run, beside which."""
 
-    run_dir: LocalPath = option(..., "folder of a training whose test is done, or of an evaluation")
-    baseline: LocalPath | None = option(None, "another run on the same images, side by side")
-    root: LocalPath | None = option(None, "of the dataset; null: where the run says it was")
+    run_dir: LocalPath = option("folder of a training whose test is done, or of an evaluation")
+    baseline: LocalPath | None = option("another run on the same images, side by side")
+    root: LocalPath | None = option("of the dataset; null: where the run says it was")
 
 
-def call(given: Mapping[str, Any]) -> None:
+def call(config: ReportConfig) -> None:
     """Write the report and say where it is."""
-    config = validate(ReportConfig, given)
     from agnet_vision.evaluation.report import write_report
 
     print(write_report(config.run_dir, baseline=config.baseline, root=config.root))

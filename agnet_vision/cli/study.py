@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +11,33 @@ from pydantic import model_validator
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
 from agnet_vision.options.fields import LocalPath, Options, Place, Text, option
-from agnet_vision.options.validation import validate
 
 
 class StudyConfig(Options):
     """Which study, or which runs that are there already."""
 
     study: Place | None = option(
-        None, "demo | stanford40 | a YAML file with base, arms, seeds and baseline"
+        "demo | stanford40 | a YAML file with base, arms, seeds and baseline"
     )
     runs: Place | list[Place] | None = option(
-        None, "instead: pattern of folders of finished trainings, compared as they are"
+        "instead: pattern of folders of finished trainings, compared as they are"
     )
     base: dict[str, Any] = option(
-        {},
         "options of all runs over those of the file: base.dataset.root=...",
         rule="options of train such as {epochs: 3}",
     )
     output: LocalPath | None = option(
-        None, "the study's folder; null: outputs/studies/<name of the file>"
+        "the study's folder; null: outputs/studies/<name of the file>"
     )
-    baseline: Text | None = option(None, "with runs: name of the arm that others are compared to")
-    jobs: int = option(1, "runs at a time, each a process", ge=1)
-    threads: int | None = option(None, "of torch in each run; null: the cores, shared out", ge=1)
+    baseline: Text | None = option("with runs: name of the arm that others are compared to")
+    jobs: int = option("runs at a time, each a process", ge=1)
+    threads: int | None = option("of torch in each run; null: the cores, shared out", ge=1)
     cluster: dict[str, Any] | None = option(
-        None,
         "run on SLURM, jobs at a time, with what submitit asks it for: cluster.slurm_partition=gpu "
         "cluster.timeout_min=240",
         rule="parameters of submitit such as {timeout_min: 240}",
     )
-    summary: bool = option(False, "train nothing, compare what is finished")
+    summary: bool = option("train nothing, compare what is finished")
 
     @model_validator(mode="after")
     def _check(self) -> StudyConfig:
@@ -50,11 +46,8 @@ class StudyConfig(Options):
         return self
 
 
-def call(given: Mapping[str, Any]) -> None:
+def call(config: StudyConfig) -> None:
     """Run what is not finished, and print the table."""
-    base = {name: value for name, value in given.items() if name.startswith("base.")}
-    rest = {name: value for name, value in given.items() if name not in base}
-    config = validate(StudyConfig, rest)
     from agnet_vision.options.compose import find_file
     from agnet_vision.studies.comparison import as_markdown
     from agnet_vision.studies.study import check_runs, read_study, run_study
@@ -64,9 +57,8 @@ def call(given: Mapping[str, Any]) -> None:
         output = Path(config.output or "outputs/studies/runs")
         rows = summarize_runs(_folders(config.runs), output, config.baseline)
     else:
-        path = find_file("study", config.study)
-        own = {name.removeprefix("base."): value for name, value in base.items()}
-        study = read_study(path, {**config.base, **own})
+        path = find_file("study", "studies", str(config.study))
+        study = read_study(path, config.base)
         output = Path(config.output or Path("outputs", "studies", path.stem))
         if config.summary:
             check_runs(study, output)

@@ -1,167 +1,276 @@
-"""From the few given options to a schema's nested values.
+"""Hydra's composition of the tree in ``conf/``, as plain values.
 
-Later layers win: the defaults of the schema, the recipe of the dataset (``conf/recipe``), an
-experiment (``conf/experiment`` or any YAML file), and what is given.
+The one file below the command line that imports Hydra. Whatever Hydra keeps for the whole process
+is left as it was found, so that options can be composed in a notebook, in a worker process, or
+inside somebody's own Hydra application.
 """
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hydra
 import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
+from hydra.version import VersionBase
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.dataset import DEFAULT
-from agnet_vision.options.fields import list_options
-from agnet_vision.options.run import TRAINERS, TrainConfig
-from agnet_vision.options.validation import OptionError, did_you_mean, unknown_option
+from agnet_vision.options.run import LoggerConfig, TrainConfig
+from agnet_vision.options.validation import did_you_mean, look_up, unknown_option, wrong_value
 
 Values = dict[str, Any]
 
-# ``dataset="folder"`` is short for ``dataset={"name": "folder"}``.
-CHOICES = {
-    "dataset": "name",
-    "backbone": "name",
-    "model": "variant",
-    "regions": "source",
-    "logger": "name",
+HYDRA_VERSION = "1.3"
+# Group -> the options that are decided by a choice from it; the rest of a group are defaults.
+DECIDED = {
+    "dataset": ("name",),
+    "backbone": ("name",),
+    "model": ("variant",),
+    "regions": ("source",),
+    "trainer": ("accelerator", "devices", "strategy"),
+    "logger": tuple(LoggerConfig.model_fields),
 }
-# Choosing another of these leaves nothing of the one before.
-REPLACED = ("dataset", "backbone")
+
+
+@dataclass(frozen=True)
+class Composed:
+    """The options of a command.
+
+    Attributes:
+        values: all of them, nested.
+        names: full names of what was given, groups of which a file was chosen among them.
+    """
+
+    values: Values
+    names: tuple[str, ...]
+
+    @property
+    def given(self) -> Values:
+        """Return the values of the options that were given, nested."""
+        given: Values = {}
+        for name in self.names:
+            leaves = [f"{name}.{each}" for each in DECIDED.get(name, ())] or [name]
+            if name.partition(".")[0] not in self.values:  # an experiment
+                continue
+            for leaf in leaves:
+                given = merge(given, nested(leaf, look_up(self.values, leaf)))
+        return given
 
 
 def conf_folder() -> Path:
-    """Find recipes and experiments, in a wheel or a checkout."""
+    """Find the tree of configurations, in a wheel or a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "_conf"
     return installed if installed.is_dir() else package.parent / "conf"
 
 
-def compose(given: Mapping[str, Any]) -> Values:
-    """Put recipe, experiment and what is given together.
+def compose(command: str, given: Mapping[str, Any]) -> Composed:
+    """Compose the options of a command.
 
     Args:
-        given: options of ``TrainConfig`` by full name (``{"optimizer.lr": 0.01}``) or nested,
-            choices in short, and ``experiment``.
+        command: name of its file in ``conf/``.
+        given: options by full name (``{"optimizer.lr": 0.01}``) or nested; a group may be the name
+            of its file (``{"trainer": "cpu"}``), a backbone any name of timm.
 
     Raises:
-        ConfigError: an experiment or trainer is not known, or a file is no YAML of options.
+        ConfigError: a group has no such file, or a value refers to an option that is not there.
     """
-    given = dict(given)
-    experiment = _experiment(given.pop("experiment", "none"))
-    own = nest(given)
-    dataset = {**experiment.get("dataset", {}), **own.get("dataset", {})}.get("name", DEFAULT)
-    recipe = conf_folder() / "recipe" / f"{dataset}.yaml"
-    values = read_layer(recipe) if recipe.is_file() else {}
-    return merge(merge(values, experiment), own)
+    options = flatten(given)
+    choices = {name: options.pop(name) for name in groups_of(command) if name in options}
+    choices = {name: choice for name, choice in choices.items() if choice is not None}
+    if "backbone" in choices and choices["backbone"] not in files_of("backbone"):
+        options = {"backbone.name": choices["backbone"], **options}
+        choices["backbone"] = "timm"
+    for group, choice in choices.items():
+        _check(group, choice)
+
+    words = tuple(f"{group}={_word(choice)}" for group, choice in choices.items())
+    config = copy.deepcopy(tree(command, words))
+    OmegaConf.set_struct(config, False)
+    try:
+        for name, value in options.items():
+            OmegaConf.update(config, name, value, merge=True, force_add=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{name} cannot be {value!r}: {first_line(error)}") from error
+    return as_composed(config, [*choices, *options])
 
 
-def nest(given: Mapping[str, Any]) -> Values:
-    """Write full names as nested groups, and choices in full.
+def as_composed(config: DictConfig, names: Iterable[str]) -> Composed:
+    """Take the values out of what Hydra has composed.
 
-    Their order does not matter.
+    Args:
+        config: the configuration; its references, such as ``${seed}``, are resolved.
+        names: full names of what was given.
+
+    Raises:
+        ConfigError: a reference names no option.
     """
-    nested: Values = {}
-    # What is chosen comes before its options, or it would replace them.
-    for name in sorted(given, key=lambda name: name.removesuffix(".name") not in REPLACED):
-        value = given[name]
-        *groups, last = name.split(".")
-        if not groups and last in CHOICES and not isinstance(value, Mapping):
-            value = _chosen(last, value)
-        elif not groups and last == "trainer" and not isinstance(value, Mapping):
-            if value not in TRAINERS:
-                hint = did_you_mean(str(value), list(TRAINERS))
-                raise OptionError("trainer", f"one of {', '.join(TRAINERS)}", value, hint)
-            value = TRAINERS[value]
-        for group in reversed(groups):
-            value, last = {last: value}, group
-        nested = merge(nested, {last: value})
-    return nested
+    try:
+        values = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(reference_error(error)) from error
+    return Composed(dict(_without_missing(values)), tuple(dict.fromkeys(names)))
 
 
-def _chosen(group: str, value: Any) -> Values:
-    # backbone=timm: any other, which backbone.name says.
-    return {CHOICES[group]: None if (group, value) == ("backbone", "timm") else value}
+def reference_error(error: OmegaConfBaseException) -> str:
+    """Say in a line which reference of an option cannot be resolved."""
+    name = str(error.full_key or "").replace("hydra.run.dir", "run_dir")
+    found = re.match(r"Interpolation key '(.*)' not found", str(error))
+    return f"{name}: {unknown_option(TrainConfig, found[1]) if found else first_line(error)}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text."""
+    return str(error).strip().partition("\n")[0]
+
+
+@cache
+def groups_of(command: str) -> tuple[str, ...]:
+    """List the groups of which a command takes a file: ``dataset``, ``model``, ..."""
+    defaults = read_yaml(conf_folder() / f"{command}.yaml")["defaults"]
+    names = [name for entry in defaults if isinstance(entry, dict) for name in entry]
+    return tuple(name for name in names if "@" not in name)
+
+
+def files_of(group: str, own: str | Path = "") -> list[str]:
+    """List the files of a group, with those in the user's own tree if there is one."""
+    folders = [conf_folder(), Path(own)] if own else [conf_folder()]
+    return sorted({path.stem for each in folders for path in (each / group).glob("*.yaml")})
+
+
+def _check(group: str, choice: Any) -> None:
+    """Refuse a choice of which there is no file."""
+    known = files_of(group)
+    for each in choice if isinstance(choice, list) and group == "logger" else [choice]:
+        if each not in known:
+            hint = did_you_mean(str(each), known)
+            raise wrong_value(group, f"one of {', '.join(known)}", each, hint)
+
+
+def _word(choice: Any) -> str:
+    """Write a choice as Hydra's command line has it."""
+    return f"[{','.join(choice)}]" if isinstance(choice, list) else str(choice)
+
+
+@cache
+def tree(command: str, words: tuple[str, ...]) -> DictConfig:
+    """Compose a command's tree for a choice of files."""
+    own: tuple[type, ...] = (GlobalHydra, VersionBase)
+    before = {each: Singleton._instances.pop(each) for each in own if each in Singleton._instances}
+    try:
+        with hydra.initialize_config_dir(str(conf_folder()), version_base=HYDRA_VERSION):
+            return hydra.compose(command, list(words))
+    finally:
+        for each in own:
+            Singleton._instances.pop(each, None)
+        Singleton._instances.update(before)
+
+
+def _without_missing(values: Any) -> Any:
+    """Leave out the options that have no value yet."""
+    if not isinstance(values, dict):
+        return values
+    return {name: _without_missing(value) for name, value in values.items() if value != "???"}
+
+
+def flatten(options: Mapping[str, Any], *, short: bool = True) -> Values:
+    """Write options by their full names; what comes later counts.
+
+    ``{"optimizer": {"lr": 0.1}}`` becomes ``{"optimizer.lr": 0.1}``. The range of a search, a
+    mapping with ``low``, is one value.
+
+    Args:
+        options: nested, by full name, or both.
+        short: write a choice by the name of its group, ``backbone`` for ``backbone.name``.
+    """
+    flat: Values = {}
+    for name, value in _leaves(options):
+        group, _, last = name.rpartition(".")
+        if short and DECIDED.get(group) == (last,):
+            name = group
+        flat.pop(name, None)
+        flat[name] = value
+    return flat
+
+
+def lay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:
+    """Lay options over others, both by their full names.
+
+    Another dataset or backbone leaves none of the options of the one below.
+    """
+    chosen = [name for name in ("dataset", "backbone") if above.get(name) != below.get(name)]
+    chosen = [f"{name}." for name in chosen if name in above]
+    kept = {name: value for name, value in below.items() if not name.startswith(tuple(chosen))}
+    return {**kept, **above}
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value and "low" not in value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def nested(name: str, value: Any) -> Values:
+    """Write an option of a full name as nested values."""
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return dict(value)
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:
-    """Lay nested values over others.
-
-    Args:
-        below: nested values that count where ``above`` has none.
-        above: nested values; a group of another name replaces the one below as a whole.
-    """
+    """Lay nested values over others."""
     merged = dict(below)
     for name, value in above.items():
         before = merged.get(name)
         if isinstance(before, Mapping) and isinstance(value, Mapping):
-            other = name in REPLACED and before.get("name") != value.get("name", before.get("name"))
-            merged[name] = dict(value) if other else merge(before, value)
-        else:
-            merged[name] = value
+            value = merge(before, value)
+        merged[name] = value
     return merged
 
 
-def _experiment(name: Any) -> Values:
-    """Read an experiment, ours or the user's file."""
-    return {} if name == "none" else read_layer(find_file("experiment", name, others=("none",)))
-
-
-def find_file(option: str, name: Any, others: Sequence[str] = ()) -> Path:
-    """Find a file of ours by name, or the user's.
+def find_file(option: str, folder: str, name: str) -> Path:
+    """Find a file of ours by name, or the user's own.
 
     Args:
-        option: the option that names it, and the folder in ``conf`` that holds ours.
-        name: one of ours, or a YAML file.
-        others: what else the option may be, for the error.
+        option: the option that names it, for errors.
+        folder: folder in ``conf/`` that holds ours.
+        name: name of one of ours, or path of a YAML file.
 
     Raises:
         ConfigError: there is no such file.
     """
-    folder = conf_folder() / option
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    known = files_of(folder)
     if name in known:
-        return folder / f"{name}.yaml"
-    path = Path(str(name)).expanduser()
+        return conf_folder() / folder / f"{name}.yaml"
+    path = Path(name).expanduser()
     if path.suffix not in (".yaml", ".yml"):
-        rule = f"one of {', '.join([*others, *known])}, or a YAML file"
-        raise OptionError(option, rule, name, did_you_mean(str(name), known))
+        rule = f"one of {', '.join(known)}, or a YAML file"
+        raise wrong_value(option, rule, name, did_you_mean(name, known))
     if not path.is_file():
         raise ConfigError(f"{option}: there is no file {path}")
     return path
 
 
-def read_layer(path: Path) -> Values:
-    """Read options from a YAML file, which errors name."""
-    values = nest(read_yaml(path))
-    known = list_options(TrainConfig)
-    for name in full_names(values):
-        if not any(name == each.name or name.startswith(f"{each.name}.") for each in known):
-            raise ConfigError(f"{path}: {unknown_option(TrainConfig, name)}")
-    return values
-
-
-def full_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """List nested values by their full names."""
-    names: list[str] = []
-    for name, value in values.items():
-        inside = isinstance(value, Mapping) and value
-        names += full_names(value, f"{prefix}{name}.") if inside else [f"{prefix}{name}"]
-    return names
-
-
 def read_yaml(path: Path, cure: str = "") -> Values:
-    """Read a YAML file of options, ``1e-3`` as a number.
+    """Read a YAML file of options, with ``1e-3`` as a number.
 
     Args:
         path: the file.
-        cure: what the error says to do, after its own words.
+        cure: advice at the end of the error.
 
     Raises:
-        ConfigError: it is damaged, or holds no options; says the cure.
+        ConfigError: the file is damaged, or holds no options.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -173,10 +282,7 @@ def read_yaml(path: Path, cure: str = "") -> Values:
 
 
 class _Loader(yaml.SafeLoader):
-    """A YAML loader that takes ``1e-3`` for a number.
-
-    YAML 1.1 takes it for text.
-    """
+    """A YAML loader that takes ``1e-3`` for a number; YAML 1.1 takes it for text."""
 
 
 _Loader.add_implicit_resolver(

@@ -1,8 +1,8 @@
 """The typed fields that make a schema of options.
 
 A schema is a subclass of ``Options``; its groups are fields that are ``Options`` themselves. Types,
-bounds and defaults stand there once: pydantic refuses what they do not allow, and its JSON schema
-tells errors, help and reference page what they are.
+bounds and descriptions stand there, defaults in ``conf/``: pydantic refuses what a type does not
+allow, and its JSON schema tells errors, help and reference page what there is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agnet_vision.bounds import BOUNDS
 
 # What JSON schema calls a type -> what we do.
 KINDS = {
-    "boolean": "True or False",
+    "boolean": "true or false",
     "integer": "a whole number",
     "number": "a number",
     "string": "text",
@@ -36,22 +36,19 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def option(
-    default: Any, description: str, *, rule: str | None = None, bound: str = "", **bounds: Any
-) -> Any:
+def option(description: str, *, rule: str | None = None, bound: str = "", **bounds: Any) -> Any:
     """Declare an option of a schema.
 
     Args:
-        default: its value where none is given; ``...``: one must be given.
-        description: what it does, in a line.
-        rule: what it must be, in words, where its type and bounds do not say it well.
-        bound: name of its bound in ``agnet_vision.bounds``, where others hold it against that, too.
+        description: the purpose of the option, in a line.
+        rule: the values it may have, in words, where its type and bounds do not say it well.
+        bound: name of its bound in ``agnet_vision.bounds``, where others share it.
         **bounds: else ``ge``, ``gt``, ``le``, ``lt`` or ``min_length``.
     """
     if bound:
         bounds = {"ge": BOUNDS[bound].low, "le": BOUNDS[bound].high}
     extra: dict[str, JsonValue] | None = {"rule": rule} if rule else None
-    return Field(default, description=description, json_schema_extra=extra, **bounds)
+    return Field(description=description, json_schema_extra=extra, **bounds)
 
 
 def _as_text(value: Any) -> Any:
@@ -72,60 +69,48 @@ Seed = Annotated[int, Field(ge=BOUNDS["seed"].low, le=BOUNDS["seed"].high)]
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a schema, as its readers need it.
-
-    Those are errors, help, the reference page and the command line.
+    """An option of a schema, as errors, help, reference page and command line need it.
 
     Attributes:
-        name: in full, such as ``optimizer.lr``.
-        default: None where it has none, see ``required``.
-        description: a line of text.
-        rule: what it must be, in words.
+        name: full name, such as ``optimizer.lr``.
+        description: the purpose of the option, in a line.
+        rule: the values it may have, in words.
         choices: the values it may have; empty where they are not a list.
-        is_text: any text is a value, as of a path.
-        is_free: a mapping whose entries are handed on as they are.
-        required: it has no default.
-        only: which choices of its group have this option; empty: all.
+        is_text: whether any text is a value, as of a path.
+        is_free: whether it is a mapping whose entries are handed on as they are.
+        only: the choices of its group that have this option; empty: all.
     """
 
     name: str
-    default: Any
     description: str
     rule: str
     choices: tuple[Any, ...]
     is_text: bool
     is_free: bool
-    required: bool
     only: tuple[str, ...] = ()
 
 
 @cache
 def list_options(schema: type[Options]) -> tuple[Option, ...]:
-    """List the options of a schema in order.
-
-    Those of its groups are listed by their full names.
-    """
+    """List the options of a schema and of its groups, in order."""
     content = schema.model_json_schema()
     return tuple(_list(content, content.get("$defs", {}), ""))
 
 
 def _list(group: Json, definitions: Json, prefix: str) -> Iterator[Option]:
-    for name, field in group["properties"].items():
+    for name, field in group.get("properties", {}).items():
         parts = _parts(field)
         groups = [definitions[part["$ref"].rsplit("/", 1)[1]] for part in parts if "$ref" in part]
-        if not groups:
-            yield _option(prefix + name, field, parts, name in group.get("required", ()))
+        if not groups and "description" in field:
+            yield _option(prefix + name, field, parts)
         elif len(groups) == 1:
             yield from _list(groups[0], definitions, f"{prefix}{name}.")
-        else:
+        elif groups:
             yield from _list_variants(groups, definitions, f"{prefix}{name}.")
 
 
 def _list_variants(groups: Sequence[Json], definitions: Json, prefix: str) -> Iterator[Option]:
-    """List the options of groups that exclude each other.
-
-    One of the groups is chosen by its name.
-    """
+    """List the options of groups of which one is chosen by its name."""
     found: dict[str, Option] = {}
     having: dict[str, tuple[str, ...]] = {}
     for group in groups:
@@ -148,18 +133,16 @@ def _parts(field: Json) -> list[Json]:
     return [part for member in members for part in _parts(member)] if members else [field]
 
 
-def _option(name: str, field: Json, parts: list[Json], required: bool) -> Option:
+def _option(name: str, field: Json, parts: list[Json]) -> Option:
     """Read an option off its part of the schema."""
     values = [part.get("items", part) for part in parts if part.get("type") != "null"]
     return Option(
         name=name,
-        default=field.get("default"),
         description=field.get("description", ""),
         rule=_rule(field, parts),
         choices=tuple(choice for value in values for choice in _choices(value)),
         is_text=all(each.get("type") == "string" and not _choices(each) for each in values),
         is_free=any(part.get("type") == "object" for part in parts),
-        required=required,
     )
 
 
@@ -176,7 +159,7 @@ def _rule(field: Json, parts: list[Json]) -> str:
         words = "one of " + ", ".join(map(str, choices))
     else:
         words = KINDS.get(first.get("type", ""), "a value") + _bounds(first)
-    return f"{words}, or None" if any(part.get("type") == "null" for part in parts) else words
+    return f"{words}, or null" if any(part.get("type") == "null" for part in parts) else words
 
 
 def _bounds(part: Json) -> str:

@@ -29,33 +29,29 @@ TAKEN = {
 class BackboneConfig(Options):
     """The network that makes the map."""
 
-    name: Text | None = option("mobilenetv2_100", "any name of timm.list_models()")
-    pretrained: bool = option(True, "start from ImageNet weights, fetched on first use")
+    name: Text = option("any name of timm.list_models()")
+    pretrained: bool = option("start from ImageNet weights, fetched on first use")
     checkpoint: LocalPath | None = option(
-        None, "weights instead: .pth, .safetensors, or a run folder or checkpoint of this library"
+        "weights instead: .pth, .safetensors, or a run folder or checkpoint of this library"
     )
     output_stride: Literal[8, 16, 32] | None = option(
-        None, "pixels of the input to a cell of the map; 16 instead of 32 doubles its sides"
+        "pixels of the input to a cell of the map; 16 instead of 32 doubles its sides"
     )
     taps: list[int] | None = option(
-        None,
         "null: the last map; [-2]: the last but one, twice as fine; [-2,-1]: both",
         rule="a list such as [-2] or [-2,-1]",
         min_length=1,
     )
     freeze_at: int = option(
-        0, "the stem and this many stages stay as they are for the whole run; 0: none (ours)", ge=0
+        "the stem and this many stages stay as they are for the whole run; 0: none (ours)", ge=0
     )
     kwargs: dict[str, Any] = option(
-        {},
         "anything else timm.create_model takes: backbone.kwargs.drop_path_rate=0.1",
         rule="options of timm.create_model such as {drop_path_rate: 0.1}",
     )
 
     @model_validator(mode="after")
     def _check(self) -> BackboneConfig:
-        if self.name is None:
-            raise ValueError("backbone=timm needs backbone.name, any name of timm.list_models()")
         if not timm.is_model(self.name):
             near = get_close_matches(self.name, timm.list_models(), n=5)
             near = near or timm.list_models(f"*{self.name}*")[:5] or ["see timm.list_models()"]
@@ -74,40 +70,40 @@ class HeadConfig(Options):
     """Options of ``AGNetHead``, which has a default of its own."""
 
     dropout: FiniteFloat | None = option(
-        None, "of channels before the classifier; null: 0 (paper)", bound="dropout"
+        "of channels before the classifier; null: 0 (paper)", bound="dropout"
     )
     width: int | None = option(
-        None, "channels the map is taken to first; null: the map's own (paper)", bound="width"
+        "channels the map is taken to first; null: the map's own (paper)", bound="width"
     )
     pool_size: int | None = option(
-        None, "cells to a region's side; null: 7 (paper), less on small maps", bound="pool_size"
+        "cells to a region's side; null: 7 (paper), less on small maps", bound="pool_size"
     )
     attention_units: int | None = option(
-        None, "of the pairwise attention; null: 32 (paper)", bound="attention_units"
+        "of the pairwise attention; null: 32 (paper)", bound="attention_units"
     )
     normalize_context: bool | None = option(
-        None, "a region's context is a mean of regions, not their sum; null: true (ours)"
+        "a region's context is a mean of regions, not their sum; null: true (ours)"
     )
 
 
 class ModelConfig(Options):
     """The head on it."""
 
-    variant: Variant = option("full", "the whole method, or one of the paper's ablations")
-    head: HeadConfig = HeadConfig()
+    variant: Variant = option("the whole method, or one of the paper's ablations")
+    head: HeadConfig
 
 
 class RegionsConfig(Options):
     """Where regions come from: the options of ``agnet_vision.RegionProposer``."""
 
-    source: Source = option("keypoints", "the paper's keypoints, or a control without them")
-    detector: Detector = option("sift", "finds the keypoints; dense: a regular grid of points")
-    num_clusters: int = option(8, "kappa: 8 gives 8 + 28 + 1 regions", bound="num_clusters")
+    source: Source = option("the paper's keypoints, or a control without them")
+    detector: Detector = option("finds the keypoints; dense: a regular grid of points")
+    num_clusters: int = option("kappa: 8 gives 8 + 28 + 1 regions", bound="num_clusters")
     keep_fraction: FiniteFloat = option(
-        0.5, "of the detected locations, strongest first", bound="keep_fraction"
+        "of the detected locations, strongest first", bound="keep_fraction"
     )
     max_side: int = option(
-        320, "pixels of the longer side at which keypoints are sought", bound="max_side"
+        "pixels of the longer side at which keypoints are sought", bound="max_side"
     )
-    grouping: Grouping = option("em", "sklearn: the textbook path, some ten times slower")
-    seed: Seed = option(0, "of the groups")
+    grouping: Grouping = option("sklearn: the textbook path, some ten times slower")
+    seed: Seed = option("of the groups")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from agnet_vision.errors import ConfigError
-from agnet_vision.options.compose import Values, compose, merge, nest, read_yaml
+from agnet_vision.errors import ConfigError, as_typed
+from agnet_vision.options.compose import Composed, Values, compose, merge, read_yaml
 from agnet_vision.options.fields import Options
 from agnet_vision.options.run import EvaluateConfig, TrainConfig
-from agnet_vision.options.validation import look_up, unknown_option, validate
+from agnet_vision.options.validation import look_up, validate
 
 # Options that decide which images are held out.
 DRAWN = (
@@ -28,83 +27,85 @@ DRAWN = (
 )
 
 
-# Options that runs of earlier versions lack: they did what is the default now.
-NEWER = ("calibration", "tta")
-
-
 def training_options(given: Mapping[str, Any]) -> TrainConfig:
-    """Make the options of a training.
+    """Compose and check the options of a training; see ``compose`` and ``check_training``."""
+    return check_training(compose("train", given))
 
-    Args:
-        given: by full name (``{"optimizer.lr": 0.01}``) or nested, choices in short
-            (``{"dataset": "folder"}``). With ``resume`` the run in ``run_dir`` goes on with its own
-            options, but for those given.
+
+def check_training(composed: Composed) -> TrainConfig:
+    """Check the options of a training.
+
+    With ``resume=true`` the run in ``run_dir`` goes on with its own options, but for those given;
+    with ``resume=auto``, if there is one.
 
     Raises:
         ConfigError: an option is unknown, missing, or has a value that is not allowed.
     """
-    if given.get("resume") is not True:
-        config = validate(TrainConfig, compose(given))
-        run_dir = _filled(config, config.run_dir)
-        if config.resume != "auto":
-            return config.model_copy(update={"run_dir": run_dir})
-        if run_dir is None:
-            raise ConfigError("resume='auto' needs run_dir, the folder that is looked into")
-        if not (Path(run_dir) / "last.ckpt").is_file():
-            return config.model_copy(update={"run_dir": run_dir, "resume": False})
-        own = {name: value for name, value in given.items() if name != "experiment"}
-        return training_options({**own, "resume": True, "run_dir": run_dir})
-    if "experiment" in given:
+    values = composed.values
+    is_named = "run_dir" in composed.names
+    resume, run_dir = values.get("resume"), values.get("run_dir")
+    if is_named and isinstance(run_dir, str | Path):
+        last = Path(run_dir).expanduser() / "last.ckpt"
+        if resume is True or (resume == "auto" and last.is_file()):
+            return _resumed(composed, last.parent)
+
+    config = validate(TrainConfig, {**values, "run_dir_is_new": not is_named})
+    if config.resume and not is_named:
+        raise ConfigError(f"resume={as_typed(config.resume)} needs run_dir, the folder of the run")
+    return config.model_copy(update={"resume": False})
+
+
+def _resumed(composed: Composed, run_dir: Path) -> TrainConfig:
+    """Lay what is given over the options of the run that goes on."""
+    if "experiment" in composed.names and composed.values["resume"] is True:
         raise ConfigError("a run goes on with its own options; with resume leave experiment out")
-    own = nest(given)
-    run_dir = validate(TrainConfig, {"run_dir": own.get("run_dir")}).run_dir
-    if run_dir is None:
-        raise ConfigError("resume needs run_dir, the folder of an interrupted run")
-    stored = read_stored(Path(run_dir))
-    before, now = (values.get("dataset", {}).get("name") for values in (stored, own))
+    given = composed.given
+    stored = read_stored(run_dir)
+    before, now = stored["dataset"]["name"], look_up(given, "dataset.name")
     if now not in (None, before):
         raise ConfigError(
             f"a run goes on with its own dataset={before}, got {now}; leave dataset out"
         )
+    own = merge(given, {"resume": True, "run_dir": str(run_dir)})
     return validate(TrainConfig, merge(stored, own))
 
 
 def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
-    """Make an evaluation's options, by default on its run's dataset.
+    """Compose and check the options of an evaluation."""
+    return check_evaluation(compose("evaluate", given))
+
+
+def check_evaluation(composed: Composed) -> EvaluateConfig:
+    """Check the options of an evaluation, which is by default of its run's own dataset.
 
     Raises:
-        ConfigError: as ``training_options``; or an option draws another split of the run's own
+        ConfigError: as ``check_training``; or an option draws another split of the run's own
             images, so that images it was trained on would be scored.
     """
-    own = nest(given)
-    stored = run_options(own.get("checkpoint"))
-    dataset = own.get("dataset", {}).get("name")
+    values, own = dict(composed.values), composed.given
+    values["run_dir_is_new"] = "run_dir" not in composed.names
+    stored = run_options(values.get("checkpoint"))
+    dataset = look_up(own, "dataset.name")
     if stored and dataset in (None, stored["dataset"]["name"]):
         _refuse_other_split(stored, own)
-        own = merge({"seed": stored["seed"], "dataset": stored["dataset"]}, _but_null(own))
-    elif dataset is None and "checkpoint" in own:
+        values["dataset"] = merge(stored["dataset"], own.get("dataset", {}))
+    elif dataset is None and "checkpoint" in values:
         raise ConfigError(
-            f"dataset must be given: at {own['checkpoint']} there is no run "
+            f"dataset must be given: at {values['checkpoint']} there is no run "
             "whose own could be taken"
         )
-    below = {"seed": 0, "tta": stored.get("tta", "none")}
-    config = validate(EvaluateConfig, merge(below, _but_null(own)))
-    return config.model_copy(update={"run_dir": _filled(config, config.run_dir)})
+    else:
+        stored = {**stored, "seed": 0}
 
-
-def _but_null(values: Values) -> Values:
-    """Leave out what is as of the run where it is null."""
-    return {
-        name: value
-        for name, value in values.items()
-        if value is not None or name not in ("seed", "tta")
-    }
+    if values.get("seed") is None:
+        values["seed"] = stored.get("seed", 0)
+    if values.get("tta") is None:
+        values["tta"] = stored.get("tta", "none")
+    return validate(EvaluateConfig, values)
 
 
 def read_stored(run_dir: Path) -> Values:
     """Read the options a run stored.
-
-    Only options newer than the run may be missing.
 
     Raises:
         ConfigError: there are none, or they are damaged.
@@ -114,30 +115,15 @@ def read_stored(run_dir: Path) -> Values:
         raise ConfigError(f"there is no {path}; run_dir must name the folder of an interrupted run")
     cure = "; put a good copy in its place, or start again with another run_dir"
     stored = read_yaml(path, cure)
-    if lacking := [name for name in TrainConfig.model_fields if name not in {*NEWER, *stored}]:
-        raise ConfigError(
-            f"{path} must hold all options of a run, and lacks {lacking[0]}: "
-            f"it is damaged or of another version{cure}"
-        )
-    return validate(TrainConfig, stored).model_dump()
+    try:
+        return validate(TrainConfig, stored).model_dump()
+    except ConfigError as error:
+        raise ConfigError(f"{path} is damaged or of another version: {error}{cure}") from error
 
 
 def stored_text(config: Options) -> str:
     """Write options as a run stores them."""
     return yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
-
-
-def _filled(config: Options, text: str | None) -> str | None:
-    """Put the values of options into a path: ``outputs/${seed}``."""
-    values = config.model_dump()
-
-    def value(found: re.Match[str]) -> str:
-        """Return the value of the option that is named."""
-        if (value := look_up(values, found[1])) is None:
-            raise ConfigError(f"run_dir: {unknown_option(type(config), found[1])}")
-        return str(value)
-
-    return re.sub(r"\$\{([\w.]+)\}", value, text) if text is not None else None
 
 
 def run_folder_of(checkpoint: str | Path) -> Path:
@@ -171,8 +157,9 @@ def _refuse_other_split(stored: Mapping[str, Any], own: Mapping[str, Any]) -> No
         given, before = look_up(own, name), look_up(stored, name)
         if given is not None and not is_same(given, before):
             raise ConfigError(
-                f"{name}={given} may draw another split than the run did, "
-                f"and score images it was trained on; give {name}={before}, or leave it out"
+                f"{name}={as_typed(given)} may draw another split than the run did, "
+                f"and score images it was trained on; give {name}={as_typed(before)}, "
+                "or leave it out"
             )
 
 

@@ -1,7 +1,4 @@
-"""From nested values to typed options or one error.
-
-The error says rule, value and cure in words.
-"""
+"""From nested values to typed options, or one error that says rule, value and cure."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from agnet_vision.errors import ConfigError
+from agnet_vision.errors import ConfigError, as_typed
 from agnet_vision.options.fields import Options, list_options
 
 T = TypeVar("T", bound=Options)
@@ -31,16 +28,14 @@ SYNONYMS = {
 }
 
 
-class UnknownOption(ConfigError):
-    """The name of an option that does not exist."""
+def wrong_value(name: str, rule: str, value: Any, hint: str = "") -> ConfigError:
+    """Return the error about a value that an option's rule does not allow."""
+    return ConfigError(f"{name} must be {rule}, got {shown(value)}{hint}")
 
 
-class OptionError(ConfigError):
-    """An option's value that its rule does not allow."""
-
-    def __init__(self, name: str, rule: str, value: Any, hint: str = "") -> None:
-        super().__init__(f"{name} must be {rule}, got {value!r}{hint}")
-        self.name, self.rule, self.value, self.hint = name, rule, value, hint
+def shown(value: Any) -> str:
+    """Write a value as an option has it, text in quotes."""
+    return repr(value) if isinstance(value, str) else as_typed(value)
 
 
 def validate(schema: type[T], values: Mapping[str, Any]) -> T:
@@ -63,11 +58,12 @@ def validate(schema: type[T], values: Mapping[str, Any]) -> T:
     raise _explain(schema, dict(first), values)
 
 
-def unknown_option(schema: type[Options], name: str) -> UnknownOption:
+def unknown_option(schema: type[Options], name: str) -> ConfigError:
     """Return the error about an option a schema lacks."""
     names = [each.name for each in list_options(schema)]
     names += dict.fromkeys(each.rpartition(".")[0] for each in names if "." in each)
-    return UnknownOption(f"there is no option {name}{did_you_mean(name, names)}")
+    hint = did_you_mean(name, names) or "; --help lists all"
+    return ConfigError(f"there is no option {name}{hint}")
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
@@ -135,12 +131,12 @@ def _explain(
         first = next(each for each in options if each.startswith(f"{name}."))
         return ConfigError(
             f"{name} is a group of options; give one of them, {first} for one, "
-            f"not {look_up(values, name)!r}"
+            f"not {shown(look_up(values, name))}"
         )
     if error["type"] == "missing":
         return ConfigError(f"{name} must be given: {option.description}")
     hint = did_you_mean(str(value), [str(choice) for choice in option.choices])
-    return OptionError(name, option.rule, value, hint)
+    return wrong_value(name, option.rule, value, hint)
 
 
 def _first_leaf(name: str, value: Any) -> str:

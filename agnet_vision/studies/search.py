@@ -170,12 +170,18 @@ def summarize_search(search: Search, output: Path) -> FrozenTrial:
     text = f"{trials_table(rows, search.metric)}\n![front](front.png)\n"
     write_atomically(output / "README.md", text)
 
-    config = training_options(search.options(best.params, Path()))
-    values = config.model_dump(exclude_unset=True, exclude=OF_A_TRIAL)
-    found = f"{search.metric} {best.value:.4f}, {best.user_attrs['latency_ms']:.2f} ms"
-    head = f"# Trial {best.number} of a search: {found}.\n"
-    write_atomically(output / "best.yaml", head + yaml.safe_dump(values, sort_keys=False))
+    (output / "experiment").mkdir(exist_ok=True)
+    write_atomically(output / "experiment" / "best.yaml", _experiment(search, best))
     return best
+
+
+def _experiment(search: Search, best: FrozenTrial) -> str:
+    """Write a trial's options as a file of the group ``experiment``, to train anew."""
+    values = training_options(search.options(best.params, Path())).model_dump(exclude=OF_A_TRIAL)
+    choice = {"defaults": [{"override /dataset": values["dataset"]["name"]}]}
+    found = f"{search.metric} {best.value:.4f}, {best.user_attrs['latency_ms']:.2f} ms"
+    text = yaml.safe_dump({**choice, **values}, sort_keys=False, allow_unicode=True)
+    return f"# @package _global_\n# Trial {best.number} of a search: {found}.\n{text}"
 
 
 def _front(finished: Sequence[FrozenTrial], metric: str, path: Path) -> set[int]:

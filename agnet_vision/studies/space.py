@@ -16,10 +16,10 @@ from optuna.distributions import (
 )
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.compose import Values, conf_folder, find_file, merge, nest, read_yaml
-from agnet_vision.options.dataset import DEFAULT
-from agnet_vision.options.resolve import look_up, training_options
+from agnet_vision.options.compose import Values, files_of, find_file, flatten, lay, read_yaml
+from agnet_vision.options.resolve import training_options
 
+DEFAULT = "demo"  # the dataset where none is named
 SPACE_KEYS = ("base", "space")
 
 
@@ -44,7 +44,7 @@ class Search:
     @property
     def dataset(self) -> str:
         """Return the name of the dataset."""
-        return look_up(self.base, "dataset.name") or DEFAULT
+        return self.base.get("dataset", DEFAULT)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Write the space as Optuna does.
@@ -56,9 +56,9 @@ class Search:
 
     def options(self, drawn: Mapping[str, Any], folder: Path) -> Values:
         """Put the options of a trial together; the test split is not used."""
-        chosen = nest({name: value_of(value) for name, value in drawn.items()})
+        chosen = {name: value_of(value) for name, value in drawn.items()}
         own = {"run_dir": str(folder), "resume": "auto", "test": False, "report": False}
-        return merge(merge(self.base, chosen), {**own, "monitor": self.metric})
+        return {**lay(self.base, chosen), **own, "monitor": self.metric}
 
 
 def read_search(
@@ -67,7 +67,7 @@ def read_search(
     """Read a search from YAML, and check every value that it may draw.
 
     Args:
-        name: one of ``conf/search``, or a file with ``base`` and ``space``; None: the one named
+        name: one of ``conf/searches``, or a file with ``base`` and ``space``; None: the one named
             after the dataset, or else ``default``.
         base: options over those of the file's base.
         space: entries over those of the file's space; None takes one out.
@@ -76,18 +76,18 @@ def read_search(
     Raises:
         ConfigError: the file is damaged or not there, or an option is wrong.
     """
-    own = nest(base)
+    own = flatten(base)
     if name is None:
-        dataset = look_up(own, "dataset.name") or DEFAULT
-        name = dataset if (conf_folder() / "search" / f"{dataset}.yaml").is_file() else "default"
-    path = find_file("search", name)
+        dataset = own.get("dataset", DEFAULT)
+        name = dataset if dataset in files_of("searches") else "default"
+    path = find_file("search", "searches", name)
     content = read_yaml(path)
     if unknown := sorted(set(content) - set(SPACE_KEYS)):
         raise ConfigError(f"{path} must hold {' and '.join(SPACE_KEYS)}, got {', '.join(unknown)}")
 
-    entries = {**(content.get("space") or {}), **space}
+    entries = {**flatten(content.get("space") or {}), **flatten(space)}
     search = Search(
-        base=merge(nest(content.get("base") or {}), own),
+        base=lay(flatten(content.get("base") or {}), own),
         space={name: values for name, values in entries.items() if values is not None},
         **options,
     )

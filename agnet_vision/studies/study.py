@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 from agnet_vision.data.views import TTA
 from agnet_vision.errors import AGNetError, ConfigError, extra_needed
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.options.compose import Values, compose, merge, nest, read_yaml
+from agnet_vision.options.compose import Values, compose, flatten, lay, read_yaml
 from agnet_vision.options.fields import list_options
 from agnet_vision.options.resolve import read_stored, training_options
 from agnet_vision.options.run import TrainConfig
@@ -63,7 +63,8 @@ class Study:
     @cached_property
     def composed(self) -> dict[str, Values]:
         """Put the base, each arm, and the experiment that they name together."""
-        return {arm: compose(merge(self.base, nest(own))) for arm, own in self.arms.items()}
+        arms = {arm: compose("train", lay(self.base, own)) for arm, own in self.arms.items()}
+        return {arm: {**found.values, "run_dir": None} for arm, found in arms.items()}
 
     def in_order(self) -> list[str]:
         """List the arms, the baseline first."""
@@ -72,7 +73,7 @@ class Study:
     def options(self, arm: str, seed: int, folder: Path) -> Values:
         """Put the options of a run together."""
         own = {"seed": seed, "run_dir": str(folder), "resume": "auto", "report": False}
-        return merge(merge(self.base, nest(self.arms[arm])), own)
+        return {**lay(self.base, self.arms[arm]), **own}
 
 
 def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
@@ -88,14 +89,16 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
     content = read_yaml(path)
     if unknown := sorted(set(content) - set(STUDY_KEYS)):
         raise ConfigError(f"{path} must hold {', '.join(STUDY_KEYS)}, got {', '.join(unknown)}")
-    arms = {str(name): options or {} for name, options in (content.get("arms") or {}).items()}
+    arms = {
+        str(name): flatten(options or {}) for name, options in (content.get("arms") or {}).items()
+    }
     baseline = content.get("baseline")
     if baseline not in arms:
         raise ConfigError(f"{path}: baseline must be one of the arms {', '.join(arms)}")
 
     study = Study(
         about=str(content.get("about", "")).strip(),
-        base=merge(nest(content.get("base") or {}), nest(base or {})),
+        base=lay(flatten(content.get("base") or {}), flatten(base or {})),
         arms=arms,
         seeds=content.get("seeds") or [0],
         baseline=baseline,

@@ -18,8 +18,8 @@ from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.export.onnx import GridIn
 from agnet_vision.files import write_atomically
 from agnet_vision.models.agnet import load_model
-from agnet_vision.options.compose import Values, full_names
-from agnet_vision.options.resolve import look_up, read_stored
+from agnet_vision.options.compose import Values, flatten
+from agnet_vision.options.resolve import read_stored
 from agnet_vision.studies.charts import arm_curves, arm_differences
 from agnet_vision.studies.comparison import ArmSummary, Trained, as_markdown, compare, read_trained
 from agnet_vision.studies.study import Study, is_finished, run_folder
@@ -106,20 +106,20 @@ def summarize_runs(
     Raises:
         ConfigError: a folder is not a finished training, or two have the same options and seeds.
     """
-    stored = {folder: read_stored(folder) for folder in folders}
+    stored = {folder: flatten(read_stored(folder)) for folder in folders}
     if not stored:
         raise ConfigError("there is no run to compare; name folders of finished trainings")
     varied = sorted(
         name
-        for name in {name for options in stored.values() for name in full_names(options)}
+        for name in {name for options in stored.values() for name in options}
         if not _is_in(name, (*REPEATED, *HARMLESS_OPTIONS))
-        and len({repr(look_up(options, name)) for options in stored.values()}) > 1
+        and len({repr(options.get(name)) for options in stored.values()}) > 1
     )
 
     kinds: dict[str, list[Trained]] = {}
     for folder, options in stored.items():
-        name = " ".join(f"{each}={look_up(options, each)}" for each in varied) or "all runs"
-        seed = tuple(look_up(options, each) for each in REPEATED)
+        name = " ".join(f"{each}={options.get(each)}" for each in varied) or "all runs"
+        seed = tuple(options.get(each) for each in REPEATED)
         runs = kinds.setdefault(name, [])
         if any(run.seed == seed for run in runs):
             raise ConfigError(f"{folder} repeats another run ({name}) with its seed; leave one out")

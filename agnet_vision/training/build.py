@@ -108,7 +108,7 @@ def build_model(
         AGNetError: an option is wrong, or the weights cannot be had.
     """
     backbone = config.backbone
-    name = str(backbone.name)
+    name = backbone.name
     checkpoint = backbone.checkpoint if with_weights else None
     pretrained = backbone.pretrained and with_weights and checkpoint is None
     options = dict(backbone.kwargs)

@@ -16,7 +16,7 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
-from agnet_vision.errors import FULL, CheckpointError, DiskFullError, Stopped
+from agnet_vision.errors import FULL, CheckpointError, Command, DiskFullError, Stopped
 from agnet_vision.files import open_atomically
 from agnet_vision.models.checkpoint import first_line
 
@@ -28,11 +28,11 @@ SIGNALS = [
 ]
 
 
-def how_to_go_on(run_dir: Path) -> str:
-    """Say how a run that was cut off goes on."""
+def how_to_go_on(run_dir: Path) -> tuple[str, Command | None]:
+    """Say how a run that was cut off goes on, and by which command."""
     if not (run_dir / "last.ckpt").is_file():
-        return "start again with the same options; no checkpoint was saved yet"
-    return f"go on with agnet_vision.train(resume=True, run_dir={str(run_dir)!r})"
+        return "start again with the same options; no checkpoint was saved yet", None
+    return "go on with", Command("train", {"resume": True, "run_dir": str(run_dir)})
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -59,9 +59,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:  # torch wraps the system's error in a RuntimeError
             reason = error.__context__ if isinstance(error.__context__, OSError) else error
             kept = "the one before is untouched; " if path.exists() else ""
+            cure, command = how_to_go_on(path.parent)
             raise CheckpointError(
-                f"could not write {path}: {first_line(reason)}; {kept}free some space, "
-                f"then {how_to_go_on(path.parent)}"
+                f"could not write {path}: {first_line(reason)}; {kept}free some space, then {cure}",
+                command,
             ) from error
 
 
@@ -125,13 +126,14 @@ def stops_explained(run_dir: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
-        raise Stopped(number, how_to_go_on(run_dir)) from stop
+        raise Stopped(number, *how_to_go_on(run_dir)) from stop
     except OSError as error:
         if error.errno not in FULL:
             raise
         what = error.filename or "while writing"
+        cure, command = how_to_go_on(run_dir)
         raise DiskFullError(
-            f"the disk is full ({what}); free some space, then {how_to_go_on(run_dir)}"
+            f"the disk is full ({what}); free some space, then {cure}", command
         ) from error
 
 

@@ -38,8 +38,8 @@ def evaluate(config: EvaluateConfig) -> Run:
     Raises:
         AGNetError: an option, the dataset, or the checkpoint is not right.
     """
-    outputs = Path("outputs", "evaluate", config.dataset.name)
-    with quiet_lightning(), claimed_run_dir(config.run_dir, outputs) as run_dir, stoppable():
+    claimed = claimed_run_dir(Path(config.run_dir), is_new=config.run_dir_is_new)
+    with quiet_lightning(), claimed as run_dir, stoppable():
         evaluation = Evaluation(config, RunFolder(run_dir))
         evaluation.test()
         evaluation.finish()

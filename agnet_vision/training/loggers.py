@@ -1,4 +1,4 @@
-"""Where losses and scores are logged: Lightning's loggers, by name."""
+"""Where losses and scores are logged: Lightning's loggers."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def check_loggers(config: LoggerConfig) -> None:
     Raises:
         ConfigError: names the package.
     """
-    for name in config.name:
-        module = NEEDS.get(name)
-        if module is not None and importlib.util.find_spec(module) is None:
+    for name, module in NEEDS.items():
+        chosen = getattr(config, name) is not None
+        if chosen and importlib.util.find_spec(module) is None:
             package = module.replace("_", "-")
             raise ConfigError(
                 f"logger={name} needs {package}, which is not installed; pip install {package}"
@@ -43,23 +43,18 @@ def check_loggers(config: LoggerConfig) -> None:
 
 
 def build_loggers(config: LoggerConfig, run_dir: Path) -> list[Logger]:
-    """Make the loggers, the report's CSV file always among them."""
+    """Create the loggers, the report's CSV file always among them."""
     loggers: list[Logger] = [CSVLogger(run_dir, name="csv")]
-    return loggers + [_build(name, config, run_dir) for name in config.name if name != "csv"]
-
-
-def _build(name: str, config: LoggerConfig, run_dir: Path) -> Logger:
     options: dict[str, Any]
-    match name:
-        case "tensorboard":
-            return TensorBoardLogger(run_dir, name="tensorboard")
-        case "wandb":
-            return WandbLogger(project=config.project, name=config.run_name, save_dir=run_dir)
-        case "mlflow":
-            options = {"experiment_name": config.project} if config.project else {}
-            return MLFlowLogger(
-                run_name=config.run_name, save_dir=str(run_dir / "mlflow"), **options
-            )
-        case _:
-            options = {"offline_directory": str(run_dir / "comet"), "online": True}
-            return CometLogger(project=config.project, name=config.run_name, **options)
+    if config.tensorboard:
+        loggers.append(TensorBoardLogger(run_dir, name="tensorboard"))
+    if wandb := config.wandb:
+        loggers.append(WandbLogger(project=wandb.project, name=wandb.run_name, save_dir=run_dir))
+    if mlflow := config.mlflow:
+        options = {"experiment_name": mlflow.project} if mlflow.project else {}
+        folder = str(run_dir / "mlflow")
+        loggers.append(MLFlowLogger(run_name=mlflow.run_name, save_dir=folder, **options))
+    if comet := config.comet:
+        options = {"offline_directory": str(run_dir / "comet"), "online": True}
+        loggers.append(CometLogger(project=comet.project, name=comet.run_name, **options))
+    return loggers

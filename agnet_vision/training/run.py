@@ -14,6 +14,8 @@ from agnet_vision.training import Run
 if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
 
+    from agnet_vision.options.run import EvaluateConfig, TrainConfig
+
 
 def train(
     dataset: str | dict[str, Any] | None = None, root: str | Path | None = None, **options: Any
@@ -29,8 +31,8 @@ def train(
         dataset: name of the dataset, or its options with ``name``; the demo set by default.
         root: where it lies, short for ``dataset.root``.
         **options: as of ``agnet train``. ``backbone``, ``model``, ``regions``, ``trainer`` and
-            ``logger`` may be a name, or a mapping of options; ``experiment`` names a recipe or a
-            YAML file; with ``resume=True`` the run in ``run_dir`` goes on.
+            ``logger`` may be a name, or a mapping of options; ``experiment`` names a file of
+            ``conf/experiment``; with ``resume=True`` the run in ``run_dir`` goes on.
 
     Raises:
         AGNetError: an option, the dataset, or a file is not right.
@@ -65,20 +67,34 @@ def train_with(given: Mapping[str, Any], callbacks: Sequence[Callback] = ()) -> 
     """Do what ``train`` does, all options in one mapping."""
     with extra_needed("train"):
         from agnet_vision.options.resolve import training_options
-        from agnet_vision.training.train import train as train_run
 
-    with _script_run_once():
-        return train_run(training_options(given), callbacks)
+        return run_training(training_options(given), callbacks)
 
 
 def evaluate_with(given: Mapping[str, Any]) -> Run:
     """Do what ``evaluate`` does, all options in one mapping."""
     with extra_needed("train"):
         from agnet_vision.options.resolve import evaluation_options
+
+        return run_evaluation(evaluation_options(given))
+
+
+def run_training(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
+    """Train with checked options."""
+    with extra_needed("train"):
+        from agnet_vision.training.train import train as train_run
+
+    with _script_run_once():
+        return train_run(config, callbacks)
+
+
+def run_evaluation(config: EvaluateConfig) -> Run:
+    """Evaluate with checked options."""
+    with extra_needed("train"):
         from agnet_vision.training.evaluate import evaluate as evaluate_run
 
     with _script_run_once():
-        return evaluate_run(evaluation_options(given))
+        return evaluate_run(config)
 
 
 def _given(

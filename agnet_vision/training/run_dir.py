@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from torch.distributed import PrefixStore, TCPStore
 
@@ -23,34 +22,30 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
 @contextmanager
-def claimed_run_dir(given: str | None, outputs: Path) -> Iterator[Path]:
-    """Name a run's folder, and keep every other run out of it.
+def claimed_run_dir(run_dir: Path, *, is_new: bool) -> Iterator[Path]:
+    """Keep every other run out of a run's folder.
 
-    The system gives the lock back when the process ends, however it does. A folder that was made
-    here and left empty by a mistake is removed.
+    The system gives the lock back when the process ends, however it does. A folder that was empty
+    and is left so by a mistake is removed.
 
     Args:
-        given: folder of the user's choice; None: a new one, named after the time.
-        outputs: folder of the runs that are named after the time.
+        run_dir: the folder.
+        is_new: whether it was named for the run, and not by the user: then another run's folder is
+            none of this one, which takes the next name.
 
     Raises:
         ConfigError: the folder is in use, or several processes cannot agree on one.
     """
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
-        yield _folder_of_first_process(given, outputs)
+    if not is_first():
+        yield _folder_of_first_process(run_dir, is_new=is_new)
         return
 
-    run_dir = Path(given) if given is not None else _new_folder(outputs)
-    is_new = given is None or not run_dir.exists()
-    run_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(run_dir / ".lock", timeout=0).acquire()
-    except Timeout as error:
-        raise ConfigError(
-            f"run_dir={run_dir} is in use by a run that is going on; name another folder"
-        ) from error
-
+    store = _shared_store() if is_new else None
+    run_dir, lock = _lock_new(run_dir) if is_new else (run_dir, _lock(run_dir))
+    if store is not None:
+        store.set(RUN_DIR_VARIABLE, run_dir.name)
     with lock:
+        was_empty = _is_empty(run_dir)
         for path in run_dir.glob(TEMPORARY_PATTERN):  # of a run that was killed while writing
             path.unlink()
         os.environ[RUN_DIR_VARIABLE] = str(run_dir)
@@ -58,32 +53,51 @@ def claimed_run_dir(given: str | None, outputs: Path) -> Iterator[Path]:
             yield run_dir
         finally:
             del os.environ[RUN_DIR_VARIABLE]
-            if is_new and [path.name for path in run_dir.iterdir()] == [".lock"]:
+            if was_empty and _is_empty(run_dir):
                 (run_dir / ".lock").unlink()
                 run_dir.rmdir()
 
 
-def _new_folder(outputs: Path) -> Path:
-    """Make a folder that no other run has, and tell the other machines its name."""
-    store = _shared_store()
-    name = time.strftime("%Y-%m-%d_%H-%M-%S")
+def is_first() -> bool:
+    """Tell whether this is the first of the processes of a run."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
+
+
+def _lock(run_dir: Path) -> AcquireReturnProxy:
+    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        return FileLock(run_dir / ".lock", timeout=0).acquire()
+    except Timeout as error:
+        raise ConfigError(
+            f"run_dir={run_dir} is in use by a run that is going on; name another folder"
+        ) from error
+
+
+def _lock_new(named: Path) -> tuple[Path, AcquireReturnProxy]:
+    """Lock the first folder of a name, ``name_2`` and so on, that no other run has."""
     for number in count(1):
-        folder = outputs.absolute() / (name if number == 1 else f"{name}_{number}")
-        with suppress(FileExistsError):
-            folder.mkdir(parents=True)
-            break
-    if store is not None:
-        store.set(RUN_DIR_VARIABLE, folder.name)
-    return folder
+        run_dir = named if number == 1 else named.with_name(f"{named.name}_{number}")
+        with suppress(ConfigError):
+            lock = _lock(run_dir)
+            if _is_empty(run_dir):
+                break
+            lock.lock.release()
+    return run_dir, lock
 
 
-def _folder_of_first_process(given: str | None, outputs: Path) -> Path:
-    if known := os.environ.get(RUN_DIR_VARIABLE, given):
+def _is_empty(run_dir: Path) -> bool:
+    return [path.name for path in run_dir.iterdir()] == [".lock"]
+
+
+def _folder_of_first_process(run_dir: Path, *, is_new: bool) -> Path:
+    if known := os.environ.get(RUN_DIR_VARIABLE):
         return Path(known)
+    if not is_new:
+        return run_dir
     store = _shared_store()
     if store is None:
         raise ConfigError("run_dir must be given to a process that is not the first of its run")
-    return outputs.absolute() / store.get(RUN_DIR_VARIABLE).decode()
+    return run_dir.with_name(store.get(RUN_DIR_VARIABLE).decode())
 
 
 def _shared_store() -> PrefixStore | None:

@@ -67,10 +67,9 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
         Stopped: after Ctrl-C or another signal, a KeyboardInterrupt; ``last.ckpt`` is saved.
     """
     check_loggers(config.logger)
-    outputs = Path("outputs", config.dataset.name)
     with (
         quiet_lightning(),
-        claimed_run_dir(config.run_dir, outputs) as run_dir,
+        claimed_run_dir(Path(config.run_dir), is_new=config.run_dir_is_new) as run_dir,
         stops_explained(run_dir),
         stoppable() as request,
     ):

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from agnet_vision.cli.command import load_command
-from agnet_vision.cli.parse import parse
+from agnet_vision.cli.words import for_hydra
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.options.compose import compose
 from tests.data import miniatures
+
+
+def given(command: str, *words: str) -> dict[str, Any]:
+    """Read the options of a command as they are typed."""
+    parser = OverridesParser.create()
+    overrides = parser.parse_overrides(for_hydra(words, load_command(command)))
+    return {each.key_or_group: each.value() for each in overrides}
 
 
 def call(command: str, *words: str) -> None:
     """Run a command as it is typed."""
-    loaded = load_command(command)
-    loaded.call(parse(words, loaded))
+    load_command(command).run(compose(command, given(command, *words)))
 
 
 def save_network(folder: Path, *, classes: tuple[str, ...] = ("ant", "bee", "шмель")) -> Path:

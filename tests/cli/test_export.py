@@ -17,14 +17,14 @@ from agnet_vision.export.onnx import BoxesIn
 from agnet_vision.options.validation import validate
 from agnet_vision.training.train import train
 from tests.conftest import random_regions
-from tests.training.tiny import TINY, training, write_pictures
+from tests.training.tiny import TINY, training, write_images
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The last.ckpt of a run of one epoch."""
     folder = tmp_path_factory.mktemp("export")
-    pictures = write_pictures(folder / "pictures", {"train": 4, "val": 2, "test": 2})
+    pictures = write_images(folder / "pictures", {"train": 4, "val": 2, "test": 2})
     places = (f"dataset.root={pictures}", f"run_dir={folder / 'run'}")
     train(training(*TINY, *places, "epochs=1", "schedule.warmup_epochs=0"))
     return folder / "run" / "last.ckpt"

@@ -43,8 +43,7 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     [
         (["trian"], "there is no command trian; did you mean train?"),
         (["xyzzy"], "there is no command xyzzy; agnet --help lists all"),
-        (["train", "--cfg"], "--cfg is not known; agnet train --help lists all"),
-        (["predict", "--multirun"], "--multirun is not known"),
+        (["predict", "--multirun"], "--multirun is for train and evaluate"),
         (["predict", "backbone=resnet50"], "there is no option backbone"),
         (["predict", "checkpoint=x"], "images must be given: file, folder"),
         (

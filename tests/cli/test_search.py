@@ -14,7 +14,7 @@ from agnet_vision.errors import ConfigError, extra_needed
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.studies import trial
 from tests.cli.saved import call
-from tests.training.tiny import TINY, write_pictures
+from tests.training.tiny import TINY, write_images
 
 
 def test_what_it_prints_trains(
@@ -25,7 +25,7 @@ def test_what_it_prints_trains(
 
     monkeypatch.setattr(trial, "latency_ms", latency_ms)
     monkeypatch.chdir(tmp_path)
-    write_pictures(tmp_path / "pictures", {"train": 4, "val": 2, "test": 2})
+    write_images(tmp_path / "pictures", {"train": 4, "val": 2, "test": 2})
     output = tmp_path / "a search"
     words = [
         "search=demo",
@@ -43,10 +43,10 @@ def test_what_it_prints_trains(
     call("search", *words)
     printed = capsys.readouterr().out
     hint = next(line for line in printed.splitlines() if "experiment=" in line)
-    *_, word = shlex.split(hint)
-    assert word == f"experiment={output / 'best.yaml'}"
+    *_, folder, word = shlex.split(hint)
+    assert (folder, word) == (f"--config-dir={output}", "experiment=best")
 
-    call("train", word, "run_dir=again")
+    dispatch("train", [folder, word, "run_dir=again"], ["agnet", "train"])
     assert (tmp_path / "again" / "metrics.json").is_file()
     assert "image_size: 48" in (tmp_path / "again" / "config.yaml").read_text()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.tiny import TINY, write_pictures
+from tests.training.tiny import TINY, write_images
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -38,7 +38,7 @@ def run(tool: str, *options: str, cwd: Path) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pictures(
+    return write_images(
         tmp_path_factory.mktemp("data") / "pictures", {"train": 7, "val": 3, "test": 3}
     )
 
@@ -150,7 +150,7 @@ def test_pretrained_without_network_fails_at_once(data: Path, tmp_path: Path) ->
 
 
 def test_text_named_jpg_is_one_message(tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "data", {"train": 2, "val": 1, "test": 1})
+    root = write_images(tmp_path / "data", {"train": 2, "val": 1, "test": 1})
     bad = [root / "train" / "cat" / "notes.jpg", root / "val" / "dog" / "cut.png"]
     bad[0].write_text("not a picture")
     bad[1].write_bytes((root / "val" / "dog" / "0.png").read_bytes()[:3000])

@@ -1,33 +1,43 @@
-"""Recipes, experiments and what is given, in their order."""
+"""What Hydra composes of ``conf/`` and of what is given."""
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.version import VersionBase
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.compose import compose, conf_folder, nest, read_yaml
-from agnet_vision.options.run import TRAINERS, TrainConfig
-from agnet_vision.options.validation import validate
+from agnet_vision.options.compose import (
+    compose,
+    conf_folder,
+    files_of,
+    flatten,
+    groups_of,
+    lay,
+    read_yaml,
+    tree,
+)
+from agnet_vision.options.resolve import training_options
+from agnet_vision.options.run import TrainConfig
 
 
 def composed(**given: Any) -> TrainConfig:
-    return validate(TrainConfig, compose(given))
+    return training_options(given)
 
 
-def test_every_shipped_file_is_of_options() -> None:
-    plain = composed(dataset="stanford40")
-    experiments = [path.stem for path in conf_folder().glob("experiment/*.yaml")]
-    assert sorted(experiments) == ["paper", "recommended"]
-    for name in experiments:
-        assert composed(experiment=name, dataset="stanford40") != plain
-    recipes = [path.stem for path in conf_folder().glob("recipe/*.yaml")]
-    assert recipes == ["demo"]
-    assert composed(dataset="demo").dataset.name == "demo"
-    for name, options in TRAINERS.items():
-        assert composed(trainer=name).trainer.model_dump().items() >= options.items()
+def test_every_file_of_a_group_can_be_chosen() -> None:
+    for group in groups_of("train"):
+        for name in files_of(group):
+            given = {"dataset": "stanford40", group: name}
+            if name in ("hf", "timm"):
+                given |= {"dataset.path": "x"} if name == "hf" else {"backbone.name": "resnet18"}
+            composed(**given)
 
 
 def test_demo_has_its_recipe_and_others_do_not() -> None:
@@ -35,10 +45,9 @@ def test_demo_has_its_recipe_and_others_do_not() -> None:
     assert not demo.backbone.pretrained
     assert demo.image_size < other.image_size == 224
     assert other.backbone.name == "mobilenetv2_100"
-    assert (
-        composed(backbone="resnet50").backbone
-        == composed(dataset="stanford40", backbone="resnet50").backbone
-    )
+    for name in ("resnet50", "mobilenetv2_100"):
+        own = composed(dataset="stanford40", backbone=name).backbone
+        assert composed(backbone=name).backbone == own
     assert composed(regions="grid").regions.num_clusters == demo.regions.num_clusters
 
 
@@ -52,61 +61,65 @@ def test_paper() -> None:
     assert (config.augmentation.preset, config.augmentation.crop_fraction) == ("paper", 224 / 256)
     given = composed(dataset="stanford40", experiment="paper", epochs=3, backbone="resnet18")
     assert (given.epochs, given.backbone.name) == (3, "resnet18")
+    assert composed(experiment="paper").image_size == 224, "before the recipe of the demo"
 
 
-def test_an_experiment_of_one_s_own(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text("dataset: folder\nbackbone: resnet18\noptimizer: {lr: 1e-4}\n")
-    config = composed(experiment=str(path), **{"optimizer.backbone_lr": 1})
-    assert (config.dataset.name, config.backbone.name) == ("folder", "resnet18")
-    assert (config.optimizer.lr, config.optimizer.backbone_lr) == (1e-4, 1)
-    assert config.image_size == 224, "not the demo's recipe"
-    path.write_text("optimizer: {learning_rate: 1}\n")
-    with pytest.raises(
-        ConfigError, match=r"mine\.yaml: there is no option optimizer\.learning_rate; did"
+def test_names_may_be_nested_and_in_any_order() -> None:
+    for given in (
+        {"dataset": "folder", "dataset.root": "/x"},
+        {"dataset.root": "/x", "dataset": "folder"},
+        {"dataset": {"root": "/x", "name": "folder"}},
     ):
-        composed(experiment=str(path))
-    with pytest.raises(ConfigError, match=r"experiment: there is no file .*none\.yaml"):
-        composed(experiment=str(tmp_path / "none.yaml"))
-    with pytest.raises(
-        ConfigError,
-        match=r"one of none, paper, recommended, or a YAML file, got 'papr'; did you mean paper",
-    ):
-        composed(experiment="papr")
+        dataset = composed(**given).dataset
+        assert (dataset.name, dataset.root) == ("folder", "/x")
+    for given in ({"backbone": "timm", "backbone.name": "resnet18"}, {"backbone.name": "resnet18"}):
+        assert composed(**given).backbone == composed(backbone="resnet18").backbone
+    config = composed(trainer="cpu", **{"trainer.devices": 2}, logger=["csv", "wandb"])
+    assert (config.trainer.accelerator, config.trainer.devices) == ("cpu", 2)
+    assert config.logger.tensorboard is None
+    assert config.logger.wandb is not None
 
 
-@pytest.mark.parametrize("choice", ["dataset", "dataset.name"])
-def test_order_of_names_means_nothing(choice: str) -> None:
-    expected = {"dataset": {"name": "folder", "root": "photos"}}
-    assert nest({choice: "folder", "dataset.root": "photos"}) == expected
-    assert nest({"dataset.root": "photos", choice: "folder"}) == expected
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"trainer": "gpus"}, "trainer must be one of auto, cpu, ddp, gpu, got 'gpus'; did you"),
+        ({"experiment": "papr"}, "experiment must be one of paper, .*; did you mean paper"),
+        ({"run_dir": "outputs/${sed}"}, "run_dir: there is no option sed; did you mean seed"),
+        ({"epochs": object()}, "epochs cannot be <object"),
+    ],
+)
+def test_raises(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        compose("train", given)
+    assert "\n" not in str(caught.value)
 
 
-def test_names_nest_and_choices_are_short() -> None:
-    given = {
-        "dataset": "folder",
-        "dataset.root": "x",
-        "optimizer": {"lr": 1},
-        "optimizer.momentum": 0,
-        "model.head.dropout": 0.1,
-        "model": "no_attention",
-        "trainer": "cpu",
-        "trainer.devices": 2,
-        "logger": ["csv", "wandb"],
-    }
-    assert nest(given) == {
-        "dataset": {"name": "folder", "root": "x"},
-        "optimizer": {"lr": 1, "momentum": 0},
-        "model": {"head": {"dropout": 0.1}, "variant": "no_attention"},
-        "trainer": {"accelerator": "cpu", "devices": 2, "strategy": "auto"},
-        "logger": {"name": ["csv", "wandb"]},
-    }
-    assert nest({"backbone": "timm", "backbone.name": "x"}) == {"backbone": {"name": "x"}}
-    with pytest.raises(
-        ConfigError,
-        match="trainer must be one of auto, cpu, gpu, ddp, got 'gpus'; did you mean gpu",
-    ):
-        nest({"trainer": "gpus"})
+def test_hydra_is_left_as_it_was_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a notebook that uses Hydra itself, and inside of an application of Hydra's."""
+    import hydra
+
+    tree.cache_clear()
+    (tmp_path / "theirs.yaml").write_text("a: 1\n")
+    with hydra.initialize_config_dir(str(tmp_path), version_base="1.2"):
+        running, version = GlobalHydra.instance().hydra, VersionBase.instance().getbase()
+        compose("train", {})
+        assert GlobalHydra.instance().hydra is running
+        assert VersionBase.instance().getbase() == version
+        assert hydra.compose("theirs").a == 1
+    before = copy.copy(Singleton._instances)
+    tree.cache_clear()
+    compose("train", {})
+    assert {each for each in Singleton._instances if each not in before} <= {HydraConfig}
+
+
+def test_laying_options_over_others() -> None:
+    below = flatten({"backbone": {"name": "resnet18", "freeze_at": 1}, "optimizer": {"lr": 1}})
+    assert below == {"backbone": "resnet18", "backbone.freeze_at": 1, "optimizer.lr": 1}
+    assert lay(below, {"backbone": "resnet34"}) == {"backbone": "resnet34", "optimizer.lr": 1}
+    assert lay(below, {"optimizer.lr": 2}) == {**below, "optimizer.lr": 2}
+    ranges = {"optimizer": {"lr": {"low": 1, "high": 2}}}
+    assert flatten(ranges) == {"optimizer.lr": {"low": 1, "high": 2}}
 
 
 @pytest.mark.parametrize(
@@ -116,3 +129,12 @@ def test_raises_on_files_without_options(tmp_path: Path, text: str, message: str
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ConfigError, match=rf"x\.yaml must be options in YAML, and .*{message}"):
         read_yaml(tmp_path / "x.yaml")
+
+
+def test_every_command_has_its_file() -> None:
+    from agnet_vision.cli.command import COMMANDS, load_command
+
+    for name in COMMANDS:
+        if name != "benchmark":
+            assert (conf_folder() / f"{name}.yaml").is_file()
+            assert sorted(groups_of(name)) == sorted(load_command(name).groups)

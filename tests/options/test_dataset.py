@@ -6,23 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
 
 from agnet_vision.data.sources.card import datasets_folder
-from agnet_vision.options.dataset import Caltech256, DatasetConfig, Demo, Folder, HeldOut
+from agnet_vision.errors import ConfigError
+from agnet_vision.options.compose import files_of
+from agnet_vision.options.dataset import Caltech256, Demo, HeldOut
+from agnet_vision.options.resolve import training_options
 
-READ = TypeAdapter(DatasetConfig).validate_python
+
+def values(name: str, **options: Any) -> Any:
+    return training_options({"dataset": {"name": name, **options}}).dataset
 
 
 def test_every_card_has_a_schema() -> None:
     for card in datasets_folder().glob("*/card.yaml"):
         name = card.parent.name
-        options: dict[str, Any] = {"path": "x"} if name == "hf" else {}
-        assert READ({"name": name, **options}).name == name
-
-
-def test_value_the_painted_set_is_the_default() -> None:
-    assert READ({}) == Demo()
+        assert values(name, **({"path": "x"} if name == "hf" else {})).name == name
+        assert name in files_of("dataset")
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,18 @@ def test_value_the_painted_set_is_the_default() -> None:
     ],
 )
 def test_raises_on_options_of_others_and_beyond_bounds(given: dict[str, Any], wrong: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        READ(given)
-    assert [error["loc"][-1] for error in caught.value.errors()] == [wrong]
+    with pytest.raises(ConfigError, match=rf"dataset\.{wrong}"):
+        values(**given)
 
 
 def test_value_defaults_of_what_is_held_out() -> None:
-    assert (Folder().test_fraction, Folder().val_fraction, Caltech256().split_seed) == (0.2, 0.1, 0)
+    folder, objects = values("folder"), values("caltech256")
+    assert (folder.test_fraction, folder.val_fraction, objects.split_seed) == (0.2, 0.1, 0)
     assert issubclass(Caltech256, HeldOut)
     assert not issubclass(Demo, HeldOut)
 
 
 def test_value_places_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert READ({"name": "folder", "root": Path("mine")}).root == str(tmp_path / "mine")
-    assert READ({"name": "hf", "path": "owner/name"}).path == "owner/name"
+    assert values("folder", root=Path("mine")).root == str(tmp_path / "mine")
+    assert values("hf", path="owner/name").path == "owner/name"

@@ -14,7 +14,7 @@ import yaml
 from agnet_vision.errors import ConfigError, PredictionError
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.options.compose import nest
+from agnet_vision.options.compose import flatten
 from agnet_vision.options.resolve import stored_text, training_options
 from agnet_vision.studies import trial as one_trial
 from agnet_vision.studies.search import next_trial, run_search, summarize_search
@@ -67,7 +67,7 @@ def search(images: Path) -> Search:
     base = {name: yaml.safe_load(value) for name, value in given.items()}
     base |= {"dataset.root": str(images), "model": "backbone_only"}
     space = {"image_size": [32, 48, 64], "optimizer.lr": {"low": 0.001, "high": 0.1, "log": True}}
-    return Search(nest(base), space)
+    return Search(flatten(base), space)
 
 
 def test_finished_trials_are_not_run_again(
@@ -90,7 +90,7 @@ def test_a_network_is_timed_once(tmp_path: Path, machine: Machine, search: Searc
 def test_a_killed_search_goes_on(tmp_path: Path, machine: Machine, search: Search) -> None:
     whole = tmp_path / "whole"
     run_search(search, whole, 4)
-    drawn = [(each["image_size"], each["optimizer"]["lr"]) for each in machine.asked]
+    drawn = [(each["image_size"], each["optimizer.lr"]) for each in machine.asked]
     machine.asked.clear()
 
     machine.fail = {2: KeyboardInterrupt()}
@@ -101,7 +101,7 @@ def test_a_killed_search_goes_on(tmp_path: Path, machine: Machine, search: Searc
     assert machine.asked[3]["resume"] == "auto"
     assert len(machine.asked) == 5
     del machine.asked[2]
-    assert [(e["image_size"], e["optimizer"]["lr"]) for e in machine.asked[:3]] == drawn[:3]
+    assert [(e["image_size"], e["optimizer.lr"]) for e in machine.asked[:3]] == drawn[:3]
     summarize_search(search, tmp_path / "killed")
     table = (tmp_path / "killed" / "README.md").read_text()
     assert table.count("| front |") + table.count("| finished |") == 4
@@ -140,9 +140,13 @@ def test_what_is_over_the_budget_is_not_trained(
     assert "48.00 | 4.80 | 3 | 48 |" in "".join(table)
     assert "|  | 6.40 | 0 | 64 |" in "".join(table)
     assert (tmp_path / "front.png").stat().st_size > 1000
-    config = training_options({"experiment": tmp_path / "best.yaml"})
+    written = (tmp_path / "experiment" / "best.yaml").read_text()
+    assert written.startswith("# @package _global_\n")
+    values = yaml.safe_load(written)
+    assert values.pop("defaults") == [{"override /dataset": "folder"}]
+    config = training_options(values)
     assert (config.image_size, config.monitor, config.test) == (48, "mAP", True)
-    assert config.run_dir is None
+    assert "run_dir" not in values
 
 
 def test_trials_that_fail(tmp_path: Path, machine: Machine, search: Search) -> None:

@@ -66,13 +66,13 @@ def test_layers(tmp_path: Path) -> None:
     search = read_search(
         str(path), {"epochs": 2}, {"image_size": None, "model": ["full"]}, metric="acc"
     )
-    assert search.base == {"epochs": 2, "backbone": {"name": "resnet18"}}
+    assert search.base == {"epochs": 2, "backbone": "resnet18"}
     assert search.space == {"model": ["full"]}
     assert search.metric == "acc"
 
 
 def test_files_of_ours_are_right() -> None:
-    for path in (conf_folder() / "search").glob("*.yaml"):
+    for path in (conf_folder() / "searches").glob("*.yaml"):
         assert read_search(path.stem, {"backbone.pretrained": False}, {}).space
     assert read_search(None, {}, {}) == read_search("demo", {}, {})
     named = read_search(None, {"dataset": "food101"}, {})
@@ -80,7 +80,7 @@ def test_files_of_ours_are_right() -> None:
 
 
 def test_another_backbone_comes_before_its_options(tmp_path: Path) -> None:
-    search = Search({"backbone": {"name": "resnet18", "freeze_at": 1}}, {}, metric="acc")
+    search = Search({"backbone": "resnet18", "backbone.freeze_at": 1}, {}, metric="acc")
     drawn = {"backbone.output_stride": "16", "backbone": '"resnet34"', "optimizer.lr": 0.5}
     config = training_options(search.options(drawn, tmp_path))
     assert (config.backbone.name, config.backbone.output_stride) == ("resnet34", 16)

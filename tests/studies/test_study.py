@@ -13,7 +13,6 @@ import yaml
 
 from agnet_vision.errors import AGNetError, ConfigError
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.options.compose import nest
 from agnet_vision.studies import study as machine
 from agnet_vision.studies import table as study_table
 from agnet_vision.studies.study import Study, read_study, run_folder, run_study
@@ -31,7 +30,7 @@ def test_value_options_of_the_runs(tmp_path: Path, trainer: Trainer, study: Stud
     ]
     assert trainer.asked[1] == {
         "epochs": 4,
-        "model": {"variant": "full"},
+        "model": "full",
         "seed": 0,
         "run_dir": str(tmp_path / "runs/slow/seed0"),
         "resume": "auto",
@@ -48,7 +47,7 @@ def test_finished_runs_are_not_run_again(tmp_path: Path, trainer: Trainer, study
 def test_raises_on_runs_with_other_options(tmp_path: Path, trainer: Trainer, study: Study) -> None:
     run_study(study, tmp_path)
     elsewhere = {**study.base, "workers": 1, "dataset.root": str(tmp_path), "trainer": "cpu"}
-    run_study(replace(study, base=nest(elsewhere)), tmp_path)
+    run_study(replace(study, base=elsewhere), tmp_path)
     match = r"plain/seed0 was trained with image_size=\d+, and the study says 64; give"
     with pytest.raises(ConfigError, match=match):
         run_study(replace(study, base={**study.base, "image_size": 64}), tmp_path)

@@ -43,8 +43,8 @@ def test_runs_of_any_training_are_sorted_into_arms(
     folders = [run_folder(tmp_path, arm, s).path for arm in study.arms for s in (0, 1)]
     rows = summarize_runs(folders, tmp_path / "out")
     assert [(row.name, row.count) for row in rows] == [
-        ("model.variant=backbone_only", 2),
-        ("model.variant=full", 2),
+        ("model=backbone_only", 2),
+        ("model=full", 2),
     ]
     copy = shutil.copytree(folders[0], tmp_path / "copy")
     with pytest.raises(ConfigError, match="repeats another run"):

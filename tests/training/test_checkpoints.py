@@ -33,7 +33,7 @@ def test_full_disk_keeps_the_old_checkpoint(
 
     monkeypatch.setattr(Path, "open", open_full)
     with pytest.raises(
-        CheckpointError, match=r"No space left on device.*the one before is untouched.*resume=True"
+        CheckpointError, match=r"No space left on device.*the one before is untouched.*resume=true"
     ):
         AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, path)
     assert path.read_bytes() == before

@@ -73,8 +73,8 @@ def test_logs_hold_losses_scores_and_learning_rates(
             "model=backbone_only",
             "test=false",
             "logger=[tensorboard,wandb]",
-            "logger.project=parts",
-            "logger.run_name=first",
+            "logger.wandb.project=parts",
+            "logger.wandb.run_name=first",
         )
     )
     run_dir = tmp_path / "run"

@@ -99,7 +99,7 @@ def test_interrupted_epoch_has_its_whole_loss(
         interrupt_after(3, patch)
         with pytest.raises(
             KeyboardInterrupt,
-            match=re.escape(f"go on with agnet_vision.train(resume=True, run_dir={str(parts)!r})"),
+            match=re.escape(f"go on with agnet train resume=true run_dir={parts}"),
         ):
             train(configure("test=false", f"run_dir={parts}"))
     train(configure("test=false", f"run_dir={parts}", "resume=true"))

@@ -125,7 +125,7 @@ def test_full_disk(configure: Configure, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(RunFolder, "write_record", lambda folder, content: full(record, content))
     with pytest.raises(
         DiskFullError,
-        match=r"run.json\); free some space, then go on with .*resume=True, run_dir=",
+        match=r"run.json\); free some space, then go on with agnet train resume=true run_dir=",
     ):
         train(configure("epochs=1", "test=false"))
     monkeypatch.setattr(
@@ -239,6 +239,6 @@ def test_resume_auto_starts_or_goes_on(configure: Configure, tmp_path: Path) -> 
     config = configure(*words)
     assert (config.resume, config.run_dir) == (False, str(tmp_path / "0"))
     train(configure(*words, "test=false", "epochs=1"))
-    config = configure(*words, "epochs=2", "experiment=none")
+    config = configure(*words, "epochs=2", "experiment=paper")
     assert (config.resume, config.run_dir) == (True, str(tmp_path / "0"))
     assert config.test is False, "a run goes on with its own options"

@@ -58,16 +58,16 @@ def test_a_script_trains_and_evaluates(images: Path, tmp_path: Path) -> None:
     folder = Path(done.stdout.splitlines()[-1])
     assert folder.parent == tmp_path / "outputs" / "folder"
     assert json.loads((folder / "metrics.json").read_text())["root"] == str(images)
-    (evaluated,) = (tmp_path / "outputs" / "evaluate" / "folder").iterdir()
+    (evaluated,) = (tmp_path / "outputs" / "evaluate").iterdir()
     assert (evaluated / "metrics.json").is_file()
 
 
-def test_errors_speak_python(tmp_path: Path) -> None:
+def test_errors_name_options(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"there is no option learning_rate; did you mean optimizer.lr"
     ):
         agnet_vision.train("folder", tmp_path, learning_rate=1)
-    with pytest.raises(ConfigError, match="epochs must be a whole number of at least 1, got None"):
+    with pytest.raises(ConfigError, match="epochs must be a whole number of at least 1, got null"):
         agnet_vision.train(epochs=None)
     with pytest.raises(ConfigError, match="dataset must be given"):
         agnet_vision.evaluate(tmp_path)

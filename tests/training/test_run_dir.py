@@ -16,15 +16,14 @@ from agnet_vision.training.run_dir import RUN_DIR_VARIABLE, claimed_run_dir
 
 
 @pytest.fixture(autouse=True)
-def one_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All runs start in an empty folder, in the same second."""
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All runs start in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(RUN_DIR_VARIABLE, raising=False)
-    monkeypatch.setattr("agnet_vision.training.run_dir.time.strftime", lambda _: "now")
 
 
 def claim(given: Path | None = None) -> AbstractContextManager[Path]:
-    return claimed_run_dir(str(given) if given is not None else None, Path("outputs"))
+    return claimed_run_dir(given or Path("outputs", "now").absolute(), is_new=given is None)
 
 
 def test_runs_of_one_second_have_their_own_folders() -> None:
@@ -37,13 +36,15 @@ def test_runs_of_one_second_have_their_own_folders() -> None:
 
 
 def test_a_mistake_leaves_no_folder_and_takes_none_away(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError), claim() as empty:
-        raise ConfigError("a mistake")
-    assert not empty.exists()
+    for given in (None, tmp_path / "mine"):
+        with pytest.raises(ConfigError), claim(given) as empty:
+            raise ConfigError("a mistake")
+        assert not empty.exists()
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
     with pytest.raises(ConfigError), claim(tmp_path / "mine") as mine:
         raise ConfigError("a mistake")
-    assert mine.is_dir()
+    assert (mine / "notes.txt").is_file()
 
 
 def test_raises_on_a_folder_in_use(tmp_path: Path) -> None:
@@ -84,6 +85,7 @@ def test_other_processes_take_the_first_one_s(monkeypatch: pytest.MonkeyPatch) -
 def test_processes_of_torchrun_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     """As two nodes of torchrun, whose agent keeps the store."""
     (Path("outputs") / "now").mkdir(parents=True)
+    (Path("outputs") / "now" / "config.yaml").touch()
     agent = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     told = {
         "MASTER_ADDR": "127.0.0.1",

@@ -16,11 +16,10 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from agnet_vision.cli.command import load_command
-from agnet_vision.cli.parse import parse
 from agnet_vision.options.resolve import evaluation_options, training_options
 from agnet_vision.options.run import EvaluateConfig, TrainConfig
 from agnet_vision.training.module import AGNetModule, TrainingModule
+from tests.cli.saved import given
 
 Configure = Callable[..., TrainConfig]
 Evaluate = Callable[..., EvaluateConfig]
@@ -93,12 +92,12 @@ def write_images(
 
 def training(*words: str) -> TrainConfig:
     """Read the options of a training as typed."""
-    return training_options(parse(words, load_command("train")))
+    return training_options(given("train", *words))
 
 
 def evaluation(*words: str) -> EvaluateConfig:
     """Read the options of an evaluation as typed."""
-    return evaluation_options(parse(words, load_command("evaluate")))
+    return evaluation_options(given("evaluate", *words))
 
 
 class Recorder(Callback):
@@ -190,6 +189,3 @@ def interrupt_after(steps: int, patch: pytest.MonkeyPatch, number: int = signal.
         return original(self, batch, batch_idx)
 
     patch.setattr(TrainingModule, "training_step", step)
-
-
-write_pictures = write_images  # until the tests of the commands call it so

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agnet_vision.cli.command import load_command
-from agnet_vision.cli.parse import parse
 from agnet_vision.data.sources.readers import read_listing
 from agnet_vision.data.sources.samples import read_samples
 from agnet_vision.errors import DatasetNotFoundError
+from tests.cli.saved import given
 from tests.data import miniatures
 from tests.data.miniatures import WRITERS
 
@@ -54,4 +53,4 @@ def test_the_command_in_a_message_can_be_pasted(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError) as raised:
         read_listing("ppmi", odd)
     (_, _, option) = shlex.split(str(raised.value).rpartition("agnet ")[2])
-    assert parse([option], load_command("prepare")) == {"dataset.root": str(odd)}
+    assert given("prepare", option) == {"dataset.root": str(odd)}

@@ -1,0 +1,121 @@
+"""A command run by Hydra: once, or with ``--multirun`` for each combination of values."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from agnet_vision.cli.command import load_command
+from agnet_vision.cli.shell_errors import one_line_errors
+from agnet_vision.cli.words import MULTIRUN, for_hydra, quoted, split_flags
+from agnet_vision.errors import ConfigError
+from agnet_vision.options.compose import (
+    HYDRA_VERSION,
+    as_composed,
+    conf_folder,
+    first_line,
+    reference_error,
+)
+from agnet_vision.options.validation import did_you_mean
+
+
+def run_command(name: str, words: Sequence[str], program: Sequence[str]) -> None:
+    """Let Hydra compose a command's options, and run it with them.
+
+    Args:
+        name: of the command.
+        words: what follows it on the command line.
+        program: the words before those, which start this program.
+
+    Raises:
+        ConfigError: the words are no options of the command.
+    """
+    from agnet_vision.training.run_dir import is_first
+
+    own = for_hydra(words, load_command(name))
+    if not is_first():  # of a run's processes the first alone makes a folder
+        own.append("hydra.run.dir=.")
+    flags, _ = split_flags(words)
+    is_sweep = bool(MULTIRUN & set(flags))
+    flags = [flag for flag in flags if flag not in MULTIRUN]
+
+    def job(config: DictConfig) -> None:
+        """Run the command as if the options of this job alone had been typed."""
+        settings, folder = HydraConfig.get(), Path(HydraConfig.get().runtime.output_dir)
+        task = [word.removeprefix("++") for word in settings.overrides.task]
+        sys.argv = [*program, *(chain(task, flags) if is_sweep else words)]
+        command = load_command(name)
+        with one_line_errors(), removed_if_empty(folder):
+            composed = as_composed(config, (word.partition("=")[0].lstrip("+") for word in task))
+            if command.has_run_dir and "run_dir" not in composed.names and is_first():
+                composed.values["run_dir"] = str(folder)
+                if any(word.startswith("hydra.sweep.") for word in settings.overrides.hydra):
+                    composed = replace(composed, names=(*composed.names, "run_dir"))
+            HydraConfig.instance().cfg = None  # or Lightning would start its processes Hydra's way
+            command.run(composed)
+
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.argv = [program[0], *own]
+    with composition_errors():
+        hydra.main(str(conf_folder()), name, version_base=HYDRA_VERSION)(job)()
+
+
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Remove the folder that Hydra has made if nothing was written, and what it lies in."""
+    try:
+        yield
+    finally:
+        here = Path.cwd()
+        for each in (folder, *folder.parents):
+            if each in (here, *here.parents) or (each != folder and here not in each.parents):
+                break
+            try:
+                each.rmdir()
+            except OSError:
+                break
+
+
+@contextmanager
+def composition_errors() -> Iterator[None]:
+    """Say in a line what Hydra could not compose.
+
+    Raises:
+        ConfigError: says it.
+    """
+    try:
+        yield
+    except MissingConfigException as error:
+        group, _, choice = str(error.missing_cfg_file).removesuffix(".yaml").rpartition("/")
+        known = sorted(error.options or ())
+        if not known:
+            raise ConfigError(first_line(error)) from error
+        hint = did_you_mean(choice, known)
+        if group == "experiment":
+            hint += "; FOLDER/experiment/NAME.yaml is --config-dir=FOLDER experiment=NAME"
+        raise ConfigError(
+            f"{group} must be one of {', '.join(known)}, got {choice!r}{hint}"
+        ) from error
+    except OverrideParseException as error:
+        name, _, value = error.override.lstrip("+").partition("=")
+        cure = f'if it is text, type "{name}={quoted(value)}"'
+        raise ConfigError(f"{name}={value} cannot be read; {cure}") from error
+    except HydraException as error:
+        text = first_line(error)
+        if ambiguous := re.search(r"'\+*([^']*)'", text) if "multirun" in str(error) else None:
+            text = f"{ambiguous[1]} asks for several runs; add --multirun, or quotes around a value"
+        raise ConfigError(text) from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(reference_error(error)) from error

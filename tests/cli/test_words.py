@@ -1,0 +1,118 @@
+"""Words of a command line, as Hydra is given them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agnet_vision.cli.command import load_command
+from agnet_vision.cli.words import for_hydra, split_flags
+from agnet_vision.errors import ConfigError
+from agnet_vision.options.compose import compose
+from tests.cli.saved import given
+
+TRAIN = load_command("train")
+AWKWARD = (
+    "my photos/a [1], b=2.jpg",
+    "Übung/él à/日本.jpg",
+    "it's",
+    'say "cheese"',
+    "a,b",
+    "{x: 1}",
+    "50%/#1 (copy).png",
+    "back\\slash\\",
+    "[ab].jpg",
+    "5",
+    "true",
+    "1e-3",
+    "a=b=c",
+    "x: y",
+    " ",
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "value"),
+    [
+        ("epochs=3", "epochs", 3),
+        ("optimizer.lr=1e-3", "optimizer.lr", 1e-3),
+        ("gradient_clip=null", "gradient_clip", None),
+        ("resume=true", "resume", True),
+        ("backbone.taps=[-2,-1]", "backbone.taps", [-2, -1]),
+        ("dataset=folder", "dataset", "folder"),
+        ("dataset.name=folder", "dataset", "folder"),
+        ("+experiment=paper", "experiment", "paper"),
+        ("logger=[csv,wandb]", "logger", ["csv", "wandb"]),
+        ("+backbone.kwargs.drop_path_rate=0.1", "backbone.kwargs.drop_path_rate", 0.1),
+        ("++model.head.pool_size=2", "model.head.pool_size", 2),
+        ("trainer.devices=auto", "trainer.devices", "auto"),
+        ("hydra.run.dir=a b", "run_dir", "a b"),
+    ],
+)
+def test_value(word: str, name: str, value: Any) -> None:
+    assert given("train", word) == {name: value}
+    assert type(given("train", word)[name]) is type(value)
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_text_is_taken_as_it_was_typed(text: str) -> None:
+    composed = compose("train", given("train", "dataset=folder", f"dataset.root={text}"))
+    assert composed.values["dataset"]["root"] == text
+    assert given("study", f"base.dataset.root={text}") == {"base.dataset.root": text}
+
+
+def test_quotes_lists_and_null(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert given("train", "dataset.root='null'") == {"dataset.root": "null"}
+    assert given("train", "dataset.root=null") == {"dataset.root": None}
+    assert given("train", 'dataset.group_regex="id(\\d+)"') == {"dataset.group_regex": "id(\\d+)"}
+    images = "predict", "images=[a.jpg,b.jpg]"
+    assert given(*images) == {"images": ["a.jpg", "b.jpg"]}
+    monkeypatch.chdir(tmp_path)
+    Path("[a.jpg,b.jpg]").mkdir()
+    assert given(*images) == {"images": "[a.jpg,b.jpg]"}
+
+
+def test_any_name_of_timm_is_a_backbone(tmp_path: Path) -> None:
+    assert for_hydra(["backbone=resnet50"], TRAIN) == ["backbone=resnet50"]
+    assert for_hydra(["backbone=vgg16"], TRAIN) == ["backbone=timm", "++backbone.name='vgg16'"]
+    assert for_hydra(["backbone.name=vgg16"], TRAIN)[-1] == "backbone=timm"
+    sweep = for_hydra(["-m", "backbone=resnet50,vgg16"], TRAIN)
+    assert sweep == ["backbone=timm", "++backbone.name='resnet50','vgg16'", "-m"]
+    (tmp_path / "backbone").mkdir()
+    (tmp_path / "backbone" / "mine.yaml").touch()
+    own = for_hydra(["backbone=mine", f"--config-dir={tmp_path}"], TRAIN)
+    assert own[0] == "backbone=mine"
+    with pytest.raises(ConfigError, match="networks or files, not both"):
+        for_hydra(["-m", "backbone=timm,vgg16"], TRAIN)
+
+
+def test_flags_stand_behind_options() -> None:
+    words = ["--info", "epochs=3", "--config-dir", "a=b", "-m"]
+    assert split_flags(words) == (["--info", "--config-dir", "a=b", "-m"], ["epochs=3"])
+    assert split_flags(["--info", "defaults-tree"]) == (["--info", "defaults-tree"], [])
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("optimiser.lr=1", "no option optimiser.lr; did you mean optimizer.lr?"),
+        ("lr=1", "no option lr; did you mean optimizer.lr?"),
+        ("++dataset.rot=x", "no option dataset.rot; did you mean dataset.root?"),
+        ("dataset.rot=my photos/[1", "no option dataset.rot; did you mean dataset.root?"),
+        ("epochs", "options are given as name=value, got 'epochs'"),
+        ("=3", "options are given as name=value, got '=3'"),
+        ("~logger", "options cannot be taken out, got ~logger; logger=none logs nothing"),
+    ],
+)
+def test_raises(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("?", "\\?")) as caught:
+        for_hydra([word], TRAIN)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["backbone=resnet50", "experiment=paper", "dataset.root=x"])
+def test_raises_on_options_of_other_commands(word: str) -> None:
+    with pytest.raises(ConfigError, match="there is no option"):
+        for_hydra([word], load_command("predict"))
