@@ -12,6 +12,7 @@ from agnet_vision.cli.command import load_command
 from agnet_vision.cli.words import for_hydra
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.compose import compose
+from agnet_vision.options.validation import validate
 from tests.data import miniatures
 
 
@@ -20,6 +21,11 @@ def given(command: str, *words: str) -> dict[str, Any]:
     parser = OverridesParser.create()
     overrides = parser.parse_overrides(for_hydra(words, load_command(command)))
     return {each.key_or_group: each.value() for each in overrides}
+
+
+def options(command: str, **given: Any) -> Any:
+    """Compose and check the options of a command."""
+    return validate(load_command(command).schema, compose(command, given).values)
 
 
 def call(command: str, *words: str) -> None:

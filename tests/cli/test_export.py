@@ -14,8 +14,8 @@ from agnet_vision import AGNet, load_model
 from agnet_vision.cli import export as export_command
 from agnet_vision.errors import ConfigError
 from agnet_vision.export.onnx import BoxesIn
-from agnet_vision.options.validation import validate
 from agnet_vision.training.train import train
+from tests.cli.saved import options
 from tests.conftest import random_regions
 from tests.training.tiny import TINY, training, write_images
 
@@ -35,7 +35,7 @@ def export() -> Callable[..., Path]:
     """What ``agnet export`` does with its options."""
 
     def run(checkpoint: Path, form: str) -> Path:
-        config = validate(export_command.ExportConfig, {"checkpoint": checkpoint, "format": form})
+        config = options("export", checkpoint=checkpoint, format=form)
         return export_command.export(config)
 
     return run
@@ -108,8 +108,8 @@ def test_calibration_images_are_of_the_whole_list(
     monkeypatch.setattr("agnet_vision.predict.files.find_images", lambda _: names)
     monkeypatch.setattr("agnet_vision.data.image.read_image", read_image)
     given = {"checkpoint": checkpoint, "format": "int8", "images": "any", "calibration": 256}
-    config = validate(export_command.ExportConfig, given)
-    export_command.calibration_inputs(load_model(checkpoint), config)
+    config = options("export", **given)
+    export_command.calibration_inputs(load_model(checkpoint), config.images, config)
     assert len(set(read)) == 256
     assert (read[0], read[-1]) == (names[0], names[-1])
     del names[1:]

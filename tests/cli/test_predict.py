@@ -12,12 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from agnet_vision.cli.predict import PredictConfig
 from agnet_vision.errors import ConfigError
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.options.validation import validate
 from agnet_vision.predict.files import find_images
 from agnet_vision.predict.predictor import Predictor
+from tests.cli.saved import options
 
 TOOL = Path(__file__).parents[2] / "tools" / "predict.py"
 
@@ -96,11 +95,11 @@ def test_value_tool_prints_names_that_look_like_markup(tmp_path: Path, folder: P
     ],
 )
 def test_value_format_of_the_rows(given: dict[str, str], expected: str) -> None:
-    config = validate(PredictConfig, {"checkpoint": "x", "images": "x", **given})
+    config = options("predict", checkpoint="x", images="x", **given)
     assert config.row_format() == expected
 
 
 def test_raises_on_embeddings_of_another_suffix() -> None:
     given = {"checkpoint": "x", "images": "x", "embeddings": "rows.csv"}
     with pytest.raises(ConfigError, match=r"embeddings must end in \.npy"):
-        validate(PredictConfig, given)
+        options("predict", **given)
