@@ -135,7 +135,10 @@ class RegionFeatures(MapFeatures):
         """Make phi, once, in parts of a few images on the CPU."""
         if self._made is None:
             parts = self._split(self.feature_map, self.boxes, self.gates)
-            self._made = [_pool_gated(*part, self.pool_size) for part in parts]
+            self._made = [
+                _pool_gated(feature_map, boxes, gates, self.pool_size)
+                for feature_map, boxes, gates in parts
+            ]
         return self._made
 
     def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
