@@ -76,6 +76,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_images(folder / "demo_set", {"train": 6, "val": 2, "test": 2})
     (folder / "demo_set" / "demo.json").write_text("{}")
     shutil.copy(next((folder / "my_photos").rglob("*.png")), folder / "photo.jpg")
+    (folder / "mine" / "experiment").mkdir(parents=True)
+    (folder / "mine" / "experiment" / "quick.yaml").write_text("# @package _global_\nepochs: 1\n")
     miniatures.stanford40(folder / "stanford40")
     miniatures.food101(folder / "food101")
     assert run(f"train run_dir=outputs/demo/my_run {TRAIN} {DEMO}", folder) == 0
