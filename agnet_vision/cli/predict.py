@@ -75,7 +75,7 @@ def call(config: PredictConfig) -> None:
     from agnet_vision.models.agnet import load_model
     from agnet_vision.options.resolve import run_options
     from agnet_vision.predict.files import find_images, name_outputs
-    from agnet_vision.predict.predictor import Predictor, choose_device, embedding_size
+    from agnet_vision.predict.predictor import Predictor, choose_device
     from agnet_vision.predict.table import write_embeddings, write_predictions
     from agnet_vision.training.console import console
 
@@ -95,7 +95,8 @@ def call(config: PredictConfig) -> None:
             rows = write_predictions(rows, file, form)
         if config.embeddings:
             Path(config.embeddings).parent.mkdir(parents=True, exist_ok=True)
-            rows = write_embeddings(rows, config.embeddings, (len(paths), embedding_size(model)))
+            shape = (len(paths), model.head.classifier.norm.num_features)
+            rows = write_embeddings(rows, config.embeddings, shape)
         bar = console(stderr=True)
         names = name_outputs(paths, f".{config.figure_format}")
         for row in track(rows, "predicting", len(paths), console=bar, disable=not config.progress):

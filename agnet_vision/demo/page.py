@@ -9,6 +9,7 @@ rebinding). Uploads and figures are files that are deleted after half an hour.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,27 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
-from gradio.exceptions import InvalidPathError
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agnet_vision.demo import visit
-from agnet_vision.demo.guard import StayLocal
 from agnet_vision.errors import ImageReadError, PredictionError
 from agnet_vision.explain.figures import PANELS
 from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
 
 MAX_FILE_SIZE = "20mb"
+# 'unsafe-inline' and 'unsafe-eval' are Gradio's own; what counts is that every source is this page.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
+    "frame-ancestors 'none'; form-action 'self'"
+)
 KEPT_SECONDS = (300, 1800)  # how often files are looked through, and how old they grow
 CSS = """
 .gradio-container { max-width: 1280px !important; width: 100% !important; margin: auto; }
@@ -45,26 +54,8 @@ WITH_THEME = """(...inputs) => [
 ]"""
 
 
-class Page(gr.Blocks):
-    """Blocks that refuse a forged path without a traceback."""
-
-    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
-        """Prepare the inputs of an event."""
-        try:
-            return await super().preprocess_data(*args, **kwargs)
-        except InvalidPathError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        except gr.Error as error:
-            error.print_exception = False
-            raise
-
-
 class Handlers:
-    """What the page does with its inputs.
-
-    Args:
-        models: networks by the name the page shows.
-    """
+    """What the page does with its inputs."""
 
     def __init__(self, models: Mapping[str, AGNet]) -> None:
         self.models = models
@@ -118,14 +109,8 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
     Args:
         models: networks by the name the page shows; variants of one network are several.
         examples: images to start from.
-
-    Raises:
-        ValueError: there is no model.
     """
-    if not models:
-        raise ValueError("models must hold at least one model")
-
-    with Page(
+    with gr.Blocks(
         title="AG-Net", analytics_enabled=False, fill_width=True, delete_cache=KEPT_SECONDS
     ) as page:
         gr.Markdown("# AG-Net: where did it look?\nDrop an image. Nothing leaves this computer.")
@@ -218,6 +203,10 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
         host: address to listen at; by default nobody else can reach the page.
         port: port to listen at; by default the first free one from 7860 on.
     """
+    machine = socket.gethostname()
+    names = ["localhost", "127.0.0.1", "[::1]", host, machine, f"{machine}.local"]
+    if host == "0.0.0.0":  # whoever reaches it may call it by any of its addresses
+        names = ["*"]
     _, address, _ = page.queue(default_concurrency_limit=1, api_open=False).launch(
         server_name=host,
         server_port=port,
@@ -233,6 +222,31 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
             font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
         ),
         css=CSS,
-        app_kwargs={"middleware": [Middleware(StayLocal, host=host)]},
+        app_kwargs={
+            "middleware": [
+                Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
+                Middleware(LocalSources),
+            ]
+        },
     )
     return address
+
+
+class LocalSources:
+    """Middleware that lets the browser connect to this page alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the policy to every answer."""
+
+        async def send_with_policy(message: Message) -> None:
+            """Send a message, with the policy among its headers."""
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["content-security-policy"] = POLICY
+                headers["referrer-policy"] = "no-referrer"
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 from typing import get_args
 
@@ -12,12 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.figures import (
-    Panel,
-    explanation_figure,
-    figure_bytes,
-    panel_figure,
-)
+from agnet_vision.explain.figures import Panel, explanation_figure, panel_figure
 from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.keypoints import Detector, detect
@@ -54,10 +50,7 @@ def explain_file(model: AGNet, path: str, source: str, num_clusters: int) -> Exp
     """Explain an uploaded image with the chosen regions.
 
     Args:
-        model: chosen network.
-        path: uploaded file.
         source: name of one of ``region_sources``.
-        num_clusters: number of groups of keypoints, kappa.
 
     Raises:
         ImageReadError: the file is not an image, or is too large.
@@ -104,4 +97,7 @@ def draw(
 def figure_files(explanation: Explanation, theme: ThemeName) -> dict[str, bytes]:
     """Render the whole figure as PNG and SVG, by suffix."""
     figure = explanation_figure(explanation, theme=theme)
-    return {form: figure_bytes(figure, form) for form in ("png", "svg")}
+    files = {"png": io.BytesIO(), "svg": io.BytesIO()}
+    for form, file in files.items():
+        figure.savefig(file, format=form, dpi=PANEL_DPI)
+    return {form: file.getvalue() for form, file in files.items()}

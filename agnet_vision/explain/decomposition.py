@@ -48,16 +48,14 @@ def decompose(
 ) -> Decomposition:
     """Take the logits of a head in evaluation mode apart, exactly.
 
+    The head of ``backbone_only`` counts as one region with the map's cells as bins.
+
     Args:
-        head: head of any variant; ``backbone_only`` counts as one region with the map's cells as
-            bins.
-        feature_map: feature map of the backbone.
-        regions: regions as for ``head.forward``.
         target: class of each image whose bins and cells are wanted.
 
     Raises:
         ValueError: the head is in training mode, where batch norm makes images depend on each
-            other.
+            other, or has no classes.
     """
     if head.training:
         raise ValueError(
@@ -90,14 +88,10 @@ def _linear(head: AGNetHead) -> tuple[Float[Tensor, "classes channels"], Float[T
     """Fold the batch norm of evaluation into the linear layer."""
     norm, linear = head.classifier.norm, head.classifier.linear
     if not isinstance(linear, nn.Linear) or norm.running_mean is None or norm.running_var is None:
-        raise ValueError(
-            "logits can be taken apart for a head with classes and running statistics, "
-            "got num_classes=0"
-        )
+        raise ValueError("num_classes must be at least 1 for logits to be taken apart, got 0")
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    return linear.weight * scale, linear.bias + linear.weight @ (
-        norm.bias - norm.running_mean * scale
-    )
+    bias = linear.bias + linear.weight @ (norm.bias - norm.running_mean * scale)
+    return linear.weight * scale, bias
 
 
 def _pooling_share(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,9 +36,6 @@ class Explanation:
         num_primary: number of first slots that may hold a primary region; 0 without regions.
         has_keypoints: whether the regions come from keypoints.
         has_attention: whether the network weighs regions by what they show.
-        classes: names of the classes.
-        logits: logit of each class.
-        probabilities: probability of each class.
         target: index of the class that is explained.
         importance: w, how much the context of each region counts; sums to one.
         pairwise: m, how much region r takes from region r'.
@@ -91,10 +86,6 @@ class Explanation:
         """Spread the evidence for the target, or the attention, over the frame.
 
         The sum is kept: each bin spreads its value evenly over the rectangle it was pooled from.
-
-        Args:
-            of: ``evidence``, or ``attention`` for the importance.
-            size: number of cells along each side of the result.
         """
         values = self.bins
         if of == "attention":
@@ -127,7 +118,6 @@ def explain(
 
     Args:
         model: network of any variant; it is left in the mode it was in.
-        image: 8-bit RGB image, or one prepared already.
         target: index of the class to explain; the most probable one by default.
         proposer: maker of the regions instead of the model's own, with at most as many clusters.
 
@@ -141,13 +131,19 @@ def explain(
 
     device = next(model.parameters()).device
     needs_regions = model.head.needs_regions
-    with _evaluation_mode(model), torch.no_grad():
-        feature_map = model.forward_features(prepared.input[None].to(device))
-        regions = prepared.regions.to(device) if needs_regions else None
-        logits = model.head(feature_map, regions)
-        probabilities = probabilities_of(logits)[0]
-        target = int(probabilities.argmax()) if target is None else target
-        parts = decompose(model.head, feature_map, regions, torch.tensor([target], device=device))
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            feature_map = model.forward_features(prepared.input[None].to(device))
+            regions = prepared.regions.to(device) if needs_regions else None
+            logits = model.head(feature_map, regions)
+            probabilities = probabilities_of(logits)[0]
+            target = int(probabilities.argmax()) if target is None else target
+            chosen = torch.tensor([target], device=device)
+            parts = decompose(model.head, feature_map, regions, chosen)
+    finally:
+        model.train(was_training)
 
     boxes, mask = np.array([[0, 0, 1, 1]], np.float32), np.array([True])
     if needs_regions:
@@ -180,35 +176,23 @@ def explain(
     )
 
 
-@contextmanager
-def _evaluation_mode(model: AGNet) -> Iterator[None]:
-    """Put the model into evaluation mode inside, and back into its own mode after."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
 def _spread(
     values: Float[np.ndarray, "regions rows columns"],
     boxes: Float[np.ndarray, "regions 4"],
     size: int,
 ) -> Float[np.ndarray, "size size"]:
     """Spread the value of each bin over its rectangle of a square map."""
-    edges = np.linspace(0, 1, size + 1)
-
-    def overlap(
-        low: Float[np.ndarray, " regions"], high: Float[np.ndarray, " regions"], bins: int
-    ) -> np.ndarray:
-        """Return the share of each bin that falls into each row or column of the map."""
-        steps = np.linspace(0, 1, bins + 1)
-        ends = low[:, None] + (high - low)[:, None] * steps  # (regions, bins + 1)
-        start, stop = ends[:, :-1, None], ends[:, 1:, None]
-        covered = np.clip(np.minimum(stop, edges[1:]) - np.maximum(start, edges[:-1]), 0, None)
-        return covered / np.maximum(covered.sum(axis=2, keepdims=True), 1e-12)
-
-    rows = overlap(boxes[:, 1], boxes[:, 3], values.shape[1])
-    columns = overlap(boxes[:, 0], boxes[:, 2], values.shape[2])
+    rows = _overlap(boxes[:, 1], boxes[:, 3], values.shape[1], size)
+    columns = _overlap(boxes[:, 0], boxes[:, 2], values.shape[2], size)
     return np.einsum("rij,riy,rjx->yx", values, rows, columns, optimize=True)
+
+
+def _overlap(
+    low: Float[np.ndarray, " regions"], high: Float[np.ndarray, " regions"], bins: int, size: int
+) -> Float[np.ndarray, "regions bins size"]:
+    """Return the share of each bin that falls into each row or column of the map."""
+    ends = np.linspace(low, high, bins + 1, axis=1)
+    edges = np.linspace(0, 1, size + 1)
+    start, stop = ends[:, :-1, None], ends[:, 1:, None]
+    covered = np.clip(np.minimum(stop, edges[1:]) - np.maximum(start, edges[:-1]), 0, None)
+    return covered / np.maximum(covered.sum(axis=2, keepdims=True), 1e-12)

@@ -36,7 +36,7 @@ PAIR_COLOR = "#FFFFFF"
 DARK_COLORS = ("#009E73", "#0072B2", "#D55E00")  # they take white letters
 SATURATION = 2  # times the uniform importance 1/R, or its half, where the attention's colors end
 DRAWN_SIDE = 640  # pixels kept of an image inside a figure
-LABEL_PLACES = 25  # along each side of the image, when no corner of the box is free
+LABEL_PLACES = 25  # along each side of the image, when the corner of the box is taken
 
 
 class Theme(NamedTuple):
@@ -77,8 +77,6 @@ def draw_image(
     """Show an image, with its pixels as units of the axes.
 
     Args:
-        axes: axes to draw on.
-        image: 8-bit RGB.
         frame: ``(x0, y0, x1, y1)`` of what the network sees; the rest is darkened.
         gray: whether the image is shown pale and without colors, so that others show on it.
     """
@@ -111,15 +109,7 @@ def outline_box(
     dashed: bool = False,
     linewidth: float = 1.8,
 ) -> None:
-    """Outline a box, with a dark rim that keeps it visible on any ground.
-
-    Args:
-        axes: axes to draw on.
-        box: ``(x0, y0, x1, y1)`` in their units.
-        color: color of the line.
-        dashed: whether the line is dashed.
-        linewidth: width of the line in points.
-    """
+    """Outline ``(x0, y0, x1, y1)`` with a dark rim that keeps the line visible on any ground."""
     x0, y0, x1, y1 = box
     patch = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=color, linewidth=linewidth)
     patch.set_linestyle((0, (4, 2)) if dashed else "-")
@@ -148,19 +138,10 @@ def outline_region(
 
 
 def label_regions(explanation: Explanation, axes: Axes, labels: Mapping[int, str]) -> None:
-    """Write a label into the box of each region, none over another.
-
-    Args:
-        explanation: explanation that the regions belong to.
-        axes: axes with the image's pixels as units.
-        labels: text for each region, the first chooses its place first.
-    """
+    """Write a label at the box of each region; the first chooses its place first."""
     boxes = [explanation.boxes[region] for region in labels]
     places = place_labels(explanation.image.shape[:2], boxes, list(labels.values()))
     for (region, text), place in zip(labels.items(), places, strict=True):
-        if place is None:
-            continue
-
         color = region_color(explanation, region)
         axes.text(
             *place,
@@ -176,41 +157,35 @@ def label_regions(explanation: Explanation, axes: Axes, labels: Mapping[int, str
 
 def place_labels(
     size: tuple[int, int], boxes: list[Float[np.ndarray, " 4"]], texts: list[str]
-) -> list[tuple[float, float] | None]:
-    """Find a place for each label: a free corner of its box, or the nearest free place.
+) -> list[tuple[float, float]]:
+    """Find the center of each label: the upper left corner of its box, or the nearest free place.
+
+    In an image full of labels the last ones stand over others.
 
     Args:
         size: ``(height, width)`` of the image in pixels.
         boxes: ``(x0, y0, x1, y1)`` of the labeled regions in pixels.
         texts: the labels, in the order in which they choose.
-
-    Returns:
-        The center of each label; None where the image is full.
     """
     height, width = size
     taken = np.zeros((0, 4))
-    centers: list[tuple[float, float] | None] = []
+    centers = []
     for box, text in zip(boxes, texts, strict=True):
         # The size of the text in a figure of this library.
         label = np.array([width * (0.02 + 0.026 * len(text)), max(height, 0.6 * width) * 0.075])
         last = (width, height) - label
 
-        (x0, y0), (x1, y1) = box[:2], box[2:] - label
-        x, y = middle = (box[:2] + box[2:] - label) / 2
-        corners = [(x0, y0), (x1, y1), (x1, y0), (x0, y1), (x0, y), (x, y0), (x, y)]
+        corner = np.clip(box[:2], 0, last)
         lines = (np.linspace(0, end, LABEL_PLACES) for end in last)
         grid = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 2)
-        nearest = np.argsort(((grid - middle) ** 2).sum(axis=1), kind="stable")
-        low = np.clip([*corners, *grid[nearest]], 0, last)
+        nearest = np.argsort(((grid - corner) ** 2).sum(axis=1), kind="stable")
+        low = np.vstack([corner, grid[nearest]])
 
         places = np.hstack([low, low + label])
         overlaps = (places[:, None, :2] < taken[:, 2:]) & (places[:, None, 2:] > taken[:, :2])
-        free = np.flatnonzero(~np.all(overlaps, axis=2).any(axis=1))
-        if not len(free):
-            centers.append(None)
-            continue
-        taken = np.vstack([taken, places[free[0]]])
-        x, y = low[free[0]] + label / 2
+        first = np.argmin(np.any(overlaps.all(axis=2), axis=1))
+        taken = np.vstack([taken, places[first]])
+        x, y = low[first] + label / 2
         centers.append((float(x), float(y)))
     return centers
 

@@ -46,22 +46,11 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def name_outputs(inputs: Sequence[Path], suffix: str) -> dict[Path, Path]:
-    """Name a file after each input, ``a/cat.jpg.png`` or ``cat.jpg.png`` after ``a/cat.jpg``.
+    """Name a file after each input: ``cat.jpg.png`` after ``cat.jpg``, as a relative path.
 
-    Where two inputs have equal names, the outputs lie in folders as the inputs do below the folder
-    that they have in common, so that none takes another's place.
-
-    Args:
-        inputs: paths; one that comes twice has one output.
-        suffix: suffix of the outputs, with its dot.
-
-    Returns:
-        A relative path for each input.
+    The outputs lie in folders as the inputs do below the folder that they have in common, so that
+    none takes another's place.
     """
     places = {path: Path(os.path.abspath(path)) for path in inputs}
-    # Some disks take Cat.jpg and cat.jpg for one name.
-    if len({place.name.lower() for place in places.values()}) == len(set(places.values())):
-        return {path: Path(place.name + suffix) for path, place in places.items()}
-
     common = os.path.commonpath([place.parent for place in places.values()])
     return {path: Path(f"{place.relative_to(common)}{suffix}") for path, place in places.items()}

@@ -53,12 +53,7 @@ class Prediction:
 
 
 class Outputs(NamedTuple):
-    """What the network says about images, averaged over their views.
-
-    Attributes:
-        probabilities: probability of each class.
-        embeddings: features that the last linear layer sees.
-    """
+    """What the network says about images, averaged over their views."""
 
     probabilities: Float[np.ndarray, "images classes"]
     embeddings: Float[np.ndarray, "images channels"]
@@ -72,9 +67,6 @@ class Predictor:
         batch_size: views per step; 16 (ours).
         workers: threads that decode images ahead; 4 (ours).
         tta: views whose answers are averaged, see ``TestTimeViews``; ``"none"`` (ours).
-
-    Raises:
-        ValueError: an option is out of range or unknown.
     """
 
     def __init__(
@@ -85,9 +77,8 @@ class Predictor:
         workers: int = 4,
         tta: TTA = "none",
     ) -> None:
-        for name, value in (("batch_size", batch_size), ("workers", workers)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
 
         self.model = model.eval()
         self.batch_size = batch_size
@@ -104,27 +95,18 @@ class Predictor:
         Raises:
             PredictionError: the network's output is not finite.
         """
-        remaining = (Path(path) for path in paths)
         with ThreadPoolExecutor(self.workers) as pool:
-
-            def read_ahead() -> list[tuple[Path, Future[RGBImage]]]:
-                """Begin to read the images of the next batch."""
-                batch = islice(remaining, self.batch_size)
-                return [(path, pool.submit(read_image, path)) for path in batch]
-
-            batch = read_ahead()
+            # Lazy: taking a path from here begins to read its image.
+            reading = ((Path(path), pool.submit(read_image, path)) for path in paths)
+            batch = list(islice(reading, self.batch_size))
             while batch:
-                following = read_ahead()
+                following = list(islice(reading, self.batch_size))
                 yield from self._predict(batch)
                 batch = following
 
     @torch.no_grad()
     def outputs(self, images: Sequence[RGBImage]) -> Outputs:
-        """Classify images that are in memory already.
-
-        Raises:
-            PredictionError: the network's output is not finite.
-        """
+        """Classify images that are in memory already."""
         views = self._views(images)
         device = next(self.model.parameters()).device
         prepared = [view for of_image in views for view in of_image]
@@ -196,18 +178,11 @@ def choose_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         # An unknown name, no CUDA in this torch, a missing device.
-        number = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        found = f"{number} CUDA devices" if number else "no CUDA device"
         raise ConfigError(
             f"device must be auto, cpu, or one that torch finds here (cuda, cuda:1, mps), got "
-            f"{name!r}; torch finds {found}; choose device=cpu"
+            f"{name!r}; choose device=cpu"
         ) from error
     return device
-
-
-def embedding_size(model: AGNet) -> int:
-    """Return the number of channels that the last linear layer sees."""
-    return model.head.classifier.norm.num_features
 
 
 def _means(batches: list[Tensor], counts: list[int]) -> Float[np.ndarray, "images values"]:

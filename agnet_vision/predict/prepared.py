@@ -46,7 +46,6 @@ class Preparation:
     """Maker of a network's inputs from images, as in its evaluation.
 
     Args:
-        model: network whose ``data_config`` describes the frame.
         proposer: maker of the regions instead of the model's own. It may have fewer clusters than
             the head has slots for; the rest stay empty.
 
@@ -75,8 +74,6 @@ class Preparation:
         """Move an image and its keypoints into the frame, and draw the boxes there.
 
         Args:
-            image: 8-bit RGB image.
-            keypoints: keypoints found on it.
             view: view that the network gets to see; that of evaluation by default.
         """
         pixels, matrix = view or self.transform(image)

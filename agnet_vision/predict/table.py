@@ -71,35 +71,24 @@ def read_predictions(path: Path) -> PredictionTable:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file, strict=True)
+
+        start = len(SPLIT_COLUMNS)
+        if header[:start] != SPLIT_COLUMNS or not rows:
+            raise ValueError(f"it must have rows and the columns {', '.join(SPLIT_COLUMNS)}, ...")
+        classes = tuple(name.removeprefix(PROBABILITY) for name in header[start:])
+        number = {name: k for k, name in enumerate(classes)}
+        numbers = np.array([row[start:] for row in rows], np.float32)
+
+        return PredictionTable(
+            classes,
+            paths=[_from_text(row[0]) for row in rows],
+            label=np.array([number[_from_text(row[1])] for row in rows]),
+            probability=numbers.reshape(len(rows), len(classes)),
+        )
+    except KeyError as error:
+        raise ConfigError(f"{path} has the label {error}, after which no column is named") from None
     except (csv.Error, ValueError) as error:
         raise ConfigError(f"{path} is damaged or was cut off: {error}") from error
-
-    columns, scores = header[: len(SPLIT_COLUMNS)], header[len(SPLIT_COLUMNS) :]
-    are_scores = all(name.startswith(PROBABILITY) for name in scores)
-    if columns != SPLIT_COLUMNS or not scores or not are_scores or not rows:
-        raise ConfigError(
-            f"{path} must have rows and the columns {', '.join(SPLIT_COLUMNS)} and "
-            f"{PROBABILITY}<class>"
-        )
-    if any(len(row) != len(header) for row in rows):
-        raise ConfigError(f"{path} is damaged or was cut off: it has rows of different lengths")
-    try:
-        probability = np.array([row[len(SPLIT_COLUMNS) :] for row in rows], np.float32)
-    except ValueError as error:
-        raise ConfigError(f"{path} must hold numbers as probabilities: {error}") from error
-
-    classes = tuple(name.removeprefix(PROBABILITY) for name in scores)
-    number = {name: k for k, name in enumerate(classes)}
-    labels = [_from_text(row[1]) for row in rows]
-    if unknown := set(labels) - set(number):
-        raise ConfigError(f"{path} has the label {min(unknown)!r}, which no column is named after")
-
-    return PredictionTable(
-        classes,
-        paths=[_from_text(row[0]) for row in rows],
-        label=np.array([number[name] for name in labels]),
-        probability=probability,
-    )
 
 
 def write_predictions(

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -45,7 +44,6 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uploads")
     image = paint_image(np.random.default_rng(1), "bar", image_size=192)
     cv2.imwrite(str(folder / "pebbles.jpg"), image[..., ::-1])
-    (folder / "notes.txt").write_text("no image")
     (folder / "fake.png").write_text("no image either")
     (folder / "drawing.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     bomb(folder / "bomb.png")
@@ -63,31 +61,17 @@ def models() -> dict[str, AGNet]:
     }
 
 
-class Server(NamedTuple):
-    """The page in a process of its own.
-
-    Attributes:
-        address: of the page.
-        log: what it writes to stderr.
-        files: folder of what is uploaded and drawn.
-    """
-
-    address: str
-    log: Path
-    files: Path
-
-
 @contextmanager
-def serve(networks: Path, example: Path, folder: Path, *more: str) -> Iterator[Server]:
-    """Serve the page from a process that ends with the context."""
+def serve(networks: Path, example: Path, folder: Path, *more: str) -> Iterator[str]:
+    """Serve the page from a process that ends with the context, and tell its address."""
     command = [sys.executable, "-m", "tests.demo.server", str(networks), str(example), *more]
-    files, log = folder / "gradio", folder / "log.txt"
+    log = folder / "log.txt"
     with (
         log.open("w") as stderr,
         subprocess.Popen(
             command,
             cwd=Path(__file__).parents[2],
-            env={**os.environ, "GRADIO_TEMP_DIR": str(files)},
+            env={**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -96,7 +80,7 @@ def serve(networks: Path, example: Path, folder: Path, *more: str) -> Iterator[S
     ):
         address = process.stdout.readline().strip()
         assert address, log.read_text()
-        yield Server(address, log, files)
+        yield address
         process.kill()
 
 
@@ -110,16 +94,9 @@ def networks(models: dict[str, AGNet], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def server(
+def address(
     networks: Path, uploads: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """Serve the page with the two networks."""
-    folder = tmp_path_factory.mktemp("server")
-    with serve(networks, uploads / "pebbles.jpg", folder) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def address(server: Server) -> str:
-    """Address of the page."""
-    return server.address
+) -> Iterator[str]:
+    """Address of the page with the two networks."""
+    with serve(networks, uploads / "pebbles.jpg", tmp_path_factory.mktemp("server")) as address:
+        yield address

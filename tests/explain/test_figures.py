@@ -16,7 +16,6 @@ from agnet_vision.explain.figures import (
     PANELS,
     draw_panel,
     explanation_figure,
-    panel_figure,
     save_figure,
 )
 from agnet_vision.explain.overlays import THEMES
@@ -72,19 +71,6 @@ def test_value_figure_has_six_panels_on_the_themes_paper(
     assert r"\$" in figure.get_suptitle()
 
 
-@pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
-def test_value_the_same_figure_gives_the_same_bytes(
-    explanation: Explanation, suffix: str, tmp_path: Path
-) -> None:
-    paths = [
-        save_figure(panel_figure(explanation, "evidence"), tmp_path / f"{number}.{suffix}")
-        for number in range(2)
-    ]
-    first, second = (path.read_bytes() for path in paths)
-    assert len(first) == len(second)
-    assert suffix == "svg" or first == second  # the names inside an SVG are drawn at random
-
-
 @pytest.mark.parametrize("source", ["keypoints", "grid", "random"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_smoke_every_panel(variant: str, source: str) -> None:
@@ -108,9 +94,8 @@ def test_value_separated_regions_are_ranked(explanation: Explanation) -> None:
     first = explanation.regions_by_importance()[0]
     name = explanation.region_name(first)
     assert labels[0] == f"{name}: {explanation.importance[first]:.1%}"
-    assert drawn(explanation, "attention")[0] == "Importance over uniform 1/R"
-    faint = drawn(with_importance(explanation, 0.05), "attention")[0]
-    assert faint.endswith(", 0.95 to 1.05 times")
+    title, _ = drawn(explanation, "attention")
+    assert title == "Importance over uniform 1/R: 0.50 to 1.50 times"
 
 
 def test_value_regions_that_are_not_separated_are_not_ranked(explanation: Explanation) -> None:

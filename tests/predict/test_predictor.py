@@ -57,22 +57,11 @@ def test_no_keypoints_are_found_where_none_are_needed(
     np.testing.assert_allclose(row.probabilities, expected, atol=1e-5)
 
 
-def test_value_a_single_step_gives_the_same(image_folder: Path, model: AGNet) -> None:
-    one, many = (
-        [row.probabilities for row in Predictor(model, batch_size=size)(find_images(image_folder))]
-        for size in (1, 5)
-    )
-    for first, second in zip(one, many, strict=True):
-        if first is not None:
-            np.testing.assert_allclose(first, second, atol=1e-5)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_raises_on_weights_that_answer_nothing(image_folder: Path, value: float) -> None:
+def test_raises_on_weights_that_answer_nothing(image_folder: Path) -> None:
     torch.manual_seed(0)
     model = AGNet("test_resnet", 3, num_clusters=2)
     with torch.no_grad():
-        model.head.classifier.linear.bias[0] = value
+        model.head.classifier.linear.bias[0] = float("inf")
     with pytest.raises(PredictionError, match="NaN or infinity"):
         next(Predictor(model)([image_folder / "0.png"]))
 

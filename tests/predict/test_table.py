@@ -68,13 +68,13 @@ def test_value_escaping_is_undone(text: str) -> None:
     ("content", "words"),
     [
         ("", "damaged or was cut off"),
-        ("path,label,predicted,probability_a\n", "must have rows"),
-        ("path,label,predicted\nx,a,a\n", "must have rows and the columns"),
+        ("path,label,predicted,probability_a\n", "must have rows and the columns"),
+        ("path,label,probability_a\nx,a,1\n", "must have rows and the columns"),
         ("path,label,predicted,probability_a\nx,a,a\n", "damaged or was cut off"),
         ('path,label,predicted,probability_a\nx,a,"a', "damaged or was cut off"),
         ("path,label,predicted,probability_a\nx,b,a,0.5\n", "label 'b'"),
-        ("path,label,predicted,probability_a\nx,a,a,half\n", "must hold numbers"),
-        ("path,label,predicted,probability_a\nx,a,a,\n", "must hold numbers"),
+        ("path,label,predicted,probability_a\nx,a,a,half\n", "damaged or was cut off"),
+        ("path,label,predicted,probability_a\nx,a,a,\n", "damaged or was cut off"),
     ],
 )
 def test_raises_on_what_is_no_such_table(content: str, words: str, tmp_path: Path) -> None:
