@@ -132,11 +132,7 @@ def check_regions(
 
 
 def check_boxes(regions: Regions) -> None:
-    """Refuse boxes that break the rule.
-
-    Raises:
-        ValueError: names the first such box, or the first image without a region.
-    """
+    """Refuse boxes that break the rule, and images without any."""
     if valid_images(regions).all():
         return
 

@@ -18,7 +18,7 @@ WARM_UP = 5  # ours: the runtime allocates in its first passes
 
 
 def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
-    """Time the ONNX network image by image on one core.
+    """Time the ONNX network image by image on one core: milliseconds per image.
 
     It is the time of one thread that computes, so what else the machine does, such as training
     another network, does not count. Finding keypoints is not in it. Weights change nothing: an
@@ -27,9 +27,6 @@ def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
     Args:
         model: the network; the images have its own input size, and all slots are filled.
         repeats: number of passes, whose median counts.
-
-    Returns:
-        Milliseconds per image.
 
     Raises:
         ConfigError: the packages that write and run ONNX are not installed.
@@ -49,11 +46,8 @@ def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
         boxes, _ = grid_boxes(model.head.num_clusters)
         inputs["boxes"] = boxes[None].astype(np.float32)
 
-    def classify() -> object:
-        """Run the network once."""
-        return session.run(None, inputs)
-
-    seconds = time_in_turn({"onnx": classify}, repeats, clock=time.thread_time, warm_up=WARM_UP)
+    classify = {"onnx": lambda: session.run(None, inputs)}
+    seconds = time_in_turn(classify, repeats, clock=time.thread_time, warm_up=WARM_UP)
     return 1000 * statistics.median(seconds["onnx"])
 
 
@@ -67,7 +61,7 @@ def time_in_turn(
     """Time functions in turn, so that whatever else the machine does hits all of them.
 
     Args:
-        functions: functions to time, by name.
+        functions: functions by name.
         rounds: number of timed calls of each.
         clock: seconds of wall time, or of the CPU where the machine does other work.
         warm_up: number of untimed calls of each before.

@@ -43,13 +43,7 @@ class BoxesIn(nn.Module):
         images: Float[Tensor, "batch in_channels height width"],
         boxes: Float[Tensor, "batch given 4"],
     ) -> Float[Tensor, "batch classes"]:
-        """Return the logits.
-
-        Args:
-            images: normalized.
-            boxes: ``(x0, y0, x1, y1)`` as fractions of width and height; all zeros for an empty
-                slot.
-        """
+        """Return the logits."""
         num_slots, given = self.model.head.num_regions, boxes.shape[1]
         slot = torch.arange(num_slots, device=boxes.device)
         last = slot == num_slots - 1
@@ -69,10 +63,8 @@ class GridIn(nn.Module):
         super().__init__()
         boxes, mask = grid_boxes(model.head.num_clusters)
         self.model = model
-        self.boxes: Tensor
-        self.mask: Tensor
-        self.register_buffer("boxes", torch.from_numpy(boxes), persistent=False)
-        self.register_buffer("mask", torch.from_numpy(mask), persistent=False)
+        self.boxes = nn.Buffer(torch.from_numpy(boxes), persistent=False)
+        self.mask = nn.Buffer(torch.from_numpy(mask), persistent=False)
 
     def forward(
         self, images: Float[Tensor, "batch in_channels height width"]

@@ -49,7 +49,7 @@ class Quantized(NamedTuple):
 def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ...]) -> Quantized:
     """Turn the network of an ONNX file into 8-bit integers.
 
-    A ``LowAgreementWarning`` is given if fewer than 97 % of the classes agree.
+    A ``LowAgreementWarning`` is given if fewer than 97 % of the classes agree, or images are few.
 
     Args:
         source: a file of ``export_onnx``.
@@ -79,9 +79,17 @@ def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ..
         _quantize(prepared, made, calibration)
         same = run(made, others).argmax(1) == run(prepared, others).argmax(1)
         made.replace(path)
-    result = Quantized(path, float(same.mean()), len(same))
-    _warn(result)
-    return result
+
+    agreement = float(same.mean())
+    if agreement < MIN_AGREEMENT or len(same) < MIN_IMAGES:
+        warnings.warn(
+            f"the 8-bit network gives {agreement:.3f} of {len(same)} images the class of the float "
+            f"network, and should give {MIN_AGREEMENT} of {MIN_IMAGES} or more; measure its "
+            "accuracy on labeled images before you use it, or use the float network",
+            LowAgreementWarning,
+            stacklevel=2,
+        )
+    return Quantized(path, agreement, len(same))
 
 
 def run(path: Path | str, inputs: tuple[Tensor, ...]) -> Float[np.ndarray, "images classes"]:
@@ -102,15 +110,14 @@ def _quantize(source: Path, path: Path, inputs: tuple[Tensor, ...]) -> None:
         quantize_static,
     )
 
+    batches = _batches(onnxruntime.InferenceSession(source), inputs)
+
     class Reader(CalibrationDataReader):
         """The inputs, as onnxruntime asks for them."""
 
-        def __init__(self) -> None:
-            self.left = _batches(onnxruntime.InferenceSession(source), inputs)
-
         def get_next(self) -> dict[str, Any] | None:
             """Return the next batch by input names, or None."""
-            return next(self.left, None)
+            return next(batches, None)
 
     quantize_static(
         source,
@@ -129,22 +136,3 @@ def _batches(session: Any, inputs: tuple[Tensor, ...]) -> Iterator[dict[str, Any
     names = [value.name for value in session.get_inputs()]
     for batch in zip(*(each.split(CALIBRATION_BATCH) for each in inputs), strict=True):
         yield {name: each.numpy() for name, each in zip(names, batch, strict=True)}
-
-
-def _warn(result: Quantized) -> None:
-    """Say when the integers are not to be trusted."""
-    if result.agreement < MIN_AGREEMENT:
-        warnings.warn(
-            f"the 8-bit network gives {result.agreement:.3f} of {result.images} images the class "
-            f"of the float network, less than {MIN_AGREEMENT}; measure its accuracy on labeled "
-            "images before you use it, or use the float network",
-            LowAgreementWarning,
-            stacklevel=3,
-        )
-    elif result.images < MIN_IMAGES:
-        warnings.warn(
-            f"{result.images} images are few to measure the agreement on; give "
-            f"{2 * MIN_IMAGES} or more of the kind to come",
-            LowAgreementWarning,
-            stacklevel=3,
-        )

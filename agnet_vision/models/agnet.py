@@ -79,12 +79,9 @@ class AGNet(
         image_size: int | None = None,
     ) -> None:
         super().__init__()
-        if classes is not None and len(classes) != num_classes:
-            raise ValueError(
-                f"classes must name all {num_classes} classes, got {len(classes)} names"
-            )
-        if nameless := [name for name in classes or () if not isinstance(name, str)]:
-            raise ValueError(f"classes must be strings, got {nameless[0]!r}")
+        names = [name for name in classes or () if isinstance(name, str)]
+        if classes is not None and len(names) != num_classes:
+            raise ValueError(f"classes must name all {num_classes} classes, got {len(names)} names")
         if proposer is not None and proposer.num_clusters != num_clusters:
             raise ValueError(
                 f"proposer must have num_clusters={num_clusters}, got {proposer.num_clusters}"
@@ -124,9 +121,6 @@ class AGNet(
             images: normalized with ``data_config``'s mean and std.
             regions: boxes and mask; if None, they are proposed from the images: correct, but slow.
             return_attention: whether importance (B, R) and pairwise (B, R, R) are returned too.
-
-        Raises:
-            ValueError: images or regions do not fit the model; see ``AGNetHead``.
         """
         if regions is None and self.head.needs_regions:
             regions = self.propose(images)
@@ -142,11 +136,7 @@ class AGNet(
     def propose(
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
     ) -> Regions:
-        """Propose regions for normalized images, on their device.
-
-        Raises:
-            ValueError: the images are neither RGB nor gray.
-        """
+        """Propose regions for normalized RGB or gray images, on their device."""
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(
                 f"regions are proposed from (B, 3 or 1, H, W) images, got {tuple(images.shape)}; "
@@ -160,19 +150,12 @@ class AGNet(
         return self.proposer(list(pixels.cpu().numpy())).to(images.device)
 
     def config(self) -> dict[str, Any]:
-        """Return what rebuilds network and input, as plain data.
-
-        Raises:
-            ValueError: something of it could not be opened again.
-        """
+        """Return what rebuilds network and input, as plain data that ``from_config`` takes."""
+        options = self.backbone_kwargs.items()
         return asdict(
             Description(
                 backbone=self.backbone.architecture,
-                backbone_kwargs={
-                    name: value
-                    for name, value in self.backbone_kwargs.items()
-                    if name not in REACHING_OUT
-                },
+                backbone_kwargs={key: each for key, each in options if key not in REACHING_OUT},
                 taps=self.taps,
                 head_kwargs=self.head_kwargs,
                 num_classes=self.head.num_classes,
@@ -222,17 +205,13 @@ class AGNet(
     def from_pretrained(  # type: ignore[override]  # the Hub's own passes options on to __init__
         cls, source: Path | str, *, revision: str | None = None, **hub: Any
     ) -> AGNet:
-        """Open a trained network, on the CPU, in evaluation mode.
+        """Open a trained network as ``load_model`` does.
 
         Args:
-            source: a run folder, a ``.ckpt`` of one, a folder written by ``save_pretrained``, or
-                ``owner/name`` of a Hub repository.
-            revision: branch, tag or commit of the repository.
+            source: what ``load_model`` takes.
+            revision: branch, tag or commit of a repository.
             hub: more options of ``huggingface_hub.snapshot_download``: ``token``, ``cache_dir``,
                 ``local_files_only`` ...
-
-        Raises:
-            CheckpointError: none of these; or damaged, unsafe, or too large to be true.
         """
         saved = checkpoint.find(source, revision=revision, **hub)
         return checkpoint.rebuild(cls.from_config, saved)

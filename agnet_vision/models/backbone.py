@@ -97,12 +97,7 @@ class TimmBackbone(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Compute the feature map.
-
-        Raises:
-            ValueError: the images are not (B, C, H, W) with the channels the model was made for, or
-                not floating point.
-        """
+        """Compute the feature map."""
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise ValueError(
                 f"images must be (B, {self.in_channels}, H, W), got {tuple(images.shape)}"
@@ -124,9 +119,6 @@ class TimmBackbone(nn.Module):
 
         Args:
             count: number of stages, as timm groups the model; with 0 not even the stem is frozen.
-
-        Raises:
-            ValueError: timm knows no stages of this model, or not so many.
         """
         if count == 0:
             return

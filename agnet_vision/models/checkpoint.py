@@ -38,14 +38,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Saved(NamedTuple):
-    """A network as it was found.
-
-    Attributes:
-        place: the file that describes it.
-        description: what ``describe`` returned, if the file is one of ours.
-        weights: tensors by name.
-        file_bytes: size of the file that holds the weights.
-    """
+    """A network as it was found; ``description`` is anything that a file can hold."""
 
     place: Path
     description: Any
@@ -74,9 +67,6 @@ def find(source: Path | str, *, revision: str | None = None, **hub: Any) -> Save
         source: a run folder, a ``.ckpt`` of one, a saved folder, or ``owner/name`` on the Hub.
         revision: branch, tag or commit of the repository.
         hub: more options of ``huggingface_hub.snapshot_download``.
-
-    Raises:
-        CheckpointError: none of these, or damaged or unsafe.
     """
     place = Path(source)
     if place.is_file() or place.suffix == ".ckpt":
@@ -143,7 +133,7 @@ def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Netw
 
     Args:
         build: function that makes a network from its configuration.
-        saved: what ``find`` found.
+        saved: files of the network.
 
     Raises:
         CheckpointError: it describes no network, one of a newer version, or another than the

@@ -19,7 +19,7 @@ from agnet_vision.bounds import BOUNDS, check_bounds, shown
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 CROP_MODES = ("center", "squash", "border")
 MAX_MODULES = 10_000  # layers and blocks of a network; timm's largest has a quarter of that
-MAX_VALUES = 256  # in a list of backbone_kwargs, and of its lists together
+MAX_VALUES = 256  # in a list of backbone_kwargs
 # Arguments of timm.create_model that read files or the network.
 REACHING_OUT = (
     "cache_dir",
@@ -62,14 +62,9 @@ class Description:
                 f"taps must be null or a list of stages such as [-2], got {shown(self.taps)}"
             )
         _check_data_config(self.data_config, self.backbone_kwargs.get("in_chans", 3))
-        known = isinstance(self.calibration, Mapping) and self.calibration.keys() <= {
-            "temperature",
-            "tau",
-        }
-        if not known:
+        if not set(self.calibration) <= {"temperature", "tau"}:
             raise ValueError(
-                f"calibration must have temperature and tau or nothing, got "
-                f"{shown(self.calibration)}"
+                f"calibration must have temperature and tau, got {shown(self.calibration)}"
             )
         check_bounds(**self.calibration)
 
@@ -80,9 +75,6 @@ def check_backbone(name: Any, options: Any) -> None:
     Args:
         name: name of a timm architecture.
         options: options of ``timm.create_model``: numbers, text, and lists of them.
-
-    Raises:
-        ValueError: says what may not be.
     """
     if not isinstance(name, str) or ":" in name:
         raise ValueError(f"backbone must be the name of a timm architecture, got {shown(name)}")
@@ -91,13 +83,10 @@ def check_backbone(name: Any, options: Any) -> None:
     for key, value in options.items():
         if key in REACHING_OUT:
             raise ValueError(f"backbone_kwargs must name no files and no network, got {key}")
-        values = list(_flatten(value))
-        if len(values) > MAX_VALUES:
-            raise ValueError(f"backbone_kwargs must hold at most {MAX_VALUES} values in {key}")
-        if not all(_is_plain(each) for each in values):
+        if not _is_plain(value):
             raise ValueError(
-                f"backbone_kwargs must hold text, or {BOUNDS['backbone_kwargs']}, "
-                f"got {key}={shown(value)}"
+                f"backbone_kwargs must hold text, {BOUNDS['backbone_kwargs']}, or at most "
+                f"{MAX_VALUES} of them, got {key}={shown(value)}"
             )
 
 
@@ -107,9 +96,6 @@ def limited_modules() -> Iterator[None]:
 
     A number of a description may stand for so many of them that making them takes minutes; which
     number that is differs from one architecture to the next.
-
-    Raises:
-        ValueError: there are more.
     """
     count = 0
 
@@ -128,13 +114,7 @@ def limited_modules() -> Iterator[None]:
 
 
 def _check_data_config(config: Any, channels: int) -> None:
-    """Refuse an input by which no image can be prepared.
-
-    Args:
-        config: timm's words: ``input_size`` (channels, height, width), ``mean`` and ``std`` (one
-            number per channel), ``interpolation``, ``crop_pct`` and ``crop_mode``.
-        channels: number of channels of the images.
-    """
+    """Refuse an input, in timm's words, by which no image of so many channels can be prepared."""
     if not isinstance(config, Mapping):
         raise ValueError(f"data_config must have entries by name, got {shown(config)}")
     for name, count in (("input_size", 3), ("mean", channels), ("std", channels)):
@@ -159,17 +139,10 @@ def _are_numbers(name: str, values: Any, count: int | None = None) -> bool:
     return fits and all(BOUNDS[name].holds(value) for value in values)
 
 
-def _flatten(value: Any, depth: int = 0) -> Iterator[Any]:
-    """Yield the values of lists that are nested four deep at most."""
-    if isinstance(value, list | tuple) and depth < 4:
-        for item in value:
-            yield from _flatten(item, depth + 1)
-    else:
-        yield value
-
-
 def _is_plain(value: Any) -> bool:
-    """Tell whether a value is nothing, a switch, a short text or a number within bounds."""
+    """Tell whether a value is nothing, a switch, a short text, a number or a list of such."""
+    if isinstance(value, list | tuple):
+        return len(value) <= MAX_VALUES and all(_is_plain(each) for each in value)
     if isinstance(value, str):
         return len(value) < 100
     return value is None or isinstance(value, bool) or BOUNDS["backbone_kwargs"].holds(value)

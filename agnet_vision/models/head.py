@@ -101,7 +101,11 @@ class AGNetHead(nn.Module):
         parts = VARIANTS[variant]
         self.needs_regions = parts.needs_regions
         channels = width or in_channels
-        self.projection = projection(in_channels, width) if width else nn.Identity()
+        self.projection: nn.Module = nn.Identity()
+        if width:
+            self.projection = nn.Sequential(
+                nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
+            )
         self.self_attention = parts.self_attention(channels)
         self.squeeze_excite = parts.squeeze_excite(self.num_regions, channels)
         self.region_attention = parts.region_attention(
@@ -124,7 +128,7 @@ class AGNetHead(nn.Module):
         """Classify the map.
 
         Args:
-            feature_map: the backbone's map.
+            feature_map: map of any CNN.
             regions: boxes (B, R, 4) and mask (B, R) on the map's device; not needed, and not looked
                 at, by ``backbone_only``.
             return_attention: also return importance (B, R) and pairwise (B, R, R).
@@ -146,30 +150,19 @@ class AGNetHead(nn.Module):
     ) -> tuple[MapFeatures, Attention]:
         """Return what ``forward`` makes logits from: region features and attention.
 
-        Args:
-            feature_map: the backbone's map, before any projection.
-            regions: boxes and mask as for ``forward``; None where the head needs none.
-
         Raises:
             ValueError: the map or the regions do not fit the head.
         """
         regions = self._check(feature_map, regions)
         feature_map = self.self_attention(self.projection(feature_map))  # section III-B
-        features = self.squeeze_excite(self._pool(feature_map, regions))  # section III-C
+        features = MapFeatures(feature_map)
+        if regions is not None:
+            features = RegionFeatures(feature_map, regions, self.pool_size)
+        features = self.squeeze_excite(features)  # section III-C
         return features, self.region_attention(features)  # section III-D
 
-    def _pool(self, feature_map: Tensor, regions: Regions | None) -> MapFeatures:
-        """Pool the regions, or take the map as it is."""
-        if regions is None:
-            return MapFeatures(feature_map)
-        return RegionFeatures(feature_map, regions, self.pool_size)
-
     def _check(self, feature_map: Tensor, regions: Regions | None) -> Regions | None:
-        """Refuse a map or regions that do not fit.
-
-        Returns:
-            The regions, empty slots cleared; None where the head needs none.
-        """
+        """Refuse a map or regions that do not fit; clear the empty slots of needed regions."""
         if feature_map.ndim != 4 or feature_map.shape[1] != self.in_channels:
             raise ValueError(
                 f"feature_map must be (B, {self.in_channels}, H, W), got {tuple(feature_map.shape)}"
@@ -187,8 +180,3 @@ class AGNetHead(nn.Module):
                 "this variant needs regions; RegionProposer makes them from the images"
             )
         return check_regions(regions, feature_map, self.num_clusters)
-
-
-def projection(in_channels: int, width: int) -> nn.Module:
-    """Make the layer that takes each cell to ``width`` channels of unit variance (ours)."""
-    return nn.Sequential(nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width))

@@ -29,13 +29,7 @@ from agnet_vision.structures import Regions
 def logits(
     head: AGNetHead, feature_map: Float[Tensor, "batch channels height width"], regions: Regions
 ) -> Float[Tensor, "batch classes"]:
-    """Compute what ``head(feature_map, regions)`` computes.
-
-    Args:
-        head: a head of ``variant="full"``.
-        feature_map: the backbone's map.
-        regions: boxes as fractions of width and height, and their mask.
-    """
+    """Compute what ``head(feature_map, regions)`` computes, for ``variant="full"``."""
     if not (
         isinstance(head.self_attention, SelfAttention)
         and isinstance(head.squeeze_excite, SlotSqueezeExcite)
@@ -79,11 +73,6 @@ def pool_regions(
     """Pool the regions, section III-C.
 
     Every box is sampled at the centers of a p x p grid, bilinearly.
-
-    Args:
-        feature_map: F', the map after self-attention.
-        boxes: ``(x0, y0, x1, y1)`` as fractions of width and height.
-        pool_size: p, the side of the grid.
     """
     batch, _, height, width = feature_map.shape
     in_cells = boxes * boxes.new_tensor([width, height, width, height])
@@ -114,11 +103,6 @@ def pairwise_attention(
     """Compute how much region r takes from r', section III-D.
 
     ``u_rr' = tanh(W phi_r + W' phi_r' + b)``, ``m_rr' = sigmoid(w . u_rr' + b_m)``.
-
-    Args:
-        layer: holder of W, W', b, w and b_m.
-        phi: features of the regions, flattened by row, column and channel.
-        mask: True where the slot holds a region.
     """
     own, other, _ = _weights(layer)
     u = torch.tanh((phi @ own.T)[:, :, None] + (phi @ other.T)[:, None] + layer.pair_bias)
@@ -135,11 +119,6 @@ def importance(
     """Weigh the regions, section III-D.
 
     ``w_r = softmax over r of (W_a . alpha_r + b_a)``, zero for empty slots.
-
-    Args:
-        layer: holder of W_a and b_a.
-        alpha: context of each region, flattened as phi.
-        mask: True where the slot holds a region.
     """
     _, _, score = _weights(layer)
     scores = (alpha @ score.T).squeeze(-1) + layer.importance_bias

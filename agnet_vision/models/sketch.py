@@ -44,20 +44,13 @@ def read_map(
     layout: Layout,
     taps: tuple[int, ...] | None = None,
 ) -> Float[Tensor, "batch channels height width"]:
-    """Run a timm model up to its feature map.
-
-    Args:
-        model: a timm model.
-        images: normalized images.
-        layout: layout of what ``forward_features`` returns; timm's ``forward_intermediates`` drops
-            the class tokens of ``tokens``, and knows their grid.
-        taps: indices of stages, as for ``TimmBackbone``.
-    """
+    """Run a timm model up to its feature map; ``TimmBackbone`` describes layout and taps."""
     if taps is None and layout == "NCHW":
         return model.forward_features(images)
     if taps is None and layout == "NHWC":
         return model.forward_features(images).permute(0, 3, 1, 2)
 
+    # timm's forward_intermediates drops class tokens, and knows the grid of the others.
     if taps is None:
         indices: int | list[int] = 1
         # Models without a final norm refuse to be asked for it.
@@ -98,12 +91,8 @@ def unused_modules(sketch: Any) -> list[str]:
 def make_sketch(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Make the sketch of a model, freed from the image size of its training where it can be.
 
-    Args:
-        name: name of a timm model.
-        options: options of ``timm.create_model``.
-
     Returns:
-        The sketch, and the options with those that free it.
+        The sketch, and the options of ``timm.create_model`` with those that free it.
     """
     sketch = timm.create_model(name, num_classes=0, **options)
     accepted = {

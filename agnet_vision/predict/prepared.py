@@ -13,7 +13,7 @@ from torch import Tensor
 from agnet_vision.data.preprocessing import evaluation_transform, move_points
 from agnet_vision.data.views import View
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.regions.order import number_by_position
+from agnet_vision.regions.grouping import number_by_position
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, Regions, RGBImage
 

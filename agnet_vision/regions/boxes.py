@@ -8,10 +8,23 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from agnet_vision.regions.order import order_by_position
-
 # Ours: a group of one point, or of a straight row, is as thick as the pixels it lies on.
 MIN_SIDE_PIXELS = 1.0
+
+
+def order_by_position(
+    means: Float[np.ndarray, "groups 2"], image: Int[np.ndarray, " groups"] | None = None
+) -> Int[np.ndarray, " groups"]:
+    """Return the indices that sort groups by mean y, then by mean x.
+
+    Weights are per slot and a mixture's own order is arbitrary: this is the one place that decides.
+
+    Args:
+        means: mean position of each group.
+        image: index of the image of each group, to sort those of many images, image by image.
+    """
+    keys = (means[:, 0], means[:, 1])
+    return np.lexsort(keys if image is None else (*keys, image))
 
 
 def boxes_from_keypoints(
@@ -34,8 +47,7 @@ def boxes_from_keypoints(
         num_clusters: kappa; 8 (paper).
 
     Returns:
-        Boxes as fractions of width and height, float32, zeros where the mask is False; and the
-        mask.
+        Boxes as fractions of width and height, zeros where the mask is False; and the mask.
 
     Raises:
         ValueError: there are more groups than ``num_clusters``, or the image has no area.
@@ -51,7 +63,7 @@ def boxes_of_images(
     image: Int[np.ndarray, " points"],
     num_images: int,
     image_size: tuple[float, float],
-    num_clusters: int = 8,
+    num_clusters: int,
 ) -> tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]:
     """Draw boxes as ``boxes_from_keypoints`` does, for many images of one size at once.
 
@@ -61,10 +73,7 @@ def boxes_of_images(
         image: index of each point's image, from 0.
         num_images: number of images; some may have no point.
         image_size: ``(width, height)`` of all images in pixels.
-        num_clusters: kappa; 8 (paper).
-
-    Raises:
-        ValueError: as in ``boxes_from_keypoints``.
+        num_clusters: kappa.
     """
     size = np.array(image_size, dtype=np.float64)
     if (size <= 0).any():
@@ -81,12 +90,11 @@ def boxes_of_images(
     key = image[kept] * (int(group.max()) - lowest + 1) + (group[kept] - lowest)
     order = key.argsort(kind="stable")
     kept = kept[order]
-    key = key[order]
-    starts = np.flatnonzero(np.diff(key, prepend=key[0] - 1))
+    _, starts = np.unique(key[order], return_index=True)
     points = xy[kept].astype(np.float64)
     owner = image[kept[starts]]
 
-    mean = np.add.reduceat(points, starts, axis=0) / np.diff(starts, append=len(key))[:, None]
+    mean = np.add.reduceat(points, starts, axis=0) / np.diff(starts, append=len(kept))[:, None]
     rank = order_by_position(mean, owner)
     low = np.minimum.reduceat(points, starts, axis=0)[rank]
     high = np.maximum.reduceat(points, starts, axis=0)[rank]
@@ -109,11 +117,10 @@ def _thicken(
 ) -> Float[np.ndarray, "groups 4"]:
     """Make boxes in pixels at least a pixel thick, and return them as fractions of the frame."""
     thin = np.maximum(np.minimum(MIN_SIDE_PIXELS, size) - (high - low), 0) / 2
-    if thin.any():
-        # A thickened box at the border moves back inside.
-        shift = np.maximum(thin - low, 0) - np.maximum(high + thin - size, 0)
-        low = low - thin + shift
-        high = high + thin + shift
+    # A thickened box at the border moves back inside.
+    shift = np.maximum(thin - low, 0) - np.maximum(high + thin - size, 0)
+    low = low - thin + shift
+    high = high + thin + shift
     return np.concatenate([low / size, high / size], axis=1)
 
 
@@ -140,16 +147,12 @@ def _fill_slots(
     mask[:, :-1] = present[:, first] & present[:, second]
 
     boxes = np.empty((*mask.shape, 4), dtype=np.float32)
-    # With the upper corner negated, the box around two boxes is one minimum; a primary box is the
-    # box around itself twice.
-    corners = primary * _NEGATE_UPPER
-    boxes[:, :-1] = np.minimum(corners[:, first], corners[:, second]) * _NEGATE_UPPER
+    # A primary box is the box around itself twice.
+    boxes[:, :-1, :2] = np.minimum(primary[:, first, :2], primary[:, second, :2])
+    boxes[:, :-1, 2:] = np.maximum(primary[:, first, 2:], primary[:, second, 2:])
     boxes[:, -1] = (0, 0, 1, 1)
     boxes[~mask] = 0
     return boxes, mask
-
-
-_NEGATE_UPPER = np.array([1.0, 1.0, -1.0, -1.0])
 
 
 @lru_cache(maxsize=64)
@@ -163,11 +166,7 @@ def _slots(num_clusters: int) -> tuple[Int[np.ndarray, " slots"], Int[np.ndarray
 def grid_boxes(
     num_clusters: int = 8,
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Cut the frame into ``num_clusters`` equal cells, row by row.
-
-    Of the grids with exactly that many cells it is the most square one, wider than high: 2 rows of
-    4 cells for 8.
-    """
+    """Cut the frame into ``num_clusters`` equal cells, row by row; 2 rows of 4 for 8."""
     rows = next(rows for rows in range(math.isqrt(num_clusters), 0, -1) if num_clusters % rows == 0)
     columns = num_clusters // rows
     row, column = np.divmod(np.arange(num_clusters), columns)
@@ -179,11 +178,7 @@ def grid_boxes(
 def random_boxes(
     num_clusters: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "regions 4"], Bool[np.ndarray, " regions"]]:
-    """Throw ``num_clusters`` boxes into the frame, their sides a tenth to a half of the frame's.
-
-    Returns:
-        Boxes as fractions of width and height, top to bottom; and the mask.
-    """
+    """Throw ``num_clusters`` boxes into the frame, their sides a tenth to a half of the frame's."""
     side = rng.uniform(0.1, 0.5, size=(num_clusters, 2))
     low = rng.uniform(0, 1 - side)
     order = order_by_position(low + side / 2)

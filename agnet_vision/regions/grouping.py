@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from agnet_vision.regions.boxes import order_by_position
 from agnet_vision.regions.mixture import assign, fit_mixtures, pad_statistics
-from agnet_vision.regions.order import number_by_position
 
 Grouping = Literal["em", "sklearn"]
 
@@ -32,11 +32,10 @@ def group_points(
     *,
     method: Grouping = "em",
     seed: int = 0,
-    device: torch.device | str = "cpu",
 ) -> list[Int[np.ndarray, " _"]]:
     """Label the points of each image with their semantic groups.
 
-    Labels run from 0 without gaps, in the order that ``order`` decides. Fewer groups appear where
+    Labels run from 0 without gaps, in the order of ``order_by_position``. Fewer groups appear where
     points are few: under 9 points at most 2 (paper's reference behavior), and never more than there
     are distinct locations.
 
@@ -46,7 +45,6 @@ def group_points(
         method: ``"em"``, the batched fit of this file, or ``"sklearn"``, the textbook path, about
             ten times slower.
         seed: seed of the k-means++ start; each image draws the same numbers.
-        device: device of the batched fit.
 
     Raises:
         ValueError: a position is not finite.
@@ -56,17 +54,26 @@ def group_points(
             raise ValueError(f"points must be finite, got NaN or infinity in image {index}")
     match method:
         case "em":
-            labels = _group_batched(points, num_clusters, seed, torch.device(device))
+            labels = _group_batched(points, num_clusters, seed)
         case "sklearn":
             labels = [_group_sklearn(xy, num_clusters, seed) for xy in points]
     return [number_by_position(xy, label) for xy, label in zip(points, labels, strict=True)]
 
 
-def count_components(num_points: int, num_clusters: int) -> int:
-    """Return the number of components that points support.
+def number_by_position(
+    xy: Float[np.ndarray, "points 2"], group: Int[np.ndarray, " points"]
+) -> Int[np.ndarray, " points"]:
+    """Renumber the groups of an image without gaps, in their order."""
+    if not len(group):
+        return group.astype(np.int64)
 
-    From 9 points on it is ``num_clusters``, below that 2, and 1 for a single point.
-    """
+    _, group, counts = np.unique(group, return_inverse=True, return_counts=True)
+    means = np.stack([np.bincount(group, weights=xy[:, axis]) / counts for axis in (0, 1)], axis=1)
+    return order_by_position(means).argsort()[group]
+
+
+def count_components(num_points: int, num_clusters: int) -> int:
+    """Return the number of components that points support: kappa from 9 points on, below that 2."""
     if num_points > num_clusters and num_points >= 9:
         return num_clusters
     return min(num_clusters, 2, num_points)
@@ -82,7 +89,7 @@ def whiten(xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
 
 @torch.inference_mode()
 def _group_batched(
-    points: Sequence[Float[np.ndarray, "_ 2"]], num_clusters: int, seed: int, device: torch.device
+    points: Sequence[Float[np.ndarray, "_ 2"]], num_clusters: int, seed: int
 ) -> list[Int[np.ndarray, " _"]]:
     """Fit the mixtures of many images at once, those of one padded shape together."""
     labels = [np.zeros(len(xy), dtype=np.int64) for xy in points]
@@ -96,9 +103,9 @@ def _group_batched(
             chunk = members[start : start + CHUNK]
             statistics = torch.from_numpy(
                 pad_statistics([whiten(points[index]) for index in chunk], padded)
-            ).to(device)
+            )
             mixtures = fit_mixtures(statistics, components, seed=seed)
-            found = assign(mixtures.coefficients, statistics).cpu().numpy()
+            found = assign(mixtures.coefficients, statistics).numpy()
             for row, index in enumerate(chunk):
                 labels[index] = found[row, : len(points[index])]
     return labels

@@ -37,13 +37,12 @@ def detect(
         image: RGB (height, width, 3), RGBA (transparency ignored) or gray; 8 bits per channel.
         detector: ``"sift"`` (paper), ``"orb"`` (paper's second choice), ``"akaze"``, or
             ``"dense"``, a regular grid of equal strength, the ablation without keypoints.
-        keep_fraction: share of the distinct locations to keep, strongest first; 0.5 (paper).
+        keep_fraction: share of the distinct locations to keep; 0.5 (paper).
         max_side: longer side, in pixels, at which detection runs; 320 (ours). Smaller images are
             not enlarged.
 
     Returns:
-        Positions ``(x, y)`` in pixels of the image, continuous coordinates, and the detector's
-        responses; both float32, strongest first.
+        Positions ``(x, y)`` in pixels of the image, and the detector's responses, strongest first.
 
     Raises:
         TypeError: the image is not an array of ``uint8``.
@@ -78,24 +77,19 @@ def gray_image(image: GrayOrRGBImage) -> UInt8[np.ndarray, "height width"]:
         )
 
     image = np.ascontiguousarray(image)
-    match channels:
-        case 3:
-            return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-        case 4:
-            return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGBA2GRAY))
-        case _:
-            return image.reshape(image.shape[:2])
+    if channels == 1:
+        return image.reshape(image.shape[:2])
+    return np.asarray(cv2.cvtColor(image[..., :3], cv2.COLOR_RGB2GRAY))
 
 
 def shrink(
     gray: UInt8[np.ndarray, "height width"], max_side: int
 ) -> UInt8[np.ndarray, "rows columns"]:
     """Average an image down until its longer side has ``max_side`` pixels, if it has more."""
-    height, width = gray.shape
-    ratio = max_side / max(height, width)
+    ratio = max_side / max(gray.shape)
     if ratio >= 1:
         return gray
-    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    size = [max(1, round(side * ratio)) for side in gray.shape[::-1]]
     return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA))
 
 
@@ -107,19 +101,13 @@ def strongest(
     """Keep one point per location, then the strongest share of them.
 
     Ties go top to bottom, then left to right. SIFT reports a location once for each dominant
-    orientation; a mixture would count it as several points.
-
-    Args:
-        points: positions ``(x, y)``.
-        response: strength of each point; larger is stronger.
-        keep_fraction: share of the distinct locations, in (0, 1], rounded up.
+    orientation; a mixture would count it as several points. The share is rounded up.
     """
     order = np.lexsort((points[:, 0], points[:, 1], -response))
     points = points[order]
     response = response[order]
 
-    location = points[:, 0].astype(np.float64) + 1j * points[:, 1].astype(np.float64)
-    first = np.sort(np.unique(location, return_index=True)[1])
+    first = np.sort(np.unique(points, axis=0, return_index=True)[1])
     kept = first[: math.ceil(keep_fraction * len(first))]
     return points[kept], response[kept]
 
@@ -127,25 +115,22 @@ def strongest(
 @lru_cache(maxsize=8)
 def _opencv_detector(detector: Detector) -> Any:
     """Create (and cache) an OpenCV detector."""
+    opencv: Any = cv2  # its stubs lack the detectors
     match detector:
         case "sift":
-            # Without it every point lies a quarter pixel too far right and down.
-            options: dict[str, Any] = {"enable_precise_upscale": True}
+            # By default every point lies a quarter pixel too far right and down.
+            return opencv.SIFT_create(enable_precise_upscale=True)
         case "orb":
             # The defaults ignore a border of 31 pixels and stop at 500 points, most of them on one
             # textured patch.
-            options = {"nfeatures": 2000, "edgeThreshold": 3}
+            return opencv.ORB_create(nfeatures=2000, edgeThreshold=3)
         case _:
-            options = {}
-
-    name = f"{detector.upper()}_create"
-    for module in (cv2, getattr(cv2, "xfeatures2d", None)):
-        if hasattr(module, name):
-            return getattr(module, name)(**options)
-    raise ConfigError(
-        f"detector={detector} is not part of this build of OpenCV ({cv2.__version__}; AKAZE left "
-        "its main modules in 5.0); use sift or orb, or install opencv-python-headless below 5"
-    )
+            if hasattr(opencv, "AKAZE_create"):
+                return opencv.AKAZE_create()
+            raise ConfigError(
+                f"detector=akaze is not part of OpenCV {cv2.__version__}, it left the main modules "
+                "in 5.0; use sift or orb, or install opencv-python-headless below 5"
+            )
 
 
 def _opencv_points(

@@ -45,14 +45,11 @@ class Mixtures(NamedTuple):
 def pad_statistics(
     points: Sequence[Float[np.ndarray, "_ 2"]], padded: int
 ) -> Float[np.ndarray, "batch 6 padded"]:
-    """Write points as six statistics each, padded with zeros, which add nothing to any sum.
+    """Write points as 1, x, y, x², xy and y², padded with zeros, which add nothing to any sum.
 
     Args:
         points: whitened positions of each image.
         padded: length of every row, at least that of the longest image.
-
-    Returns:
-        1, x, y, x², xy and y² of each point; all 0 where there is none.
     """
     statistics = np.zeros((len(points), 6, padded))
     for row, xy in zip(statistics, points, strict=True):
@@ -71,29 +68,26 @@ def fit_mixtures(
         components: number of components of each mixture.
         seed: seed of the k-means++ start.
     """
-    count = statistics[:, 0].sum(dim=1)
     coefficients = maximize(_kmeans(statistics, components, seed), statistics)
-    result = Mixtures(coefficients.clone(), torch.full_like(count, -math.inf))
+    previous = statistics.new_full((len(statistics),), -math.inf)
+    result = Mixtures(coefficients.clone(), previous.clone())
     active = torch.arange(len(statistics), device=statistics.device)
-    previous = result.log_likelihood
 
-    for iteration in range(MAX_ITERATIONS):
+    for _ in range(MAX_ITERATIONS):
         responsibilities, log_density = expect(coefficients, statistics)
-        log_likelihood = (log_density * statistics[:, 0]).sum(dim=1) / count
-        done = log_likelihood - previous < LIKELIHOOD_TOLERANCE
-        if iteration == MAX_ITERATIONS - 1:
-            done = torch.ones_like(done)
-        if done.any():
-            result.coefficients[active[done]] = coefficients[done]
-            result.log_likelihood[active[done]] = log_likelihood[done]
-            if done.all():
-                break
-            kept = (~done).nonzero().squeeze(1)
-            active = active[kept]
-            statistics = statistics[kept]
-            count = count[kept]
-            log_likelihood = log_likelihood[kept]
-            responsibilities = responsibilities[kept]
+        real = statistics[:, 0]
+        log_likelihood = (log_density * real).sum(dim=1) / real.sum(dim=1)
+        result.coefficients[active] = coefficients
+        result.log_likelihood[active] = log_likelihood
+
+        rising = (log_likelihood - previous >= LIKELIHOOD_TOLERANCE).nonzero().squeeze(1)
+        if not len(rising):
+            break
+        if len(rising) < len(active):
+            active = active[rising]
+            statistics = statistics[rising]
+            log_likelihood = log_likelihood[rising]
+            responsibilities = responsibilities[rising]
         coefficients = maximize(responsibilities, statistics)
         previous = log_likelihood
 
@@ -120,10 +114,7 @@ def maximize(
 ) -> Float[Tensor, "batch clusters 6"]:
     """Compute weights, means and covariances, as the linear form of the next E step (M step).
 
-    Args:
-        responsibilities: share of each component in each point; padding has no weight, whatever its
-            shares.
-        statistics: points as ``pad_statistics`` writes them.
+    Padding has no weight, whatever its shares.
     """
     sums = responsibilities @ statistics.transpose(1, 2)  # (batch, clusters, 6)
     mass = sums[..., :1] + 1e-12
@@ -149,10 +140,7 @@ def maximize(
 def assign(
     coefficients: Float[Tensor, "batch clusters 6"], statistics: Float[Tensor, "batch 6 points"]
 ) -> Int[Tensor, "batch points"]:
-    """Give each point to its most probable component, the first of equals.
-
-    Points come in the coordinates that the mixtures were fitted in.
-    """
+    """Give each point to its most probable component, the first of equals."""
     return _first_largest(coefficients @ statistics)
 
 

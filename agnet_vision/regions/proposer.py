@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, get_args
@@ -31,9 +31,7 @@ REVISION = 1  # raise when detection or grouping changes its results: stored reg
 
 @dataclass(frozen=True)
 class RegionProposer:
-    """Finds the regions of images.
-
-    It is stateless, deterministic and picklable, and its fields are all there is to know about it.
+    """Finds the regions of images, always the same for an image.
 
     Args:
         source: ``"keypoints"`` (paper), or a control without them: ``"grid"`` or ``"random"``.
@@ -100,10 +98,9 @@ class RegionProposer:
             self.draw_boxes([points], image.shape[1::-1], seeds=[self.content_seed(image)])
             for image, points in zip(images, self.keypoints_many(images), strict=True)
         ]
-        if not drawn:
-            slots = num_regions(self.num_clusters)
-            return Regions(torch.zeros(0, slots, 4), torch.zeros(0, slots, dtype=torch.bool))
-        boxes, mask = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        slots = num_regions(self.num_clusters)
+        boxes = np.concatenate([np.zeros((0, slots, 4), np.float32), *(each for each, _ in drawn)])
+        mask = np.concatenate([np.zeros((0, slots), bool), *(each for _, each in drawn)])
         return Regions(torch.from_numpy(boxes), torch.from_numpy(mask))
 
     @property
@@ -137,9 +134,6 @@ class RegionProposer:
             image_size: ``(width, height)`` of the frames.
             seeds: seed of each frame's random boxes.
             num_clusters: kappa of the slots, at least the proposer's own; None: the same.
-
-        Returns:
-            Boxes as fractions of width and height, and which slots hold one.
         """
         kappa = self.num_clusters if num_clusters is None else num_clusters
         return self._source.draw_boxes(points, image_size, seeds, kappa)
@@ -165,12 +159,7 @@ class RegionProposer:
         """Make the proposer that ``settings()`` described; versions are not compared.
 
         Raises:
-            ValueError: an option is unknown or out of range.
+            ValueError: an option is out of range.
+            TypeError: an option is unknown.
         """
-        options = {name: value for name, value in dict(settings).items() if name != "versions"}
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(options) - set(known)):
-            raise ValueError(
-                f"region settings must be among {', '.join(known)}, got {', '.join(unknown)}"
-            )
-        return cls(**options)
+        return cls(**{name: value for name, value in dict(settings).items() if name != "versions"})

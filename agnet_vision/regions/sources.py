@@ -37,10 +37,7 @@ class LabeledPoints(Protocol):
 
 @dataclass(frozen=True)
 class KeypointSource:
-    """The paper's source: tight boxes around groups of keypoints.
-
-    ``RegionProposer`` describes the fields.
-    """
+    """The paper's source: tight boxes around groups of keypoints."""
 
     needs_keypoints: ClassVar[bool] = True
     detector: Detector
@@ -96,10 +93,7 @@ class GridSource:
         seeds: Sequence[ContentSeed],
         num_clusters: int,
     ) -> Boxes:
-        """Complete the primary boxes of one frame per seed to the slots of ``num_clusters`` groups.
-
-        ``points`` and ``image_size`` play no part: the boxes are fractions.
-        """
+        """Fill the slots of one frame per seed, whatever its points and size."""
         drawn = [union_boxes(self.primary_boxes(seed), num_clusters) for seed in seeds]
         boxes, mask = zip(*drawn, strict=True)
         return np.stack(boxes), np.stack(mask)

@@ -36,10 +36,7 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_value(onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Close to the floats.
-
-    Though logits of random weights lie close together, too.
-    """
+    """Close to the floats, though logits of random weights lie close together, too."""
     monkeypatch.setattr(quantize, "MIN_AGREEMENT", 0.5)
     inputs = draw_inputs()
     made = quantize_onnx(onnx_file, tmp_path / "int8.onnx", inputs)
@@ -55,10 +52,7 @@ def test_value(onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_value_images_that_measure_do_not_calibrate(
     onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Brighter measuring images change nothing, brighter calibrating ones do.
-
-    They are forty times as bright.
-    """
+    """Forty times brighter measuring images change nothing, calibrating ones do."""
     monkeypatch.setattr(quantize, "MIN_AGREEMENT", 0.0)
     monkeypatch.setattr(quantize, "MIN_IMAGES", 0)
 
@@ -85,7 +79,7 @@ def test_warns_of_few_images(
     onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantize, "MIN_AGREEMENT", 0.0)
-    with pytest.warns(LowAgreementWarning, match="1 images are few"):
+    with pytest.warns(LowAgreementWarning, match="of 1 images the class"):
         quantize_onnx(onnx_file, tmp_path / "int8.onnx", draw_inputs(3))
     with pytest.raises(ValueError, match="got 1"):
         quantize_onnx(onnx_file, tmp_path / "int8.onnx", draw_inputs(1))

@@ -36,11 +36,8 @@ KERAS_EXTRA = 53_120 + 4_096 + 26_560
 def test_parameter_count(variant: str, learnable: int, keras: int) -> None:
     with torch.device("meta"):
         model = AGNet("resnet50", num_classes=10, num_clusters=8, variant=variant)
-    assert (
-        sum(p.numel() for p in model.parameters() if p.requires_grad)
-        == COUNTS[variant]
-        == learnable
-    )
+    found = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert found == COUNTS[variant] == learnable
     statistics = sum(b.numel() for name, b in model.named_buffers() if "running" in name)
     assert statistics == 53_120 + 4_096
     assert learnable + KERAS_EXTRA == keras
@@ -62,11 +59,8 @@ def test_shape(model: AGNet) -> None:
 
 
 def test_permuting_the_batch_permutes_the_logits(model: AGNet) -> None:
-    images, regions, order = (
-        torch.randn(3, 3, 64, 64),
-        random_regions(3, 3, masked=2),
-        torch.tensor([1, 2, 0]),
-    )
+    images, regions = torch.randn(3, 3, 64, 64), random_regions(3, 3, masked=2)
+    order = torch.tensor([1, 2, 0])
     permuted = model(images[order], Regions(regions.boxes[order], regions.mask[order]))
     torch.testing.assert_close(permuted, model(images, regions)[order], atol=1e-4, rtol=1e-4)
 
@@ -92,23 +86,6 @@ def test_value_config() -> None:
     assert rebuilt.config() == model.config()
     assert rebuilt.data_config == model.data_config
     assert [p.shape for p in rebuilt.parameters()] == [p.shape for p in model.parameters()]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"backbone": "hf-hub:someone/something"},
-        {"backbone_kwargs": {"checkpoint_path": "x.pth"}},
-        {"backbone_kwargs": {"pretrained_cfg": "x"}},
-        {"more": 1},
-    ],
-)
-def test_raises_on_config(change: dict) -> None:
-    """A stranger's configuration reads no files and no network."""
-    config = AGNet("test_resnet", 2, num_clusters=2).config()
-    words = r"must (be the name|name no files)|unexpected keyword"
-    with pytest.raises((ValueError, TypeError), match=words):
-        AGNet.from_config({**config, **change})
 
 
 def test_raises_on_proposer() -> None:

@@ -23,24 +23,15 @@ def plain_config() -> dict[str, Any]:
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    """A network's configuration with some entries changed.
-
-    Entries of entries are changed by their full name.
-    """
+    """A network's configuration with some entries, or entries of entries, changed."""
     plain = dict(plain_config())
     for name, value in changes.items():
-        if isinstance(value, Mapping):
-            plain[name] = {**plain[name], **value}
-        else:
-            plain[name] = value
+        plain[name] = {**plain[name], **value} if isinstance(value, Mapping) else value
     return plain
 
 
 def refused(**changes: Any) -> str:
-    """The words with which a configuration is refused.
-
-    The refusal must take no time.
-    """
+    """The words with which a configuration is refused, at once."""
     strange = config(**changes)
     started = time.process_time()
     with pytest.raises((ValueError, TypeError)) as caught, torch.device("meta"):
@@ -49,45 +40,40 @@ def refused(**changes: Any) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("value", [0, -0.5, 1.01, "0.9", None, math.nan, math.inf, True])
-def test_raises_on_crop_pct(value: Any) -> None:
-    assert "crop_pct must be a number in [0.01, 1]" in refused(data_config={"crop_pct": value})
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"data_config": {"crop_pct": None}}, "crop_pct must be a number in [0.01, 1], got None"),
         ({"data_config": {"interpolation": "lanczos9"}}, "interpolation must be one of"),
-        ({"data_config": {"interpolation": 3}}, "interpolation must be one of"),
-        ({"data_config": {"crop_mode": "sideways"}}, "crop_mode must be one of"),
         ({"data_config": {"crop_mode": ["center"]}}, "crop_mode must be one of"),
         ({"data_config": {"input_size": [3, 10**6, 10**6]}}, "numbers as input_size"),
         ({"data_config": {"input_size": [3, 224.5, 224]}}, "numbers as input_size"),
-        ({"data_config": {"input_size": [3, 224]}}, "numbers as input_size"),
         ({"data_config": {"input_size": None}}, "numbers as input_size"),
         ({"data_config": {"mean": "gray"}}, "numbers as mean"),
         ({"data_config": {"mean": [0.5, 0.5, math.nan]}}, "numbers as mean"),
         ({"data_config": {"std": [0.2, 0, 0.2]}}, "numbers as std"),
         ({"data_config": {"std": [0.2, 0.2]}}, "numbers as std"),
         ({"num_classes": 10**9}, "num_classes must be a whole number"),
-        ({"num_classes": "2"}, "num_classes must be a whole number"),
         ({"num_clusters": 1000}, "num_clusters must be a whole number in [1, 64], got 1000"),
         ({"head_kwargs": {"pool_size": 10**6}}, "pool_size must be a whole number"),
         ({"head_kwargs": {"attention_units": 10**9}}, "attention_units must be a whole number"),
         ({"head_kwargs": {"dropout": 1.0}}, "dropout must be a number"),
         ({"regions": {"max_side": 10**7}}, "max_side must be a whole number"),
-        ({"regions": {"seed": -1}}, "seed must be a whole number"),
         ({"regions": 5}, "'int' object is not iterable"),
         ({"regions": {"keep_fraction": 0}}, "keep_fraction must be a number in [0.001, 1], got 0"),
         ({"taps": [10**9]}, "taps must be null or a list"),
         ({"taps": list(range(100))}, "taps must be null or a list"),
         ({"taps": "-2"}, "taps must be null or a list"),
         ({"backbone": None}, "backbone must be the name"),
+        ({"backbone": "hf-hub:someone/something"}, "backbone must be the name"),
+        ({"backbone_kwargs": {"checkpoint_path": "x.pth"}}, "name no files and no network"),
+        ({"backbone_kwargs": {"pretrained_cfg": "x"}}, "name no files and no network"),
+        ({"more": 1}, "unexpected keyword"),
         ({"backbone_kwargs": ["depth"]}, "backbone_kwargs must be options by name"),
         ({"backbone_kwargs": {"embed_dim": 10**9}}, "got embed_dim=1000000000"),
         ({"backbone_kwargs": {"act_layer": {"a": 1}}}, "got act_layer="),
         ({"backbone_kwargs": {"pad_type": "x" * 1000}}, "got pad_type="),
-        ({"backbone_kwargs": {"depths": [1] * 1000}}, "at most 256 values in depths"),
+        ({"backbone_kwargs": {"depths": [1] * 1000}}, "at most 256 of them, got depths="),
         ({"backbone_kwargs": {"drop_rate": math.nan}}, "got drop_rate=nan"),
     ],
 )

@@ -49,11 +49,8 @@ def test_no_attention_is_the_mean_of_valid_regions(feature_map: torch.Tensor) ->
 
 
 def test_permuting_the_batch_permutes_the_logits(feature_map: torch.Tensor) -> None:
-    head, regions, order = (
-        trained_head(),
-        random_regions(3, CLUSTERS, masked=2),
-        torch.tensor([2, 0, 1]),
-    )
+    head, regions = trained_head(), random_regions(3, CLUSTERS, masked=2)
+    order = torch.tensor([2, 0, 1])
     permuted = head(feature_map[order], Regions(regions.boxes[order], regions.mask[order]))
     torch.testing.assert_close(permuted, head(feature_map, regions)[order], atol=1e-5, rtol=1e-5)
 

@@ -8,10 +8,7 @@ import numpy as np
 
 
 def log_density(x, y, weight, mean, covariance):
-    """Log of a weighted normal density, by the textbook formula.
-
-    In two dimensions.
-    """
+    """Log of a weighted normal density in two dimensions, by the textbook formula."""
     (a, b), (_, d) = covariance
     determinant = a * d - b * b
     dx, dy = x - mean[0], y - mean[1]
@@ -22,10 +19,7 @@ def log_density(x, y, weight, mean, covariance):
 
 
 def em_step(points, responsibilities, regularisation):
-    """One M step and the E step after it.
-
-    Returns responsibilities, and the log-density of each point.
-    """
+    """One M step and the E step after it: responsibilities, and log-density of each point."""
     components = []
     for share in responsibilities.T:
         mass = sum(share)

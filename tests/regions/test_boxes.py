@@ -27,8 +27,7 @@ def check_invariants(boxes, mask, num_clusters):
     assert mask.dtype == bool
     assert boxes[-1].tolist() == [0, 0, 1, 1]
     assert mask[-1]
-    assert (boxes >= 0).all()
-    assert (boxes <= 1).all()
+    assert ((boxes >= 0) & (boxes <= 1)).all()
     assert (boxes[~mask] == 0).all()
     assert (boxes[mask, 2:] > boxes[mask, :2]).all(), "every region has an area"
     present = int(mask[:num_clusters].sum())
@@ -78,22 +77,10 @@ def test_empty_all_points_left_the_frame():
     assert mask.sum() == 1
 
 
-def test_value_points_outside_do_not_count():
-    xy, group = labeled_points(1)
-    inside = (xy >= 0).all(axis=1) & (xy <= (200, 150)).all(axis=1)
-    for first, second in zip(
-        boxes_from_keypoints(xy, group, (200, 150)),
-        boxes_from_keypoints(xy[inside], group[inside], (200, 150)),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(first, second)
-
-
 def test_value_single_point_is_one_pixel_wide():
     for x, y in ((50.0, 20.0), (0.0, 0.0), (100.0, 40.0)):
-        boxes, mask = boxes_from_keypoints(
-            np.array([[x, y]], np.float32), np.array([3]), (100, 40), 8
-        )
+        point = np.array([[x, y]], np.float32)
+        boxes, mask = boxes_from_keypoints(point, np.array([3]), (100, 40), 8)
         check_invariants(boxes, mask, 8)
         np.testing.assert_allclose(boxes[0, 2:] - boxes[0, :2], (1 / 100, 1 / 40), atol=1e-6)
     boxes, mask = boxes_from_keypoints(np.array([[0.3, 0.5]], np.float32), np.array([0]), (1, 1), 8)
@@ -157,9 +144,7 @@ def test_value_grid_of_eight():
 
 def test_raises_boxes():
     xy, group = labeled_points(0)
-    with pytest.raises(
-        ValueError, match="num_clusters must be at least the number of groups, got 4 for 8 groups"
-    ):
+    with pytest.raises(ValueError, match=r"num_clusters must be .* got 4 for 8 groups"):
         boxes_from_keypoints(xy, group, (200, 150), 4)
     with pytest.raises(ValueError, match="image_size"):
         boxes_from_keypoints(xy, group, (0, 150))

@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import adjusted_rand_score
 
-from agnet_vision.regions.grouping import count_components, group_points, whiten
+from agnet_vision.regions.grouping import (
+    count_components,
+    group_points,
+    number_by_position,
+    whiten,
+)
 
 FAST = {"max_examples": 25, "deadline": None}
 
 
 def clouds(seed: int, points: int = 160, centers: int = 8, spread: float = 9.0) -> np.ndarray:
-    """Scatter points about random centers in 224 x 224.
-
-    Each cloud is stretched its own way.
-    """
+    """Scatter points about random centers in 224 x 224, each cloud stretched its own way."""
     rng = np.random.default_rng(seed)
     center = rng.uniform(20, 204, (centers, 2))
     stretch = rng.normal(0, spread, (centers, 2, 2))
@@ -31,25 +33,13 @@ def clouds(seed: int, points: int = 160, centers: int = 8, spread: float = 9.0) 
 
 
 def many_sets() -> list[np.ndarray]:
-    """Collect point sets of all sizes, awkward ones too.
-
-    Those are ties, lines, copies and none.
-    """
-    grid = (
-        np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), axis=-1)
-        .reshape(-1, 2)
-        .astype(np.float32)
-    )
+    """Collect point sets of all sizes: ties, lines, copies and none, too."""
+    grid = np.indices((12, 12)).reshape(2, -1).T.astype(np.float32)
     line = np.linspace(0, 99, 50, dtype=np.float32)[:, None] * np.array([[1, 2]], np.float32)
-    ring = np.stack(
-        [np.cos(np.arange(64) * math.pi / 32), np.sin(np.arange(64) * math.pi / 32)], 1
-    ).astype(np.float32)
+    angle = np.arange(64) * math.pi / 32
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
     sizes = (0, 1, 2, 3, 8, 9, 10, 40, 127, 128, 129, 300, 700)
     return [grid, line, ring, np.ones((30, 2), np.float32), *(clouds(size, size) for size in sizes)]
-
-
-def same_partition(first: np.ndarray, second: np.ndarray) -> bool:
-    return adjusted_rand_score(first, second) == 1
 
 
 def test_smoke_labels_without_gaps_in_reading_order():
@@ -61,16 +51,20 @@ def test_smoke_labels_without_gaps_in_reading_order():
     assert heights == sorted(heights)
 
 
+def test_value_numbers_without_gaps_top_to_bottom_then_left_to_right():
+    xy = np.array([[9, 5], [1, 5], [4, 1], [4, 1]], dtype=np.float32)
+    assert number_by_position(xy, np.array([7, 3, 5, 5])).tolist() == [2, 1, 0, 0]
+    assert number_by_position(xy[:0], np.zeros(0, np.int32)).dtype == np.int64
+
+
 def test_value_separated_clouds_are_found():
     rng = np.random.default_rng(3)
-    centers = np.array(
-        [(x, y) for y in (20, 120, 200) for x in (30, 110, 190)][:8], dtype=np.float64
-    )
+    centers = np.array([(x, y) for y in (20, 120, 200) for x in (30, 110, 190)][:8])
     truth = np.repeat(np.arange(8), 25)
     xy = (centers[truth] + rng.normal(0, 3, (200, 2))).astype(np.float32)
     for method in ("em", "sklearn"):
         (labels,) = group_points([xy], method=method)
-        assert same_partition(labels, truth), method
+        assert adjusted_rand_score(labels, truth) == 1, method
 
 
 def test_equal_whatever_the_batch_the_order_and_the_threads():
@@ -106,7 +100,7 @@ def test_value_affine_equivariance(matrix):
         xy = clouds(seed)
         moved = (xy.astype(np.float64) @ np.array(matrix).T + (31, -17)).astype(np.float32)
         (labels,), (moved_labels,) = group_points([xy]), group_points([moved])
-        assert same_partition(labels, moved_labels)
+        assert adjusted_rand_score(labels, moved_labels) == 1
 
 
 @pytest.mark.parametrize("method", ["em", "sklearn"])
@@ -159,9 +153,7 @@ def test_property_ties_and_duplicates_do_not_depend_on_the_batch(cells, clusters
         alone, group_points([clouds(0, 90), xy, clouds(1, 100), xy[::-1]], clusters)[1]
     )
     for cell in set(cells):
-        assert len(set(alone[(xy == cell).all(axis=1)].tolist())) == 1, (
-            "equal points belong together"
-        )
+        assert len(np.unique(alone[(xy == cell).all(axis=1)])) == 1, "equal points belong together"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

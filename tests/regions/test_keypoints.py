@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 import pytest
@@ -14,17 +12,12 @@ from hypothesis.extra.numpy import arrays
 from agnet_vision.errors import ConfigError
 from agnet_vision.regions.keypoints import detect, strongest
 
-WITH_AKAZE = hasattr(cv2, "AKAZE_create") or hasattr(
-    getattr(cv2, "xfeatures2d", None), "AKAZE_create"
-)
+WITH_AKAZE = hasattr(cv2, "AKAZE_create")
 DETECTORS = ("sift", "orb", "dense", *(("akaze",) if WITH_AKAZE else ()))
 
 
 def blob(width: int, height: int, x: float, y: float, radius: float = 6.0) -> np.ndarray:
-    """Paint a soft dot centered at (x, y).
-
-    The position is continuous.
-    """
+    """Paint a soft dot centered at (x, y), in continuous coordinates."""
     rows, columns = np.mgrid[:height, :width] + 0.5
     gray = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
     return np.repeat(gray.astype(np.uint8)[..., None], 3, axis=2)
@@ -57,9 +50,7 @@ def test_shape_and_order(detector):
 )
 def test_value_blob_center(width, height, x, y):
     xy, _ = detect(blob(width, height, x, y), keep_fraction=1)
-    assert np.abs(xy - (x, y)).max(axis=1).min() < 0.1, (
-        "continuous coordinates: half a pixel from OpenCV's"
-    )
+    assert np.abs(xy - (x, y)).max(axis=1).min() < 0.1, "half a pixel from OpenCV's"
 
 
 def test_value_large_image_is_mapped_back():
@@ -73,13 +64,6 @@ def test_value_strongest_half_after_merging_locations():
     kept, strength = strongest(points, response, 0.5)
     assert kept.tolist() == [[5, 1], [1, 2], [2, 2]], "equal responses: left to right"
     assert strength.tolist() == pytest.approx([0.9, 0.5, 0.5])
-
-
-def test_value_keep_fraction_counts():
-    everything, _ = detect(texture(128, 128), keep_fraction=1)
-    half, _ = detect(texture(128, 128), keep_fraction=0.5)
-    assert len(half) == math.ceil(len(everything) / 2)
-    np.testing.assert_array_equal(half, everything[: len(half)])
 
 
 def test_value_orb_sees_the_border_and_more_than_500():
@@ -110,24 +94,19 @@ def test_equal_whatever_the_memory_layout_and_channels():
 def test_equal_whatever_the_thread_count():
     before, image = cv2.getNumThreads(), texture(300, 200)
     try:
-        results = []
-        for threads in (1, 2, 4):
-            cv2.setNumThreads(threads)
-            results.append(detect(image)[0])
+        cv2.setNumThreads(1)
+        alone, _ = detect(image)
+        cv2.setNumThreads(4)
+        np.testing.assert_array_equal(detect(image)[0], alone)
     finally:
         cv2.setNumThreads(before)
-    np.testing.assert_array_equal(results[0], results[1])
-    np.testing.assert_array_equal(results[0], results[2])
 
 
-@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("detector", [each for each in DETECTORS if each != "dense"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (2, 2), (3, 7), (31, 33)])
 def test_empty_and_tiny_images(detector, shape):
-    for value in (0, 255):
-        xy, response = detect(np.full((*shape, 3), value, np.uint8), detector)
-        assert len(xy) == len(response)
-        if detector != "dense":
-            assert len(xy) == 0
+    xy, response = detect(np.full((*shape, 3), 255, np.uint8), detector)
+    assert len(xy) == len(response) == 0
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
@@ -162,5 +141,5 @@ def test_raises_shape(shape):
 
 @pytest.mark.skipif(WITH_AKAZE, reason="this OpenCV has AKAZE")
 def test_raises_detector_that_this_opencv_lacks():
-    with pytest.raises(ConfigError, match="not part of this build of OpenCV"):
+    with pytest.raises(ConfigError, match="detector=akaze is not part of OpenCV"):
         detect(texture(64, 64), "akaze")

@@ -29,9 +29,8 @@ def test_value_one_em_step_equals_plain_loops():
 
 
 def test_value_likelihood_never_falls_along_the_iterations(monkeypatch):
-    statistics = torch.from_numpy(
-        pad_statistics([whiten(clouds(seed, 120)) for seed in range(6)], 128)
-    )
+    points = [whiten(clouds(seed, 120)) for seed in range(6)]
+    statistics = torch.from_numpy(pad_statistics(points, 128))
     previous = torch.full((6,), -math.inf, dtype=torch.float64)
     for iterations in (1, 2, 3, 5, 8, 13, 21):
         monkeypatch.setattr(mixture, "MAX_ITERATIONS", iterations)
@@ -49,8 +48,6 @@ def test_value_likelihood_as_good_as_scikit_learn():
         ours.append(float(fitted.log_likelihood[0]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # convergence is not the question here
-            reference = GaussianMixture(8, random_state=0, reg_covar=mixture.REGULARIZATION).fit(
-                white
-            )
-        reference_scores.append(reference.score(white))
+            reference = GaussianMixture(8, random_state=0, reg_covar=mixture.REGULARIZATION)
+            reference_scores.append(reference.fit(white).score(white))
     assert np.mean(ours) > np.mean(reference_scores) - 0.02

@@ -27,12 +27,7 @@ class MixedPoolClassifier(nn.Module):
     def forward(
         self, descriptor: Float[Tensor, "batch bins channels"], pre_logits: bool = False
     ) -> Float[Tensor, "batch outputs"]:
-        """Return the logits, or what the linear layer would see.
-
-        Args:
-            descriptor: f, its bins in any order.
-            pre_logits: whether to stop before dropout and linear layer.
-        """
+        """Return the logits, or (``pre_logits``) what dropout and linear layer would see."""
         embedding = self.norm(self.pool(descriptor))
         return embedding if pre_logits else self.linear(self.dropout(embedding))
 

@@ -21,17 +21,10 @@ def fast_linear(
     layer to MKL and a convolution to oneDNN, which with AVX-512 needs half the time (AMD Zen 5),
     but longer than MKL without it and in the backward pass.
     """
-    if not (HAS_AVX512 and _is_plain_prediction(inputs)):
+    plain = HAS_AVX512 and inputs.device.type == "cpu" and inputs.dtype == torch.float32
+    if not plain or torch.is_autocast_enabled("cpu"):
+        return linear(inputs, weight, bias)
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return linear(inputs, weight, bias)
     outputs = conv1d(inputs.flatten(0, 1)[:, None], weight[:, None], bias)
     return outputs.view(*inputs.shape[:2], len(weight))
-
-
-def _is_plain_prediction(inputs: Tensor) -> bool:
-    """Tell whether plain float32 is computed on the CPU, without gradients."""
-    plain = (
-        inputs.device.type == "cpu"
-        and inputs.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
-    )
-    return plain and not torch.is_grad_enabled() and not torch.compiler.is_compiling()

@@ -90,12 +90,7 @@ class RegionAttention(nn.Module):
     def relate(
         self, projected: Float[Tensor, "batch regions outputs"], mask: Bool[Tensor, "batch regions"]
     ) -> Attention:
-        """Compute the attention from projected features.
-
-        Args:
-            projected: phi times the weight of ``project``.
-            mask: True where the slot holds a region; at least one per image.
-        """
+        """Compute the attention from phi times the weight of ``project``."""
         own, other, score = (projected * self.scale).split([self.units, self.units, 1], dim=-1)
         # (batch, regions, regions, units)
         relation = torch.tanh(own[:, :, None] + other[:, None, :] + self.pair_bias)

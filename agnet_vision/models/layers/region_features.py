@@ -56,10 +56,7 @@ class MapFeatures:
         """Share a weighted sum of features among the map's cells.
 
         The sum is ``sum_r,n,c coefficients_r weights_nc phi_rnc``; the shares add up to it.
-
-        Args:
-            coefficients: weight of each region, such as the attention's.
-            weights: weight of every bin and channel, such as the gradient of a logit.
+        ``weights`` are such as the gradient of a logit.
         """
         shares = torch.einsum("br,bnc,bcn->bn", coefficients, weights, self.feature_map.flatten(2))
         return shares.unflatten(1, self.feature_map.shape[2:])
@@ -114,9 +111,12 @@ class RegionFeatures(MapFeatures):
     def weighted_sum(
         self, coefficients: Float[Tensor, "batch regions"]
     ) -> Float[Tensor, "batch bins channels"]:
-        """Compute ``sum_r coefficients_r * phi_r``."""
+        """Compute ``sum_r coefficients_r * phi_r``, as one matrix product."""
         shares = zip(self._split(coefficients), self._parts(), strict=True)
-        return torch.cat([_weighted_sum(share, phi) for (share,), phi in shares])
+        summed = [
+            torch.bmm(share[:, None].to(phi.dtype), phi.flatten(2)) for (share,), phi in shares
+        ]
+        return torch.cat(summed).squeeze(1).unflatten(1, (self.pool_size**2, -1))
 
     def share_among_cells(
         self,
@@ -134,11 +134,12 @@ class RegionFeatures(MapFeatures):
     def _parts(self) -> list[Tensor]:
         """Make phi, once, in parts of a few images on the CPU."""
         if self._made is None:
-            parts = self._split(self.feature_map, self.boxes, self.gates)
-            self._made = [
-                _pool_gated(feature_map, boxes, gates, self.pool_size)
-                for feature_map, boxes, gates in parts
-            ]
+            self._made = []
+            for part, boxes, gates in self._split(self.feature_map, self.boxes, self.gates):
+                phi = pool_regions(part, boxes, self.pool_size)
+                scale = (1 + gates)[:, :, None]
+                # In place where no gradient needs the pooled values: phi is large, memory is slow.
+                self._made.append(phi * scale if torch.is_grad_enabled() else phi.mul_(scale))
         return self._made
 
     def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
@@ -149,17 +150,3 @@ class RegionFeatures(MapFeatures):
         image_bytes = regions * self.pool_size**2 * channels * self.feature_map.element_size()
         images = max(PART_BYTES // image_bytes, 1)
         return list(zip(*(tensor.split(images) for tensor in tensors), strict=True))
-
-
-def _pool_gated(feature_map: Tensor, boxes: Tensor, gates: Tensor, pool_size: int) -> Tensor:
-    """Pool regions and gate their channels."""
-    pooled = pool_regions(feature_map, boxes, pool_size)
-    scale = (1 + gates)[:, :, None]
-    # In place where no gradient needs the pooled values: phi is large, and memory is slow.
-    return pooled * scale if torch.is_grad_enabled() else pooled.mul_(scale)
-
-
-def _weighted_sum(coefficients: Tensor, phi: Tensor) -> Float[Tensor, "batch bins channels"]:
-    """Sum the regions of a part, as one matrix product."""
-    summed = torch.bmm(coefficients[:, None].to(phi.dtype), phi.flatten(2))
-    return summed.squeeze(1).unflatten(1, phi.shape[2:])

@@ -18,15 +18,9 @@ def pool_regions(
     boxes: Float[Tensor, "batch regions 4"],
     pool_size: int = 7,
 ) -> Float[Tensor, "batch regions bins channels"]:
-    """Pool every box to a square grid of bins.
+    """Sample the map at the center of each bin of every box, bilinearly.
 
-    Args:
-        feature_map: the backbone's map.
-        boxes: ``(x0, y0, x1, y1)`` as fractions of width and height (see ``structures``).
-        pool_size: p, the side of the grid; 7 (paper).
-
-    Returns:
-        The map sampled at the center of each bin, row by row: bin ``p * i + j`` is row i, column j.
+    Bins come row by row: of a p x p grid, bin ``p * i + j`` is row i, column j.
     """
     height, width = feature_map.shape[-2:]
     weights = sampling_weights(boxes, height, width, pool_size)
@@ -52,10 +46,7 @@ def pool_region_means(
 def sampling_weights(
     boxes: Float[Tensor, "batch regions 4"], height: int, width: int, pool_size: int
 ) -> Float[Tensor, "batch regions bins positions"]:
-    """Compute the weight of each cell of a ``height * width`` map, row by row, in every bin.
-
-    The weights of a bin sum to one.
-    """
+    """Compute the weight of each cell of the map, row by row, in every bin; a bin's sum to one."""
     x0, y0, x1, y1 = boxes.unbind(-1)
     rows = axis_weights(y0, y1, height, pool_size)  # (batch, regions, p, height)
     columns = axis_weights(x0, x1, width, pool_size)  # (batch, regions, p, width)
@@ -78,7 +69,7 @@ def axis_weights(
         low: start of each box as a fraction of the axis.
         high: end of each box as a fraction of the axis.
         size: number of cells of the map along the axis.
-        num_bins: p, the number of bins along the axis.
+        num_bins: number of bins along the axis.
     """
     bins = (torch.arange(num_bins, device=low.device, dtype=low.dtype) + 0.5) / num_bins
     centers = ((low[..., None] + (high - low)[..., None] * bins) * size - 0.5).clamp(0, size - 1)

@@ -39,10 +39,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, feature_map: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        """Return the map with attention added.
-
-        The softmax runs over the positions that are gathered from.
-        """
+        """Return the map with attention added."""
         # Channels last, once: all that follows reads and writes whole positions.
         positions = feature_map.flatten(2).transpose(1, 2).contiguous()
         keys, queries, values = (
