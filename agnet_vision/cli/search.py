@@ -54,7 +54,8 @@ class SearchConfig(Options):
 def call(config: SearchConfig) -> None:
     """Run what is not finished, and name the best trial."""
     logging.getLogger().setLevel(logging.WARNING)  # the exporter tells of every constant it merges
-    from agnet_vision.studies.search import run_search, summarize_search
+    from agnet_vision.studies.search import run_search
+    from agnet_vision.studies.search_table import summarize_search
     from agnet_vision.studies.space import read_search
 
     search = read_search(
@@ -65,11 +66,9 @@ def call(config: SearchConfig) -> None:
         budget_ms=config.budget.latency_ms,
         seed=config.seed,
     )
-    output = Path(config.output or Path("outputs", "searches", search.dataset))
+    output = Path(config.output or Path("outputs/searches", search.base.get("dataset", "demo")))
     run_search(search, output, config.trials, jobs=config.jobs, threads=config.threads)
-    best = summarize_search(search, output)
-    found = f"{search.metric} {best.value:.4f}, {best.user_attrs['latency_ms']:.2f} ms"
-    print(f"best within the budget: trial {best.number}, {found}")
+    print(f"best within the budget: {summarize_search(search, output)}")
     print(f"written to {output}; to train and test it:")
     print(f"{program('train')} {shlex.join([f'--config-dir={output}', 'experiment=best'])}")
 

@@ -34,7 +34,6 @@ class Explanation:
         boxes: ``(x0, y0, x1, y1)`` of the regions.
         mask: True where the slot holds a region.
         num_primary: number of first slots that may hold a primary region; 0 without regions.
-        has_keypoints: whether the regions come from keypoints.
         has_attention: whether the network weighs regions by what they show.
         target: index of the class that is explained.
         importance: w, how much the context of each region counts; sums to one.
@@ -53,7 +52,6 @@ class Explanation:
     boxes: Float[np.ndarray, "regions 4"]
     mask: Bool[np.ndarray, " regions"]
     num_primary: int
-    has_keypoints: bool
     has_attention: bool
     classes: tuple[str, ...]
     logits: Float[np.ndarray, " classes"]
@@ -160,7 +158,6 @@ def explain(
         boxes=(boxes * size + corner) * mask[:, None],
         mask=mask,
         num_primary=model.head.num_clusters if needs_regions else 0,
-        has_keypoints=prepared.has_keypoints,
         has_attention=model.head.has_attention,
         classes=class_names(model),
         logits=logits[0].cpu().numpy(),

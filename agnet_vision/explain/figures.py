@@ -116,10 +116,10 @@ def _keypoints_title(explanation: Explanation, groups: int) -> str:
     """Count points and groups, and say why there are few."""
     if not explanation.num_primary:
         return "No regions: this network sees the whole image"
-    if not explanation.has_keypoints:
-        return f"{groups} boxes, not from keypoints"
 
     points = len(explanation.keypoints.xy)
+    if groups and not points:
+        return f"{groups} boxes, not from keypoints"
     too_few = groups < explanation.num_primary >= points
     reason = f", too few for {explanation.num_primary}" if too_few else ""
     return f"{points} keypoints in {groups} groups{reason}"

@@ -191,8 +191,11 @@ def place_labels(
 
 
 def paint_attention(explanation: Explanation, axes: Axes, theme: Theme) -> AxesImage:
-    """Paint the importance over the frame; -1 and 1 are half and twice the uniform."""
-    heat = np.log(attention_map(explanation)) / np.log(SATURATION)
+    """Paint the mean importance of each place; -1 and 1 are half and twice the uniform."""
+    mask = explanation.mask
+    uniform = replace(explanation, importance=(mask / mask.sum()).astype(np.float32))
+    ratio = explanation.heat("attention") / np.maximum(uniform.heat("attention"), 1e-12)
+    heat = np.log(np.clip(ratio, 1 / SATURATION, SATURATION)) / np.log(SATURATION)
     return _paint_map(explanation, axes, heat, theme)
 
 
@@ -205,14 +208,6 @@ def paint_evidence(explanation: Explanation, axes: Axes, theme: Theme) -> tuple[
     heat = explanation.heat("evidence")
     top = float(np.quantile(np.abs(heat), 0.99)) or 1.0  # the strongest hundredth saturates
     return _paint_map(explanation, axes, heat / top, theme), top * heat.size / 100
-
-
-def attention_map(explanation: Explanation) -> Float[np.ndarray, "size size"]:
-    """Average the importance over each place, as a multiple of 1/R."""
-    mask = explanation.mask
-    uniform = replace(explanation, importance=(mask / mask.sum()).astype(np.float32))
-    ratio = explanation.heat("attention") / np.maximum(uniform.heat("attention"), 1e-12)
-    return np.clip(ratio, 1 / SATURATION, SATURATION)
 
 
 def _paint_map(

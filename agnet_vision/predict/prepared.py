@@ -30,7 +30,6 @@ class PreparedImage(NamedTuple):
         frame: ``(x0, y0, x1, y1)`` of the network's square input, in pixels of the image.
         input: normalized input of the network.
         regions: regions of a batch of one, as fractions of the frame.
-        has_keypoints: whether the regions come from keypoints.
     """
 
     image: RGBImage
@@ -39,7 +38,6 @@ class PreparedImage(NamedTuple):
     frame: tuple[float, float, float, float]
     input: Float[Tensor, "3 side side"]
     regions: Regions
-    has_keypoints: bool
 
 
 class Preparation:
@@ -105,7 +103,6 @@ class Preparation:
             frame=(x0, y0, x1, y1),
             input=pixels,
             regions=regions,
-            has_keypoints=self.proposer.needs_keypoints,
         )
 
 

@@ -47,14 +47,7 @@ class PredictionWriter:
 
 
 class PredictionTable(NamedTuple):
-    """The predictions of a split, read back.
-
-    Attributes:
-        classes: names of the classes.
-        paths: paths of the images, as they were written.
-        label: index of the true class of each image.
-        probability: probability of each class.
-    """
+    """The predictions of a split, read back; ``label`` is the index of the true class."""
 
     classes: tuple[str, ...]
     paths: list[str]

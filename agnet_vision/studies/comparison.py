@@ -55,7 +55,6 @@ def read_trained(
     """Read the scores, the options and the cost of a finished training.
 
     Args:
-        folder: folder of the training.
         seed: what tells it from the other runs of its kind.
         tested: folder of an evaluation of it, whose scores count instead of its own.
 
@@ -85,7 +84,6 @@ class ArmSummary:
     """A kind of training in the table.
 
     Attributes:
-        name: name of the kind.
         count: number of runs, one per seed.
         mean: mean of each score over the runs.
         deviation: sample standard deviation of each score; NaN for a single run.
@@ -94,7 +92,6 @@ class ArmSummary:
         seconds: mean training time; CPU time where it ran on CPUs, so that what else the machine
             did does not count.
         images_seen: mean number of training views.
-        parameters: number of parameters that learn.
         forward_ms: milliseconds per image of a batch; None: not measured.
     """
 
@@ -110,11 +107,7 @@ class ArmSummary:
 
 
 def compare(kinds: Mapping[str, Sequence[Trained]], baseline: str) -> list[ArmSummary]:
-    """Summarize each kind, the baseline first.
-
-    Args:
-        kinds: runs of each kind by its name; kinds without a run are left out.
-        baseline: name of the kind that the others are compared to.
+    """Summarize each kind that has a run, the baseline first.
 
     Raises:
         ConfigError: there is no such kind, or it has no runs.

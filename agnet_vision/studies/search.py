@@ -9,40 +9,30 @@ process has died goes on in the next one that looks for work.
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import optuna
+import pytorch_lightning as pl
 import torch
-import yaml
 from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
-from matplotlib import pyplot as plt
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, Trial, TrialState
-from optuna.visualization.matplotlib import plot_pareto_front
+from optuna.trial import Trial, TrialState
+from pytorch_lightning.callbacks import LambdaCallback
 
-from agnet_vision.errors import ConfigError, Stopped
-from agnet_vision.evaluation.environment import environment
-from agnet_vision.files import write_atomically
+from agnet_vision.errors import ConfigError, PredictionError, Stopped
+from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.export.latency import latency_ms
 from agnet_vision.options.resolve import training_options
-from agnet_vision.studies.comparison import markdown_table
-from agnet_vision.studies.space import Search, value_of
-from agnet_vision.studies.trial import run_trial
-from agnet_vision.training.build import build_table
+from agnet_vision.studies.space import Search, options_of, shown
+from agnet_vision.training.build import build_model, build_table
 from agnet_vision.training.console import console
+from agnet_vision.training.run import train_with
 
 MIN_RIVALS = 3  # ours: finished trials before any is stopped
-# What became of a trial; ``front``: none scores higher without being slower.
-OUTCOMES = ("front", "finished", "stopped", "over budget", "impossible")
-# Options of a trial that a training of its own need not have.
-OF_A_TRIAL = {"run_dir", "resume", "test", "report"}
 
 
 def run_search(
@@ -51,8 +41,6 @@ def run_search(
     """Run trials until there are enough, other processes' included.
 
     Args:
-        search: what to try.
-        output: folder of the search.
         trials: number of trials in all, those that were stopped or not trained included.
         jobs: number of trials at a time, each in a process of its own.
         threads: number of torch's threads in each; None: the cores, shared out.
@@ -81,7 +69,6 @@ def open_study(search: Search, output: Path) -> optuna.Study:
     Raises:
         ConfigError: it is of another search.
     """
-    output.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name="search",
@@ -109,7 +96,7 @@ def _work(search: Search, output: Path, count: int, classes: tuple[str, ...], th
     torch.set_num_threads(threads)
     while (taken := next_trial(search, output, count)) is not None:
         trial, lock = taken
-        drawn = " ".join(f"{name}={_shown(value)}" for name, value in _options(trial).items())
+        drawn = " ".join(f"{name}={shown(value)}" for name, value in options_of(trial).items())
         console().print(f"trial {trial.number}: {drawn}")
         try:
             result = run_trial(search, trial, output / "trials" / str(trial.number), classes)
@@ -137,102 +124,57 @@ def next_trial(search: Search, output: Path, count: int) -> tuple[Trial, FileLoc
         return trial, lock
 
 
-def _options(trial: Trial | FrozenTrial) -> dict[str, Any]:
-    return {name: value_of(drawn) for name, drawn in trial.params.items()}
+def run_trial(search: Search, trial: Trial, folder: Path, classes: tuple[str, ...]) -> str:
+    """Measure a network, train it if it is within the budget, and say what came of it."""
+    try:
+        latency = _latency(search, trial, folder, classes)
+        if search.budget_ms is not None and latency > search.budget_ms:
+            raise optuna.TrialPruned(f"over budget: {latency:.2f} ms")
+        train_with(search.options(trial.params, folder), [pruning(trial, search.metric)])
+    except (optuna.TrialPruned, PredictionError) as end:
+        diverged = isinstance(end, PredictionError)
+        result = f"stopped: {end}" if diverged else str(end)
+        trial.set_user_attr("reason", result)
+        trial.study.tell(trial, state=TrialState.PRUNED)
+    else:
+        score = max(trial.study.trials[trial.number].intermediate_values.values())
+        trial.study.tell(trial, score)
+        result = f"{search.metric} {score:.4f}, {latency:.2f} ms"
+
+    RunFolder(folder).last.unlink(missing_ok=True)  # nothing goes on from there any more
+    return result
 
 
-def summarize_search(search: Search, output: Path) -> FrozenTrial:
-    """Write a search's table, JSON, plot and best options, and return the best trial.
+def _latency(search: Search, trial: Trial, folder: Path, classes: tuple[str, ...]) -> float:
+    """Measure a network's latency, once for all its trials, or noise would rank them.
 
     Raises:
-        ConfigError: no trial is finished.
+        TrialPruned: there is no such network.
     """
-    study = open_study(search, output)
-    trials = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
-    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if not finished:
-        reasons = sorted({trial.user_attrs["reason"] for trial in trials})
-        raise ConfigError(
-            f"no trial was finished ({'; '.join(reasons) or 'none was begun'}); "
-            "raise budget.latency_ms or trials, or change the space"
-        )
-    best = study.best_trial
-    front = _front(finished, search.metric, output / "front.png")
-    rows = [_row(trial, front) for trial in trials]
-    rows.sort(key=lambda row: (OUTCOMES.index(row["outcome"]), row["latency_ms"] or 0))
-    content = {
-        **study.user_attrs["search"],
-        "processor": environment()["device"],
-        "best": best.number,
-        "trials": rows,
-    }
-    write_atomically(output / "search.json", json.dumps(content, indent=1) + "\n")
-    text = f"{trials_table(rows, search.metric)}\n![front](front.png)\n"
-    write_atomically(output / "README.md", text)
+    config = training_options(search.options(trial.params, folder))
+    try:
+        model = build_model(config, classes, with_weights=False)
+    except ConfigError as error:
+        raise optuna.TrialPruned(f"impossible: {error}") from error
 
-    (output / "experiment").mkdir(exist_ok=True)
-    write_atomically(output / "experiment" / "best.yaml", _experiment(search, best))
-    return best
+    network = json.dumps(model.config(), sort_keys=True)
+    known = (each.user_attrs for each in trial.study.trials)
+    measured = [each["latency_ms"] for each in known if each.get("network") == network]
+    latency = measured[0] if measured else latency_ms(model)
+    trial.set_user_attr("latency_ms", latency)
+    trial.set_user_attr("network", network)
+    return latency
 
 
-def _experiment(search: Search, best: FrozenTrial) -> str:
-    """Write a trial's options as a file of the group ``experiment``, to train anew."""
-    values = training_options(search.options(best.params, Path())).model_dump(exclude=OF_A_TRIAL)
-    choice = {"defaults": [{"override /dataset": values["dataset"]["name"]}]}
-    found = f"{search.metric} {best.value:.4f}, {best.user_attrs['latency_ms']:.2f} ms"
-    text = yaml.safe_dump({**choice, **values}, sort_keys=False, allow_unicode=True)
-    return f"# @package _global_\n# Trial {best.number} of a search: {found}.\n{text}"
+def pruning(trial: Trial, metric: str) -> LambdaCallback:
+    """Report every epoch's score to Optuna, whose pruner may end the training."""
 
+    def report(trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        """Report the score; the last epoch ends by itself."""
+        epoch = trainer.current_epoch
+        score = float(trainer.callback_metrics[f"val/{metric}"])
+        trial.report(score, epoch)
+        if epoch + 1 < (trainer.max_epochs or 0) and trial.should_prune():
+            raise optuna.TrialPruned(f"stopped: {score:.4f} after epoch {epoch + 1}")
 
-def _front(finished: Sequence[FrozenTrial], metric: str, path: Path) -> set[int]:
-    """Draw the Pareto front of score and latency, and return its trials' numbers."""
-    study = optuna.create_study(directions=["maximize", "minimize"])
-    for trial in finished:
-        values = [trial.values[0], trial.user_attrs["latency_ms"]]
-        study.add_trial(optuna.create_trial(values=values))
-    with plt.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        plot_pareto_front(
-            study,
-            target_names=["latency of one image, ms", f"validation {metric}, %"],
-            targets=lambda trial: (trial.values[1], 100 * trial.values[0]),
-        )
-        plt.savefig(path, dpi=120)
-        plt.close()
-    return {finished[best.number].number for best in study.best_trials}
-
-
-def _row(trial: FrozenTrial, front: set[int]) -> dict[str, Any]:
-    """Describe a trial that has ended, ready for JSON."""
-    reason = trial.user_attrs.get("reason", "")
-    scores = list(trial.intermediate_values.values())
-    return {
-        "number": trial.number,
-        "outcome": "front" if trial.number in front else reason.partition(":")[0] or "finished",
-        "options": _options(trial),
-        "score": max(scores, default=None),
-        "latency_ms": trial.user_attrs.get("latency_ms"),
-        "scores": scores,
-        "reason": reason,
-    }
-
-
-def trials_table(rows: Sequence[dict[str, Any]], metric: str) -> str:
-    """Write the table of trials, scores in percent."""
-    names = list(dict.fromkeys(name for row in rows for name in row["options"]))
-    cells = [
-        [
-            str(row["number"]),
-            "" if row["score"] is None else f"{100 * row['score']:.2f}",
-            "" if row["latency_ms"] is None else f"{row['latency_ms']:.2f}",
-            str(len(row["scores"])),
-            *(_shown(row["options"].get(name)) for name in names),
-            row["outcome"],
-        ]
-        for row in rows
-    ]
-    return markdown_table(["trial", f"{metric} %", "ms", "epochs", *names, "outcome"], cells)
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.2g}" if isinstance(value, float) else str(value)
+    return LambdaCallback(on_train_epoch_end=report)

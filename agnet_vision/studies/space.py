@@ -14,12 +14,12 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import FrozenTrial, Trial
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.options.compose import Values, files_of, find_file, flatten, lay, read_yaml
 from agnet_vision.options.resolve import training_options
 
-DEFAULT = "demo"  # the dataset where none is named
 SPACE_KEYS = ("base", "space")
 
 
@@ -41,17 +41,8 @@ class Search:
     budget_ms: float | None = None
     seed: int = 0
 
-    @property
-    def dataset(self) -> str:
-        """Return the name of the dataset."""
-        return self.base.get("dataset", DEFAULT)
-
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Write the space as Optuna does.
-
-        Raises:
-            ConfigError: an entry is neither a list of values nor a range.
-        """
+        """Write the space as Optuna does."""
         return {name: distribution(name, values) for name, values in self.space.items()}
 
     def options(self, drawn: Mapping[str, Any], folder: Path) -> Values:
@@ -78,7 +69,7 @@ def read_search(
     """
     own = flatten(base)
     if name is None:
-        dataset = own.get("dataset", DEFAULT)
+        dataset = own.get("dataset", "demo")
         name = dataset if dataset in files_of("searches") else "default"
     path = find_file("search", "searches", name)
     content = read_yaml(path)
@@ -91,8 +82,6 @@ def read_search(
         space={name: values for name, values in entries.items() if values is not None},
         **options,
     )
-    if not search.space:
-        raise ConfigError("space must name options to draw from, got none")
     search.distributions()  # refuses what is no list or range
     for name, values in search.space.items():
         for value in values if isinstance(values, list) else (values["low"], values["high"]):
@@ -101,11 +90,7 @@ def read_search(
 
 
 def distribution(name: str, values: Any) -> BaseDistribution:
-    """Write an entry of the space as Optuna does.
-
-    Args:
-        name: name of the option.
-        values: list of values, or mapping with ``low`` and ``high``, perhaps ``step`` or ``log``.
+    """Write an entry of the space, a list of values or a range, as Optuna does.
 
     Raises:
         ConfigError: it is neither.
@@ -121,6 +106,16 @@ def distribution(name: str, values: Any) -> BaseDistribution:
         raise ConfigError(f"space.{name} must be {rule}, got {values} ({error})") from error
 
 
+def options_of(trial: Trial | FrozenTrial) -> Values:
+    """Return the options that were drawn for a trial."""
+    return {name: value_of(drawn) for name, drawn in trial.params.items()}
+
+
 def value_of(drawn: Any) -> Any:
     """Return the value of an option that was drawn."""
     return json.loads(drawn) if isinstance(drawn, str) else drawn
+
+
+def shown(value: Any) -> str:
+    """Write a value that was drawn, short enough for a table."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -20,16 +20,23 @@ from agnet_vision.data.views import TTA
 from agnet_vision.errors import AGNetError, ConfigError, extra_needed
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.options.compose import Values, compose, flatten, lay, read_yaml
-from agnet_vision.options.fields import list_options
 from agnet_vision.options.resolve import read_stored, training_options
-from agnet_vision.options.run import TrainConfig
-from agnet_vision.options.validation import look_up
 from agnet_vision.training.run import evaluate_with, train_with
 
 STUDY_KEYS = ("about", "base", "arms", "seeds", "baseline")
 # Options, and groups of them, that may change between the runs of an arm: where it runs, and what
 # is made of it.
-FREE = ("run_dir", "resume", "report", "test", "tta", "workers", "cache_dir", "logger", "trainer")
+HARMLESS = (
+    "dataset.root",
+    "run_dir",
+    "resume",
+    "report",
+    "test",
+    "workers",
+    "cache_dir",
+    "logger",
+    "trainer",
+)
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,6 @@ def run_study(
     """Run what is not finished, seed by seed and the baseline first.
 
     Args:
-        study: study to run.
-        output: folder of the study.
         jobs: number of runs at a time, each in a process of its own.
         threads: number of torch's threads in each; None: the cores, shared out.
         cluster: what submitit asks SLURM for, ``{"slurm_partition": "gpu", "timeout_min": 240}``;
@@ -154,8 +159,6 @@ def check_runs(study: Study, output: Path) -> None:
     Raises:
         ConfigError: a run was trained with others, and would pass for what it is not.
     """
-    names = [each.name for each in list_options(TrainConfig)]
-    kept = [name for name in names if not {"dataset.root", *FREE} & {name, name.split(".")[0]}]
     for arm in (arm for arm in study.arms if study.trained(arm) == arm):
         for seed in study.seeds:
             folder = run_folder(output, arm, seed)
@@ -163,14 +166,20 @@ def check_runs(study: Study, output: Path) -> None:
                 continue
 
             options = {**study.options(arm, seed, folder.path), "resume": False}
-            now = training_options(options).model_dump()
-            before = read_stored(folder.path)
-            for name in kept:
-                if (old := look_up(before, name)) != (new := look_up(now, name)):
-                    raise ConfigError(
-                        f"{folder.path} was trained with {name}={old}, and the study says {new}; "
-                        "give the study another output"
-                    )
+            now = flatten(training_options(options).model_dump())
+            before = flatten(read_stored(folder.path))
+            for name in different_options([now, before], (*HARMLESS, "tta")):
+                raise ConfigError(
+                    f"{folder.path} was trained with {name}={before.get(name)}, and the study says "
+                    f"{now.get(name)}; give the study another output"
+                )
+
+
+def different_options(runs: Sequence[Values], but: Sequence[str]) -> list[str]:
+    """List the options that runs differ in, but for some and for groups of them."""
+    names = sorted({name for options in runs for name in options})
+    others = [name for name in names if name not in but and name.split(".")[0] not in but]
+    return [name for name in others if len({repr(options.get(name)) for options in runs}) > 1]
 
 
 def run_folder(output: Path, arm: str, seed: int) -> RunFolder:

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from agnet_vision.data.views import COUNTS
 from agnet_vision.errors import ConfigError
-from agnet_vision.evaluation.charts import save_png
+from agnet_vision.evaluation.charts import (
+    CYCLE,
+    FAINT,
+    SECOND,
+    History,
+    add_legend,
+    make_figure,
+    save_png,
+)
 from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.export.latency import time_in_turn
 from agnet_vision.export.onnx import GridIn
 from agnet_vision.files import write_atomically
 from agnet_vision.models.agnet import load_model
-from agnet_vision.options.compose import Values, flatten
+from agnet_vision.options.compose import flatten
 from agnet_vision.options.resolve import read_stored
-from agnet_vision.studies.charts import arm_curves, arm_differences
 from agnet_vision.studies.comparison import ArmSummary, Trained, as_markdown, compare, read_trained
-from agnet_vision.studies.study import Study, is_finished, run_folder
+from agnet_vision.studies.study import (
+    HARMLESS,
+    Study,
+    different_options,
+    is_finished,
+    run_folder,
+)
 
 # What runs of one arm may differ in.
 REPEATED = ("seed", "dataset.split_seed")
-# What changes no result, so that runs that differ in it are of one arm.
-HARMLESS_OPTIONS = ("dataset.root", "run_dir", "resume", "workers", "cache_dir", "report", "logger")
+TIMED_BATCH = 8  # images per pass whose time is taken
 
 
 def summarize_study(study: Study, output: Path) -> list[ArmSummary]:
@@ -70,27 +87,17 @@ def _read(study: Study, output: Path, arm: str, seed: int) -> Trained:
     return replace(trained, history=[])
 
 
-def forward_ms(checkpoints: Mapping[str, Path], *, batch: int = 8, rounds: int = 9) -> Values:
-    """Time networks in turn, so that load slows all alike.
+def forward_ms(checkpoints: Mapping[str, Path]) -> dict[str, float]:
+    """Time networks in turn on random images and a grid, in milliseconds per image."""
+    passes = {}
+    for name, path in checkpoints.items():
+        network = GridIn(load_model(path)).eval()
+        images = torch.rand(TIMED_BATCH, *network.model.data_config["input_size"])
+        passes[name] = partial(network, images)
 
-    Args:
-        checkpoints: checkpoint of each network by its name; images are random, regions a grid.
-        batch: number of images per pass.
-        rounds: number of passes of each; the median counts.
-
-    Returns:
-        Milliseconds per image by the network's name.
-    """
-    models = {name: GridIn(load_model(path)).eval() for name, path in checkpoints.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in models}
     with torch.no_grad():
-        for _ in range(rounds):
-            for name, module in models.items():
-                images = torch.rand(batch, *module.model.data_config["input_size"])
-                began = time.perf_counter()
-                module(images)
-                seconds[name].append(time.perf_counter() - began)
-    return {name: 1000 * statistics.median(found) / batch for name, found in seconds.items()}
+        seconds = time_in_turn(passes, rounds=9)
+    return {name: 1000 * statistics.median(s) / TIMED_BATCH for name, s in seconds.items()}
 
 
 def summarize_runs(
@@ -99,8 +106,6 @@ def summarize_runs(
     """Compare run folders; those that differ in their seeds alone are one arm.
 
     Args:
-        folders: folders of finished trainings.
-        output: folder for the table, JSON and plots.
         baseline: name of an arm, as the table shows it; None: that of the first folder.
 
     Raises:
@@ -109,12 +114,7 @@ def summarize_runs(
     stored = {folder: flatten(read_stored(folder)) for folder in folders}
     if not stored:
         raise ConfigError("there is no run to compare; name folders of finished trainings")
-    varied = sorted(
-        name
-        for name in {name for options in stored.values() for name in options}
-        if not _is_in(name, (*REPEATED, *HARMLESS_OPTIONS))
-        and len({repr(options.get(name)) for options in stored.values()}) > 1
-    )
+    varied = different_options(list(stored.values()), (*REPEATED, *HARMLESS))
 
     kinds: dict[str, list[Trained]] = {}
     for folder, options in stored.items():
@@ -137,9 +137,6 @@ def write_comparison(
     """Write ``README.md``, ``study.json`` and two plots.
 
     Args:
-        kinds: runs of each arm by its name.
-        baseline: name of the arm that the others are compared to.
-        output: folder for the files.
         about: text above the table.
         forward: milliseconds per image by the name of the arm; may lack some.
 
@@ -172,5 +169,33 @@ def write_comparison(
     return rows
 
 
-def _is_in(name: str, names: Sequence[str]) -> bool:
-    return any(name == each or name.startswith(f"{each}.") for each in names)
+def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
+    """Draw the mean validation mAP of each arm over the epochs."""
+    figure, (axes,) = make_figure(6.4, 3.8, 1)
+    for (name, runs), color in zip(histories.items(), itertools.cycle(CYCLE), strict=False):
+        values: dict[int, list[float]] = {}
+        for row in itertools.chain.from_iterable(runs):
+            if "val/mAP" in row:
+                values.setdefault(int(row["epoch"]) + 1, []).append(row["val/mAP"])
+        epochs = sorted(values)
+        means = [float(np.mean(values[epoch])) for epoch in epochs]
+        axes.plot(epochs, means, color=color, marker=".", markersize=4, label=name)
+    axes.set(title="Validation mAP", xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    add_legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
+    return figure
+
+
+def arm_differences(rows: Sequence[ArmSummary], score: str = "mAP") -> Figure:
+    """Draw the differences to the baseline, the first of ``rows``, with 95 % intervals."""
+    shown = [row for row in reversed(rows) if row.difference]
+    figure, (axes,) = make_figure(6.4, 1.2 + 0.35 * len(shown), 1)
+    for place, row in enumerate(shown):
+        value, low, high = (100 * end for end in row.difference[score])
+        if np.isfinite(low):
+            axes.plot([low, high], [place, place], color=SECOND, linewidth=2)
+        axes.plot([value], [place], "o", color=SECOND, markersize=6)
+    axes.axvline(0, color=FAINT, linewidth=1)
+    axes.set_yticks(range(len(shown)), [row.name for row in shown])
+    axes.set(xlabel=f"{score}, points above {rows[0].name}", ylim=(-0.6, len(shown) - 0.4))
+    return figure

@@ -12,7 +12,7 @@ import pytest
 from agnet_vision.cli.main import dispatch
 from agnet_vision.errors import ConfigError, extra_needed
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.studies import trial
+from agnet_vision.studies import search
 from tests.cli.saved import call
 from tests.training.tiny import TINY, write_images
 
@@ -23,7 +23,7 @@ def test_what_it_prints_trains(
     def latency_ms(model: AGNet) -> float:
         return model.data_config["input_size"][-1] / 10
 
-    monkeypatch.setattr(trial, "latency_ms", latency_ms)
+    monkeypatch.setattr(search, "latency_ms", latency_ms)
     monkeypatch.chdir(tmp_path)
     write_images(tmp_path / "pictures", {"train": 4, "val": 2, "test": 2})
     output = tmp_path / "a search"

@@ -64,7 +64,7 @@ def test_value_fewer_clusters_leave_slots_empty(model: AGNet) -> None:
 def test_smoke_controls(model: AGNet, source: str) -> None:
     found = explain(model, block_image(), proposer=RegionProposer(source, num_clusters=3))
     assert found.mask.sum() == 7
-    assert not found.has_keypoints
+    assert not len(found.keypoints.xy)
 
 
 def test_smoke_blank_image(model: AGNet) -> None:

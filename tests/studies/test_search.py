@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
+import pytorch_lightning as pl
 import yaml
 
 from agnet_vision.errors import ConfigError, PredictionError
@@ -16,10 +19,12 @@ from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.compose import flatten
 from agnet_vision.options.resolve import stored_text, training_options
-from agnet_vision.studies import trial as one_trial
-from agnet_vision.studies.search import next_trial, run_search, summarize_search
+from agnet_vision.options.run import TrainConfig
+from agnet_vision.studies import search as module
+from agnet_vision.studies.search import next_trial, pruning, run_search
+from agnet_vision.studies.search_table import summarize_search
 from agnet_vision.studies.space import Search
-from agnet_vision.studies.trial import Pruning
+from agnet_vision.training.train import train as train_one
 from tests.training.tiny import TINY
 
 
@@ -31,7 +36,7 @@ class Machine:
         self.timed: list[int] = []
         self.fail: dict[int, BaseException] = {}
 
-    def train(self, options: dict[str, Any], callbacks: Sequence[Pruning]) -> None:
+    def train(self, options: dict[str, Any], callbacks: Sequence[pl.Callback]) -> None:
         number = len(self.asked)
         self.asked.append(options)
         folder = RunFolder(options["run_dir"])
@@ -42,7 +47,10 @@ class Machine:
         if number in self.fail:
             raise self.fail[number]
         for epoch, score in enumerate((0.1, options["image_size"] / 100, 0.2)):
-            callbacks[0].trial.report(score, epoch)
+            trainer = SimpleNamespace(
+                current_epoch=epoch, callback_metrics={"val/mAP": score}, max_epochs=None
+            )
+            callbacks[0].on_train_epoch_end(trainer, None)
 
     def latency_ms(self, model: AGNet) -> float:
         side = model.data_config["input_size"][-1]
@@ -56,8 +64,8 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     stand_in = Machine()
-    monkeypatch.setattr(one_trial, "train_with", stand_in.train)
-    monkeypatch.setattr(one_trial, "latency_ms", stand_in.latency_ms)
+    monkeypatch.setattr(module, "train_with", stand_in.train)
+    monkeypatch.setattr(module, "latency_ms", stand_in.latency_ms)
     return stand_in
 
 
@@ -127,18 +135,17 @@ def test_what_is_over_the_budget_is_not_trained(
     assert set(machine.sizes()) == {32, 48}
 
     best = summarize_search(search, tmp_path)
-    assert (best.value, best.user_attrs["latency_ms"]) == (0.48, 4.8)
     stored = json.loads((tmp_path / "search.json").read_text())
-    assert {each["options"]["image_size"]: each["outcome"] for each in stored["trials"]} == {
+    assert best == f"trial {stored['best']}, mAP 0.4800, 4.80 ms"
+    assert {each["image_size"]: each["outcome"] for each in stored["trials"]} == {
         32: "front",
         48: "front",
-        64: "over budget",
+        64: "over budget: 6.40 ms",
     }
-    assert stored["best"] == best.number
-    table = (tmp_path / "README.md").read_text().splitlines()
-    assert table[0] == "| trial | mAP % | ms | epochs | image_size | optimizer.lr | outcome |"
-    assert "48.00 | 4.80 | 3 | 48 |" in "".join(table)
-    assert "|  | 6.40 | 0 | 64 |" in "".join(table)
+    table = (tmp_path / "README.md").read_text()
+    head = "| trial | mAP | latency_ms | epochs_trained | image_size | optimizer.lr | outcome |"
+    assert table.startswith(head)
+    assert "| 0.48 | 4.8 | 3 | 48 |" in table
     assert (tmp_path / "front.png").stat().st_size > 1000
     written = (tmp_path / "experiment" / "best.yaml").read_text()
     assert written.startswith("# @package _global_\n")
@@ -156,9 +163,9 @@ def test_trials_that_fail(tmp_path: Path, machine: Machine, search: Search) -> N
     run_search(search, tmp_path, 5)
     summarize_search(search, tmp_path)
     stored = json.loads((tmp_path / "search.json").read_text())["trials"]
-    found = {each["reason"].partition(":")[0]: each["reason"] for each in stored}
-    assert found["stopped"] == "stopped: not finite"
-    assert "the head pools regions to 9 x 9" in found["impossible"]
+    outcomes = {each["outcome"] for each in stored}
+    assert "stopped: not finite" in outcomes
+    assert any(each.startswith("impossible: image_size=48 gives a map") for each in outcomes)
 
 
 def test_wrong_searches(tmp_path: Path, machine: Machine, search: Search) -> None:
@@ -169,3 +176,17 @@ def test_wrong_searches(tmp_path: Path, machine: Machine, search: Search) -> Non
         summarize_search(tight, tmp_path)
     with pytest.raises(ConfigError, match="holds a search with another budget_ms"):
         run_search(search, tmp_path, 2)
+
+
+def test_a_poor_training_ends_after_its_epoch(configure: Callable[..., TrainConfig]) -> None:
+    study = optuna.create_study(
+        direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=1)
+    )
+    better = {0: 0.0, 1: 1.1, 2: 1.2, 3: 1.3}
+    study.add_trial(optuna.create_trial(value=1.3, intermediate_values=better))
+    trial = study.ask()
+
+    config = configure("epochs=4", "test=false", "model=backbone_only", "logger=none")
+    with pytest.raises(optuna.TrialPruned, match=r"stopped: .* after epoch 2"):
+        train_one(config, [pruning(trial, "acc")])
+    assert list(study.trials[1].intermediate_values) == [0, 1]
