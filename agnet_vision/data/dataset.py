@@ -17,8 +17,7 @@ from agnet_vision.data.sampler import SampleRequest
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.views import TestTimeViews
 from agnet_vision.errors import AGNetError
-from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.regions.sources import LabeledPoints, no_keypoints
+from agnet_vision.regions.proposer import LabeledPoints, RegionProposer, no_keypoints
 from agnet_vision.structures import RGBImage
 
 Item = dict[str, Any]

@@ -17,8 +17,7 @@ from agnet_vision.explain.figures import Panel, explanation_figure, panel_figure
 from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.keypoints import Detector, detect
-from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.regions.sources import Source
+from agnet_vision.regions.proposer import RegionProposer, Source
 
 MAX_UPLOAD_PIXELS = 40_000_000
 PANEL_DPI = 150

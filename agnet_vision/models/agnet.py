@@ -179,26 +179,18 @@ class AGNet(
             ValueError: an entry is not allowed or out of bounds.
             TypeError: an entry is missing, unknown or of the wrong kind.
         """
-        description = Description(**config)
-        proposer = RegionProposer.from_settings(description.regions)
+        options = asdict(Description(**config))
+        data_config = options.pop("data_config")
+        calibration = options.pop("calibration")
+        proposer = RegionProposer.from_settings(options.pop("regions"))
         with limited_modules():
-            model = cls(
-                description.backbone,
-                description.num_classes,
-                num_clusters=description.num_clusters,
-                variant=description.variant,
-                taps=description.taps,
-                backbone_kwargs=description.backbone_kwargs,
-                head_kwargs=description.head_kwargs,
-                classes=description.classes,
-                proposer=proposer,
-            )
+            model = cls(**options, proposer=proposer)
 
         model.data_config = {
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in description.data_config.items()
+            for name, value in data_config.items()
         }
-        model.calibration = dict(description.calibration)
+        model.calibration = calibration
         return model
 
     @classmethod

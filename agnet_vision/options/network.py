@@ -13,7 +13,7 @@ from agnet_vision.models.head import Variant
 from agnet_vision.options.fields import LocalPath, Options, Seed, Text, option
 from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
-from agnet_vision.regions.sources import Source
+from agnet_vision.regions.proposer import Source
 
 # Arguments of timm.create_model that are not the user's to give, and why.
 TAKEN = {

@@ -22,7 +22,7 @@ from agnet_vision.data.views import TTA, TestTimeViews
 from agnet_vision.errors import ConfigError, ImageReadError, PredictionError
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.prepared import Preparation, PreparedImage, batch_of
-from agnet_vision.regions.sources import no_keypoints
+from agnet_vision.regions.proposer import no_keypoints
 from agnet_vision.structures import RGBImage
 
 

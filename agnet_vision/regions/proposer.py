@@ -4,29 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from hashlib import blake2b
-from typing import Any, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 
 from agnet_vision.bounds import check_bounds
-from agnet_vision.regions.grouping import Grouping
-from agnet_vision.regions.keypoints import Detector
-from agnet_vision.regions.sources import (
-    Boxes,
-    ContentSeed,
-    GridSource,
-    KeypointSource,
-    LabeledPoints,
-    RandomSource,
-    Source,
-)
+from agnet_vision.regions.boxes import boxes_of_images, grid_boxes, random_boxes, union_boxes
+from agnet_vision.regions.grouping import Grouping, group_points
+from agnet_vision.regions.keypoints import Detector, detect
 from agnet_vision.structures import GrayOrRGBImage, Keypoints, Regions, num_regions
 
+Source = Literal["keypoints", "grid", "random"]
+ContentSeed = int | Sequence[int]  # what numpy.random.default_rng takes
+Boxes = tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]
+
 REVISION = 1  # raise when detection or grouping changes its results: stored regions become stale
+
+
+class LabeledPoints(Protocol):
+    """What boxes are drawn from, such as ``Keypoints``."""
+
+    @property
+    def xy(self) -> Float[np.ndarray, "points 2"]:
+        """Positions in pixels of the frame."""
+
+    @property
+    def group(self) -> Int[np.ndarray, " points"]:
+        """Label of each point."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +70,6 @@ class RegionProposer:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
         check_bounds(**numbers)
 
-    @cached_property
-    def _source(self) -> KeypointSource | GridSource:
-        match self.source:
-            case "keypoints":
-                return KeypointSource(
-                    self.detector,
-                    self.num_clusters,
-                    self.keep_fraction,
-                    self.max_side,
-                    self.grouping,
-                    self.seed,
-                )
-            case "grid":
-                return GridSource(self.num_clusters)
-            case "random":
-                return RandomSource(self.num_clusters)
-
     def __call__(self, images: Sequence[GrayOrRGBImage]) -> Regions:
         """Propose the regions of images, ``kappa (kappa + 1) / 2 + 1`` slots per image.
 
@@ -106,7 +97,7 @@ class RegionProposer:
     @property
     def needs_keypoints(self) -> bool:
         """Whether regions come from keypoints, which are worth storing."""
-        return self._source.needs_keypoints
+        return self.source == "keypoints"
 
     def keypoints(self, image: GrayOrRGBImage) -> Keypoints:
         """Find and group the keypoints of one image; a control finds none."""
@@ -117,7 +108,20 @@ class RegionProposer:
 
         Each result is the one the image would get alone; grouping many at once is faster.
         """
-        return self._source.find_keypoints(images)
+        if not self.needs_keypoints:
+            return [no_keypoints() for _ in images]
+
+        found = [
+            detect(image, self.detector, keep_fraction=self.keep_fraction, max_side=self.max_side)
+            for image in images
+        ]
+        groups = group_points(
+            [xy for xy, _ in found], self.num_clusters, method=self.grouping, seed=self.seed
+        )
+        return [
+            Keypoints(xy, response, group)
+            for (xy, response), group in zip(found, groups, strict=True)
+        ]
 
     def draw_boxes(
         self,
@@ -132,11 +136,25 @@ class RegionProposer:
         Args:
             points: labeled points of each frame, in its pixels; the controls ignore them.
             image_size: ``(width, height)`` of the frames.
-            seeds: seed of each frame's random boxes.
+            seeds: seed of each frame's random boxes, which also says how many frames there are.
             num_clusters: kappa of the slots, at least the proposer's own; None: the same.
         """
         kappa = self.num_clusters if num_clusters is None else num_clusters
-        return self._source.draw_boxes(points, image_size, seeds, kappa)
+        match self.source:
+            case "keypoints":
+                owner = np.repeat(np.arange(len(points)), [len(one.xy) for one in points])
+                xy = np.concatenate([np.zeros((0, 2), np.float32), *(one.xy for one in points)])
+                group = np.concatenate([np.zeros(0, np.int64), *(one.group for one in points)])
+                return boxes_of_images(xy, group, owner, len(points), image_size, kappa)
+            case "grid":
+                drawn = [grid_boxes(self.num_clusters) for _ in seeds]
+            case "random":
+                drawn = [
+                    random_boxes(self.num_clusters, np.random.default_rng(seed)) for seed in seeds
+                ]
+
+        filled = [union_boxes(boxes[: self.num_clusters], kappa) for boxes, _ in drawn]
+        return np.stack([boxes for boxes, _ in filled]), np.stack([mask for _, mask in filled])
 
     def content_seed(self, image: GrayOrRGBImage) -> list[int]:
         """Make a frame's seed from the image itself, whatever its place in a batch."""
@@ -163,3 +181,8 @@ class RegionProposer:
             TypeError: an option is unknown.
         """
         return cls(**{name: value for name, value in dict(settings).items() if name != "versions"})
+
+
+def no_keypoints() -> Keypoints:
+    """Return the keypoints of an image that has none, or where none were looked for."""
+    return Keypoints(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
