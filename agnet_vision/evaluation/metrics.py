@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.classification import (
-    multiclass_accuracy,
-    multiclass_average_precision,
-    multiclass_confusion_matrix,
-)
+
+from agnet_vision.evaluation.statistics import average_precision, rank_of_true_class
 
 
 class Predictions(NamedTuple):
@@ -67,14 +65,14 @@ class PredictionStore(Metric):
     def compute(self) -> Predictions:
         """Return all predictions in sample order, on the CPU."""
         index, label, probability = (
-            torch.cat(values) if isinstance(values, list) else values
+            (torch.cat(values) if isinstance(values, list) else values).cpu()
             for values in (self.index, self.label, self.probability)
         )
         sample, row, views = index.unique(return_inverse=True, return_counts=True)
-        mean = probability.new_zeros(len(sample), probability.shape[1])
-        mean.index_add_(0, row, probability / views[row, None])
+        total = torch.zeros(len(sample), probability.shape[1], dtype=torch.float64)
+        total.index_add_(0, row, probability.double())
         labels = label.new_zeros(len(sample)).index_copy_(0, row, label)
-        return Predictions(sample.cpu(), labels.cpu(), mean.cpu())
+        return Predictions(sample, labels, (total / views[:, None]).float())
 
     def predictions(self) -> Predictions:
         """Return ``compute()`` with the axis that torchmetrics drops where there is one sample."""
@@ -83,11 +81,11 @@ class PredictionStore(Metric):
 
 
 def score(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
-    """Score a split, in fractions that are ready for JSON.
+    """Score a split, in fractions that are ready for JSON, as scikit-learn does.
 
-    AP is the area under the uninterpolated
-    precision-recall curve of one class against the rest, as scikit-learn defines it. Classes
-    without an image in the split have no AP and no accuracy (None) and take no part in the means.
+    AP is the area under the uninterpolated precision-recall curve of one class against the rest.
+    Classes without an image in the split have no AP and no accuracy (None) and take no part in the
+    means. Probabilities are taken as they are, whatever they sum to.
 
     Args:
         predictions: predictions for all of the split.
@@ -98,32 +96,25 @@ def score(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
         ``num_images``, ``per_class`` (name -> ``acc``, ``ap``, ``num_images``) and
         ``confusion_matrix`` (rows: true, columns: predicted).
     """
-    _, label, probability = predictions
-    count = len(classes)
+    label, probability = predictions.label.numpy(), predictions.probability.double().numpy()
+    confusion = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(confusion, (label, probability.argmax(axis=1)), 1)
+    support = confusion.sum(axis=1)
+    present = [k for k in range(len(classes)) if support[k]]
 
-    confusion = multiclass_confusion_matrix(probability, label, num_classes=count)
-    support = confusion.sum(dim=1)
-    present = support > 0
-    recall = confusion.diagonal().double() / support
-    ap = multiclass_average_precision(probability, label, num_classes=count, average="none")
-    top5 = multiclass_accuracy(
-        probability, label, num_classes=count, top_k=min(5, count), average="micro"
-    )
-    true = probability.gather(1, label[:, None])
+    recall = {k: float(confusion[k, k] / support[k]) for k in present}
+    ap = {k: average_precision(label == k, probability[:, k]).value for k in present}
+    true = np.take_along_axis(probability, label[:, None], axis=1)
     return {
         "acc": int(confusion.trace()) / len(label),
-        "mean_per_class_acc": float(recall[present].mean()),
-        "mAP": float(ap[present].mean()),
-        "top5": float(top5),
-        "loss": float(-true.clamp_min(1e-12).log().mean()),
+        "mean_per_class_acc": float(np.mean(list(recall.values()))),
+        "mAP": float(np.mean(list(ap.values()))),
+        "top5": float((rank_of_true_class(label, probability) < 5).mean()),
+        "loss": float(-np.log(true.clip(np.finfo(float).eps)).mean()),
         "num_images": len(label),
         "per_class": {
-            name: {
-                "acc": float(recall[number]) if present[number] else None,
-                "ap": float(ap[number]) if present[number] else None,
-                "num_images": int(support[number]),
-            }
-            for number, name in enumerate(classes)
+            name: {"acc": recall.get(k), "ap": ap.get(k), "num_images": int(support[k])}
+            for k, name in enumerate(classes)
         },
         "confusion_matrix": confusion.tolist(),
     }

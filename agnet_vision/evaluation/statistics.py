@@ -58,15 +58,23 @@ def estimates(
         probability: probability of each class.
     """
     best = probability.argmax(axis=1)
-    own = np.take_along_axis(probability, label[:, None], axis=1)
     present = np.unique(label)
     precision = [average_precision(label == k, probability[:, k]) for k in present]
     return {
         "acc": _mean(best == label, label),
         "mean_per_class_acc": _mean_over_classes(best == label, label),
         "mAP": _mean_of(precision),
-        "top5": _mean((probability > own).sum(axis=1) < 5, label),
+        "top5": _mean(rank_of_true_class(label, probability) < 5, label),
     }
+
+
+def rank_of_true_class(
+    label: Int[np.ndarray, " images"], probability: Float[np.ndarray, "images classes"]
+) -> Int[np.ndarray, " images"]:
+    """Count the classes that come before the true one; of equals the later, as in scikit-learn."""
+    own = np.take_along_axis(probability, label[:, None], axis=1)
+    later = np.arange(probability.shape[1]) > label[:, None]
+    return ((probability > own) | (later & (probability == own))).sum(axis=1)
 
 
 def average_precision(

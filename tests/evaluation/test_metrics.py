@@ -11,6 +11,7 @@ from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
     confusion_matrix,
+    log_loss,
     top_k_accuracy_score,
 )
 
@@ -36,15 +37,18 @@ def test_equal_to_sklearn(count: int, classes: int, seed: int, coarse: bool) -> 
 
     present = np.unique(label)
     ap = [average_precision_score(label == number, probability[:, number]) for number in present]
-    assert scores["mAP"] == pytest.approx(np.mean(ap), abs=1e-5)
+    assert scores["mAP"] == pytest.approx(np.mean(ap), abs=1e-9)
     matrix = confusion_matrix(label, probability.argmax(1), labels=range(classes))
     assert scores["confusion_matrix"] == matrix.tolist()
     assert scores["acc"] == pytest.approx((label == probability.argmax(1)).mean())
-    if len(present) == classes and not coarse:
+    assert scores["loss"] == pytest.approx(
+        log_loss(label, probability, labels=range(classes)), abs=1e-6
+    )
+    if len(present) == classes:
         assert scores["mean_per_class_acc"] == pytest.approx(
             balanced_accuracy_score(label, probability.argmax(1))
         )
-    if classes > 5 and not coarse:  # which of equal scores are among the five is open
+    if classes > 5:
         top5 = top_k_accuracy_score(label, probability, k=5, labels=range(classes))
         assert scores["top5"] == pytest.approx(top5)
 
@@ -94,6 +98,33 @@ def test_value_store_averages_the_views_of_a_sample() -> None:
     assert predictions.label.tolist() == [0, 1]
     expected = logits.softmax(1)[[0, 2]].mean(0)
     torch.testing.assert_close(predictions.probability[1], expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("views", [3, 7, 10, 49])
+@pytest.mark.parametrize("scale", [1, 8, 1000])
+def test_value_sharp_views_are_scored_as_they_are(
+    dtype: torch.dtype, views: int, scale: float
+) -> None:
+    """A mean of probabilities stays below 1, and no score depends on whether it does."""
+    generator = torch.Generator().manual_seed(0)
+    label = torch.arange(60) % 6
+    logits = 2 * torch.nn.functional.one_hot(label) + torch.randn(60, 6, generator=generator)
+    store = PredictionStore()
+    for _ in range(views):
+        store.update((scale * logits).to(dtype), label, torch.arange(60))
+    predictions = store.predictions()
+    assert predictions.probability.max() <= 1
+
+    for factor in (1, 1.0001, 10):  # as a sum of views would have it
+        given = predictions.probability * factor
+        scores = score(predictions._replace(probability=given), tuple("abcdef"))
+        probability = given.numpy()
+        ap = [average_precision_score(label == k, probability[:, k]) for k in range(6)]
+        assert scores["mAP"] == pytest.approx(np.mean(ap), abs=1e-9)
+        assert scores["acc"] == pytest.approx((probability.argmax(1) == label.numpy()).mean())
+        top5 = top_k_accuracy_score(label, probability, k=5)
+        assert scores["top5"] == pytest.approx(top5), "equal scores, as scikit-learn ranks them"
 
 
 def test_store_of_one_sample() -> None:

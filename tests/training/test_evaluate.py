@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from sklearn.metrics import average_precision_score, log_loss
 
 from agnet_vision.data.sources.samples import DatasetWarning
 from agnet_vision.errors import CheckpointError, ConfigError
@@ -15,7 +17,7 @@ from agnet_vision.models.agnet import load_model
 from agnet_vision.predict.predictor import Predictor
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.train import train
-from tests.training.tiny import Configure, Evaluate, read_rows, write_images
+from tests.training.tiny import Configure, Evaluate, checkpoint, read_rows, write_images
 
 
 def test_evaluate_repeats_the_test(
@@ -51,6 +53,25 @@ def test_value_evaluate_averages_the_views_that_predict_does(
         # Stored positions of keypoints are rounded to a small part of a pixel.
         np.testing.assert_allclose(values, prediction.probabilities, atol=1e-3)
         assert np.abs(np.array(values) - single).max() > 1e-4
+
+
+@pytest.mark.parametrize("tta", ["none", "flip", "crops"])
+def test_scores_of_a_sharp_network_equal_sklearn_on_its_predictions(
+    copy: Path, configure_evaluation: Evaluate, tta: str
+) -> None:
+    best = checkpoint(copy, "best.ckpt")
+    best["state_dict"]["model.head.classifier.linear.weight"] *= 1000
+    torch.save(best, copy / "best.ckpt")
+    found = evaluate(configure_evaluation(f"checkpoint={copy / 'best.ckpt'}", f"tta={tta}"))
+    assert found.metrics is not None
+
+    rows, classes = read_rows(found.folder), list(found.metrics["per_class"])
+    label = np.array([classes.index(row["label"]) for row in rows])
+    values = [[float(row[f"probability_{name}"]) for name in classes] for row in rows]
+    probability = np.array(values, np.float32)
+    ap = [average_precision_score(label == k, probability[:, k]) for k in range(3)]
+    assert found.metrics["mAP"] == pytest.approx(np.mean(ap), abs=1e-6)
+    assert found.metrics["loss"] == pytest.approx(log_loss(label, np.array(values)), abs=1e-6)
 
 
 def test_evaluate_raises_on_other_classes(
