@@ -35,3 +35,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a whole file, text as UTF-8, into a folder that exists; see ``open_atomically``."""
     with open_atomically(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def user_cache() -> Path:
+    """Return the user's folder for what can be fetched or made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agnet_vision"

@@ -6,9 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agnet_vision.data.prepare.archives import download, unpack
 from agnet_vision.data.prepare.check import CheckResult, check_dataset
-from agnet_vision.data.prepare.download import download
-from agnet_vision.data.prepare.unpack import unpack
 from agnet_vision.data.sources.card import Card, dataset_root, load_card
 from agnet_vision.data.sources.listing import ProblemKind
 from agnet_vision.data.sources.readers import find_layout

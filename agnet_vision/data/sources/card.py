@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from agnet_vision.errors import ConfigError
+from agnet_vision.files import user_cache
 
 DatasetName = Literal[
     "demo", "folder", "hf", "aucd_v1", "aucd_v2", "stanford40", "ppmi", "food101", "caltech256"
@@ -88,11 +88,7 @@ def default_root(name: str) -> Path:
     """Return the default folder of a dataset, which in a checkout lies beside its card."""
     folder = datasets_folder()
     if folder.name == "_datasets":  # an installed package is no place for images
-        folder = (
-            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-            / "agnet_vision"
-            / "datasets"
-        )
+        folder = user_cache() / "datasets"
     return folder / name / "data"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import sqlite3
@@ -11,6 +10,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkContext, SpawnContext
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,9 @@ def test_value_any_sqlite_tool_reads_it(images: list[Path], tmp_path: Path) -> N
         (path, xy), *_ = connection.execute(
             "SELECT path, xy FROM files JOIN keypoints USING (content) ORDER BY path DESC"
         )
-        (settings,) = connection.execute("SELECT json FROM settings").fetchone()
-    assert {"settings", "keypoints", "files"} <= tables
-    assert path == str(images[-1])
+    assert {"keypoints", "files"} <= tables
+    assert os.fsdecode(path) == str(images[-1])
     np.testing.assert_array_equal(np.frombuffer(xy, "<f4").reshape(-1, 2), cache[images[-1]].xy)
-    assert '"detector": "sift"' in settings
 
 
 def test_value_unchanged_touched_and_moved_files_are_known(
@@ -134,29 +133,28 @@ def test_raises_a_damaged_file(images: list[Path], tmp_path: Path, damage: str) 
         case "zeros":
             content = content[:4096] + bytes(len(content) - 4096)
         case _:
-            content = content.replace(b"ctime_ns", b"dtime_ns")
+            content = content.replace(b"state", b"stage")
     path.write_bytes(content)
-    with pytest.raises(CacheError, match=r"sift-8-.*is damaged .* delete it to rebuild it"):
+    with pytest.raises(CacheError, match=r"sift-8-.*cannot be used .* delete it to rebuild it"):
         build(images, tmp_path / "cache")
     path.unlink()
     check(build(images, tmp_path / "cache"), images)
 
 
-def _read_in_child(cache: RegionCache, path: Path, answer) -> None:
+def _read_in_child(cache: RegionCache, path: Path, answer: Connection) -> None:
     answer.send(cache[path].xy)
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", [ForkContext(), SpawnContext()])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_value_workers_read_with_connections_of_their_own(
-    images: list[Path], tmp_path: Path, start: str
+    images: list[Path], tmp_path: Path, start: ForkContext | SpawnContext
 ) -> None:
     cache = build(images, tmp_path / "cache")
     assert len(pickle.dumps(cache)) < 1000
     expected = cache[images[2]].xy  # the connection is open before the worker starts
-    context = multiprocessing.get_context(start)
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_read_in_child, args=(cache, images[2], theirs))
+    ours, theirs = start.Pipe()
+    process = start.Process(target=_read_in_child, args=(cache, images[2], theirs))
     process.start()
     assert ours.poll(120)
     np.testing.assert_array_equal(ours.recv(), expected)
@@ -172,7 +170,7 @@ def test_value_writers_wait_for_each_other(
     with closing(sqlite3.connect(cache.path)) as other:
         other.execute("BEGIN IMMEDIATE")
         check(cache, images[:4])  # nobody waits to read
-        with pytest.raises(CacheError, match="being written by another process"):
+        with pytest.raises(CacheError, match=r"locked.*if another process writes to it"):
             build(images, tmp_path / "cache")
     check(build(images, tmp_path / "cache"), images)
 
@@ -198,7 +196,7 @@ def test_a_read_only_folder_can_be_read() -> None:
         command = [sys.executable, "-c", READ_ONLY, str(folder / "cache"), *map(str, paths)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "read\n", done.stderr
-    assert "PermissionError" in done.stderr
+    assert "CacheError" in done.stderr
 
 
 def test_files_have_a_name_for_each_proposer(tmp_path: Path) -> None:
