@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -87,8 +87,16 @@ def check_images(paths: Iterable[Path]) -> None:
         ImageReadError: some are not readable; it names the first ten.
     """
     failures = [failure for path in paths if (failure := _failure(path)) is not None]
-    if failures:
-        raise combine_errors(failures)
+    if not failures:
+        return
+
+    first, *others = failures
+    cure = "repair or delete such files; preparing the dataset lists them all"
+    if others:
+        names = ", ".join(str(failure.path) for failure in others[:9])
+        among = ", among them" if len(others) > 9 else ":"
+        cure = f"and {len(others):,} more cannot be read{among} {names}; {cure}"
+    raise ImageReadError(first.path, f"{first.reason}; {cure}")
 
 
 def _failure(path: Path) -> ImageReadError | None:
@@ -98,18 +106,6 @@ def _failure(path: Path) -> ImageReadError | None:
     except ImageReadError as error:
         return error
     return None
-
-
-def combine_errors(failures: Sequence[ImageReadError]) -> ImageReadError:
-    """Combine errors: the first with its reason, the next nine by name, and the cure."""
-    first = failures[0]
-    others = len(failures) - 1
-    cure = "repair or delete such files; preparing the dataset lists them all"
-    if not others:
-        return ImageReadError(first.path, f"{first.reason}; {cure}")
-    names = ", ".join(str(failure.path) for failure in failures[1:10])
-    more = f"{others:,} more cannot be read{', among them' if others > 9 else ':'} {names}"
-    return ImageReadError(first.path, f"{first.reason}; and {more}; {cure}")
 
 
 def is_image_name(name: str) -> bool:

@@ -29,16 +29,7 @@ SmallGrayImage = UInt8[np.ndarray, "side side"]
 
 
 class FileFingerprint(NamedTuple):
-    """What reading one listed file gave.
-
-    Attributes:
-        path: the file.
-        split: where it is used.
-        label: index of its class.
-        group: who or what it shows; None where that is unknown.
-        digest: digest of its bytes; empty where it could not be read.
-        thumbnail: thumbnail of the image; None where it cannot be decoded.
-    """
+    """A listed file: no digest if it could not be read, no thumbnail if it is no whole image."""
 
     path: Path
     split: str

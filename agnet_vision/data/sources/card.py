@@ -20,14 +20,7 @@ DATASET_NAMES: tuple[DatasetName, ...] = get_args(DatasetName)
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One archive of a dataset.
-
-    Attributes:
-        name: file name under which it is saved.
-        urls: addresses, tried in order.
-        md5: checksum in hexadecimal, or None where no public source states one.
-        bytes: size of the archive, or None where unknown.
-    """
+    """One archive of a dataset: its addresses in order, and what publishers state of it."""
 
     name: str
     urls: tuple[str, ...]
@@ -93,12 +86,7 @@ def default_root(name: str) -> Path:
 
 
 def dataset_root(name: str, root: Path | str | None) -> Path:
-    """Return the folder of a dataset that the user gives, or the default one.
-
-    Args:
-        name: name of the dataset.
-        root: folder that the user gives; ``datasets/<name>/data`` where None.
-    """
+    """Return the folder of a dataset that the user gives, or the default one."""
     return Path(root).expanduser() if root is not None else default_root(name)
 
 

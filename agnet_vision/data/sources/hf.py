@@ -1,8 +1,7 @@
 """Hugging Face datasets, written out once as image files and a list, then read as a folder.
 
-This is the only file that imports
-``datasets``. Files hold the bytes of the dataset unchanged, so that whatever works on files (region
-cache, split lists, search for duplicates) needs no second way.
+This is the only file that imports ``datasets``. Files hold the bytes of the dataset unchanged, so
+that whatever works on files (region cache, split lists, search for duplicates) needs no second way.
 """
 
 from __future__ import annotations
@@ -31,13 +30,7 @@ _SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"GIF8":
 
 
 class Columns(NamedTuple):
-    """Names of the columns that are read.
-
-    Attributes:
-        image: column of images.
-        label: column of their classes.
-        group: column of the person or thing that they show; None where unknown.
-    """
+    """Names of the columns that are read; no group where it is unknown who or what is shown."""
 
     image: str
     label: str
@@ -169,7 +162,6 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
     folder.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)  # written last, when the list is whole
     rows, skipped = [], 0
-    skipped = 0
     copies: Counter[str] = Counter()
     for split, part in splits.items():
         for content, label, group in _rows(part, columns):

@@ -39,10 +39,7 @@ READERS: dict[str, Callable[..., Listing]] = {
 def read_listing(name: str, root: Path | str | None = None, **options: Any) -> Listing:
     """Read the official splits of a dataset, and check names and counts.
 
-    Args:
-        name: dataset.
-        root: place of the data; None: its default home.
-        **options: options of the dataset, and ``group_regex``; None is the same as leaving one out.
+    An option of the dataset, or ``group_regex``, may be None, as if it were left out.
 
     Raises:
         DatasetNotFoundError: the root, or what the layout cannot do without, is missing.
@@ -119,13 +116,7 @@ def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
 def _assign_groups(listing: Listing, pattern: str) -> None:
     """Read who or what each image shows from its path, for splits that divide no group.
 
-    Args:
-        listing: samples that get their groups.
-        pattern: regular expression; the group is its first parenthesis, or all that it matches.
-
-    Raises:
-        ConfigError: not a regular expression, it finds nothing in a path, or there are groups
-            already.
+    The group is the pattern's first parenthesis, or all that it matches.
     """
     if any(sample.group is not None for samples in listing.splits.values() for sample in samples):
         raise ConfigError(

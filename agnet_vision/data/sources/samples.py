@@ -66,8 +66,7 @@ class SampleTable:
     def read_splits(self, path: Path) -> SampleTable:
         """Put the images back into the splits of a stored list, in its order.
 
-        Images that the list does not name are left out, with a
-        ``DatasetWarning``.
+        Images that the list does not name are left out, with a ``DatasetWarning``.
 
         Raises:
             DatasetError: there is no such list, it is damaged, or a listed image is missing or has
@@ -157,14 +156,7 @@ def read_samples(
 def draw_splits(
     listing: Listing, val_fraction: float, test_fraction: float, seed: int
 ) -> dict[str, list[Sample]]:
-    """Take the given splits, and hold out the others.
-
-    Args:
-        listing: layout as found on disk.
-        val_fraction: share of the training images, where there is no validation split; below 1.
-        test_fraction: share of the training images, where there is no test split; drawn first.
-        seed: seed of both draws.
-    """
+    """Take the given splits, and hold out the others, the test first."""
     splits = dict(listing.splits)
     for part, fraction in (("test", test_fraction), ("val", val_fraction)):
         if part not in splits:

@@ -19,14 +19,9 @@ def draw_training_paths(
 ) -> list[str]:
     """Draw the training paths of one seed: of every class the 60 whose SHA-256 comes first.
 
-    No random generator is
-    involved, so the lists are the same anywhere; a test compares them with the checksums of those
-    that results were published with.
-
-    Args:
-        classes: names of the class folders.
-        totals: number of images of every class; the publishers count from 1 without a gap.
-        split_seed: seed of the split; another seed gives another list.
+    No random generator is involved, so the lists are the same anywhere; a test compares them with
+    the checksums of those that results were published with. The publishers count the images of a
+    class (``totals``) from 1 without a gap.
     """
     drawn = []
     for name, total in zip(classes, totals, strict=True):
@@ -39,15 +34,10 @@ def draw_training_paths(
 def read_caltech256(root: Path, classes: tuple[str, ...], *, split_seed: int = 0) -> Listing:
     """Read one of the five splits: 60 training images per class, all others are for the test.
 
-    The background folder
-    ``257.clutter`` is no class. ``198.spider/RENAME2`` and the folder ``056.dog/greg`` hold no
-    images of the set: only image files directly inside a class folder count.
-
-    Args:
-        root: folder that holds the class folders.
-        classes: names of the class folders in label order.
-        split_seed: number of one of the five splits, 0 to 4 (ours; the publishers ask for several
-            random splits).
+    The publishers ask for several random splits; that there are five, 0 to 4, is ours. The
+    background folder ``257.clutter`` is no class. ``198.spider/RENAME2`` and the folder
+    ``056.dog/greg`` hold no images of the set: only image files directly inside a class folder
+    count.
     """
     listing = Listing(classes, {"train": [], "test": []})
     files = ListedFiles(listing)

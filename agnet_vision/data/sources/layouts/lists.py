@@ -38,15 +38,7 @@ class ListedFiles:
     def add(
         self, split: str, path: Path, label: int, *, list_name: str, group: str | None = None
     ) -> None:
-        """Add one listed file to a split.
-
-        Args:
-            split: ``train``, ``val`` or ``test``.
-            path: path of the file.
-            label: index of its class.
-            list_name: name of the list that says so, for problems.
-            group: person or thing that the image shows.
-        """
+        """Add one listed file to a split; problems name the list that says so."""
         before = self._seen.setdefault(path, {})
         if split in before:
             self._report_repeat(path, label, before[split], list_name)
@@ -71,12 +63,8 @@ class ListedFiles:
         if first_label != label:
             self._report_two_classes(path, first_list, list_name)
         else:
-            where = (
-                f"in {list_name}"
-                if first_list == list_name
-                else f"in {first_list} and in {list_name}"
-            )
-            self.listing.report("listed_twice", path, f"listed twice {where}; it counts once")
+            where = " and in ".join(dict.fromkeys([first_list, list_name]))
+            self.listing.report("listed_twice", path, f"listed twice in {where}; it counts once")
 
     def _report_two_classes(self, path: Path, first_list: str, list_name: str) -> None:
         detail = f"listed in {first_list} and in {list_name}, as two classes"
