@@ -19,16 +19,9 @@ from agnet_vision.structures import Regions
 
 
 class Decomposition(NamedTuple):
-    """Logits of a batch as ``bias + evidence.sum(regions)``.
+    """Logits of a batch as ``bias + evidence.sum(regions)``; ``Explanation`` describes the parts.
 
-    Attributes:
-        bias: logits of the classifier before it sees anything.
-        evidence: share of each region in each logit.
-        bins: evidence for one class per image by bin of each region.
-        cells: evidence for the same class by cell of the (self-attended) feature map.
-        coefficients: weight of each region in the image descriptor.
-        importance: w; uniform without attention.
-        pairwise: m; without attention each region takes from itself alone.
+    Without attention w is uniform, and each region takes from itself alone.
     """
 
     bias: Float[Tensor, " classes"]

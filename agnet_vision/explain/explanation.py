@@ -27,12 +27,10 @@ class Explanation:
     a single one: what it sees of the image.
 
     Attributes:
-        image: 8-bit RGB image.
         keypoints: keypoints found on it, in its pixels.
         slot: primary region that each keypoint belongs to, -1 outside the frame.
         frame: ``(x0, y0, x1, y1)`` of what the network sees.
         boxes: ``(x0, y0, x1, y1)`` of the regions.
-        mask: True where the slot holds a region.
         num_primary: number of first slots that may hold a primary region; 0 without regions.
         has_attention: whether the network weighs regions by what they show.
         target: index of the class that is explained.

@@ -31,8 +31,6 @@ class Prediction:
     """What the network says about one file.
 
     Attributes:
-        path: path of the file.
-        classes: names of the classes.
         probabilities: probability of each class; None where the file could not be read.
         embedding: features that the last linear layer sees; None likewise.
         error: reason why the file could not be read.

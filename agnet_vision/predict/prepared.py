@@ -24,7 +24,6 @@ class PreparedImage(NamedTuple):
     """An image and what the network sees of it.
 
     Attributes:
-        image: 8-bit RGB image.
         keypoints: keypoints in its pixels; empty where the regions do not come from keypoints.
         slot: primary region slot each keypoint belongs to; ``OUTSIDE`` where the frame cuts it off.
         frame: ``(x0, y0, x1, y1)`` of the network's square input, in pixels of the image.

@@ -31,7 +31,6 @@ class PredictionWriter:
     Args:
         file: file open for writing text, with ``newline=""``.
         columns: names of the text columns, such as ``path``, ``label``, ``predicted``.
-        classes: names of the classes in the order of the probabilities.
     """
 
     def __init__(self, file: IO[str], columns: Sequence[str], classes: Sequence[str]) -> None:
@@ -90,7 +89,6 @@ def write_predictions(
     """Write each prediction as it comes, and pass it on, so that none need be kept.
 
     Args:
-        predictions: what a ``Predictor`` yields.
         file: file open for writing text, with ``newline=""``.
         form: ``csv``, or ``jsonl`` for one JSON object per line.
     """
@@ -124,8 +122,6 @@ def write_embeddings(
     Row k belongs to prediction k, and is NaN where the file is unreadable.
 
     Args:
-        predictions: what a ``Predictor`` yields.
-        path: the file to write.
         shape: number of predictions, and length of an embedding.
     """
     rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)

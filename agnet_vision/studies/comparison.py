@@ -33,8 +33,6 @@ class Trained:
     Attributes:
         seed: seed, the same as that of its partner of another kind.
         scores: mAP and accuracy, of the test split if it was tested, else of the validation split.
-        record: content of ``run.json``.
-        history: one row per epoch.
         tested: paths of the test images, in order; empty where it was not tested.
         label: true class of each of them.
         estimates: test scores, with what they would be without each image.
@@ -55,7 +53,6 @@ def read_trained(
     """Read the scores, the options and the cost of a finished training.
 
     Args:
-        seed: what tells it from the other runs of its kind.
         tested: folder of an evaluation of it, whose scores count instead of its own.
 
     Raises:

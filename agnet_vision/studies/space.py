@@ -62,7 +62,6 @@ def read_search(
             after the dataset, or else ``default``.
         base: options over those of the file's base.
         space: entries over those of the file's space; None takes one out.
-        **options: other attributes of ``Search``.
 
     Raises:
         ConfigError: the file is damaged or not there, or an option is wrong.

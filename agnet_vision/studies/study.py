@@ -45,10 +45,8 @@ class Study:
 
     Attributes:
         about: question that it answers, in a sentence or two.
-        base: options of all runs.
         arms: options that make each arm, over those of the base, by its name. Arms that differ in
             ``tta`` alone are tests of the same runs: the first of them is trained.
-        seeds: seeds of every arm.
         baseline: name of the arm that the others are compared to.
     """
 

@@ -62,18 +62,12 @@ def summarize_study(study: Study, output: Path) -> list[ArmSummary]:
         for arm in study.in_order()
     }
 
+    seeds = {arm: runs[0].seed[0] for arm, runs in kinds.items() if runs}
     checkpoints = {
-        study.trained(arm): run_folder(output, study.trained(arm), runs[0].seed[0]).best
-        for arm, runs in kinds.items()
-        if runs
+        arm: run_folder(output, study.trained(arm), seed).best for arm, seed in seeds.items()
     }
-
     milliseconds = forward_ms(checkpoints)
-    forward = {
-        arm: milliseconds[study.trained(arm)] * COUNTS[study.tta(arm)]
-        for arm, runs in kinds.items()
-        if runs
-    }
+    forward = {arm: milliseconds[arm] * COUNTS[study.tta(arm)] for arm in seeds}
     return write_comparison(kinds, study.baseline, output, study.about, forward)
 
 

@@ -64,6 +64,8 @@ def test_raises_on_weights_that_answer_nothing(image_folder: Path) -> None:
         model.head.classifier.linear.bias[0] = float("inf")
     with pytest.raises(PredictionError, match="NaN or infinity"):
         next(Predictor(model)([image_folder / "0.png"]))
+    with pytest.raises(PredictionError, match="NaN or infinity"):
+        explain(model, block_image())
 
 
 @pytest.mark.parametrize("name", ["gpu", "foo", "cuda:99"])
