@@ -61,13 +61,7 @@ def write_folder(folder: Path, config: Mapping[str, Any], weights: Mapping[str, 
 
 
 def find(source: Path | str, *, revision: str | None = None, **hub: Any) -> Saved:
-    """Read a saved network, wherever it is.
-
-    Args:
-        source: a run folder, a ``.ckpt`` of one, a saved folder, or ``owner/name`` on the Hub.
-        revision: branch, tag or commit of the repository.
-        hub: more options of ``huggingface_hub.snapshot_download``.
-    """
+    """Read a saved network, wherever it is; ``AGNet.from_pretrained`` describes the arguments."""
     place = Path(source)
     if place.is_file() or place.suffix == ".ckpt":
         return _read_run(place)
@@ -129,15 +123,8 @@ def read_checkpoint(path: Path | str) -> Any:
 def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Network:
     """Make the network that was saved, in evaluation mode.
 
-    It is made without memory first, and for real when its weights turn out to be in the file.
-
-    Args:
-        build: function that makes a network from its configuration.
-        saved: files of the network.
-
-    Raises:
-        CheckpointError: it describes no network, one of a newer version, or another than the
-            weights are of.
+    ``build`` makes it from its configuration: without memory first, and for real when its weights
+    turn out to be in the file.
     """
     try:
         version, config = saved.description["format"], saved.description["model"]
@@ -184,14 +171,13 @@ def _read_run(path: Path) -> Saved:
 def _read_folder(folder: Path) -> Saved:
     """Read a folder of ``write_folder``."""
     config, weights = folder / CONFIG, folder / WEIGHTS
-    for path in (config, weights):
-        if not path.is_file():
-            raise CheckpointError(
-                f"{folder} has no {path.name}; give a folder written by save_pretrained"
-            )
     try:
         description = json.loads(config.read_text(encoding="utf-8"))
         state = safetensors.torch.load_file(weights)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{folder} must have {CONFIG} and {WEIGHTS}; give a folder written by save_pretrained"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{config} is not a configuration of agnet_vision: {first_line(error)}"

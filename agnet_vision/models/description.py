@@ -70,12 +70,7 @@ class Description:
 
 
 def check_backbone(name: Any, options: Any) -> None:
-    """Refuse backbones that name files, network, code or huge numbers.
-
-    Args:
-        name: name of a timm architecture.
-        options: options of ``timm.create_model``: numbers, text, and lists of them.
-    """
+    """Refuse backbones that name files, network, code or huge numbers."""
     if not isinstance(name, str) or ":" in name:
         raise ValueError(f"backbone must be the name of a timm architecture, got {shown(name)}")
     if not isinstance(options, Mapping):

@@ -1,7 +1,4 @@
-"""Exported files answer as the network does.
-
-Whatever the batch and the number of boxes.
-"""
+"""Exported files answer as the network does, whatever the batch and the number of boxes."""
 
 from __future__ import annotations
 
@@ -131,10 +128,7 @@ def test_the_example_runs_without_torch(onnx_file: Path, tmp_path: Path) -> None
 
 
 def test_grad_cam(model: AGNet) -> None:
-    """pytorch-grad-cam runs on the one-input form.
-
-    The backbone gives it the map.
-    """
+    """pytorch-grad-cam runs on the one-input form, with the backbone's map."""
     grad_cam = pytest.importorskip("pytorch_grad_cam")
     with grad_cam.GradCAM(GridIn(model), [model.backbone]) as cam:
         heat = cam(torch.randn(2, 3, 160, 160), targets=None)  # None: each image's best class
@@ -144,10 +138,7 @@ def test_grad_cam(model: AGNet) -> None:
 
 
 def test_benchmark(model: AGNet, onnx_file: Path, tmp_path: Path) -> None:
-    """The file scores what the network scores.
-
-    Folders must bear names of classes.
-    """
+    """The file scores what the network scores, on folders that bear names of classes."""
     images = write_images(tmp_path, {"test": 3}, classes=("a", "b", "e")) / "test"
     parser = argparse.ArgumentParser()
     benchmark.add_arguments(parser)
@@ -174,10 +165,7 @@ def test_benchmark_of_a_network_without_regions(tmp_path: Path) -> None:
 
 
 def test_value_tokens(tmp_path: Path) -> None:
-    """A network of tokens exports as a CNN does.
-
-    It is away from its neutral start.
-    """
+    """A network of tokens, away from its neutral start, exports as a CNN does."""
     torch.manual_seed(0)
     vit = AGNet("test_vit", 5, num_clusters=2, backbone_kwargs={"img_size": 64, "depth": 1}).eval()
     assert vit.head.self_attention is not None

@@ -95,10 +95,7 @@ def test_taps_concatenate_at_the_finest() -> None:
 @pytest.mark.parametrize("taps", [None, (-2,)])
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
 def test_every_parameter_is_used(name: str, taps: tuple[int, ...] | None) -> None:
-    """Distributed training has no unused parameter to wait for.
-
-    Classifiers and later stages are gone.
-    """
+    """Distributed training has no unused parameter of a classifier or later stage to wait for."""
     backbone = TimmBackbone(name, taps=taps)
     backbone(torch.randn(2, 3, 160, 160)).sum().backward()
     assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
@@ -132,6 +129,7 @@ def test_raises_on_taps() -> None:
 @pytest.mark.parametrize(
     ("name", "count", "still"),
     [
+        ("test_resnet", 0, ("none",)),
         ("test_resnet", 2, ("conv1.", "bn1.", "layer1.", "layer2.")),
         ("mobilenetv2_100", 1, ("conv_stem.", "bn1.", "blocks.0.")),
         ("test_vit", 1, ("cls_token", "pos_embed", "patch_embed.", "blocks.0.")),
@@ -159,13 +157,6 @@ def test_frozen_stages_stay_as_they_are(name: str, count: int, still: tuple[str,
     modules = [m for key, m in backbone.model.named_modules() if f"{key}.".startswith(still)]
     assert not any(module.training for module in modules)
     assert backbone.training
-
-
-def test_no_stage_is_frozen_by_default() -> None:
-    backbone = TimmBackbone("test_resnet")
-    backbone.freeze_stages(0)
-    assert all(p.requires_grad for p in backbone.parameters())
-    assert all(module.training for module in backbone.model.modules())
 
 
 def test_raises_on_stages_there_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ def test_raises_no_description(tmp_path: Path, description: Any) -> None:
 
 def test_raises_on_a_folder_without_weights(tmp_path: Path) -> None:
     (tmp_path / CONFIG).write_text("{}")
-    with pytest.raises(CheckpointError, match=r"has no model\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"must have config\.json and model\.safetensors"):
         load_model(tmp_path)
 
 

@@ -36,12 +36,6 @@ def feature_map() -> torch.Tensor:
     return torch.randn(3, CHANNELS, 4, 6, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
-def test_shape(variant: str, feature_map: torch.Tensor) -> None:
-    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3)
-    assert head(feature_map, random_regions(3, CLUSTERS)).shape == (3, 5)
-
-
 def test_no_attention_is_the_mean_of_valid_regions(feature_map: torch.Tensor) -> None:
     head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant="no_attention", pool_size=3).eval()
     _, attention = head.describe(feature_map, random_regions(3, CLUSTERS, masked=4))
@@ -105,9 +99,8 @@ def test_gradient_reaches_every_parameter(feature_map: torch.Tensor) -> None:
         name: float(p.grad.abs().max()) if p.grad is not None else 0.0
         for name, p in head.named_parameters()
     }
-    silent = {
-        name for name, gradient in steepest.items() if gradient < 1e-5 * max(steepest.values())
-    }
+    threshold = 1e-5 * max(steepest.values())
+    silent = {name for name, gradient in steepest.items() if gradient < threshold}
     assert silent == {"region_attention.importance_bias", "self_attention.f.bias"}
 
 
@@ -135,9 +128,7 @@ def test_raises_on_input(feature_map: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="num_clusters=3"):
         head(feature_map, random_regions(3, 4))
     with pytest.raises(ValueError, match="mask bool"):
-        head(
-            feature_map, Regions(regions.boxes, regions.mask.float())
-        )  # a NamedTuple does not check its fields
+        head(feature_map, Regions(regions.boxes, regions.mask.float()))
     with pytest.raises(ValueError, match="no attention to return"):
         AGNetHead(CHANNELS, 5, variant="backbone_only", pool_size=3)(
             feature_map, return_attention=True
@@ -155,7 +146,10 @@ def test_value_describe(variant: str, gradients: bool, feature_map: torch.Tensor
         features, attention = head.describe(feature_map, regions)
         descriptor = torch.einsum("br,brnc->bnc", attention.coefficients, features.dense())
         logits, expected = head(feature_map, regions), head.classifier(descriptor)
+    assert logits.shape == (3, 5)
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+    assert head.needs_regions == (variant != "backbone_only")
+    assert head.has_attention == (variant == "full")
 
 
 @pytest.mark.parametrize("variant", ["full", "no_attention", "backbone_only"])
@@ -182,16 +176,6 @@ def test_value_pre_logits(feature_map: torch.Tensor) -> None:
     embedding = head(feature_map, regions, pre_logits=True)
     assert embedding.shape == (3, CHANNELS)
     torch.testing.assert_close(head.classifier.linear(embedding), head(feature_map, regions))
-
-
-def test_what_a_variant_has() -> None:
-    """Properties tell what a variant can do, not its name."""
-    heads = [
-        AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, variant=variant, pool_size=3)
-        for variant in ("full", "no_attention", "backbone_only")
-    ]
-    assert [head.needs_regions for head in heads] == [True, True, False]
-    assert [head.has_attention for head in heads] == [True, False, False]
 
 
 def test_a_variant_joins_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,8 +230,7 @@ def test_boxes_get_gradients(variant: str, feature_map: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("gradients", [True, False])
 def test_empty_batch(feature_map: torch.Tensor, gradients: bool) -> None:
-    regions = random_regions(3, CLUSTERS)
+    boxes, mask = random_regions(3, CLUSTERS)
     with torch.set_grad_enabled(gradients):
-        assert trained_head()(
-            feature_map[:0], Regions(regions.boxes[:0], regions.mask[:0])
-        ).shape == (0, 5)
+        logits = trained_head()(feature_map[:0], Regions(boxes[:0], mask[:0]))
+    assert logits.shape == (0, 5)

@@ -25,10 +25,7 @@ def test_value_loops(feature_map: torch.Tensor, normalize_context: bool) -> None
 
 @pytest.mark.parametrize("normalize_context", [True, False])
 def test_value_head(feature_map: torch.Tensor, normalize_context: bool) -> None:
-    """The head gives the same logits and gradients.
-
-    Those of the map and of every weight.
-    """
+    """The head gives the same logits, and gradients of the map and of every weight."""
     head, results = trained_head(normalize_context=normalize_context), list[list[torch.Tensor]]()
     regions = random_regions(3, CLUSTERS, masked=2)
     inputs = [feature_map.requires_grad_(), *head.parameters()]
@@ -40,10 +37,7 @@ def test_value_head(feature_map: torch.Tensor, normalize_context: bool) -> None:
 
 
 def test_value_steps(feature_map: torch.Tensor) -> None:
-    """Each step alone equals its layer.
-
-    A reader may trust the parts as well as the whole.
-    """
+    """Each step alone equals its layer."""
     head, (boxes, mask) = trained_head(), random_regions(3, CLUSTERS, masked=2)
     features, attention = head.describe(feature_map, random_regions(3, CLUSTERS, masked=2))
     attended = reference.attend_to_positions(head.self_attention, feature_map)

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from typing import Any
 
 import pytest
-import timm
 import torch
 from torch import nn
 
@@ -16,7 +15,6 @@ from agnet_vision.models.sketch import (
     input_size,
     layout_of_output,
     make_sketch,
-    read_map,
     unused_modules,
 )
 
@@ -62,14 +60,3 @@ def test_value_unused_modules_are_the_largest() -> None:
     )
     model.used(torch.ones(1, 2)).sum().backward()
     assert unused_modules(model) == ["unused"]
-
-
-def test_value_taps_are_resized_to_the_finest() -> None:
-    model = timm.create_model("test_resnet", num_classes=0).eval()
-    images = torch.randn(1, 3, 64, 96)
-    with torch.no_grad():
-        maps = model.forward_intermediates(images, intermediates_only=True)
-        found = read_map(model, images, "NCHW", taps=(-1, -2))
-    fine, coarse = maps[-2], maps[-1]
-    assert found.shape == (1, fine.shape[1] + coarse.shape[1], *fine.shape[2:])
-    torch.testing.assert_close(found[:, : fine.shape[1]], fine)

@@ -14,10 +14,7 @@ def test_parameter_count() -> None:
 
 
 def test_value_by_hand() -> None:
-    """Average 2, maximum 4 and omega 3/4 give 3.5.
-
-    Bins 0 and 4 in one channel; omega = sigmoid(ln 3).
-    """
+    """Average 2, maximum 4 and omega = sigmoid(ln 3) = 3/4 give 3.5."""
     layer = MixedPoolClassifier(1, 2)
     torch.nn.init.zeros_(layer.mix.weight)
     layer.mix.bias.data.fill_(torch.log(torch.tensor(3.0)))

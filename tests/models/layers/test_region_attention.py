@@ -16,10 +16,7 @@ from agnet_vision.models.layers.fast_linear import fast_linear
 
 
 def by_hand() -> RegionAttention:
-    """One feature, one unit.
-
-    u = tanh(x_r - x_r'), m = sigmoid(u), score = x.
-    """
+    """One feature, one unit: u = tanh(x_r - x_r'), m = sigmoid(u), score = x."""
     layer = RegionAttention(1, units=1, normalize_context=False)
     layer.project.weight.data = torch.tensor([[1.0], [-1.0], [1.0]])
     torch.nn.init.ones_(layer.pair_score.weight)
@@ -41,10 +38,7 @@ def test_parameter_count() -> None:
 
 
 def test_value_by_hand() -> None:
-    """Two regions with phi = 0 and 1.
-
-    m = [[1/2, s(-t)], [s(t), 1/2]], t = tanh(1).
-    """
+    """Two regions with phi = 0 and 1: m = [[1/2, s(-t)], [s(t), 1/2]], t = tanh(1)."""
     attention = answer(by_hand(), torch.tensor([[[0.0], [1.0]]]))
     up = 1 / (1 + math.exp(-math.tanh(1)))
     down = 1 - up
@@ -74,18 +68,6 @@ def test_masked_slots_take_no_part() -> None:
     assert not attention.pairwise[0, :, 1].any()
 
 
-@pytest.mark.parametrize(("units", "width"), [(4, 6), (32, 49 * 20)])
-def test_value_without_gradients(units: int, width: int) -> None:
-    """The projection written as a convolution is the same product."""
-    torch.manual_seed(0)
-    layer, features = RegionAttention(width, units=units), torch.randn(2, 5, width)
-    torch.nn.init.normal_(layer.project.weight)
-    with torch.no_grad():
-        pairwise = answer(layer, features).pairwise
-    expected = answer(layer, features).pairwise
-    torch.testing.assert_close(pairwise, expected, atol=1e-5, rtol=1e-5)
-
-
 def test_importance_starts_uniform() -> None:
     attention = answer(RegionAttention(6), torch.randn(2, 5, 6))
     torch.testing.assert_close(attention.importance, torch.full((2, 5), 0.2))
@@ -101,10 +83,7 @@ def test_normalized_context_is_a_mean() -> None:
 
 
 def test_steps_of_adam_do_not_saturate_the_attention() -> None:
-    """Five steps leave the tanh its slope.
-
-    The features are non-negative, and of a real width.
-    """
+    """Five steps on non-negative features of a real width leave the tanh its slope."""
     torch.manual_seed(0)
     layer = RegionAttention(49 * 1280)
     features = torch.rand(2, 5, 49 * 1280)

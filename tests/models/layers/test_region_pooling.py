@@ -24,10 +24,7 @@ def oracle(feature_map: torch.Tensor, boxes: torch.Tensor, pool_size: int) -> to
 
 
 def test_value_by_hand() -> None:
-    """A ramp's right half lies at 2 and 3.
-
-    The ramp is 0 1 2 3 along x, in cell coordinates.
-    """
+    """The right half of the ramp 0 1 2 3 along x lies at 2 and 3."""
     ramp = torch.arange(4.0).expand(1, 1, 2, 4)
     pooled = pool_regions(ramp, torch.tensor([[[0.5, 0.0, 1.0, 1.0]]]), 2)
     torch.testing.assert_close(pooled.flatten(), torch.tensor([2.0, 3.0, 2.0, 3.0]))
@@ -45,13 +42,9 @@ def test_x_is_x() -> None:
 @pytest.mark.parametrize("pool_size", [1, 7])
 def test_value_roi_align(height: int, width: int, pool_size: int) -> None:
     feature_map = torch.randn(2, 6, height, width, generator=torch.Generator().manual_seed(1))
-    boxes, expected = (
-        random_regions(2, 3).boxes,
-        oracle(feature_map, random_regions(2, 3).boxes, pool_size),
-    )
-    torch.testing.assert_close(
-        pool_regions(feature_map, boxes, pool_size), expected, atol=1e-5, rtol=1e-5
-    )
+    boxes = random_regions(2, 3).boxes
+    pooled, expected = (pool(feature_map, boxes, pool_size) for pool in (pool_regions, oracle))
+    torch.testing.assert_close(pooled, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_nan_stays_nan() -> None:
@@ -78,10 +71,7 @@ def test_whole_image_is_a_resize(size: int) -> None:
 
 
 def test_weights_sum_to_one_even_for_points() -> None:
-    """A box without area still samples one place.
-
-    At the border, too.
-    """
+    """A box without area still samples one place, at the border, too."""
     low = torch.tensor([[0.0, 0.3, 1.0]])
     torch.testing.assert_close(axis_weights(low, low, 5, 7).sum(-1), torch.ones(1, 3, 7))
 

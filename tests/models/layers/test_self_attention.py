@@ -40,20 +40,8 @@ def test_value_loop() -> None:
     torch.testing.assert_close(layer(feature_map), loops.self_attention(feature_map, layer))
 
 
-def test_value_without_gradients() -> None:
-    torch.manual_seed(0)
-    layer, feature_map = SelfAttention(16), torch.randn(2, 16, 3, 4)
-    layer.delta.data.fill_(0.7)
-    with torch.no_grad():
-        output = layer(feature_map)
-    torch.testing.assert_close(output, layer(feature_map), atol=1e-5, rtol=1e-5)
-
-
 def test_steps_of_adam_do_not_saturate_the_attention() -> None:
-    """Twenty steps leave weight on more than one position.
-
-    The map is non-negative.
-    """
+    """Twenty steps on a non-negative map leave weight on more than one position."""
     torch.manual_seed(0)
     layer = SelfAttention(1280)
     feature_map, target = torch.rand(2, 1280, 5, 5), torch.randn(2, 1280, 5, 5)
