@@ -27,9 +27,6 @@ def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
     Args:
         model: the network; the images have its own input size, and all slots are filled.
         repeats: number of passes, whose median counts.
-
-    Raises:
-        ConfigError: the packages that write and run ONNX are not installed.
     """
     require("onnx", "onnxruntime", "onnxscript")
     import onnxruntime

@@ -127,9 +127,6 @@ def export_onnx(
         path: file to write.
         image_size: (height, width) of the images; by default the network's own.
         grid: whether regions come from a fixed grid, so that images are the only input.
-
-    Raises:
-        ConfigError: the packages that write ONNX are not installed.
     """
     require("onnx", "onnxscript")
     path = Path(path)

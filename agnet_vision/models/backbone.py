@@ -152,7 +152,8 @@ class TimmBackbone(nn.Module):
 
     def _split_unused(self, sketch: Any, images: Tensor) -> tuple[list[str], list[str]]:
         """Part unused modules into those that can be removed and those that run anyway."""
-        removed, frozen = list[str](), list[str]()
+        removed: list[str] = []
+        frozen: list[str] = []
         for name in unused_modules(sketch):
             module = sketch.get_submodule(name)
             sketch.set_submodule(name, nn.Identity())

@@ -150,8 +150,7 @@ class AGNetHead(nn.Module):
     ) -> tuple[MapFeatures, Attention]:
         """Return what ``forward`` makes logits from: region features and attention.
 
-        Raises:
-            ValueError: the map or the regions do not fit the head.
+        The arguments are those of ``forward``.
         """
         regions = self._check(feature_map, regions)
         feature_map = self.self_attention(self.projection(feature_map))  # section III-B

@@ -23,13 +23,7 @@ PART_BYTES = 32 * 2**20  # ours: of phi made at a time on the CPU
 
 
 class MapFeatures:
-    """The whole map as one region, its cells as bins.
-
-    Attributes:
-        feature_map: the map.
-        mask: True where the slot holds a region.
-        grid: number of rows and columns of a region's bins.
-    """
+    """The whole map as one region, its cells as bins; ``grid`` is their rows and columns."""
 
     def __init__(self, feature_map: Float[Tensor, "batch channels height width"]) -> None:
         batch, _, height, width = feature_map.shape
