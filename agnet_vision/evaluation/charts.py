@@ -114,31 +114,25 @@ def histogram(values: Sequence[float], title: str, xlabel: str) -> Figure:
 
 
 class Confusion(NamedTuple):
-    """A drawing of the confusion matrix, and its cells for a page that names them.
+    """A drawing of the confusion matrix, and what a page needs to name its cells.
 
     Attributes:
         figure: the drawing.
         order: order of the classes along both axes.
-        cells: true class, predicted class and count of each cell that is not empty.
         place: left, top, width and height of the matrix as fractions of the figure.
     """
 
     figure: Figure
     order: list[int]
-    cells: list[tuple[int, int, int]]
     place: tuple[float, float, float, float]
 
 
 def confusion_matrix(
     counts: Int[np.ndarray, "classes classes"] | Sequence[Sequence[int]], classes: Sequence[str]
 ) -> Confusion:
-    """Draw the confusion matrix, its rows divided by the size of the class.
+    """Draw numbers of images by true (row) and predicted class, rows divided by their sum.
 
     Confused classes stand side by side, with names while they fit.
-
-    Args:
-        counts: number of images of each true class (row) by predicted class (column).
-        classes: names of the classes.
     """
     counts = np.asarray(counts)
     order = _similar_first(counts)
@@ -167,10 +161,8 @@ def confusion_matrix(
 
     figure.draw_without_rendering()  # places the axes
     box = axes.get_position()
-    rows, columns = np.nonzero(counts)
-    cells = [(int(r), int(c), int(counts[r, c])) for r, c in zip(rows, columns, strict=True)]
     place = (box.x0, 1 - box.y1, box.width, box.height)
-    return Confusion(figure, [int(k) for k in order], cells, place)
+    return Confusion(figure, order.tolist(), place)
 
 
 def save_png(figure: Figure, path: Path) -> None:

@@ -27,11 +27,7 @@ PACKAGES = (
 
 
 def environment(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Describe versions, hardware, commit and command, ready for JSON.
-
-    Args:
-        device: device that computes, whose name is recorded.
-    """
+    """Describe versions, hardware, commit and command of a computation, ready for JSON."""
     device = torch.device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
@@ -66,10 +62,9 @@ def _commit() -> str | None:
         return None
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=12"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        return subprocess.check_output(command, text=True, timeout=10).strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip()
 
 
 def _processor() -> str:

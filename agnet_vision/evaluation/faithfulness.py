@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
-from torch import Tensor
 from torch.nn.functional import interpolate
+from torchvision.transforms.functional import gaussian_blur
 
 from agnet_vision.evaluation.statistics import Interval, mean_interval
 from agnet_vision.explain.explanation import Explanation, explain
@@ -69,11 +69,6 @@ def grad_cam(
     """Compute Grad-CAM on the backbone's feature map.
 
     Channels are weighed by their mean gradient, and negative sums are cut off.
-
-    Args:
-        model: network in evaluation mode.
-        prepared: the image, as the network sees it.
-        target: index of the class that is explained.
     """
     device = next(model.parameters()).device
     with torch.enable_grad():
@@ -125,7 +120,9 @@ def _curves(
     """Return the class's probability while cells are blurred, and uncovered."""
     device = next(model.parameters()).device
     sharp = prepared.input.to(device)
-    blurred = _blur(sharp)
+    # Until only the colors are left; a gray patch would be a signal of its own.
+    sigma = BLUR * sharp.shape[-1]
+    blurred = gaussian_blur(sharp, 2 * round(4 * sigma) + 1, sigma)
 
     thresholds = np.linspace(0, GRID * GRID, STEPS + 1)
     taken = torch.from_numpy(rank[None] < thresholds[:, None, None]).float()[:, None].to(device)
@@ -136,13 +133,6 @@ def _curves(
     parts = (part.expand(len(inputs), *part.shape[1:]) for part in prepared.regions.to(device))
     probability = model(inputs, Regions(*parts)).softmax(dim=1)[:, target].cpu().numpy()
     return probability[: STEPS + 1], probability[STEPS + 1 :]
-
-
-def _blur(pixels: Float[Tensor, "3 side side"]) -> Float[Tensor, "3 side side"]:
-    """Blur until only the colors are left; a gray patch would be a signal of its own."""
-    array = pixels.permute(1, 2, 0).cpu().numpy()
-    blurred = cv2.GaussianBlur(array, (0, 0), BLUR * array.shape[0])
-    return torch.from_numpy(blurred).permute(2, 0, 1).to(pixels.device)
 
 
 def summarize(
@@ -163,20 +153,14 @@ def curves_figure(curves: dict[str, dict[str, Float[np.ndarray, "images steps"]]
     figure = Figure(figsize=(9.5, 4.0), layout="constrained")
     share = np.linspace(0, 1, STEPS + 1)
 
-    for axes, kind in zip(figure.subplots(1, 2), ("deletion", "insertion"), strict=True):
+    verbs = {"deletion": "blurred", "insertion": "uncovered"}
+    for axes, (kind, verb) in zip(figure.subplots(1, 2), verbs.items(), strict=True):
         for (name, kinds), (color, style) in zip(curves.items(), LINES, strict=True):
-            axes.plot(
-                share, kinds[kind].mean(axis=0), style, color=color, label=name, linewidth=1.8
-            )
-        verb = "blurred" if kind == "deletion" else "uncovered"
+            axes.plot(share, kinds[kind].mean(axis=0), style, color=color, label=name)
         axes.set(title=kind.capitalize(), xlabel=f"share of the image {verb}", xlim=(0, 1))
         axes.spines[["top", "right"]].set_visible(False)
 
+    lines = figure.axes[0].get_legend_handles_labels()
     figure.axes[0].set_ylabel("mean probability of the class")
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=len(curves),
-        frameon=False,
-    )
+    figure.legend(*lines, loc="outside lower center", ncols=len(curves), frameon=False)
     return figure

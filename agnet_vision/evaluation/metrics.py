@@ -49,13 +49,9 @@ class PredictionStore(Metric):
         label: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"],
     ) -> None:
-        """Add a batch, leaving copies of samples out.
+        """Add a batch of images or views; a copy of a sample has an index below 0, and is left out.
 
-        Args:
-            logits: logits of each image or view; the probabilities of an image's views are
-                averaged.
-            label: true class.
-            index: number of the sample; below 0 for a copy.
+        The probabilities of an image's views are averaged.
         """
         counted = index >= 0
         self.index.append(index[counted])
@@ -86,10 +82,6 @@ def score(predictions: Predictions, classes: Sequence[str]) -> dict[str, Any]:
     AP is the area under the uninterpolated precision-recall curve of one class against the rest.
     Classes without an image in the split have no AP and no accuracy (None) and take no part in the
     means. Probabilities are taken as they are, whatever they sum to.
-
-    Args:
-        predictions: predictions for all of the split.
-        classes: names of the classes in label order.
 
     Returns:
         ``acc``, ``mean_per_class_acc``, ``mAP``, ``top5``, ``loss`` (cross-entropy),

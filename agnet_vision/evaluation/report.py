@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
 from jinja2 import Environment, StrictUndefined
 
 from agnet_vision.errors import ConfigError
@@ -24,12 +22,11 @@ from agnet_vision.evaluation.statistics import (
     paired_difference,
 )
 from agnet_vision.evaluation.thumbnails import (
-    Thumbnail,
     confident_mistakes,
     jpeg_address,
     make_cards,
     random_images,
-    region_statistics,
+    region_counts,
 )
 from agnet_vision.files import write_atomically
 from agnet_vision.models.agnet import load_model
@@ -52,16 +49,6 @@ class Headline(NamedTuple):
     difference: Interval | None = None
 
 
-class ClassRow(NamedTuple):
-    """A class in the list of bars."""
-
-    name: str
-    images: int
-    ap: float
-    acc: float
-    baseline_ap: float | None
-
-
 def write_report(
     run_dir: Path | str, *, baseline: Path | str | None = None, root: Path | str | None = None
 ) -> Path:
@@ -72,19 +59,12 @@ def write_report(
         baseline: folder of another run on the same images, to be set beside it.
         root: root of the dataset; by default where the run says it was.
 
-    Returns:
-        Path of the file.
-
     Raises:
-        ConfigError: a folder holds no finished run, its files contradict each other, or the two
-            runs saw different images.
-        CheckpointError: the run's weights cannot be loaded.
-        ImageReadError: an image is not where it was.
+        AGNetError: a folder holds no finished run, the two runs saw different images, or weights or
+            images are not where they were.
     """
     run = RunFolder(run_dir).read_results()
-    other = None
-    if baseline is not None:
-        other = _same_images(run, RunFolder(baseline).read_results())
+    other = _baseline_of(run, Path(baseline)) if baseline is not None else None
 
     name = run.folder.path.resolve().name
     page = {
@@ -92,8 +72,8 @@ def write_report(
         "run": run,
         "baseline": other,
         "rows": _headline(run, other),
-        "paired": mcnemar(_hits(run), _hits(other)) if other else None,
-        "classes": _classes(run, other),
+        "paired": mcnemar(run.hits, other.hits) if other else None,
+        "classes": _lowest_ap_first(run),
         "confused": _confused(run),
         **_charts(run, other),
         **_images(run, Path(root) if root is not None else run.root),
@@ -102,13 +82,14 @@ def write_report(
     return run.folder.report
 
 
-def _same_images(run: RunResults, other: RunResults) -> RunResults:
-    """Bring the baseline's images into the order of the run's."""
+def _baseline_of(run: RunResults, folder: Path) -> RunResults:
+    """Read the baseline's results, its images in the order of the run's."""
+    other = RunFolder(folder).read_results()
     place = {path: number for number, path in enumerate(other.paths)}
     if set(place) != set(run.paths) or run.classes != other.classes:
         missing = len(set(run.paths) - set(place))
         raise ConfigError(
-            f"baseline={other.folder.path} must be of the same images and classes as "
+            f"baseline={folder} must be of the same images and classes as "
             f"{run.folder.path}; {missing} of {len(run.paths)} images are missing from it; "
             "evaluate both on the same split of the same dataset"
         )
@@ -136,24 +117,15 @@ def _headline(run: RunResults, other: RunResults | None) -> list[Headline]:
     ]
 
 
-def _hits(run: RunResults) -> Bool[np.ndarray, " images"]:
-    return run.predicted == run.label
-
-
-def _classes(run: RunResults, other: RunResults | None) -> list[ClassRow]:
-    """List the classes of the split, worst AP first."""
-    base = other.scores["per_class"] if other else {}
-    rows = [
-        ClassRow(name, row["num_images"], row["ap"], row["acc"], base[name]["ap"] if base else None)
-        for name, row in run.scores["per_class"].items()
-        if row["num_images"]
-    ]
-    return sorted(rows, key=lambda row: row.ap)
+def _lowest_ap_first(run: RunResults) -> list[tuple[str, dict[str, Any]]]:
+    """Order the scores of the classes that have images."""
+    rows = [(name, row) for name, row in run.scores["per_class"].items() if row["num_images"]]
+    return sorted(rows, key=lambda pair: pair[1]["ap"])
 
 
 def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
     """List the commonest confusions: true class, predicted class, count, images of the class."""
-    wrong = run.predicted != run.label
+    wrong = ~run.hits
     pairs, counts = np.unique(
         np.stack([run.label[wrong], run.predicted[wrong]]), axis=1, return_counts=True
     )
@@ -189,46 +161,21 @@ def _charts(run: RunResults, other: RunResults | None) -> dict[str, Any]:
 def _images(run: RunResults, root: Path) -> dict[str, Any]:
     """Explain images and count regions."""
     model = load_model(run.checkpoint)
-    mistakes = make_cards(run, model, root, confident_mistakes(run))
-    random = make_cards(run, model, root, random_images(run))
-
-    regions = region_statistics(model, root, run.paths)
+    counts = region_counts(model, root, run.paths)
     drawn = {}
-    if regions is not None:
-        for name, values in (("keypoints", regions.points), ("groups", regions.groups)):
-            title = f"{name.capitalize()} per image"
-            drawn[name] = charts.to_svg(charts.histogram(values, title, name), title)
+    for name, values in counts.items():
+        title = f"{name.capitalize()} per image"
+        drawn[name] = charts.to_svg(charts.histogram(values, title, name), title)
 
     return {
-        "mistakes": mistakes,
-        "random": random,
-        "attention": _attention_words(model.head.has_attention, [*mistakes, *random]),
-        "regions": regions,
+        "mistakes": make_cards(run, model, root, confident_mistakes(run)),
+        "random": make_cards(run, model, root, random_images(run)),
+        "has_attention": model.head.has_attention,
+        "regions": counts,
         "region_charts": drawn,
         "proposer": model.proposer.settings(),
         "variant": model.variant,
     }
-
-
-def _attention_words(has_attention: bool, cards: Sequence[Thumbnail]) -> str:
-    """Say what the outlined boxes mean, or why none are."""
-    separated = sum(card.separated for card in cards)
-    if not has_attention:
-        return "This network has no attention: all regions count alike, so none is outlined."
-
-    if not separated:
-        return (
-            "The attention has not separated the regions: in every image shown their importances "
-            "lie within 1 % of the uniform, so none is outlined."
-        )
-
-    words = "Boxes: the three most important regions (dashed white: pairs of groups)."
-    if separated < len(cards):
-        words += (
-            f" In {len(cards) - separated} of {len(cards)} images shown the attention has not "
-            "separated the regions (importances within 1 % of the uniform): no box there."
-        )
-    return words
 
 
 def _render(page: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from agnet_vision.data.sources.card import dataset_root
 from agnet_vision.errors import ConfigError
@@ -71,11 +71,7 @@ class RunFolder:
         write_atomically(self.record, _as_json(record))
 
     def read_record(self) -> dict[str, Any]:
-        """Read what the run ran on; empty where it is not recorded.
-
-        Raises:
-            ConfigError: the file is damaged.
-        """
+        """Read what the run ran on; empty where it is not recorded."""
         return _read_json(self.record) if self.record.is_file() else {}
 
     def write_results(
@@ -93,7 +89,7 @@ class RunFolder:
             predictions: predictions for the split.
             paths: paths of its images, by their number in ``predictions.sample``.
             classes: names of the classes.
-            root: root of the dataset; paths inside it are written relative to it.
+            root: root of the dataset, which paths inside it are written relative to.
         """
         table = io.StringIO(newline="")
         writer = PredictionWriter(table, ("path", "label", "predicted"), classes)
@@ -116,9 +112,7 @@ class RunFolder:
         Raises:
             ConfigError: there are none, or the file is damaged.
         """
-        if not self.metrics.is_file():
-            raise ConfigError(f"{self.path} has no {self.metrics.name}; {_UNFINISHED}")
-        return _read_json(self.metrics)
+        return _read_json(_finished(self.metrics))
 
     def read_results(self) -> RunResults:
         """Read scores and predictions, and check that they agree.
@@ -127,10 +121,7 @@ class RunFolder:
             ConfigError: the run is not finished, or its files are damaged or contradict each other.
         """
         scores = self.read_metrics()
-        if not self.predictions.is_file():
-            raise ConfigError(f"{self.path} has no {self.predictions.name}; {_UNFINISHED}")
-
-        classes, paths, label, probability = read_predictions(self.predictions)
+        classes, paths, label, probability = read_predictions(_finished(self.predictions))
         found = {"num_images": len(paths), "acc": float((probability.argmax(1) == label).mean())}
         for name, value in found.items():
             if abs(scores.get(name, math.inf) - value) > SCORE_TOLERANCE:
@@ -162,10 +153,7 @@ class RunFolder:
             with log.open(newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file):
                     values = {key: float(value) for key, value in row.items() if value}
-                    ends = any(
-                        key == "train/loss_epoch" or key.startswith("val/") for key in values
-                    )
-                    if "epoch" in values and ends:
+                    if any(key.startswith(("train/loss_epoch", "val/")) for key in values):
                         epochs.setdefault(int(values["epoch"]), {}).update(values)
         return [epochs[epoch] for epoch in sorted(epochs)]
 
@@ -175,15 +163,11 @@ class RunResults:
     """What a tested run found, as its files tell it.
 
     Attributes:
-        folder: folder of the run.
         scores: content of ``metrics.json``.
         record: content of ``run.json``.
         config: ``config.yaml`` as text; empty after a plain evaluation.
         history: one row per epoch; empty after a plain evaluation.
-        classes: names of the classes.
         paths: paths of the images, relative to the dataset's root where they lie in it.
-        label: index of each image's true class.
-        probability: probability of each class.
     """
 
     folder: RunFolder
@@ -202,6 +186,11 @@ class RunResults:
         return self.probability.argmax(axis=1)
 
     @property
+    def hits(self) -> Bool[np.ndarray, " images"]:
+        """Tell which images were given their true class."""
+        return self.predicted == self.label
+
+    @property
     def checkpoint(self) -> Path:
         """Return the place of the tested weights, in this folder or elsewhere."""
         return Path(self.scores.get("checkpoint", self.folder.best))
@@ -215,6 +204,13 @@ class RunResults:
 _UNFINISHED = "give the folder of a run whose test or evaluation finished, or let it finish"
 
 
+def _finished(file: Path) -> Path:
+    """Refuse a folder without the file."""
+    if not file.is_file():
+        raise ConfigError(f"{file.parent} has no {file.name}; {_UNFINISHED}")
+    return file
+
+
 def _version_number(log: Path) -> int:
     return int(log.parent.name.split("_")[1])
 
@@ -225,9 +221,6 @@ def _as_json(content: Mapping[str, Any]) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold names and values, got {type(content).__name__}")
-    return content

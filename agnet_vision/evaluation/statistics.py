@@ -51,19 +51,15 @@ class Estimate(NamedTuple):
 def estimates(
     label: Int[np.ndarray, " images"], probability: Float[np.ndarray, "images classes"]
 ) -> dict[str, Estimate]:
-    """Compute ``METRICS``, means over the classes that have images.
-
-    Args:
-        label: true class of each image.
-        probability: probability of each class.
-    """
+    """Compute ``METRICS``, means over the classes that have images."""
     best = probability.argmax(axis=1)
     present = np.unique(label)
     precision = [average_precision(label == k, probability[:, k]) for k in present]
+    means = (np.mean(parts, axis=0) for parts in zip(*precision, strict=True))
     return {
         "acc": _mean(best == label, label),
         "mean_per_class_acc": _mean_over_classes(best == label, label),
-        "mAP": _mean_of(precision),
+        "mAP": Estimate(*means),
         "top5": _mean(rank_of_true_class(label, probability) < 5, label),
     }
 
@@ -133,25 +129,13 @@ def paired_difference(
 ) -> Interval:
     """Put an interval around the mean difference of two kinds of run.
 
-    Both were tested on the same images. Both sources of chance count: which images
-    were tested (jackknife of the differences), and the seeds of the training (Student's t over the
-    pairs; with one pair they cannot be seen, and the interval is over the images alone). Their
-    degrees of freedom are joined by Welch's formula. As in ``interval``, scores by class have no
-    interval where a class has a single image.
-
-    Args:
-        first: score of each run of the first kind, one per seed.
-        second: the same score of each run of the second kind, in the same order of seeds.
-        label: true class of each image.
-
-    Raises:
-        ValueError: there are not as many runs of both kinds, or none.
+    Runs of the same seed stand at the same place in ``first`` and ``second``, and all were tested
+    on the same images. Both sources of chance count: which images were tested (jackknife of the
+    differences), and the seeds of the training (Student's t over the pairs; with one pair they
+    cannot be seen, and the interval is over the images alone). Their degrees of freedom are joined
+    by Welch's formula. As in ``interval``, scores by class have no interval where a class has a
+    single image.
     """
-    if not first or len(first) != len(second):
-        raise ValueError(
-            f"first and second must be as many runs, at least one, "
-            f"got {len(first)} and {len(second)}"
-        )
     pairs = list(zip(first, second, strict=True))
     differences = np.array([one.value - other.value for one, other in pairs])
     without = np.mean([one.without - other.without for one, other in pairs], axis=0)
@@ -179,17 +163,11 @@ def mean_interval(values: Float[np.ndarray, " images"]) -> Interval:
 
 
 class PairedTest(NamedTuple):
-    """McNemar's exact test on two classifiers of the same images.
+    """McNemar's exact test on two classifiers of the same images."""
 
-    Attributes:
-        only_first: number of images that only the first gets right.
-        only_second: number of images that only the second gets right.
-        p_value: two-sided p-value.
-    """
-
-    only_first: int
+    only_first: int  # images that only the first gets right
     only_second: int
-    p_value: float
+    p_value: float  # two-sided
 
 
 def mcnemar(first: Bool[np.ndarray, " images"], second: Bool[np.ndarray, " images"]) -> PairedTest:
@@ -202,17 +180,11 @@ def mcnemar(first: Bool[np.ndarray, " images"], second: Bool[np.ndarray, " image
 
 
 class Reliability(NamedTuple):
-    """Confidence against accuracy in bins of equally many images.
-
-    Attributes:
-        confidence: mean confidence of each bin.
-        accuracy: accuracy of each bin.
-        error: mean distance of the two, the expected calibration error (ECE).
-    """
+    """Confidence against accuracy in bins of equally many images."""
 
     confidence: Float[np.ndarray, " bins"]
     accuracy: Float[np.ndarray, " bins"]
-    error: float
+    error: float  # mean distance of the two, the expected calibration error (ECE)
 
 
 def reliability(
@@ -221,13 +193,7 @@ def reliability(
     *,
     bins: int = 15,
 ) -> Reliability:
-    """Compare a network's confidence with how often it is right.
-
-    Args:
-        confidence: probability of the predicted class.
-        correct: whether it is the true one.
-        bins: number of bins; 15 (usual).
-    """
+    """Compare the predicted class's probability with how often that class is right."""
     order = np.argsort(confidence, kind="stable")
     groups = [group for group in np.array_split(order, bins) if len(group)]
     mean_confidence = np.array([confidence[group].mean() for group in groups])
@@ -235,12 +201,6 @@ def reliability(
     distance = np.abs(mean_confidence - accuracy)
     error = np.average(distance, weights=[len(group) for group in groups])
     return Reliability(mean_confidence, accuracy, float(error))
-
-
-def _mean_of(parts: Sequence[Estimate]) -> Estimate:
-    """Average a score over the classes."""
-    without = np.mean([part.without for part in parts], axis=0)
-    return Estimate(float(np.mean([part.value for part in parts])), without)
 
 
 def _mean(correct: Bool[np.ndarray, " images"], label: Int[np.ndarray, " images"]) -> Estimate:

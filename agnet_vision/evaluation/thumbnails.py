@@ -1,4 +1,4 @@
-"""The report's images: explained thumbnails, and statistics of regions."""
+"""The report's images: explained thumbnails, and how many regions images have."""
 
 from __future__ import annotations
 
@@ -27,57 +27,29 @@ BOXES = 3  # regions outlined
 SHOWN = 12  # mistakes, and random images
 SAMPLE = 192  # images whose regions are counted
 BATCH = 32
-FEW_POINTS = 9  # below it a mixture of eight groups is not fitted in full (method, step 2)
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A thumbnail and its caption.
+    """A thumbnail and its caption."""
 
-    Attributes:
-        jpeg: the thumbnail as a data address.
-        path: path of the image.
-        true: name of its class.
-        predicted: name of the class it was given.
-        confidence: probability of that class.
-        separated: whether the attention prefers any of its regions.
-    """
-
-    jpeg: str
+    jpeg: str  # as a data address
     path: str
     true: str
     predicted: str
     confidence: float
-    separated: bool
-
-
-@dataclass(frozen=True)
-class RegionStatistics:
-    """Number of keypoints and of their groups in each image of a sample."""
-
-    points: list[int]
-    groups: list[int]
-
-    @property
-    def few(self) -> int:
-        """Count images with too few points for a full mixture."""
-        return sum(count < FEW_POINTS for count in self.points)
-
-    @property
-    def none(self) -> int:
-        """Count images without points, whose only region is the image."""
-        return sum(count == 0 for count in self.points)
+    separated: bool  # whether the attention prefers any of its regions
 
 
 def confident_mistakes(run: RunResults) -> Int[np.ndarray, " images"]:
     """List the images that are wrong with the highest confidence."""
-    wrong = np.flatnonzero(run.predicted != run.label)
+    wrong = np.flatnonzero(~run.hits)
     return wrong[np.argsort(-run.probability[wrong].max(axis=1), kind="stable")][:SHOWN]
 
 
-def random_images(run: RunResults, *, seed: int = 0) -> Int[np.ndarray, " images"]:
+def random_images(run: RunResults) -> Int[np.ndarray, " images"]:
     """Draw images, right or wrong, to set beside the mistakes."""
-    return np.sort(np.random.default_rng(seed).permutation(len(run.label))[:SHOWN])
+    return np.sort(np.random.default_rng(0).permutation(len(run.label))[:SHOWN])
 
 
 def make_cards(
@@ -88,7 +60,7 @@ def make_cards(
     Args:
         run: results of the test.
         model: network of that run, in evaluation mode.
-        root: folder that the run's paths start from.
+        root: root of the dataset.
         chosen: indices of images of the run.
 
     Raises:
@@ -111,31 +83,26 @@ def make_cards(
     return cards
 
 
-def region_statistics(
-    model: AGNet, root: Path, paths: Sequence[str], *, seed: int = 0
-) -> RegionStatistics | None:
-    """Count keypoints and groups in a random sample; None where regions have none.
+def region_counts(model: AGNet, root: Path, paths: Sequence[str]) -> dict[str, list[int]]:
+    """Count the ``keypoints`` and ``groups`` of a random sample's images.
 
-    Args:
-        model: network whose proposer finds the keypoints.
-        root: folder that the paths start from.
-        paths: paths of the images that the sample is drawn from.
-        seed: seed of that draw.
+    Empty where the network's regions come from no keypoints.
 
     Raises:
         ImageReadError: an image cannot be read any more.
     """
     if not model.proposer.needs_keypoints or not model.head.needs_regions:
-        return None
+        return {}
 
-    chosen = np.random.default_rng(seed).permutation(len(paths))[:SAMPLE]
+    chosen = np.random.default_rng(0).permutation(len(paths))[:SAMPLE]
     found: list[Keypoints] = []
     for start in range(0, len(chosen), BATCH):  # grouped together, far faster than one by one
         images = [read_image(root / paths[number]) for number in chosen[start : start + BATCH]]
         found += model.proposer.keypoints_many(images)
-    return RegionStatistics(
-        [len(points.xy) for points in found], [len(np.unique(points.group)) for points in found]
-    )
+    return {
+        "keypoints": [len(points.xy) for points in found],
+        "groups": [len(np.unique(points.group)) for points in found],
+    }
 
 
 def thumbnail(explanation: Explanation) -> str:

@@ -24,16 +24,10 @@ SHEET_COLUMNS = 8
 
 
 class TrainingView(NamedTuple):
-    """One augmented image as the network sees it.
-
-    Attributes:
-        pixels: 8-bit RGB, with the normalization taken back.
-        boxes: boxes of the primary regions, as fractions of the view; empty where there are none.
-        class_name: the class that it is trained as.
-    """
+    """One augmented image as the network sees it, with the normalization taken back."""
 
     pixels: UInt8[np.ndarray, "side side 3"]
-    boxes: Float[np.ndarray, "regions 4"]
+    boxes: Float[np.ndarray, "regions 4"]  # of the primary regions, as fractions of the view
     class_name: str
 
 

@@ -64,18 +64,12 @@ def require_samples(table: SampleTable, split: str) -> None:
     if len(table.classes) < 2:
         raise DatasetError(
             f"dataset={table.name} must have at least two classes, got {', '.join(table.classes)} "
-            f"alone ({table.root}); "
-            "a class is a folder of images"
+            f"alone ({table.root}); a class is a folder of images"
         )
 
 
 def require_classes(table: SampleTable, known: tuple[str, ...], where: Path | str) -> None:
-    """Refuse a dataset whose classes are not those a network knows.
-
-    Args:
-        table: lists of the dataset.
-        known: classes of the network.
-        where: where the network comes from.
+    """Refuse a dataset whose classes are not those that the network from ``where`` knows.
 
     Raises:
         CheckpointError: says how they differ.
@@ -101,8 +95,8 @@ def build_model(
     Args:
         config: all options, most of which say something of the network.
         classes: names of the classes.
-        with_weights: fetch or load weights if the options ask for them; a run that goes on has its
-            own.
+        with_weights: whether to fetch or load the weights that the options ask for; a run that goes
+            on has its own.
 
     Raises:
         AGNetError: an option is wrong, or the weights cannot be had.
@@ -136,26 +130,23 @@ def build_model(
         )
     if checkpoint is not None:
         load_backbone(model.backbone.model, checkpoint)
-    _set_input(model, config.image_size, config.augmentation)
-    with options_checked():
-        model.backbone.freeze_stages(backbone.freeze_at)
-    return model
 
-
-def _set_input(model: AGNet, image_size: int, augmentation: AugmentationConfig) -> None:
-    """Set how images are prepared, and refuse a map that is too small for the head's regions."""
+    inputs = config.augmentation
     with options_checked():
         model.data_config.update(
-            data_config(augmentation.preset, image_size, augmentation.crop_fraction)
+            data_config(inputs.preset, config.image_size, inputs.crop_fraction)
         )
-    side = -(-image_size // model.backbone.stride)
+        model.backbone.freeze_stages(backbone.freeze_at)
+
+    side = -(-config.image_size // model.backbone.stride)
     pool_size = model.head.pool_size
     if side < pool_size and model.head.needs_regions:
         raise ConfigError(
-            f"image_size={image_size} gives a map of {side} x {side} cells, the head pools "
+            f"image_size={config.image_size} gives a map of {side} x {side} cells, the head pools "
             f"regions to {pool_size} x {pool_size}; use a larger image_size, "
             f"backbone.output_stride=16, or model.head.pool_size={side}"
         )
+    return model
 
 
 def build_data(
@@ -205,12 +196,7 @@ def _augmented(model: AGNet, augmentation: AugmentationConfig) -> ImageTransform
 
 
 def class_weights(loss: LossConfig, counts: list[int]) -> list[float] | None:
-    """Return the factor on the loss of each class, None where all are 1.
-
-    Args:
-        loss: options of the loss.
-        counts: training images of each class, in class order.
-    """
+    """Return the factor on the loss of each class, None where all are 1."""
     if loss.class_weights == "none":
         return None
     return [sum(counts) / (len(counts) * max(count, 1)) for count in counts]

@@ -1,8 +1,7 @@
-"""What happens beside the steps of a training: freezing, averaging, seeding, timing, stopping."""
+"""What happens beside the steps of a training: freezing, averaging, seeding, stopping."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -29,9 +28,7 @@ class FreezeBackbone(Callback):
         frozen = trainer.current_epoch < self.epochs
         backbone = pl_module.get_submodule("model.backbone")
         if self._learning is None:
-            self._learning = [
-                parameter for parameter in backbone.parameters() if parameter.requires_grad
-            ]
+            self._learning = [each for each in backbone.parameters() if each.requires_grad]
         for parameter in self._learning:
             parameter.requires_grad_(not frozen)
         backbone.train(not frozen)
@@ -102,47 +99,3 @@ class EarlyStop(EarlyStopping):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore how long the run has waited, not its patience."""
         super().load_state_dict({**state_dict, "patience": self.patience})
-
-
-class Meter(Callback):
-    """Counter of training images and of the epochs' seconds, validation included.
-
-    On CPUs seconds are those of this process, so that what else the machine does is not counted;
-    what loader workers take is not in them. On other devices they are by the clock.
-
-    Attributes:
-        seconds: time of all finished epochs.
-        images: images seen in training by all processes.
-    """
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.images = 0
-        self._began = 0.0
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock of the epoch."""
-        self._began = _now(pl_module)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
-    ) -> None:
-        """Count the images of the step."""
-        self.images += len(batch["label"]) * trainer.world_size
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the epoch, before a checkpoint keeps the sum."""
-        self.seconds += _now(pl_module) - self._began
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
-        return {"seconds": self.seconds, "images": self.images}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting from a checkpoint."""
-        self.seconds = state_dict["seconds"]
-        self.images = state_dict["images"]
-
-
-def _now(module: pl.LightningModule) -> float:
-    return time.process_time() if module.device.type == "cpu" else time.monotonic()

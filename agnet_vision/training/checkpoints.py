@@ -31,7 +31,7 @@ SIGNALS = [
 def how_to_go_on(run_dir: Path) -> tuple[str, Command | None]:
     """Say how a run that was cut off goes on, and by which command."""
     if not (run_dir / "last.ckpt").is_file():
-        return "start again with the same options; no checkpoint was saved yet", None
+        return "start again with the same options", None
     return "go on with", Command("train", {"resume": True, "run_dir": str(run_dir)})
 
 
@@ -44,11 +44,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        """Write the checkpoint.
-
-        Raises:
-            CheckpointError: it could not be written.
-        """
+        """Write the checkpoint, of ``best.ckpt`` the network alone."""
         path = Path(path)
         if path.name == "best.ckpt":
             checkpoint = {key: checkpoint[key] for key in NETWORK_KEYS}
@@ -105,27 +101,17 @@ class StopRequest:
 
 
 @contextmanager
-def stoppable() -> Iterator[StopRequest]:
-    """Turn signals, and Lightning's exit after one, into ``Stopped`` while a run goes on."""
+def stoppable(run_dir: Path) -> Iterator[StopRequest]:
+    """Turn signals into ``Stopped``, and say how the run goes on after one or a full disk."""
     request = StopRequest()
     request.listen()
     try:
         yield request
-    except SystemExit as exit_request:
-        if isinstance(exit_request.__context__, KeyboardInterrupt):
-            raise exit_request.__context__ from None
-        raise
-    finally:
-        request.give_back()
-
-
-@contextmanager
-def stops_explained(run_dir: Path) -> Iterator[None]:
-    """Say how the run goes on after Ctrl-C or a full disk."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+    except (KeyboardInterrupt, SystemExit) as error:
+        stop = error.__context__ if isinstance(error, SystemExit) else error  # Lightning exits
+        if not isinstance(stop, KeyboardInterrupt):
+            raise
+        number = getattr(stop, "number", signal.SIGINT)
         raise Stopped(number, *how_to_go_on(run_dir)) from stop
     except OSError as error:
         if error.errno not in FULL:
@@ -135,6 +121,8 @@ def stops_explained(run_dir: Path) -> Iterator[None]:
         raise DiskFullError(
             f"the disk is full ({what}); free some space, then {cure}", command
         ) from error
+    finally:
+        request.give_back()
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -147,23 +135,15 @@ class BestCheckpoint(ModelCheckpoint):
             """Return the path of the file of that name in this folder."""
             return str(Path(str(self.dirpath)) / Path(path).name) if path else path
 
-        moved = {
-            key: here(state_dict[key])
-            for key in ("best_model_path", "kth_best_model_path", "last_model_path")
-        }
+        moved: dict[str, Any] = {"dirpath": self.dirpath}
+        for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            moved[key] = here(state_dict[key])
         kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict(
-            {**state_dict, **moved, "best_k_models": kept, "dirpath": self.dirpath}
-        )
+        super().load_state_dict({**state_dict, **moved, "best_k_models": kept})
 
 
 class LastCheckpoint(Checkpoint):
-    """``last.ckpt``, saved after every epoch and when a signal asks for it.
-
-    Args:
-        folder: folder of the run.
-        request: record of the signals that came.
-    """
+    """``last.ckpt``, saved after every epoch and when a signal asks for it."""
 
     def __init__(self, folder: Path, request: StopRequest) -> None:
         self.path = folder / "last.ckpt"

@@ -27,12 +27,12 @@ FILES = {
     "best.ckpt": "the network of the best epoch",
     "last.ckpt": "the last epoch, to go on from",
 }
-# Logged name -> the word for it in a line.
-SHOWN_SCORES = {
-    "train/loss_epoch": "loss",
-    "val/loss": "val loss",
-    "val/acc": "acc",
-    "val/mAP": "mAP",
+# What a line says of an epoch -> its logged name.
+LOGGED = {
+    "loss": "train/loss_epoch",
+    "val loss": "val/loss",
+    "acc": "val/acc",
+    "mAP": "val/mAP",
 }
 
 
@@ -56,27 +56,21 @@ def print_start(config: TrainConfig, table: SampleTable, model: AGNet, trainer: 
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = f", {learned:,} of them learned" if learned < weights else ""
 
+    side = -(-config.image_size // model.backbone.stride)
+    pool_size = model.head.pool_size
+    regions = f", {model.head.num_regions} regions pooled to {pool_size} x {pool_size}"
+    if not model.head.needs_regions:
+        regions = ""
+
     lines = {
         "run": config.run_dir,
         "device": f"{several}{name}, precision {trainer.precision}",
         "images": f"{table.name}, {len(table.classes)} classes: {images}",
         "network": f"{model.backbone_name}, {model.variant}: {weights:,} parameters{frozen}",
-        "map": _map(model, config.image_size),
+        "map": f"{side} x {side} cells at {config.image_size} pixels{regions}",
     }
     for name, text in lines.items():
         console().print(f"{name:8}{text}")
-
-
-def _map(model: AGNet, image_size: int) -> str:
-    side = -(-image_size // model.backbone.stride)
-    text = f"{side} x {side} cells at {image_size} pixels"
-    if not model.head.needs_regions:
-        return text
-    pool_size = model.head.pool_size
-    chosen = ""
-    if "pool_size" not in model.head_kwargs and pool_size < 7:
-        chosen = ", chosen for this map (paper: 7; model.head.pool_size changes it)"
-    return f"{text}, {model.head.num_regions} regions pooled to {pool_size} x {pool_size}{chosen}"
 
 
 def print_scores(scores: dict[str, Any]) -> None:
@@ -85,27 +79,19 @@ def print_scores(scores: dict[str, Any]) -> None:
     views = f", tta={scores['tta']}" if scores.get("tta", "none") != "none" else ""
     title = f"{scores['dataset']}, {scores['split']} split, {scores['num_images']} images"
     table = Table(title=f"{title}{epoch}{views}")
-    names = {
-        "accuracy": "acc",
-        "mean per class": "mean_per_class_acc",
-        "mAP": "mAP",
-        "top-5": "top5",
-    }
+    names = ["acc", "mean_per_class_acc", "mAP", "top5"]
     if len(scores["per_class"]) < 6:  # the right one is always among the first five
-        del names["top-5"]
+        names.remove("top5")
     for name in names:
         table.add_column(name, justify="right")
-    table.add_row(*(f"{scores[name]:.4f}" for name in names.values()))
+    table.add_row(*(f"{scores[name]:.4f}" for name in names))
     console().print(table)
 
     rows = [(name, row) for name, row in scores["per_class"].items() if row["ap"] is not None]
-    rows = sorted(rows, key=lambda pair: pair[1]["ap"])[:10]
-    per_class = Table(
-        title="lowest AP" if len(rows) < len(scores["per_class"]) else "classes, lowest AP first"
-    )
-    for name in ("class", "AP", "accuracy", "images"):
-        per_class.add_column(name, justify="left" if name == "class" else "right")
-    for name, row in rows:
+    per_class = Table("class", title="classes with the lowest AP")
+    for name in ("AP", "accuracy", "images"):
+        per_class.add_column(name, justify="right")
+    for name, row in sorted(rows, key=lambda pair: pair[1]["ap"])[:10]:
         per_class.add_row(name, f"{row['ap']:.4f}", f"{row['acc']:.4f}", str(row["num_images"]))
     console().print(per_class)
 
@@ -121,7 +107,9 @@ def print_files(run_dir: Path) -> None:
 def progress_callback() -> Callback:
     """Create a progress bar on a terminal or in a notebook, and lines of text elsewhere."""
     screen = console()
-    return ProgressBar() if screen.is_terminal or screen.is_jupyter else EpochLines()
+    if screen.is_terminal or screen.is_jupyter:
+        return ProgressBar(refresh_rate=4, theme=RichProgressBarTheme(metrics_format=".3f"))
+    return EpochLines()
 
 
 class TimeLeft:
@@ -145,9 +133,7 @@ class TimeLeft:
 class ProgressBar(RichProgressBar):
     """Lightning's progress bar, which counts from one and shows the run's time left."""
 
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=4, theme=RichProgressBarTheme(metrics_format=".3f"))
-        self.time_left: TimeLeft | None = None
+    time_left: TimeLeft
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock of the whole run."""
@@ -162,7 +148,7 @@ class ProgressBar(RichProgressBar):
         """Leave out the logger's version, and add the time left."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        if trainer.training and self.time_left is not None:
+        if trainer.training:
             metrics["run left"] = str(self.time_left)
         return metrics
 
@@ -178,14 +164,10 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the line, after validation."""
         now = time.monotonic()
-        found = trainer.callback_metrics
         if trainer.is_global_zero:
-            shown = [(word, found[name]) for name, word in SHOWN_SCORES.items() if name in found]
-            parts = [
-                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-                *(f"{word} {value:.3f}" for word, value in shown),
-                f"{now - self.began:.0f} s",
-                f"{self.time_left} left",
-            ]
-            console().print("  ".join(parts))
+            found = trainer.callback_metrics
+            scores = [f"{word} {found[name]:.3f}" for word, name in LOGGED.items() if name in found]
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            times = (f"{now - self.began:.0f} s", f"{self.time_left} left")
+            console().print("  ".join((epoch, *scores, *times)))
         self.began = now

@@ -39,7 +39,7 @@ def evaluate(config: EvaluateConfig) -> Run:
         AGNetError: an option, the dataset, or the checkpoint is not right.
     """
     claimed = claimed_run_dir(Path(config.run_dir), is_new=config.run_dir_is_new)
-    with quiet_lightning(), claimed as run_dir, stoppable():
+    with quiet_lightning(), claimed as run_dir, stoppable(run_dir):
         evaluation = Evaluation(config, RunFolder(run_dir))
         evaluation.test()
         evaluation.finish()
@@ -50,12 +50,8 @@ class TestedNetwork:
     """A network, the images it is tested on, and the folder its scores go to.
 
     Attributes:
-        folder: files of the run.
         table: lists of the dataset; the test split names the images that are scored.
-        module: the network.
-        data: loaders of these images.
-        trainer: Lightning's trainer.
-        split: name of the images in ``metrics.json``.
+        split: name of these images in ``metrics.json``.
         record: what ``metrics.json`` says beside the scores.
         scores: scores of the test; None before it, and on all processes but the first.
     """
@@ -95,10 +91,6 @@ class TestedNetwork:
 
 class Evaluation(TestedNetwork):
     """One evaluation of a checkpoint: built, then tested, then finished.
-
-    Args:
-        config: all options.
-        folder: folder of the results.
 
     Raises:
         AGNetError: the folder is a training's, or dataset and checkpoint do not fit.

@@ -94,7 +94,7 @@ class TrainingModule(AGNetModule):
         schedule: course of the learning rates.
         label_smoothing: probability mass spread over all classes.
         class_weights: factor on the loss of each class, in class order; None: all 1.
-        compile_model: run the network through ``torch.compile``.
+        compile_model: whether the network runs through ``torch.compile``.
     """
 
     def __init__(

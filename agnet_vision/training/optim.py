@@ -8,7 +8,6 @@ from typing import Any
 
 from timm.optim import param_groups_layer_decay
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -20,9 +19,7 @@ def parameter_groups(model: AGNet, options: OptimizerConfig) -> list[dict[str, A
     """Split the learnable parameters by learning rate and weight decay.
 
     Norms, biases and other vectors, and what the backbone itself exempts (position embeddings), are
-    not decayed: pulling them to zero regularizes nothing. A vector has one axis longer than 1 at
-    most, as ``(1, 1, channels)`` has; the weight of a convolution or linear layer is a matrix, even
-    where a single input or output gives it such a shape.
+    not decayed: pulling them to zero regularizes nothing.
 
     Returns:
         Groups as torch's optimizers take them, with a ``name`` and ``lr_scale``, the factor of the
@@ -30,11 +27,6 @@ def parameter_groups(model: AGNet, options: OptimizerConfig) -> list[dict[str, A
     """
     backbone = model.backbone.model
     exempt = {f"backbone.model.{name}" for name in getattr(backbone, "no_weight_decay", set)()}
-    kernels = {
-        f"{name}.weight"
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | _ConvNd)
-    }
     scales: dict[int, float] = {}
     if options.layer_decay is not None:
         for layer in param_groups_layer_decay(backbone, layer_decay=options.layer_decay):
@@ -44,8 +36,8 @@ def parameter_groups(model: AGNet, options: OptimizerConfig) -> list[dict[str, A
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             part = "backbone" if name.startswith("backbone.") else "head"
-            is_matrix = name in kernels or parameter.squeeze().ndim > 1
-            key = (part, is_matrix and name not in exempt, scales.get(id(parameter), 1.0))
+            decayed = parameter.ndim > 1 and name not in exempt
+            key = (part, decayed, scales.get(id(parameter), 1.0))
             groups.setdefault(key, []).append(parameter)
 
     described = []
@@ -99,11 +91,6 @@ def schedule_factor(
     A factor, not torch's schedulers in a row: those store their length and one final rate for all
     groups, so that a run which goes on for longer, with other rates, or with a rate a layer, would
     follow the old course.
-
-    Args:
-        options: name, warm-up and end of the schedule.
-        steps_per_epoch: the optimizer's steps in an epoch.
-        epochs: length of the whole run.
     """
     warmup = round(min(options.warmup_epochs, epochs / 2) * steps_per_epoch)
     total = max(round(epochs * steps_per_epoch), warmup + 1)

@@ -9,12 +9,13 @@ from typing import Any
 
 import timm
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, get_session
 from torch import Tensor, nn
 
 from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.models.checkpoint import first_line
 
+CONNECT_SECONDS = 4
 # What may stand before the names of a backbone's weights in a file, longest first.
 PREFIXES = ("model.backbone.model.", "model.backbone.", "backbone.model.", "backbone.")
 
@@ -23,28 +24,38 @@ PREFIXES = ("model.backbone.model.", "model.backbone.", "backbone.model.", "back
 def weights_fetched(name: str) -> Iterator[None]:
     """Say what helps where timm has no weights for a model, or cannot fetch them.
 
+    The Hub's client would try an unreachable network for 48 s; offline, it looks into its cache
+    alone.
+
     Raises:
         ConfigError: instead of the error that timm or its downloader raised.
     """
+    offline = constants.HF_HUB_OFFLINE
+    reason = "HF_HUB_OFFLINE is set" if offline else ""
+    if not offline:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=CONNECT_SECONDS)
+        except Exception as error:  # of the network library, which the Hub's client has changed
+            reason = f"{constants.ENDPOINT} cannot be reached ({first_line(error)})"
+
+    constants.HF_HUB_OFFLINE = bool(reason)
     try:
         yield
     except (OSError, RuntimeError) as error:
-        reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else first_line(error)
         raise ConfigError(
-            f"cannot get pretrained weights of {name}: {reason}; give the weights as a file with "
-            "backbone.checkpoint, or start from random weights with backbone.pretrained=false"
+            f"cannot get pretrained weights of {name}: {reason or first_line(error)}; give the "
+            "weights as a file with backbone.checkpoint, or start from random weights with "
+            "backbone.pretrained=false"
         ) from error
+    finally:
+        constants.HF_HUB_OFFLINE = offline
 
 
 def check_backbone_options(name: str, options: Mapping[str, Any]) -> None:
-    """Make a backbone without weights, to find options that it does not take.
-
-    Args:
-        name: name of the timm model.
-        options: options of ``timm.create_model``.
+    """Refuse options of ``timm.create_model`` that a model does not take.
 
     Raises:
-        ConfigError: the model does not take them.
+        ConfigError: repeats what the model's own code says.
     """
     if not options:
         return
@@ -70,13 +81,16 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
     Raises:
         CheckpointError: there is none, it is damaged or unsafe, or of another network.
     """
-    file = _weights_file(Path(checkpoint))
+    place = Path(checkpoint)
+    files = (place, place / "best.ckpt", place / "model.safetensors")
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        raise CheckpointError(
+            f"backbone.checkpoint: {place} is no file, and no folder with best.ckpt or "
+            "model.safetensors; give a file, a run folder or a folder of save_pretrained"
+        )
     try:
         state: dict[str, Tensor] = timm.models.load_state_dict(str(file), weights_only=True)
-    except PermissionError as error:
-        raise CheckpointError(
-            f"backbone.checkpoint: {file} must be readable for you; change its permissions"
-        ) from error
     # timm passes on whatever the format's reader raises, with advice to run the file's code.
     except Exception as error:
         raise CheckpointError(
@@ -84,34 +98,14 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
             "something else or is damaged; "
             "give a state dict (.pth, .safetensors) or a checkpoint of this library"
         ) from error
-    for prefix in PREFIXES:
-        inner = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
-        if inner:
-            state = inner
-            break
 
-    expected = backbone.state_dict()
-    unfit = [
-        key
-        for key, value in expected.items()
-        if getattr(state.get(key), "shape", None) != value.shape
-    ]
-    if unfit:
+    prefix = next((each for each in PREFIXES if any(key.startswith(each) for key in state)), "")
+    names = {f"{prefix}{name}": name for name in backbone.state_dict()}
+    try:
+        backbone.load_state_dict({names[key]: state[key] for key in names.keys() & state.keys()})
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
         raise CheckpointError(
-            f"{file} does not fit the backbone {type(backbone).__name__}: {len(unfit)} of "
-            f"{len(expected)} tensors are missing or have another shape, the first is {unfit[0]}; "
+            f"{file} does not fit the backbone {type(backbone).__name__} ({first}); "
             "choose the backbone the file was made for"
-        )
-    backbone.load_state_dict({key: state[key] for key in expected})
-
-
-def _weights_file(place: Path) -> Path:
-    """Find the file of weights: itself, or in a folder."""
-    files = [place, place / "best.ckpt", place / "model.safetensors"]
-    found = next((file for file in files if file.is_file()), None)
-    if found is None:
-        raise CheckpointError(
-            f"backbone.checkpoint: {place} is no file, and no folder with best.ckpt or "
-            "model.safetensors; give a file, a run folder or a folder of save_pretrained"
-        )
-    return found
+        ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, Timer
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.calibration import apply_calibration, fit_calibration
@@ -35,7 +35,6 @@ from agnet_vision.training.callbacks import (
     AveragedWeights,
     EarlyStop,
     FreezeBackbone,
-    Meter,
     RandomState,
 )
 from agnet_vision.training.checkpoints import (
@@ -44,7 +43,6 @@ from agnet_vision.training.checkpoints import (
     LastCheckpoint,
     StopRequest,
     stoppable,
-    stops_explained,
 )
 from agnet_vision.training.console import console, print_files, print_start, progress_callback
 from agnet_vision.training.evaluate import TestedNetwork
@@ -70,11 +68,9 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
     with (
         quiet_lightning(),
         claimed_run_dir(Path(config.run_dir), is_new=config.run_dir_is_new) as run_dir,
-        stops_explained(run_dir),
-        stoppable() as request,
+        stoppable(run_dir) as request,
     ):
         config = config.model_copy(update={"run_dir": str(run_dir)})
-
         training = Training(config, RunFolder(run_dir), request, callbacks)
         training.begin()
         training.fit()
@@ -87,11 +83,7 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
 class Training(TestedNetwork):
     """One training: built, begun, fitted, calibrated, tested and finished, in this order.
 
-    Args:
-        config: all options, ``run_dir`` among them.
-        folder: folder of the run, which nothing is written to before ``begin``.
-        request: record of the signals that may end the run.
-        callbacks: callbacks of the caller's, called before the run's own.
+    Nothing is written before ``begin``.
 
     Raises:
         AGNetError: an option, the dataset, or a run that is to go on is not right.
@@ -104,12 +96,12 @@ class Training(TestedNetwork):
         config: TrainConfig,
         folder: RunFolder,
         request: StopRequest,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback],
     ) -> None:
         self.began = time.time()
         self.config = config
         self.folder = folder
-        self.meter = Meter()
+        self.timer = Timer()
         before = check_resumable(config, folder) if config.resume else None
         if not config.resume and (folder.last.exists() or folder.metrics.exists()):
             advice = "add resume=true to go on with it, or " if folder.last.exists() else ""
@@ -239,7 +231,7 @@ class Training(TestedNetwork):
         monitor = f"val/{config.monitor}"
         mode = "min" if config.monitor == "loss" else "max"
 
-        callbacks = [RandomState(config.seed), LearningRateMonitor("step"), self.meter]
+        callbacks = [RandomState(config.seed), LearningRateMonitor("step"), self.timer]
         if config.trainer.progress_bar:
             callbacks.append(progress_callback())
         if config.freeze_backbone_epochs:
@@ -270,21 +262,21 @@ class Training(TestedNetwork):
             "wall_time_seconds": 0.0,
             "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         }
-        before = self.folder.read_record() if self.config.resume else {}
-        if before:
-            kept = ("command", "wall_time_seconds")
-            record |= {name: before[name] for name in kept if name in before}
+        if before := self.folder.read_record() if self.config.resume else {}:
+            record |= {name: before[name] for name in ("command", "wall_time_seconds")}
             record["went_on_with"] = [*before.get("went_on_with", []), this_command()]
         return record
 
     def _write_record(self) -> None:
         """Write ``run.json``: hardware, duration and progress."""
         self.record["wall_time_seconds"] += time.time() - self.began
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress.total.completed
+        samples = len(self.table.splits["train"])
         self.record |= {
             "epochs": self.trainer.current_epoch,
             "finished": self.trainer.state.status == "finished",
-            "training_seconds": self.meter.seconds,
-            "images_seen": self.meter.images,
+            "training_seconds": self.timer.time_elapsed(),
+            "images_seen": batches * min(self.config.batch_size * self.trainer.world_size, samples),
         }
         if self.trainer.is_global_zero:
             self.folder.write_record({**environment(self.module.device), **self.record})

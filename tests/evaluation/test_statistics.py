@@ -124,13 +124,6 @@ def test_value_difference_of_one_pair_is_students_t_over_the_images() -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
-def test_raises_on_runs_without_partners() -> None:
-    one = Estimate(0.5, np.full(4, 0.5))
-    for first, second in (([], []), ([one], [one, one])):
-        with pytest.raises(ValueError, match="as many runs"):
-            paired_difference(first, second, np.zeros(4, int))
-
-
 def test_value_mean_interval_is_students() -> None:
     values = np.array([0.1, 0.4, 0.3, 0.2])
     expected = ttest_rel(values, np.zeros(4)).confidence_interval(0.95)

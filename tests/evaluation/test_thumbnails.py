@@ -1,4 +1,4 @@
-"""Cards show what they say, and statistics count right."""
+"""Cards show what they say, and points are counted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agnet_vision.evaluation.thumbnails import (
     confident_mistakes,
     make_cards,
     random_images,
-    region_statistics,
+    region_counts,
     thumbnail,
 )
 from agnet_vision.explain.explanation import Explanation, explain
@@ -95,11 +95,9 @@ def test_value_cards_say_what_was_predicted(run: RunResults, model: AGNet, tmp_p
         make_cards(run, model, tmp_path, chosen)
 
 
-def test_value_region_statistics_count_points_and_groups(run: RunResults, model: AGNet) -> None:
-    found = region_statistics(model, run.root, run.paths)
-    assert found is not None
-    assert len(found.points) == len(found.groups) == 24
-    assert found.few == sum(count < 9 for count in found.points)
-    assert max(found.groups) <= 3
+def test_value_points_and_groups_are_counted(run: RunResults, model: AGNet) -> None:
+    found = region_counts(model, run.root, run.paths)
+    assert len(found["keypoints"]) == len(found["groups"]) == 24
+    assert max(found["groups"]) <= 3
     grid = AGNet("test_resnet", 4, num_clusters=3, proposer=RegionProposer("grid", num_clusters=3))
-    assert region_statistics(grid, run.root, run.paths) is None
+    assert region_counts(grid, run.root, run.paths) == {}

@@ -71,8 +71,10 @@ def test_a_cluster_s_signal_saves_the_step(
     assert signal.getsignal(number) == handler
 
 
-def test_value_a_patient_run_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    with stoppable() as request:
+def test_value_a_patient_run_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stoppable(tmp_path) as request:
         request.patient = True
         os.kill(os.getpid(), signal.SIGTERM)
         assert request.number == signal.SIGTERM
@@ -82,9 +84,9 @@ def test_value_a_patient_run_is_told_once(capsys: pytest.CaptureFixture[str]) ->
         assert stopped.value.number == signal.SIGINT
 
 
-def test_value_what_signals_did_before_is_given_back() -> None:
+def test_value_what_signals_did_before_is_given_back(tmp_path: Path) -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
-    with stoppable() as request:
+    with stoppable(tmp_path) as request:
         assert signal.getsignal(signal.SIGINT) == request._note
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # as Lightning does
         request.listen()
@@ -93,14 +95,14 @@ def test_value_what_signals_did_before_is_given_back() -> None:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_lightning_s_exit_becomes_the_interrupt_again() -> None:
+def test_lightning_s_exit_becomes_the_interrupt_again(tmp_path: Path) -> None:
     def leave() -> None:
         try:
             raise Stopped(15)
         except KeyboardInterrupt:
             sys.exit(1)
 
-    with pytest.raises(Stopped), stoppable():
+    with pytest.raises(Stopped), stoppable(tmp_path):
         leave()
-    with pytest.raises(SystemExit), stoppable():
+    with pytest.raises(SystemExit), stoppable(tmp_path):
         sys.exit(1)

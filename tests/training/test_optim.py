@@ -73,23 +73,6 @@ def test_no_decay_on_norms_biases_and_what_the_backbone_exempts(model: AGNet) ->
     assert all(of_vit[name]["weight_decay"] == 0.0 for name in exempt)
 
 
-def test_no_decay_on_scales_of_any_shape(model: AGNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A vector may have axes of length 1, as ResMLP's scale per channel has."""
-    odd = nn.Module()
-    odd.scale = nn.Parameter(torch.ones(1, 1, 384))
-    odd.channels = nn.Parameter(torch.ones(48, 1, 1))
-    odd.matrix = nn.Parameter(torch.ones(1, 3, 4))
-    odd.kernel, odd.gate, odd.efficient = nn.Conv2d(1, 8, 1), nn.Linear(8, 1), nn.Conv1d(1, 1, 3)
-    monkeypatch.setitem(model.backbone.model._modules, "odd", odd)
-    prefix = "backbone.model.odd."
-    decayed = {
-        name.removeprefix(prefix)
-        for name, group in groups_of(model, rates()).items()
-        if name.startswith(prefix) and group["name"] == "backbone_decay"
-    }
-    assert decayed == {"matrix", "kernel.weight", "gate.weight", "efficient.weight"}
-
-
 @pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
 def test_optimizers(model: AGNet, name: str, kind: type) -> None:
     optimizer = build_optimizer(model, rates(name=name, momentum=0.99))

@@ -178,6 +178,8 @@ def test_an_early_end_stays_one(
     assert after["global_step"] == before["global_step"]
     record = RunFolder(tmp_path / "run").read_record()
     assert record["epochs"] == before["epoch"] + 1
+    assert record["images_seen"] == 20 * record["epochs"], "those before the resume count"
+    assert 0 < record["training_seconds"] < record["wall_time_seconds"]
 
 
 def test_raises_without_its_best_epoch(configure: Configure, copy: Path) -> None:
