@@ -73,10 +73,8 @@ def apply_calibration(
 ) -> None:
     """Write the corrections into the network's last layer and its configuration.
 
-    Args:
-        model: network to change in place; train it no further.
-        calibration: the corrections.
-        class_counts: number of training images of each class; needed where ``tau`` is not 0.
+    The network is changed in place, and is to be trained no further. Where ``tau`` is not 0,
+    ``class_counts`` must be given: the number of training images of each class.
 
     Raises:
         ValueError: the network is calibrated already, or has no classes.

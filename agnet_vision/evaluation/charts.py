@@ -100,13 +100,11 @@ def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> 
     return figure
 
 
-def histogram(values: Sequence[float], title: str, xlabel: str) -> Figure:
-    """Draw how often each value occurs among the images."""
+def histogram(values: Sequence[int], title: str, xlabel: str) -> Figure:
+    """Draw how often each count occurs among the images."""
     figure, (axes,) = make_figure(4.2, 2.8, 1)
-    bins: int | list[float] = min(24, max(4, len(values) // 4))
-    if all(float(v).is_integer() for v in values) and max(values) <= 20:
-        bins = np.arange(-0.5, max(values) + 1.5).tolist()
-    axes.hist(values, bins=bins, color=SECOND, rwidth=0.9)
+    few = np.arange(-0.5, max(values) + 1.5).tolist()
+    axes.hist(values, bins=few if max(values) <= 20 else 24, color=SECOND, rwidth=0.9)
     axes.set(title=title, xlabel=xlabel, ylabel="images")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))

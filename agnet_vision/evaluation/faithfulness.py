@@ -8,6 +8,7 @@ image, so that only the content changes.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 import cv2
@@ -46,20 +47,18 @@ def measure(
             each step.
     """
     rng = np.random.default_rng(seed)
-    curves: dict[str, dict[str, list[np.ndarray]]] = {}
+    curves: dict[str, list[np.ndarray]] = defaultdict(list)
     preparation = Preparation(model)
     for image in images:
         (prepared,) = preparation([image])
         explanation = explain(model, prepared)
         for name, heat in _maps(model, prepared, explanation, rng).items():
             rank = np.argsort(-heat.ravel(), kind="stable").argsort().reshape(GRID, GRID)
-            found = _curves(model, prepared, explanation.target, rank)
-            for kind, curve in zip(("deletion", "insertion"), found, strict=True):
-                curves.setdefault(name, {}).setdefault(kind, []).append(curve)
+            curves[name].append(_curves(model, prepared, explanation.target, rank))
 
     return {
-        name: {kind: np.stack(rows) for kind, rows in kinds.items()}
-        for name, kinds in curves.items()
+        name: dict(zip(("deletion", "insertion"), np.stack(found, axis=1), strict=True))
+        for name, found in curves.items()
     }
 
 
@@ -116,7 +115,7 @@ def _on_grid(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "grid
 @torch.no_grad()
 def _curves(
     model: AGNet, prepared: PreparedImage, target: int, rank: np.ndarray
-) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
+) -> Float[np.ndarray, "2 steps"]:
     """Return the class's probability while cells are blurred, and uncovered."""
     device = next(model.parameters()).device
     sharp = prepared.input.to(device)
@@ -132,7 +131,7 @@ def _curves(
     )
     parts = (part.expand(len(inputs), *part.shape[1:]) for part in prepared.regions.to(device))
     probability = model(inputs, Regions(*parts)).softmax(dim=1)[:, target].cpu().numpy()
-    return probability[: STEPS + 1], probability[STEPS + 1 :]
+    return probability.reshape(2, STEPS + 1)
 
 
 def summarize(

@@ -15,15 +15,9 @@ from agnet_vision.evaluation.statistics import average_precision, rank_of_true_c
 
 
 class Predictions(NamedTuple):
-    """Predictions for a split, in the order of its samples.
+    """Predictions for a split, in the order of its samples."""
 
-    Attributes:
-        sample: number of each sample.
-        label: true class of each sample.
-        probability: probability of each class, the softmax of the logits.
-    """
-
-    sample: Int[Tensor, " samples"]
+    sample: Int[Tensor, " samples"]  # number of each sample
     label: Int[Tensor, " samples"]
     probability: Float[Tensor, "samples classes"]
 

@@ -103,17 +103,18 @@ def _headline(run: RunResults, other: RunResults | None) -> list[Headline]:
     own = estimates(run.label, run.probability)
     # Of five classes the right one is always among the first five.
     names = [name for name in METRICS if name != "top5" or len(run.classes) > 5]
-    rows = [Headline(TITLES[name], interval(own[name], run.label)) for name in names]
     if other is None:
-        return rows
+        return [Headline(TITLES[name], interval(own[name], run.label)) for name in names]
 
     base = estimates(other.label, other.probability)
     return [
-        row._replace(
+        Headline(
+            TITLES[name],
+            interval(own[name], run.label),
             baseline=interval(base[name], run.label),
             difference=paired_difference([own[name]], [base[name]], run.label),
         )
-        for row, name in zip(rows, names, strict=True)
+        for name in names
     ]
 
 
@@ -125,19 +126,13 @@ def _lowest_ap_first(run: RunResults) -> list[tuple[str, dict[str, Any]]]:
 
 def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
     """List the commonest confusions: true class, predicted class, count, images of the class."""
-    wrong = ~run.hits
-    pairs, counts = np.unique(
-        np.stack([run.label[wrong], run.predicted[wrong]]), axis=1, return_counts=True
-    )
-    commonest = np.argsort(-counts, kind="stable")[:SHOWN_CONFUSIONS]
+    counts = np.array(run.scores["confusion_matrix"])
+    wrong = counts - np.diag(counts.diagonal())
+    commonest = np.argsort(-wrong, axis=None, kind="stable")[:SHOWN_CONFUSIONS]
     return [
-        (
-            run.classes[pairs[0, k]],
-            run.classes[pairs[1, k]],
-            int(counts[k]),
-            int((run.label == pairs[0, k]).sum()),
-        )
-        for k in commonest
+        (run.classes[row], run.classes[column], wrong[row, column], counts[row].sum())
+        for row, column in zip(*np.unravel_index(commonest, wrong.shape), strict=True)
+        if wrong[row, column]
     ]
 
 

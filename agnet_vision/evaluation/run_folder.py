@@ -28,33 +28,19 @@ class RunFolder:
 
     ``metrics.json`` is written last of all and taken away before anything it speaks of changes:
     where it stands, the run was tested and ``predictions.csv`` is whole.
-
-    Attributes:
-        path: the folder.
-        config: resolved options, YAML.
-        splits: images of each split, CSV.
-        record: ``run.json``: versions, hardware, command, seed, wall time.
-        last: checkpoint to go on from.
-        best: checkpoint of the best epoch.
-        metrics: scores, JSON.
-        predictions: what the network says of each image, CSV.
-        report: one HTML file about all of it.
-        views: sheet of the first training views, with their regions.
-        curves: plot of the learning curves.
-        confusion: plot of the confusion matrix.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.config = self.path / "config.yaml"
-        self.splits = self.path / "splits.csv"
-        self.record = self.path / "run.json"
-        self.last = self.path / "last.ckpt"
-        self.best = self.path / "best.ckpt"
-        self.metrics = self.path / "metrics.json"
-        self.predictions = self.path / "predictions.csv"
+        self.config = self.path / "config.yaml"  # resolved options
+        self.splits = self.path / "splits.csv"  # images of each split
+        self.record = self.path / "run.json"  # versions, hardware, command, seed, wall time
+        self.last = self.path / "last.ckpt"  # to go on from
+        self.best = self.path / "best.ckpt"  # network of the best epoch
+        self.metrics = self.path / "metrics.json"  # scores
+        self.predictions = self.path / "predictions.csv"  # what the network says of each image
         self.report = self.path / "report.html"
-        self.views = self.path / "views.png"
+        self.views = self.path / "views.png"  # first training views, with their regions
         self.curves = self.path / "curves.png"
         self.confusion = self.path / "confusion.png"
 
@@ -143,11 +129,7 @@ class RunFolder:
         )
 
     def read_history(self) -> list[dict[str, float]]:
-        """Read the CSV logs, one row per epoch; after a resume the newer log counts.
-
-        Returns:
-            Rows with ``epoch`` and what was logged at its end: ``train/loss_epoch``, ``val/acc``...
-        """
+        """Read what was logged at each epoch's end; after a resume the newer log counts."""
         epochs: dict[int, dict[str, float]] = {}
         for log in sorted(self.path.glob("csv/version_*/metrics.csv"), key=_version_number):
             with log.open(newline="", encoding="utf-8") as file:

@@ -55,13 +55,7 @@ def random_images(run: RunResults) -> Int[np.ndarray, " images"]:
 def make_cards(
     run: RunResults, model: AGNet, root: Path, chosen: Int[np.ndarray, " images"]
 ) -> list[Thumbnail]:
-    """Explain the chosen images for the class they were given.
-
-    Args:
-        run: results of the test.
-        model: network of that run, in evaluation mode.
-        root: root of the dataset.
-        chosen: indices of images of the run.
+    """Explain the run's chosen images for the class they were given.
 
     Raises:
         ImageReadError: an image cannot be read any more.

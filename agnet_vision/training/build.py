@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.datamodule import AGNetDataModule
-from agnet_vision.data.preprocessing import ImageTransform, data_config, evaluation_transform
+from agnet_vision.data.preprocessing import data_config, evaluation_transform
 from agnet_vision.data.sampler import Order
 from agnet_vision.data.sources.samples import SampleTable, read_samples
 from agnet_vision.data.transforms import training_transform
@@ -21,11 +21,7 @@ from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.dataset import Dataset
 from agnet_vision.options.run import AugmentationConfig, EvaluateConfig, LossConfig, TrainConfig
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.training.pretrained import (
-    check_backbone_options,
-    load_backbone,
-    weights_fetched,
-)
+from agnet_vision.training.pretrained import check_backbone_options, load_backbone, weights_fetched
 
 
 @contextmanager
@@ -52,19 +48,14 @@ def build_table(dataset: Dataset, seed: int) -> SampleTable:
 
 
 def require_samples(table: SampleTable, split: str) -> None:
-    """Refuse an empty split, and a dataset with nothing to tell apart.
+    """Refuse an empty split.
 
     Raises:
-        DatasetError: the split is empty, or there are fewer than two classes.
+        DatasetError: names the split.
     """
     if not table.splits[split]:
         raise DatasetError(
             f"dataset={table.name} has no images in its {split} split ({table.root})"
-        )
-    if len(table.classes) < 2:
-        raise DatasetError(
-            f"dataset={table.name} must have at least two classes, got {', '.join(table.classes)} "
-            f"alone ({table.root}); a class is a folder of images"
         )
 
 
@@ -94,7 +85,6 @@ def build_model(
 
     Args:
         config: all options, most of which say something of the network.
-        classes: names of the classes.
         with_weights: whether to fetch or load the weights that the options ask for; a run that goes
             on has its own.
 
@@ -160,19 +150,27 @@ def build_data(
     """Create the loaders, without regions for a network without them.
 
     Args:
-        table: lists of the dataset.
         model: the network, which knows its input and its regions.
         config: batch size, loader processes, cache, seed and views of test images.
         augmentation: changes to training images; None: none.
         sampler: order of the training images.
     """
-    transform = evaluation_transform(model.data_config)
+    inputs = model.data_config
+    transform = train_transform = evaluation_transform(inputs)
+    if augmentation is not None:
+        train_transform = training_transform(
+            inputs["input_size"][-1],
+            mean=inputs["mean"],
+            std=inputs["std"],
+            interpolation=inputs["interpolation"],
+            **augmentation.model_dump(),
+        )
     with options_checked():
-        views = TestTimeViews(model.data_config, config.tta) if config.tta != "none" else None
+        views = TestTimeViews(inputs, config.tta) if config.tta != "none" else None
 
     return AGNetDataModule(
         table,
-        _augmented(model, augmentation) if augmentation is not None else transform,
+        train_transform,
         transform,
         model.proposer if model.head.needs_regions else None,
         views=views,
@@ -181,17 +179,6 @@ def build_data(
         workers=config.workers,
         sampler=sampler,
         seed=config.seed,
-    )
-
-
-def _augmented(model: AGNet, augmentation: AugmentationConfig) -> ImageTransform:
-    inputs = model.data_config
-    return training_transform(
-        inputs["input_size"][-1],
-        mean=inputs["mean"],
-        std=inputs["std"],
-        interpolation=inputs["interpolation"],
-        **augmentation.model_dump(),
     )
 
 

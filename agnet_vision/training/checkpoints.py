@@ -66,15 +66,11 @@ class StopRequest:
     """A request to end a run: a training ends after its step, anything else at once.
 
     A second signal ends it at once in any case.
-
-    Attributes:
-        patient: whether the run will look at ``number`` soon.
-        number: number of the signal that came; 0: none.
     """
 
     def __init__(self) -> None:
-        self.patient = False
-        self.number = 0
+        self.patient = False  # whether the run will look at the number soon
+        self.number = 0  # of the signal that came
         self._before: dict[int, Any] = {}
 
     def listen(self) -> None:

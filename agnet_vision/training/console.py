@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,25 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from agnet_vision.data.sources.samples import SampleTable
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.run import TrainConfig
 
-# File of a run -> what it is for.
-FILES = {
-    "report.html": "everything measured; open it in a browser",
-    "views.png": "the first training images as the network saw them",
-    "metrics.json": "scores",
-    "predictions.csv": "the prediction for each image",
-    "best.ckpt": "the network of the best epoch",
-    "last.ckpt": "the last epoch, to go on from",
-}
 # What a line says of an epoch -> its logged name.
-LOGGED = {
-    "loss": "train/loss_epoch",
-    "val loss": "val/loss",
-    "acc": "val/acc",
-    "mAP": "val/mAP",
-}
+LOGGED = {"loss": "train/loss_epoch", "val loss": "val/loss", "acc": "val/acc", "mAP": "val/mAP"}
 
 
 def console(*, stderr: bool = False, soft_wrap: bool = True) -> Console:
@@ -74,7 +60,7 @@ def print_start(config: TrainConfig, table: SampleTable, model: AGNet, trainer: 
 
 
 def print_scores(scores: dict[str, Any]) -> None:
-    """Print the scores, and the classes with the lowest AP."""
+    """Print the scores of all classes together."""
     epoch = f", weights of epoch {scores['best_epoch']}" if "best_epoch" in scores else ""
     views = f", tta={scores['tta']}" if scores.get("tta", "none") != "none" else ""
     title = f"{scores['dataset']}, {scores['split']} split, {scores['num_images']} images"
@@ -87,21 +73,11 @@ def print_scores(scores: dict[str, Any]) -> None:
     table.add_row(*(f"{scores[name]:.4f}" for name in names))
     console().print(table)
 
-    rows = [(name, row) for name, row in scores["per_class"].items() if row["ap"] is not None]
-    per_class = Table("class", title="classes with the lowest AP")
-    for name in ("AP", "accuracy", "images"):
-        per_class.add_column(name, justify="right")
-    for name, row in sorted(rows, key=lambda pair: pair[1]["ap"])[:10]:
-        per_class.add_row(name, f"{row['ap']:.4f}", f"{row['acc']:.4f}", str(row["num_images"]))
-    console().print(per_class)
 
-
-def print_files(run_dir: Path) -> None:
-    """Print where the run's files lie, and what they are for."""
-    console().print(f"written to {run_dir}")
-    for name, purpose in FILES.items():
-        if (run_dir / name).is_file():
-            console().print(f"  {name:17}{purpose}")
+def print_place(folder: RunFolder) -> None:
+    """Print where the run's files lie."""
+    advice = ", open report.html in a browser" if folder.report.is_file() else ""
+    console().print(f"written to {folder.path}{advice}")
 
 
 def progress_callback() -> Callback:

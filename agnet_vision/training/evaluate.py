@@ -26,7 +26,7 @@ from agnet_vision.options.validation import look_up
 from agnet_vision.training import Run
 from agnet_vision.training.build import build_data, build_table, require_classes, require_samples
 from agnet_vision.training.checkpoints import stoppable
-from agnet_vision.training.console import print_files, print_scores, progress_callback
+from agnet_vision.training.console import print_place, print_scores, progress_callback
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.run_dir import claimed_run_dir
 from agnet_vision.training.trainer import build_trainer, quiet_lightning
@@ -47,25 +47,18 @@ def evaluate(config: EvaluateConfig) -> Run:
 
 
 class TestedNetwork:
-    """A network, the images it is tested on, and the folder its scores go to.
-
-    Attributes:
-        table: lists of the dataset; the test split names the images that are scored.
-        split: name of these images in ``metrics.json``.
-        record: what ``metrics.json`` says beside the scores.
-        scores: scores of the test; None before it, and on all processes but the first.
-    """
+    """A network, the images it is tested on, and the folder its scores go to."""
 
     __test__ = False  # pytest takes the name for that of a test
 
     folder: RunFolder
-    table: SampleTable
+    table: SampleTable  # its test split names the images that are scored
     module: AGNetModule
     data: AGNetDataModule
     trainer: pl.Trainer
-    record: dict[str, Any]
-    split: str = "test"
-    scores: dict[str, Any] | None = None
+    record: dict[str, Any]  # what metrics.json says beside the scores
+    split: str = "test"  # name of these images in metrics.json
+    scores: dict[str, Any] | None = None  # on the first process, after the test
 
     def test(self) -> None:
         """Test the network, and write and print its scores."""
@@ -110,11 +103,7 @@ class Evaluation(TestedNetwork):
         model = load_model(config.checkpoint)
         place = Path(config.checkpoint)
         self.checkpoint = place.absolute() if place.exists() else config.checkpoint
-        self.record = {
-            "seed": config.seed,
-            "checkpoint": str(self.checkpoint),
-            "tta": config.tta,
-        }
+        self.record = {"seed": config.seed, "checkpoint": str(self.checkpoint), "tta": config.tta}
 
         self.table = build_table(config.dataset, config.seed)
         require_classes(self.table, model.classes or (), config.checkpoint)
@@ -138,7 +127,7 @@ class Evaluation(TestedNetwork):
         )
         if self.config.report:
             write_report(self.folder.path)
-        print_files(self.folder.path)
+        print_place(self.folder)
 
 
 def split_as_its_run_did(table: SampleTable, config: EvaluateConfig) -> SampleTable:

@@ -56,9 +56,7 @@ class AGNetModule(pl.LightningModule):
         """Log the scores of the held-out samples."""
         self._log_scores("val")
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collect the predictions of a batch."""
-        self.validation_step(batch, batch_idx)
+    test_step = validation_step
 
     def on_test_epoch_end(self) -> None:
         """Log the scores, and keep the predictions for their writer."""
@@ -90,8 +88,6 @@ class TrainingModule(AGNetModule):
 
     Args:
         model: the network; it must know its ``classes``.
-        optimizer: name and rates of the optimizer.
-        schedule: course of the learning rates.
         label_smoothing: probability mass spread over all classes.
         class_weights: factor on the loss of each class, in class order; None: all 1.
         compile_model: whether the network runs through ``torch.compile``.

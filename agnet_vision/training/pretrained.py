@@ -31,14 +31,13 @@ def weights_fetched(name: str) -> Iterator[None]:
         ConfigError: instead of the error that timm or its downloader raised.
     """
     offline = constants.HF_HUB_OFFLINE
-    reason = "HF_HUB_OFFLINE is set" if offline else ""
-    if not offline:
-        try:
-            get_session().head(constants.ENDPOINT, timeout=CONNECT_SECONDS)
-        except Exception as error:  # of the network library, which the Hub's client has changed
-            reason = f"{constants.ENDPOINT} cannot be reached ({first_line(error)})"
+    reason = ""
+    try:
+        get_session().head(constants.ENDPOINT, timeout=CONNECT_SECONDS)
+    except Exception as error:  # each version of the Hub's client has its network library's own
+        reason = f"{constants.ENDPOINT} cannot be reached ({first_line(error)})"
+        constants.HF_HUB_OFFLINE = True
 
-    constants.HF_HUB_OFFLINE = bool(reason)
     try:
         yield
     except (OSError, RuntimeError) as error:

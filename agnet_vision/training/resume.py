@@ -20,10 +20,7 @@ KEPT = ("optimizer.name", "optimizer.layer_decay", "backbone.freeze_at", "monito
 
 
 def check_resumable(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
-    """Refuse to resume a run that has ended, or whose state does not fit the options.
-
-    Returns:
-        The description of the run's network.
+    """Refuse a run that has ended or does not fit the options; return its network's description.
 
     Raises:
         CheckpointError: there is no checkpoint of a run, or that of its best epoch is gone.

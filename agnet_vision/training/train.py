@@ -31,12 +31,7 @@ from agnet_vision.training.build import (
     require_classes,
     require_samples,
 )
-from agnet_vision.training.callbacks import (
-    AveragedWeights,
-    EarlyStop,
-    FreezeBackbone,
-    RandomState,
-)
+from agnet_vision.training.callbacks import AveragedWeights, EarlyStop, FreezeBackbone, RandomState
 from agnet_vision.training.checkpoints import (
     AtomicCheckpointIO,
     BestCheckpoint,
@@ -44,7 +39,7 @@ from agnet_vision.training.checkpoints import (
     StopRequest,
     stoppable,
 )
-from agnet_vision.training.console import console, print_files, print_start, progress_callback
+from agnet_vision.training.console import console, print_place, print_start, progress_callback
 from agnet_vision.training.evaluate import TestedNetwork
 from agnet_vision.training.loggers import build_loggers, check_loggers
 from agnet_vision.training.module import TrainingModule
@@ -222,7 +217,7 @@ class Training(TestedNetwork):
             console().print(f"not tested: {why}")
         elif self.config.report:
             write_report(self.folder.path)
-        print_files(self.folder.path)
+        print_place(self.folder)
 
     def _callbacks(self, request: StopRequest) -> list[Callback]:
         """Create the callbacks that the options ask for, checkpoints last."""

@@ -50,11 +50,9 @@ def build_trainer(
     Raises:
         ConfigError: this machine does not have what is asked for.
     """
-
-    def make(**given: Any) -> pl.Trainer:
-        """Create the trainer with these options of Lightning's."""
-        return pl.Trainer(
-            **given,
+    with options_checked():
+        trainer = pl.Trainer(
+            **options.model_dump(exclude={"progress_bar"}),
             **training,
             default_root_dir=run_dir,
             callbacks=list(callbacks),
@@ -69,13 +67,9 @@ def build_trainer(
             # EpochSampler shares the samples out itself, without counting any twice.
             use_distributed_sampler=False,
         )
-
-    given = options.model_dump(exclude={"progress_bar"})
-    with options_checked():
-        trainer = make(**given)
-        if freezes and isinstance(trainer.strategy, DDPStrategy):
-            # DDP waits for a gradient of every parameter unless it is told that some may have none.
-            trainer = make(**{**given, "strategy": "ddp_find_unused_parameters_true"})
+    if freezes and isinstance(trainer.strategy, DDPStrategy):
+        # DDP waits for a gradient of every parameter unless it is told that some may have none.
+        trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
     return trainer
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.evaluation import run_folder
 from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.run_folder import RunFolder
 from tests.evaluation.conftest import CLASSES, random_predictions
@@ -111,21 +110,6 @@ def test_value_a_kill_at_any_rename_leaves_no_contradiction(
         assert (scores["acc"] == before.scores["acc"]) == (step == 0)
     write_other_results(run)  # and it can be completed
     assert run.read_results().scores["acc"] != before.scores["acc"]
-
-
-def test_value_a_full_disk_leaves_the_old_results(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = run.read_results()
-
-    def full(self: object, *texts: str, probabilities: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(run_folder.PredictionWriter, "write", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_other_results(run)
-    assert run.read_results().scores == before.scores
-    assert not list(run.path.glob(".*"))
 
 
 def test_value_history_takes_the_newer_log_after_a_resume(run: RunFolder) -> None:

@@ -1,34 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from torch import nn
 
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.training.callbacks import FreezeBackbone
 from agnet_vision.training.train import train
 from tests.training.tiny import PLAIN, Configure, Recorder, assert_same, checkpoint, differ
-
-
-class Holder(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.model = nn.Module()
-        self.model.backbone = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
-
-
-def test_value_freeze_and_thaw() -> None:
-    holder, callback = Holder().train(), FreezeBackbone(2)
-    backbone = holder.model.backbone
-    backbone[2].weight.requires_grad_(False)  # frozen for good by the backbone itself
-    learning = {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
-    for epoch in range(4):
-        callback.on_train_epoch_start(SimpleNamespace(current_epoch=epoch), holder)
-        now = {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
-        assert now == (set() if epoch < 2 else learning)
-        assert backbone.training == (epoch >= 2)
 
 
 def test_averaged_weights_by_hand(configure: Configure, recorder: Recorder, tmp_path: Path) -> None:
@@ -94,7 +72,11 @@ def test_best_checkpoint_and_early_stopping(
 
 
 def test_frozen_epochs(configure: Configure, recorder: Recorder) -> None:
-    train(configure(*PLAIN, "epochs=2", "freeze_backbone_epochs=1"))
+    """The stem stays frozen, as the backbone itself was told."""
+    train(configure(*PLAIN, "epochs=2", "freeze_backbone_epochs=1", "backbone.freeze_at=1"))
     assert not differ(recorder.weights_at_start, recorder.validated[0], "model.backbone.")
     assert differ(recorder.weights_at_start, recorder.validated[0], "model.head.")
     assert differ(recorder.weights_at_start, recorder.validated[1], "model.backbone.")
+    assert not differ(
+        recorder.weights_at_start, recorder.validated[1], "model.backbone.model.conv1."
+    )

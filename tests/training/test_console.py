@@ -18,8 +18,7 @@ from tests.training.tiny import Configure, write_images
 def test_a_run_says_what_it_is_and_where_it_lies(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    classes = ("[bold]a", "$b$", ":smile:")
-    root = write_images(tmp_path / "data", {"all": 6}, classes) / "all"
+    root = write_images(tmp_path / "data", {"all": 6}) / "all"
     words = ("epochs=1", f"dataset.root={root}", "backbone.freeze_at=1", "schedule.warmup_epochs=0")
     train(configure(*words, "model=no_attention", "image_size=48"))
     said = capsys.readouterr().out
@@ -33,10 +32,7 @@ def test_a_run_says_what_it_is_and_where_it_lies(
     assert lines["network"].startswith("test_resnet.r160_in1k, no_attention: ")
     assert lines["network"].endswith(" of them learned")
     assert lines["map"].startswith("2 x 2 cells at 48 pixels, 4 regions pooled to 2 x 2")
-    assert all(name in said for name in classes), "names with brackets are printed as they are"
-    written = said.split(f"written to {tmp_path / 'run'}\n")[1].splitlines()
-    files = ["views.png", "metrics.json", "predictions.csv", "best.ckpt", "last.ckpt"]
-    assert [line.split()[0] for line in written] == files
+    assert said.endswith(f"written to {tmp_path / 'run'}\n")
 
 
 def test_progress_bar_of_a_run(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:

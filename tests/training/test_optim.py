@@ -51,11 +51,6 @@ def groups_of(model: AGNet, options: OptimizerConfig) -> dict[str, dict]:
     return {name: group_of[id(p)] for name, p in model.named_parameters()}
 
 
-def test_groups_have_the_rates_of_their_part(model: AGNet) -> None:
-    for name, group in groups_of(model, rates()).items():
-        assert group["lr"] == (0.01 if name.startswith("backbone.") else 0.1), name
-
-
 def test_no_decay_on_norms_biases_and_what_the_backbone_exempts(model: AGNet) -> None:
     group_of = groups_of(model, rates())
     norms = nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm

@@ -53,10 +53,6 @@ def test_raises_on_options_the_backbone_has_not(name: str, options: dict, messag
     assert "\n" not in str(caught.value)
 
 
-def test_backbone_takes_its_own_options() -> None:
-    check_backbone_options("test_resnet", {"output_stride": 16, "drop_path_rate": 0.1})
-
-
 @pytest.mark.parametrize(
     "content", [b"no weights", b"", b"\x80\x02}q\x00cfoo\nbar\n", {"a": 5, 3: 4}, [1]]
 )

@@ -143,12 +143,6 @@ def test_raises_on_nothing_to_resume(configure: Configure) -> None:
         train(configure().model_copy(update={"resume": True}))
 
 
-def test_mistake_leaves_no_folder(configure: Configure, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="taps"):
-        train(configure("backbone.taps=[9]"))
-    assert not (tmp_path / "run").exists()
-
-
 def test_resume_raises_on_other_classes(
     configure: Configure, finished: Path, tmp_path: Path
 ) -> None:
