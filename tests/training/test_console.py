@@ -26,7 +26,7 @@ def test_a_run_says_what_it_is_and_where_it_lies(
     assert lines["run"] == str(tmp_path / "run")
     assert lines["device"] == "cpu, precision 32-true"
     assert lines["images"] == (
-        "folder, 3 classes: 10 train, 4 val, 4 test (drawn from train with seed 0: val 10%, test "
+        "folder, 3 classes: 10 train, 3 val, 5 test (drawn from train with seed 0: val 10%, test "
         "20%)"
     )
     assert lines["network"].startswith("test_resnet.r160_in1k, no_attention: ")
