@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agnet_vision.options.compose import Composed
-from agnet_vision.options.fields import Options
-from agnet_vision.options.validation import validate
+if TYPE_CHECKING:
+    from agnet_vision.options.compose import Composed
+    from agnet_vision.options.fields import Options
 
 # Name -> what it does; the module of that name in this room has the command itself.
 COMMANDS = {
     "train": "train a network, test it, and write a report",
-    "evaluate": "test a network on a dataset",
+    "evaluate": "test a network on a dataset, by default that of its run",
     "predict": "classify images, and draw where the network looked",
     "export": "write a network for other programs: ONNX, int8, torch.export, a folder to share",
     "report": "write the report of a run again, or beside a baseline",
@@ -26,6 +26,16 @@ COMMANDS = {
     "search": "look for the best network within a latency budget",
     "benchmark": "measure a part of the library",
 }
+# Group of which a command takes a file -> what its files hold.
+GROUPS = {
+    "dataset": "where the images come from",
+    "backbone": "the network that makes the feature map; any name of timm.list_models() is one",
+    "model": "the whole method, or one of the paper's ablations",
+    "regions": "where regions come from: the paper's keypoints, or a control",
+    "trainer": "accelerator, devices and strategy together",
+    "logger": "where losses and scores are logged; several: logger=[csv,wandb]",
+    "experiment": "values that other options have from the start",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,6 @@ class Command:
         schema: its options.
         call: does the work, with the checked options.
         examples: what may follow its name on the command line.
-        groups: groups of which it takes a file -> what they hold.
         check: checks the options; None: by the schema alone.
         has_run_dir: whether its results go to Hydra's folder, so that ``--multirun`` makes sense.
     """
@@ -44,16 +53,15 @@ class Command:
     schema: type[Options]
     call: Callable[[Any], object]
     examples: tuple[str, ...]
-    groups: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Composed], Options] | None = None
     has_run_dir: bool = False
 
     def run(self, composed: Composed) -> None:
         """Check the options, and do the work."""
-        self.call((self.check or self._check)(composed))
+        from agnet_vision.options.validation import validate
 
-    def _check(self, composed: Composed) -> Options:
-        return validate(self.schema, composed.values)
+        check = self.check
+        self.call(check(composed) if check else validate(self.schema, composed.values))
 
 
 def load_command(name: str) -> Command:

@@ -8,22 +8,24 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from agnet_vision.cli.command import Command
-from agnet_vision.options.fields import Options, Place, Text, option
+from agnet_vision.options.fields import Device, Options, Place, Text, option
 
 if TYPE_CHECKING:
     from agnet_vision.models.agnet import AGNet
 
 
 class DemoConfig(Options):
-    """Which networks, and who may see the page."""
+    """Options of ``agnet demo``."""
 
     checkpoint: Place | list[Place] | None = option(
         "run folder, best.ckpt, saved folder, owner/name on the Hub, or [several,of,these]; null: "
         "ours",
     )
-    host: Text = option("this computer only; 0.0.0.0 lets everybody on the network in")
-    port: int | None = option("null: the first free one from 7860 on", ge=1, le=65535)
-    device: Text = option("auto | cpu | cuda | any other of torch's")
+    host: Text = option("address of the page; 0.0.0.0 lets everybody on the network in")
+    port: int | None = option(
+        "port of the page; null: the first free one from 7860 on", ge=1, le=65535
+    )
+    device: Device
 
 
 def call(config: DemoConfig) -> None:

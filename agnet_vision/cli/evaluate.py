@@ -16,9 +16,5 @@ COMMAND = Command(
         "checkpoint=my_model dataset=stanford40 split=val",
         "checkpoint=outputs/folder/my_run dataset.root=/where/it/lies/now",
     ),
-    groups={
-        "dataset": "where the images come from; left out: as in the run",
-        "trainer": "accelerator, devices and strategy together",
-    },
     has_run_dir=True,
 )

@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.fields import LocalPath, Options, Place, option
+from agnet_vision.options.fields import Checkpoint, LocalPath, Options, Place, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,22 +23,21 @@ READ_AT_ONCE = 8
 
 
 class ExportConfig(Options):
-    """Which network becomes what."""
+    """Options of ``agnet export``."""
 
-    checkpoint: Place = option(
-        "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
-    )
+    checkpoint: Checkpoint
     format: Literal["onnx", "int8", "program", "pretrained"] = option(
-        "int8: ONNX in 8-bit integers; program: torch.export; pretrained: a folder to share"
+        "form of the result; int8: ONNX in 8-bit integers; program: torch.export; pretrained: a "
+        "folder to share"
     )
     output: LocalPath | None = option("file, or folder for pretrained; null: beside the checkpoint")
     image_size: int | None = option("side of the images in pixels; null: the network's own", ge=1)
-    grid: bool = option("one input, images alone, with regions from a fixed grid")
+    grid: bool = option("one input, the images alone, with regions from a fixed grid")
     images: Place | list[Place] | None = option(
         "int8 only: images to calibrate on, not those of the training: a file, folder or pattern",
     )
     calibration: int = option(
-        "int8 only: how many of them at most; half of them measure the agreement", ge=2
+        "int8 only: number of those images, at most; half of them measure the agreement", ge=2
     )
 
     @model_validator(mode="after")
@@ -48,11 +47,6 @@ class ExportConfig(Options):
         if self.format != "int8" and self.images is not None:
             raise ValueError(f"images are for format=int8, to calibrate on; got {self.format}")
         return self
-
-
-def call(config: ExportConfig) -> None:
-    """Export, and say where the result lies."""
-    print(export(config))
 
 
 def export(config: ExportConfig) -> Path:
@@ -74,12 +68,10 @@ def export(config: ExportConfig) -> Path:
         case "pretrained":
             scores = {"metrics": measured(config.checkpoint)}
             model.save_pretrained(path, model_card_kwargs=scores)
-            return path
         case "program":
             torch.export.save(export_program(model, grid=config.grid), path)
-            return path
         case "onnx":
-            return export_onnx(model, path, grid=config.grid)
+            export_onnx(model, path, grid=config.grid)
         case "int8":
             inputs = calibration_inputs(model, config.images or [], config)
             source = export_onnx(model, path.with_suffix(".float.onnx"), grid=config.grid)
@@ -88,7 +80,7 @@ def export(config: ExportConfig) -> Path:
             finally:
                 source.unlink()
             print(f"{made.agreement:.3f} of {made.images} other images keep their class")
-            return made.path
+    return path
 
 
 def measured(checkpoint: str) -> dict[str, float]:
@@ -142,7 +134,7 @@ def calibration_inputs(
 
 COMMAND = Command(
     schema=ExportConfig,
-    call=call,
+    call=lambda config: print(export(config)),
     examples=(
         "checkpoint=outputs/demo/my_run format=onnx",
         "checkpoint=outputs/demo/my_run format=int8 images=photos",

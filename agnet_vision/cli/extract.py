@@ -8,24 +8,22 @@ from pathlib import Path
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
 from agnet_vision.options.dataset import DatasetConfig
-from agnet_vision.options.fields import LocalPath, Options, Text, option
+from agnet_vision.options.fields import CacheDir, Options, Progress, Text, option
 from agnet_vision.options.network import RegionsConfig
 from agnet_vision.regions.proposer import RegionProposer
 
 
 class ExtractConfig(Options):
-    """Whose keypoints, and who finds them."""
+    """Options of ``agnet extract``."""
 
     dataset: DatasetConfig
     regions: RegionsConfig
-    cache_dir: LocalPath | None = option(
-        "where keypoints are kept; null: .agnet_cache in the dataset's folder, as in training"
-    )
-    workers: int | None = option("processes on this machine; null: one a core", ge=1)
+    cache_dir: CacheDir
+    workers: int | None = option("processes on this machine; null: one per core", ge=1)
     scheduler: Text | None = option(
         "tcp://host:port of a Dask scheduler, instead of processes on this machine"
     )
-    progress: bool = option("draw a bar with a time estimate")
+    progress: Progress
 
 
 def call(config: ExtractConfig) -> None:
@@ -63,8 +61,4 @@ COMMAND = Command(
     schema=ExtractConfig,
     call=call,
     examples=("dataset=food101 dataset.root=/data/food101",),
-    groups={
-        "dataset": "dataset.name, and that dataset's options",
-        "regions": "regions.source: keypoints; the controls store nothing",
-    },
 )

@@ -6,24 +6,29 @@ import json
 from pathlib import Path
 
 from agnet_vision.cli.command import Command
-from agnet_vision.options.fields import LocalPath, Options, Place, Seed, Text, option
+from agnet_vision.options.fields import (
+    Checkpoint,
+    Device,
+    Images,
+    LocalPath,
+    Options,
+    Progress,
+    Seed,
+    option,
+)
 
 
 class FaithfulnessConfig(Options):
-    """Which network and images."""
+    """Options of ``agnet faithfulness``."""
 
-    checkpoint: Place = option(
-        "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
-    )
-    images: Place | list[Place] = option(
-        "file, folder, pattern, - for a list on stdin, or [several,of,these]"
-    )
-    count: int = option("images drawn from them", ge=1)
-    seed: Seed = option("of that choice, and of the random regions")
+    checkpoint: Checkpoint
+    images: Images
+    count: int = option("number of images that are drawn from those", ge=1)
+    seed: Seed = option("seed of that draw and of the random regions")
     output: LocalPath | None = option("JSON file for the means of all curves, and areas")
     figure: LocalPath | None = option("PNG or SVG file of the mean curves")
-    device: Text = option("auto | cpu | cuda | any other of torch's")
-    progress: bool = option("draw a bar")
+    device: Device
+    progress: Progress
 
 
 def call(config: FaithfulnessConfig) -> None:
@@ -65,12 +70,8 @@ def call(config: FaithfulnessConfig) -> None:
             name: {kind: c.mean(axis=0).round(4).tolist() for kind, c in row.items()}
             for name, row in curves.items()
         }
-        content = {
-            "photographs": len(chosen),
-            "seed": config.seed,
-            "areas": areas,
-            "mean_curves": means,
-        }
+        content = {"images": len(chosen), "seed": config.seed}
+        content |= {"areas": areas, "mean_curves": means}
         Path(config.output).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if config.figure:
         save_figure(curves_figure(curves), config.figure)

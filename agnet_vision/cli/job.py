@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from agnet_vision.cli.command import load_command
 from agnet_vision.cli.shell_errors import one_line_errors
-from agnet_vision.cli.words import MULTIRUN, for_hydra, quoted, split_flags
+from agnet_vision.cli.words import for_hydra, parse_line, quoted
 from agnet_vision.errors import ConfigError
 from agnet_vision.options.compose import (
     HYDRA_VERSION,
@@ -28,34 +28,34 @@ from agnet_vision.options.compose import (
     first_line,
     reference_error,
 )
-from agnet_vision.options.validation import did_you_mean
+from agnet_vision.options.validation import did_you_mean, wrong_value
 
 
-def run_command(name: str, words: Sequence[str], program: Sequence[str]) -> None:
+def run_command(name: str, words: Sequence[str], started: Sequence[str]) -> None:
     """Let Hydra compose a command's options, and run it with them.
 
     Args:
-        name: of the command.
-        words: what follows it on the command line.
-        program: the words before those, which start this program.
+        name: name of the command.
+        words: words that follow it on the command line.
+        started: words before those, by which this process was started.
 
     Raises:
         ConfigError: the words are no options of the command.
     """
     from agnet_vision.training.run_dir import is_first
 
-    own = for_hydra(words, load_command(name))
+    own = for_hydra(words, name)
     if not is_first():  # of a run's processes the first alone makes a folder
         own.append("hydra.run.dir=.")
-    flags, _ = split_flags(words)
-    is_sweep = bool(MULTIRUN & set(flags))
-    flags = [flag for flag in flags if flag not in MULTIRUN]
+    arguments, flags = parse_line(words)
+    flags = [flag for flag in flags if flag not in ("--multirun", "-m")]
 
     def job(config: DictConfig) -> None:
         """Run the command as if the options of this job alone had been typed."""
         settings, folder = HydraConfig.get(), Path(HydraConfig.get().runtime.output_dir)
         task = [word.removeprefix("++") for word in settings.overrides.task]
-        sys.argv = [*program, *(chain(task, flags) if is_sweep else words)]
+        sys.argv = [*started, *(chain(task, flags) if arguments.multirun else words)]
+
         command = load_command(name)
         with one_line_errors(), removed_if_empty(folder):
             composed = as_composed(config, (word.partition("=")[0].lstrip("+") for word in task))
@@ -67,7 +67,7 @@ def run_command(name: str, words: Sequence[str], program: Sequence[str]) -> None
             command.run(composed)
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    sys.argv = [program[0], *own]
+    sys.argv = [started[0], *own]
     with composition_errors():
         hydra.main(str(conf_folder()), name, version_base=HYDRA_VERSION)(job)()
 
@@ -79,13 +79,11 @@ def removed_if_empty(folder: Path) -> Iterator[None]:
         yield
     finally:
         here = Path.cwd()
-        for each in (folder, *folder.parents):
-            if each in (here, *here.parents) or (each != folder and here not in each.parents):
-                break
-            try:
-                each.rmdir()
-            except OSError:
-                break
+        made = [each for each in (folder, *folder.parents) if here in each.parents] or [folder]
+        with suppress(OSError):  # from the first that holds something
+            for each in made:
+                if each != here:
+                    each.rmdir()
 
 
 @contextmanager
@@ -103,11 +101,7 @@ def composition_errors() -> Iterator[None]:
         if not known:
             raise ConfigError(first_line(error)) from error
         hint = did_you_mean(choice, known)
-        if group == "experiment":
-            hint += "; FOLDER/experiment/NAME.yaml is --config-dir=FOLDER experiment=NAME"
-        raise ConfigError(
-            f"{group} must be one of {', '.join(known)}, got {choice!r}{hint}"
-        ) from error
+        raise wrong_value(group, f"one of {', '.join(known)}", choice, hint) from error
     except OverrideParseException as error:
         name, _, value = error.override.lstrip("+").partition("=")
         cure = f'if it is text, type "{name}={quoted(value)}"'

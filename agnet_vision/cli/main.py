@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
+from agnet_vision.cli.command import COMMANDS, load_command
+from agnet_vision.cli.shell_errors import one_line_errors, program
 from agnet_vision.errors import ConfigError, extra_needed
 
 USAGE = """usage: agnet COMMAND [name=value ...]
@@ -19,62 +23,71 @@ agnet COMMAND --help lists its options; agnet --version says which version this 
 
 def main() -> None:
     """Run the command that the first word names."""
-    from agnet_vision.cli.shell_errors import one_line_errors
-
-    words = sys.argv[1:]
+    name, words = (sys.argv[1:] or ["--help"])[0], sys.argv[2:]
     with one_line_errors(), extra_needed("train"):
-        from agnet_vision.cli.command import COMMANDS
-
-        if not words or words[0] in ("--help", "-h", "help"):
-            lines = "\n".join(f"  {name:14}{what}" for name, what in COMMANDS.items())
+        if name in ("--help", "-h", "help"):
+            lines = "\n".join(f"  {each:14}{what}" for each, what in COMMANDS.items())
             print(USAGE.format(commands=lines))
-        elif words[0] in ("--version", "-V"):
-            from importlib.metadata import version
-
+        elif name in ("--version", "-V"):
             print(f"agnet_vision {version('agnet_vision')}")
-        elif words[0] in ("--shell-completion", "-sc"):
-            from agnet_vision.cli.completion import complete
-
-            complete(words[1:])
-        elif words[0] not in COMMANDS:
+        elif name in ("--shell-completion", "-sc"):
+            complete(words)
+        elif name in COMMANDS:
+            dispatch(name, words, sys.argv[:2])
+        else:
             from agnet_vision.options.validation import did_you_mean
 
-            hint = did_you_mean(words[0], list(COMMANDS))
-            raise ConfigError(f"there is no command {words[0]}{hint or '; agnet --help lists all'}")
-        else:
-            dispatch(words[0], words[1:], sys.argv[:2])
+            hint = did_you_mean(name, list(COMMANDS)) or "; agnet --help lists all"
+            raise ConfigError(f"there is no command {name}{hint}")
 
 
 def run(name: str) -> None:
     """Run one command with this process's words, for ``tools/``."""
-    from agnet_vision.cli.shell_errors import one_line_errors
-
     with one_line_errors(), extra_needed("train"):
         dispatch(name, sys.argv[1:], sys.argv[:1])
 
 
-def dispatch(name: str, words: Sequence[str], program: Sequence[str]) -> None:
+def dispatch(name: str, words: Sequence[str], started: Sequence[str]) -> None:
     """Run a command, or say what it takes.
 
     Args:
-        name: of the command.
-        words: after it.
-        program: the words before those.
+        name: name of the command.
+        words: words after it.
+        started: words before those, by which this process was started.
 
     Raises:
         AGNetError: whatever the user can repair.
     """
-    from agnet_vision.cli import benchmark
-    from agnet_vision.cli import shell_errors as shell
-
     if name == "benchmark":
-        benchmark.run(words, shell.program(name))
+        from agnet_vision.cli import benchmark
+
+        benchmark.run(words, program(name))
     elif {"--help", "-h"} & set(words):
-        from agnet_vision.cli.command import load_command
         from agnet_vision.cli.reference import help_text
 
-        print(help_text(name, load_command(name), shell.program(name)))
+        print(help_text(name, load_command(name), program(name)))
     else:
         from agnet_vision.cli.job import run_command
 
-        run_command(name, words, program)
+        run_command(name, words, started)
+
+
+def complete(words: Sequence[str]) -> None:
+    """Answer ``agnet -sc install=bash`` and what the shell asks when Tab is pressed.
+
+    Hydra completes the options, and is not to see the name of the command.
+    """
+    from agnet_vision.cli.job import run_command
+
+    line = os.environ.get("COMP_LINE", "")
+    called, _, rest = line.partition(" ")
+    name, space, options = rest.lstrip().partition(" ")
+    if list(words) == ["query=bash"] and not space:
+        print("\n".join(each for each in COMMANDS if each.startswith(name)))
+        return
+
+    if space:
+        os.environ["COMP_LINE"] = f"{called} {options}"
+        os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
+    if name in COMMANDS or not name:
+        run_command(name or "train", ["--shell-completion", *words], sys.argv[:1])

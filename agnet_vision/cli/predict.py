@@ -12,11 +12,18 @@ from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.data.views import TTA
-from agnet_vision.options.fields import LocalPath, Options, Place, Text, option
+from agnet_vision.options.fields import (
+    Checkpoint,
+    Device,
+    Images,
+    LocalPath,
+    Options,
+    Progress,
+    option,
+)
 from agnet_vision.options.run import TTA_HELP
 
 if TYPE_CHECKING:
-    from agnet_vision.models.agnet import AGNet
     from agnet_vision.predict.predictor import Prediction
 
 Format = Literal["table", "csv", "jsonl"]
@@ -24,30 +31,25 @@ SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
 
 
 class PredictConfig(Options):
-    """The images, the network, and where the answer goes."""
+    """Options of ``agnet predict``."""
 
-    checkpoint: Place = option(
-        "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
-    )
-    images: Place | list[Place] = option(
-        "file, folder, pattern such as 'photos/*.jpg', - for a list on stdin, or "
-        "[several,of,these]",
-    )
+    checkpoint: Checkpoint
+    images: Images
     output: LocalPath | None = option(".csv or .jsonl file; null: to the terminal")
     format: Format | None = option("null: as the suffix of output says, table without one")
     tta: TTA | None = option(f"null: as the run was tested; {TTA_HELP}")
     embeddings: LocalPath | None = option(
-        ".npy file: a row an image of what the last layer sees; NaN where it is unreadable"
+        ".npy file with a row per image of what the last layer sees; NaN where it is unreadable"
     )
     figures: LocalPath | None = option(
-        "folder for one figure an image: keypoints, regions, attention, evidence"
+        "folder for a figure per image: keypoints, regions, attention, evidence"
     )
-    figure_format: Literal["png", "svg"] = option("of the figures")
-    theme: Literal["light", "dark"] = option("of the figures")
-    top: int = option("classes an image in the table", ge=1)
-    batch_size: int = option("images a step", ge=1)
-    device: Text = option("auto | cpu | cuda | any other of torch's")
-    progress: bool = option("draw a bar")
+    figure_format: Literal["png", "svg"] = option("format of the figures")
+    theme: Literal["light", "dark"] = option("colors of the figures")
+    top: int = option("classes per image in the table", ge=1)
+    batch_size: int = option("images per step", ge=1)
+    device: Device
+    progress: Progress
 
     @model_validator(mode="after")
     def _check(self) -> PredictConfig:
@@ -72,6 +74,9 @@ def call(config: PredictConfig) -> None:
     """
     from rich.progress import track
 
+    from agnet_vision.data.image import read_image
+    from agnet_vision.explain.explanation import explain
+    from agnet_vision.explain.figures import explanation_figure, save_figure
     from agnet_vision.models.agnet import load_model
     from agnet_vision.options.resolve import run_options
     from agnet_vision.predict.files import find_images, name_outputs
@@ -103,7 +108,9 @@ def call(config: PredictConfig) -> None:
             # Probabilities of every class of every image are needed by none of what follows.
             kept.append((row.path, row.top(config.top), row.error))
             if config.figures and row.error is None:
-                _draw(config, model, row.path, Path(config.figures) / names[row.path])
+                explanation = explain(model, read_image(row.path))
+                figure = explanation_figure(explanation, theme=config.theme)
+                save_figure(figure, Path(config.figures) / names[row.path])
 
     if form == "table":
         _print_table(kept)
@@ -114,16 +121,6 @@ def call(config: PredictConfig) -> None:
         print(f"{failed} of {len(kept)} images could not be read", file=sys.stderr)
     if failed == len(kept):
         sys.exit(1)
-
-
-def _draw(config: PredictConfig, model: AGNet, path: Path, place: Path) -> None:
-    """Explain one image and save the figure."""
-    from agnet_vision.data.image import read_image
-    from agnet_vision.explain.explanation import explain
-    from agnet_vision.explain.figures import explanation_figure, save_figure
-
-    figure = explanation_figure(explain(model, read_image(path)), theme=config.theme)
-    save_figure(figure, place)
 
 
 def _print_table(rows: list[tuple[Path, list[tuple[str, float]], str | None]]) -> None:

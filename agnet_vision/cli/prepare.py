@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PrepareConfig(Options):
-    """Which dataset, and how far to go."""
+    """Options of ``agnet prepare``."""
 
     dataset: DatasetConfig
     download: bool = option("get what is missing, where the license allows it")
@@ -26,7 +26,7 @@ class PrepareConfig(Options):
         "unpack the archives again when files are missing or damaged; AUC, folder, hf and demo "
         "have none and refuse it",
     )
-    seed: Seed = option("of the splits that training would draw")
+    seed: Seed = option("seed of the splits that training would draw")
     near_duplicates: bool = option("look for nearly identical images across splits")
     report: LocalPath | None = option("write what was found to this JSON file")
     groups: LocalPath | None = option(
@@ -35,7 +35,7 @@ class PrepareConfig(Options):
     sheet: LocalPath | None = option(
         "draw the most alike pairs into this PNG file; null: beside the report"
     )
-    workers: int | None = option("processes that read images; null: one a core", ge=1)
+    workers: int | None = option("processes that read images; null: one per core", ge=1)
 
 
 def call(config: PrepareConfig) -> None:
@@ -117,5 +117,4 @@ COMMAND = Command(
         "dataset=food101",
         "dataset=folder dataset.root=my_photos report=problems.json",
     ),
-    groups={"dataset": "dataset.name, and that dataset's options"},
 )

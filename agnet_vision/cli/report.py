@@ -7,11 +7,11 @@ from agnet_vision.options.fields import LocalPath, Options, option
 
 
 class ReportConfig(Options):
-    """Which run, beside which."""
+    """Options of ``agnet report``."""
 
     run_dir: LocalPath = option("folder of a training whose test is done, or of an evaluation")
     baseline: LocalPath | None = option("another run on the same images, side by side")
-    root: LocalPath | None = option("of the dataset; null: where the run says it was")
+    root: LocalPath | None = option("folder of the dataset; null: where the run says it was")
 
 
 def call(config: ReportConfig) -> None:

@@ -11,33 +11,39 @@ from pydantic import FiniteFloat
 
 from agnet_vision.cli.command import Command
 from agnet_vision.cli.shell_errors import program
-from agnet_vision.options.fields import LocalPath, Options, Place, Seed, option
+from agnet_vision.options.fields import (
+    Base,
+    Jobs,
+    LocalPath,
+    Options,
+    Place,
+    Seed,
+    Threads,
+    option,
+)
 
 
 class BudgetConfig(Options):
-    """What the network may cost when it is used."""
+    """Options of what the network may cost when it is used."""
 
     latency_ms: FiniteFloat | None = option(
-        "for an image, exported to ONNX, on one core of this machine; null: any", gt=0
+        "milliseconds per image, exported to ONNX, on one core of this machine; null: any", gt=0
     )
 
 
 class SearchConfig(Options):
-    """What is searched for, and where."""
+    """Options of ``agnet search``."""
 
     budget: BudgetConfig
     metric: Literal["acc", "mAP", "mean_per_class_acc"] = option(
-        "of the validation split; the test split is not read"
+        "score of the validation split; the test split is not read"
     )
-    trials: int = option("in all, those that are stopped or not trained included", ge=1)
+    trials: int = option("number of trials, those that are stopped or not trained included", ge=1)
     search: Place | None = option(
-        "default | demo | a YAML file with base and space; null: the one named after the dataset, "
+        "default, demo, or a YAML file with base and space; null: the one named after the dataset, "
         "or default",
     )
-    base: dict[str, Any] = option(
-        "options of all trials over those of the file: base.dataset.root=...",
-        rule="options of train such as {epochs: 3}",
-    )
+    base: Base
     space: dict[str, Any] = option(
         "what is drawn, over the file's: space.image_size=[128,192], "
         "space.optimizer.lr={low: 1e-4, high: 1e-2, log: true}; null takes one out",
@@ -46,9 +52,9 @@ class SearchConfig(Options):
     output: LocalPath | None = option(
         "the search's folder; an interrupted search goes on; null: outputs/searches/<dataset>"
     )
-    seed: Seed = option("of what is drawn; base.seed is that of the trainings")
-    jobs: int = option("trials at a time, each a process", ge=1)
-    threads: int | None = option("of torch in each; null: the cores, shared out", ge=1)
+    seed: Seed = option("seed of what is drawn; base.seed is that of the trainings")
+    jobs: Jobs
+    threads: Threads
 
 
 def call(config: SearchConfig) -> None:

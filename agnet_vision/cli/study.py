@@ -10,28 +10,34 @@ from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.fields import LocalPath, Options, Place, Text, option
+from agnet_vision.options.fields import (
+    Base,
+    Jobs,
+    LocalPath,
+    Options,
+    Place,
+    Text,
+    Threads,
+    option,
+)
 
 
 class StudyConfig(Options):
-    """Which study, or which runs that are there already."""
+    """Options of ``agnet study``."""
 
     study: Place | None = option(
-        "demo | stanford40 | a YAML file with base, arms, seeds and baseline"
+        "demo, stanford40, or a YAML file with base, arms, seeds and baseline"
     )
     runs: Place | list[Place] | None = option(
         "instead: pattern of folders of finished trainings, compared as they are"
     )
-    base: dict[str, Any] = option(
-        "options of all runs over those of the file: base.dataset.root=...",
-        rule="options of train such as {epochs: 3}",
-    )
+    base: Base
     output: LocalPath | None = option(
         "the study's folder; null: outputs/studies/<name of the file>"
     )
     baseline: Text | None = option("with runs: name of the arm that others are compared to")
-    jobs: int = option("runs at a time, each a process", ge=1)
-    threads: int | None = option("of torch in each run; null: the cores, shared out", ge=1)
+    jobs: Jobs
+    threads: Threads
     cluster: dict[str, Any] | None = option(
         "run on SLURM, jobs at a time, with what submitit asks it for: cluster.slurm_partition=gpu "
         "cluster.timeout_min=240",

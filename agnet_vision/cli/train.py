@@ -19,14 +19,5 @@ COMMAND = Command(
         "resume=true run_dir=outputs/demo/my_run",
         "--multirun seed=0,1,2 model=full,backbone_only",
     ),
-    groups={
-        "dataset": "where the images come from",
-        "backbone": "the network that makes the feature map; any name of timm.list_models() is one",
-        "model": "the whole method, or one of the paper's ablations",
-        "regions": "where regions come from: the paper's keypoints, or a control",
-        "trainer": "accelerator, devices and strategy together",
-        "logger": "where losses and scores are logged; several: logger=[csv,wandb]",
-        "experiment": "values that other options have from the start",
-    },
     has_run_dir=True,
 )

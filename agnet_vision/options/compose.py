@@ -55,14 +55,12 @@ class Composed:
 
     @property
     def given(self) -> Values:
-        """Return the values of the options that were given, nested."""
+        """Return the options that were given, by their full names."""
         given: Values = {}
         for name in self.names:
-            leaves = [f"{name}.{each}" for each in DECIDED.get(name, ())] or [name]
-            if name.partition(".")[0] not in self.values:  # an experiment
-                continue
-            for leaf in leaves:
-                given = merge(given, nested(leaf, look_up(self.values, leaf)))
+            if name.partition(".")[0] in self.values:  # no experiment
+                for each in [f"{name}.{last}" for last in DECIDED.get(name, ())] or [name]:
+                    given[each] = look_up(self.values, each)
         return given
 
 
@@ -93,15 +91,33 @@ def compose(command: str, given: Mapping[str, Any]) -> Composed:
     for group, choice in choices.items():
         _check(group, choice)
 
-    words = tuple(f"{group}={_word(choice)}" for group, choice in choices.items())
-    config = copy.deepcopy(tree(command, words))
+    # A list is [csv,wandb] to Hydra.
+    words = tuple(f"{group}={choice}".replace("'", "") for group, choice in choices.items())
+    config = updated(tree(command, words), options)
+    return as_composed(config, [*choices, *options])
+
+
+def updated(tree: DictConfig, options: Mapping[str, Any]) -> DictConfig:
+    """Lay options, by their full names, over a tree.
+
+    Raises:
+        ConfigError: a value is of a type that no option has.
+    """
+    config = copy.deepcopy(tree)
     OmegaConf.set_struct(config, False)
+    name, value = "", None
     try:
         for name, value in options.items():
             OmegaConf.update(config, name, value, merge=True, force_add=True)
     except OmegaConfBaseException as error:
         raise ConfigError(f"{name} cannot be {value!r}: {first_line(error)}") from error
-    return as_composed(config, [*choices, *options])
+    return config
+
+
+def lay_over(values: Values, options: Mapping[str, Any]) -> Values:
+    """Lay options, by their full names, over nested values."""
+    laid: Any = OmegaConf.to_container(updated(OmegaConf.create(values), options))
+    return dict(laid)
 
 
 def as_composed(config: DictConfig, names: Iterable[str]) -> Composed:
@@ -156,11 +172,6 @@ def _check(group: str, choice: Any) -> None:
             raise wrong_value(group, f"one of {', '.join(known)}", each, hint)
 
 
-def _word(choice: Any) -> str:
-    """Write a choice as Hydra's command line has it."""
-    return f"[{','.join(choice)}]" if isinstance(choice, list) else str(choice)
-
-
 @cache
 def tree(command: str, words: tuple[str, ...]) -> DictConfig:
     """Compose a command's tree for a choice of files."""
@@ -182,20 +193,20 @@ def _without_missing(values: Any) -> Any:
     return {name: _without_missing(value) for name, value in values.items() if value != "???"}
 
 
-def flatten(options: Mapping[str, Any], *, short: bool = True) -> Values:
+def flatten(options: Mapping[str, Any]) -> Values:
     """Write options by their full names; what comes later counts.
 
-    ``{"optimizer": {"lr": 0.1}}`` becomes ``{"optimizer.lr": 0.1}``. The range of a search, a
-    mapping with ``low``, is one value.
+    ``{"optimizer": {"lr": 0.1}}`` becomes ``{"optimizer.lr": 0.1}``, and a choice goes by the name
+    of its group, ``backbone`` for ``backbone.name``. The range of a search, a mapping with ``low``,
+    is one value.
 
     Args:
         options: nested, by full name, or both.
-        short: write a choice by the name of its group, ``backbone`` for ``backbone.name``.
     """
     flat: Values = {}
-    for name, value in _leaves(options):
+    for name, value in leaves(options):
         group, _, last = name.rpartition(".")
-        if short and DECIDED.get(group) == (last,):
+        if DECIDED.get(group) == (last,):
             name = group
         flat.pop(name, None)
         flat[name] = value
@@ -213,30 +224,13 @@ def lay(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:
     return {**kept, **above}
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """List nested options by their full names."""
     for name, value in values.items():
         if isinstance(value, Mapping) and value and "low" not in value:
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def nested(name: str, value: Any) -> Values:
-    """Write an option of a full name as nested values."""
-    for part in reversed(name.split(".")):
-        value = {part: value}
-    return dict(value)
-
-
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Values:
-    """Lay nested values over others."""
-    merged = dict(below)
-    for name, value in above.items():
-        before = merged.get(name)
-        if isinstance(before, Mapping) and isinstance(value, Mapping):
-            value = merge(before, value)
-        merged[name] = value
-    return merged
 
 
 def find_file(option: str, folder: str, name: str) -> Path:
@@ -263,7 +257,7 @@ def find_file(option: str, folder: str, name: str) -> Path:
 
 
 def read_yaml(path: Path, cure: str = "") -> Values:
-    """Read a YAML file of options, with ``1e-3`` as a number.
+    """Read a YAML file of options.
 
     Args:
         path: the file.
@@ -273,18 +267,9 @@ def read_yaml(path: Path, cure: str = "") -> Values:
         ConfigError: the file is damaged, or holds no options.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path} must be options in YAML, and is damaged{cure}") from error
-    if not isinstance(content, dict):
+    if not content or not isinstance(content, dict):
         raise ConfigError(f"{path} must be options in YAML, and names none{cure}")
     return {str(name): value for name, value in content.items()}
-
-
-class _Loader(yaml.SafeLoader):
-    """A YAML loader that takes ``1e-3`` for a number; YAML 1.1 takes it for text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)

@@ -8,46 +8,51 @@ from pydantic import Discriminator, FiniteFloat, Tag
 
 from agnet_vision.options.fields import LocalPath, Options, Place, Text, option
 
-TEST_FRACTION = option("held out of train where there is no test (ours)", bound="test_fraction")
+TestFraction = Annotated[
+    FiniteFloat,
+    option("part of train that is held out where there is no test (ours)", bound="test_fraction"),
+]
+GroupColumn = Annotated[
+    Text | None,
+    option("column naming who an image is of; a group stays on one side of a split"),
+]
 
 
 class Dataset(Options):
-    """What every dataset has."""
+    """Options that every dataset has."""
 
     name: str
-    root: LocalPath | None = option("where it lies; null: datasets/<name>/data")
+    root: LocalPath | None = option("folder of the data; null: datasets/<name>/data")
 
 
 class HeldOut(Dataset):
-    """A dataset without a validation split of its own."""
+    """Options of a dataset without a validation split of its own."""
 
     val_fraction: FiniteFloat = option(
-        "held out of train where there is no val, by class (ours; the papers: 0)",
+        "part of train that is held out, by class, where there is no val (ours; the papers: 0)",
         bound="val_fraction",
     )
     group_regex: Text | None = option(
-        "finds in a path whom or what the image shows, by its first parenthesis or all it matches; "
-        "what is held out takes whole groups",
+        "pattern whose first parenthesis, or whole match, is the person or thing that an image "
+        "shows by its path; what is held out takes whole groups",
     )
 
 
 class Demo(Dataset):
-    """The painted set."""
+    """The demo set, painted by this library."""
 
     name: Literal["demo"] = option("the dataset")
 
 
 class Folder(HeldOut):
-    """A folder of one's own."""
+    """A folder of the user's own images."""
 
     name: Literal["folder"] = option("the dataset")
-    test_fraction: FiniteFloat = TEST_FRACTION
+    test_fraction: TestFraction
     csv: LocalPath | None = option(
         "a CSV with the columns path,label[,split] instead of class folders"
     )
-    group_column: Text | None = option(
-        "column of that CSV naming who an image is of; a group stays on one side of a split"
-    )
+    group_column: GroupColumn
 
 
 class HuggingFace(HeldOut):
@@ -55,25 +60,23 @@ class HuggingFace(HeldOut):
 
     name: Literal["hf"] = option("the dataset")
     path: Place = option("name on the Hub, folder, or Parquet file")
-    subset: Text | None = option("which of the dataset's configurations; null: its only one")
-    test_fraction: FiniteFloat = TEST_FRACTION
+    subset: Text | None = option("configuration of the dataset; null: its only one")
+    test_fraction: TestFraction
     image_column: Text | None = option("column of images; null: the only one of that type")
     label_column: Text | None = option(
         "column of labels; null: the only one of that type, or the one called label"
     )
-    group_column: Text | None = option(
-        "column naming who an image is of; a group stays on one side of a split"
-    )
+    group_column: GroupColumn
 
 
 class AucdV1(HeldOut):
-    """Distracted drivers, the first version."""
+    """The first version of the AUC distracted drivers."""
 
     name: Literal["aucd_v1"] = option("the dataset")
 
 
 class AucdV2(HeldOut):
-    """Distracted drivers, split by driver."""
+    """The second version of the AUC distracted drivers, split by driver."""
 
     name: Literal["aucd_v2"] = option("the dataset")
     clean: bool = option("leave out the test images of the one driver who is in train, too")
@@ -83,34 +86,34 @@ class AucdV2(HeldOut):
 
 
 class Stanford40(HeldOut):
-    """Human actions."""
+    """Stanford's forty human actions."""
 
     name: Literal["stanford40"] = option("the dataset")
 
 
 class Ppmi(HeldOut):
-    """People and musical instruments."""
+    """People playing or holding musical instruments."""
 
     name: Literal["ppmi"] = option("the dataset")
 
 
 class Food101(HeldOut):
-    """Dishes."""
+    """A hundred and one dishes."""
 
     name: Literal["food101"] = option("the dataset")
 
 
 class Caltech256(HeldOut):
-    """Objects."""
+    """Caltech's 256 objects, and a class of clutter."""
 
     name: Literal["caltech256"] = option("the dataset")
     split_seed: int = option(
-        "which of the five lists of training images; report the mean over them", ge=0, le=4
+        "number of the list of training images, of five; report the mean over them", ge=0, le=4
     )
 
 
 def _name(value: Any) -> Any:
-    """Tell pydantic which dataset is meant."""
+    """Find the name by which pydantic chooses the schema."""
     return value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
 
 

@@ -66,6 +66,35 @@ LocalPath = Annotated[Text, BeforeValidator(_as_text), AfterValidator(_absolute)
 Place = Annotated[Text, BeforeValidator(_as_text), AfterValidator(os.path.expanduser)]
 Seed = Annotated[int, Field(ge=BOUNDS["seed"].low, le=BOUNDS["seed"].high)]
 
+# Options that several commands have.
+Checkpoint = Annotated[
+    Place, option("run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub")
+]
+Images = Annotated[
+    Place | list[Place],
+    option(
+        "file, folder, pattern such as 'photos/*.jpg', - for a list on stdin, or [several,of,these]"
+    ),
+]
+Device = Annotated[Text, option("auto, cpu, cuda, or any other of torch's")]
+Workers = Annotated[int | None, option("loader processes; null: one per core, at most 8", ge=0)]
+CacheDir = Annotated[
+    LocalPath | None,
+    option("folder of stored keypoints; null: .agnet_cache in the dataset's folder"),
+]
+Base = Annotated[
+    dict[str, Any],
+    option(
+        "options of all trainings, laid over those of the file: base.dataset.root=...",
+        rule="options of train such as {epochs: 3}",
+    ),
+]
+Jobs = Annotated[int, option("trainings at a time, each in a process of its own", ge=1)]
+Threads = Annotated[
+    int | None, option("threads of torch in each process; null: the cores, shared out", ge=1)
+]
+Progress = Annotated[bool, option("draw a progress bar with a time estimate")]
+
 
 @dataclass(frozen=True)
 class Option:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import timm
@@ -11,6 +10,7 @@ from pydantic import FiniteFloat, model_validator
 from agnet_vision.models.description import REACHING_OUT, check_backbone
 from agnet_vision.models.head import Variant
 from agnet_vision.options.fields import LocalPath, Options, Seed, Text, option
+from agnet_vision.options.validation import did_you_mean
 from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
 from agnet_vision.regions.proposer import Source
@@ -27,7 +27,7 @@ TAKEN = {
 
 
 class BackboneConfig(Options):
-    """The network that makes the map."""
+    """Options of the network that makes the feature map."""
 
     name: Text = option("any name of timm.list_models()")
     pretrained: bool = option("start from ImageNet weights, fetched on first use")
@@ -53,9 +53,8 @@ class BackboneConfig(Options):
     @model_validator(mode="after")
     def _check(self) -> BackboneConfig:
         if not timm.is_model(self.name):
-            near = get_close_matches(self.name, timm.list_models(), n=5)
-            near = near or timm.list_models(f"*{self.name}*")[:5] or ["see timm.list_models()"]
-            raise ValueError(f"timm has no model {self.name!r}; near to it: {', '.join(near)}")
+            hint = did_you_mean(self.name, timm.list_models()) or "; timm.list_models() lists all"
+            raise ValueError(f"timm has no model {self.name!r}{hint}")
         if taken := next((key for key in self.kwargs if key in TAKEN), None):
             raise ValueError(
                 f"backbone.kwargs must not have {taken}: {TAKEN[taken]}; leave "
@@ -67,43 +66,45 @@ class BackboneConfig(Options):
 
 
 class HeadConfig(Options):
-    """Options of ``AGNetHead``, which has a default of its own."""
+    """Options of ``AGNetHead``; null: its own default."""
 
     dropout: FiniteFloat | None = option(
-        "of channels before the classifier; null: 0 (paper)", bound="dropout"
+        "part of the channels dropped before the classifier; null: 0 (paper)", bound="dropout"
     )
     width: int | None = option(
-        "channels the map is taken to first; null: the map's own (paper)", bound="width"
+        "channels that the map is reduced to first; null: the map's own (paper)", bound="width"
     )
     pool_size: int | None = option(
-        "cells to a region's side; null: 7 (paper), less on small maps", bound="pool_size"
+        "cells per side of a pooled region; null: 7 (paper), less on small maps", bound="pool_size"
     )
     attention_units: int | None = option(
-        "of the pairwise attention; null: 32 (paper)", bound="attention_units"
+        "hidden units of the pairwise attention; null: 32 (paper)", bound="attention_units"
     )
     normalize_context: bool | None = option(
-        "a region's context is a mean of regions, not their sum; null: true (ours)"
+        "take the mean of regions, not their sum, as a region's context; null: true (ours)"
     )
 
 
 class ModelConfig(Options):
-    """The head on it."""
+    """Variant and head of the network."""
 
     variant: Variant = option("the whole method, or one of the paper's ablations")
     head: HeadConfig
 
 
 class RegionsConfig(Options):
-    """Where regions come from: the options of ``agnet_vision.RegionProposer``."""
+    """Options of ``agnet_vision.RegionProposer``, from which the regions come."""
 
     source: Source = option("the paper's keypoints, or a control without them")
-    detector: Detector = option("finds the keypoints; dense: a regular grid of points")
-    num_clusters: int = option("kappa: 8 gives 8 + 28 + 1 regions", bound="num_clusters")
+    detector: Detector = option("detector of the keypoints; dense: a regular grid of points")
+    num_clusters: int = option(
+        "groups of keypoints, kappa of the paper; 8 give 8 + 28 + 1 regions", bound="num_clusters"
+    )
     keep_fraction: FiniteFloat = option(
-        "of the detected locations, strongest first", bound="keep_fraction"
+        "part of the detected locations that is kept, strongest first", bound="keep_fraction"
     )
     max_side: int = option(
-        "pixels of the longer side at which keypoints are sought", bound="max_side"
+        "longer side, in pixels, at which keypoints are sought", bound="max_side"
     )
-    grouping: Grouping = option("sklearn: the textbook path, some ten times slower")
-    seed: Seed = option("of the groups")
+    grouping: Grouping = option("fit of the groups; sklearn: the textbook's, ten times slower")
+    seed: Seed = option("seed of the fit of the groups")

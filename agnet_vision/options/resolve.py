@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from agnet_vision.errors import ConfigError, as_typed
-from agnet_vision.options.compose import Composed, Values, compose, merge, read_yaml
+from agnet_vision.options.compose import Composed, Values, compose, lay_over, read_yaml
 from agnet_vision.options.fields import Options
 from agnet_vision.options.run import EvaluateConfig, TrainConfig
 from agnet_vision.options.validation import look_up, validate
@@ -61,13 +61,14 @@ def _resumed(composed: Composed, run_dir: Path) -> TrainConfig:
         raise ConfigError("a run goes on with its own options; with resume leave experiment out")
     given = composed.given
     stored = read_stored(run_dir)
-    before, now = stored["dataset"]["name"], look_up(given, "dataset.name")
-    if now not in (None, before):
+    before = stored["dataset"]["name"]
+    now = given.get("dataset.name", before)
+    if now != before:
         raise ConfigError(
             f"a run goes on with its own dataset={before}, got {now}; leave dataset out"
         )
-    own = merge(given, {"resume": True, "run_dir": str(run_dir)})
-    return validate(TrainConfig, merge(stored, own))
+    own = {**given, "resume": True, "run_dir": str(run_dir)}
+    return validate(TrainConfig, lay_over(stored, own))
 
 
 def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:
@@ -85,10 +86,11 @@ def check_evaluation(composed: Composed) -> EvaluateConfig:
     values, own = dict(composed.values), composed.given
     values["run_dir_is_new"] = "run_dir" not in composed.names
     stored = run_options(values.get("checkpoint"))
-    dataset = look_up(own, "dataset.name")
+    dataset = own.get("dataset.name")
     if stored and dataset in (None, stored["dataset"]["name"]):
         _refuse_other_split(stored, own)
-        values["dataset"] = merge(stored["dataset"], own.get("dataset", {}))
+        options = {name: value for name, value in own.items() if name.startswith("dataset.")}
+        values["dataset"] = lay_over({"dataset": stored["dataset"]}, options)["dataset"]
     elif dataset is None and "checkpoint" in values:
         raise ConfigError(
             f"dataset must be given: at {values['checkpoint']} there is no run "
@@ -148,13 +150,13 @@ def run_options(checkpoint: Any) -> Values:
     return stored
 
 
-def _refuse_other_split(stored: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+def _refuse_other_split(stored: Values, own: Values) -> None:
     """Refuse options that draw the run's own images anew."""
-    root = look_up(own, "dataset.root")
+    root = own.get("dataset.root")
     if root is not None and not is_same(root, look_up(stored, "dataset.root")):
         return  # other images, or the same elsewhere
     for name in DRAWN:
-        given, before = look_up(own, name), look_up(stored, name)
+        given, before = own.get(name), look_up(stored, name)
         if given is not None and not is_same(given, before):
             raise ConfigError(
                 f"{name}={as_typed(given)} may draw another split than the run did, "

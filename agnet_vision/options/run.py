@@ -9,26 +9,28 @@ from pydantic import Field, FiniteFloat
 from agnet_vision.data.preprocessing import Preset
 from agnet_vision.data.views import TTA
 from agnet_vision.options.dataset import DatasetConfig
-from agnet_vision.options.fields import LocalPath, Options, Place, Seed, Text, option
+from agnet_vision.options.fields import (
+    CacheDir,
+    Checkpoint,
+    LocalPath,
+    Options,
+    Seed,
+    Text,
+    Workers,
+    option,
+)
 from agnet_vision.options.network import BackboneConfig, ModelConfig, RegionsConfig
 
 TTA_HELP = (
     "views of an image whose answers are averaged: flip adds the mirror image, whole the whole "
     "image; crops takes ten"
 )
-Monitor = Literal["acc", "mAP", "mean_per_class_acc", "loss"]
-Correction = Literal["none", "temperature", "rare_classes"]
-OptimizerName = Literal["adamw", "sgd"]
-ScheduleName = Literal["cosine", "step", "constant"]
-CHECKPOINT_HELP = "run folder, best.ckpt, folder of save_pretrained, or owner/name on the Hub"
-CACHE_HELP = "folder of stored keypoints; null: .agnet_cache in the dataset's folder"
-WORKERS_HELP = "loader processes; null: one per core, at most 8; 0: none"
 
 
 class TrainerConfig(Options):
     """Options of Lightning's trainer."""
 
-    accelerator: Text = option("auto, cpu, gpu, or any other of Lightning's")
+    accelerator: Text = option("auto, cpu, gpu, or any other accelerator of Lightning")
     devices: int | list[int] | Text = option(
         "number of devices, or which; auto: all of this machine",
         rule="a number, a list of them, or auto",
@@ -59,7 +61,7 @@ class AugmentationConfig(Options):
 
 
 class LossConfig(Options):
-    """Cross-entropy."""
+    """Options of the cross-entropy."""
 
     label_smoothing: FiniteFloat = option("probability spread over all classes", ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = option(
@@ -68,30 +70,32 @@ class LossConfig(Options):
 
 
 class OptimizerConfig(Options):
-    """How fast each part of the network learns."""
+    """The optimizer, and how fast each part of the network learns."""
 
-    name: OptimizerName = option("the optimizer")
+    name: Literal["adamw", "sgd"] = option("the optimizer")
     lr: FiniteFloat = option("learning rate of the head", ge=0)
     backbone_lr: FiniteFloat = option("learning rate of the backbone", ge=0)
     layer_decay: FiniteFloat | None = option(
         "factor per layer further from the backbone's last; null: all learn alike", gt=0, le=1
     )
-    weight_decay: FiniteFloat = option("norms, biases and other vectors have none", ge=0)
-    momentum: FiniteFloat = option("sgd only", ge=0, lt=1)
+    weight_decay: FiniteFloat = option(
+        "weight decay of matrices and kernels; norms, biases and other vectors have none", ge=0
+    )
+    momentum: FiniteFloat = option("momentum of sgd", ge=0, lt=1)
 
 
 class ScheduleConfig(Options):
     """The course of the learning rate."""
 
-    name: ScheduleName = option("course after the warm-up")
+    name: Literal["cosine", "step", "constant"] = option("course after the warm-up")
     warmup_epochs: FiniteFloat = option(
         "epochs of linear warm-up, half of the run at most; 0: none", ge=0
     )
     final_fraction: FiniteFloat = option(
         "part of the learning rate that is left at the end; cosine only", ge=0, le=1
     )
-    step_epochs: int = option("step only: after every so many epochs ...", ge=1)
-    step_factor: FiniteFloat = option("... the learning rate is multiplied by this", ge=0, le=1)
+    step_epochs: int = option("step only: epochs between two drops of the learning rate", ge=1)
+    step_factor: FiniteFloat = option("step only: factor of each drop", ge=0, le=1)
 
 
 class FileLogger(Options):
@@ -136,9 +140,9 @@ class TrainConfig(Options):
         "images per step on each device; those left at the end of an epoch wait", ge=2
     )
     accumulate_batches: int = option("batches per optimizer step", ge=1)
-    workers: int | None = option(WORKERS_HELP, ge=0)
+    workers: Workers
     sampler: Literal["shuffle", "balanced"] = option("balanced: all classes equally often")
-    cache_dir: LocalPath | None = option(CACHE_HELP)
+    cache_dir: CacheDir
     backbone: BackboneConfig
     model: ModelConfig
     regions: RegionsConfig
@@ -156,9 +160,11 @@ class TrainConfig(Options):
     early_stopping_patience: int | None = option(
         "epochs without a better monitor before the run ends; null: never", ge=0
     )
-    monitor: Monitor = option("score of the validation split that chooses best.ckpt")
+    monitor: Literal["acc", "mAP", "mean_per_class_acc", "loss"] = option(
+        "score of the validation split that chooses best.ckpt"
+    )
     compile: bool = option("torch.compile the network")
-    calibration: Correction = option(
+    calibration: Literal["none", "temperature", "rare_classes"] = option(
         "fitted on the validation split and kept in best.ckpt: temperature makes probabilities "
         "mean what they say; rare_classes: logit adjustment as well",
     )
@@ -172,15 +178,15 @@ class TrainConfig(Options):
 class EvaluateConfig(Options):
     """An evaluation: network, classes, input size and regions are the checkpoint's."""
 
-    checkpoint: Place = option(CHECKPOINT_HELP)
+    checkpoint: Checkpoint
     split: Literal["train", "val", "test"] = option("images to score")
     dataset: DatasetConfig
     run_dir: LocalPath = option("folder of the results")
     run_dir_is_new: bool = Field(default=False, exclude=True)
     seed: Seed = option("seed of a split that is drawn; null: as the run drew it")
     batch_size: int = option("images per step on each device", ge=1)
-    workers: int | None = option(WORKERS_HELP, ge=0)
-    cache_dir: LocalPath | None = option(CACHE_HELP)
+    workers: Workers
+    cache_dir: CacheDir
     tta: TTA = option(f"null: as the run was tested; {TTA_HELP}")
     report: bool = option("write report.html")
     trainer: TrainerConfig

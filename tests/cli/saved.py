@@ -19,7 +19,7 @@ from tests.data import miniatures
 def given(command: str, *words: str) -> dict[str, Any]:
     """Read the options of a command as they are typed."""
     parser = OverridesParser.create()
-    overrides = parser.parse_overrides(for_hydra(words, load_command(command)))
+    overrides = parser.parse_overrides(for_hydra(words, command))
     return {each.key_or_group: each.value() for each in overrides}
 
 

@@ -21,7 +21,7 @@ def test_value_writes_areas_and_curves_of_the_images_drawn(
     call("faithfulness", *words, "progress=false", f"output={output}", f"figure={figure}")
 
     found = json.loads(output.read_text())
-    assert (found["photographs"], found["seed"]) == (2, 5)
+    assert (found["images"], found["seed"]) == (2, 5)
     assert set(found["areas"]) == set(found["mean_curves"])
     assert {"evidence", "attention", "Grad-CAM", "random regions"} <= set(found["areas"])
     for name, kinds in found["mean_curves"].items():

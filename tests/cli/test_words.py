@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from agnet_vision.cli.command import load_command
-from agnet_vision.cli.words import for_hydra, split_flags
+from agnet_vision.cli.words import for_hydra, parse_line
 from agnet_vision.errors import ConfigError
 from agnet_vision.options.compose import compose
 from tests.cli.saved import given
 
-TRAIN = load_command("train")
 AWKWARD = (
     "my photos/a [1], b=2.jpg",
     "Übung/él à/日本.jpg",
@@ -75,23 +73,22 @@ def test_quotes_lists_and_null(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_any_name_of_timm_is_a_backbone(tmp_path: Path) -> None:
-    assert for_hydra(["backbone=resnet50"], TRAIN) == ["backbone=resnet50"]
-    assert for_hydra(["backbone=vgg16"], TRAIN) == ["backbone=timm", "++backbone.name='vgg16'"]
-    assert for_hydra(["backbone.name=vgg16"], TRAIN)[-1] == "backbone=timm"
-    sweep = for_hydra(["-m", "backbone=resnet50,vgg16"], TRAIN)
+    assert for_hydra(["backbone=resnet50"], "train") == ["backbone=resnet50"]
+    assert for_hydra(["backbone=vgg16"], "train") == ["backbone=timm", "++backbone.name='vgg16'"]
+    assert for_hydra(["backbone.name=vgg16"], "train")[-1] == "backbone=timm"
+    sweep = for_hydra(["-m", "backbone=resnet50,vgg16"], "train")
     assert sweep == ["backbone=timm", "++backbone.name='resnet50','vgg16'", "-m"]
     (tmp_path / "backbone").mkdir()
     (tmp_path / "backbone" / "mine.yaml").touch()
-    own = for_hydra(["backbone=mine", f"--config-dir={tmp_path}"], TRAIN)
+    own = for_hydra(["backbone=mine", f"--config-dir={tmp_path}"], "train")
     assert own[0] == "backbone=mine"
-    with pytest.raises(ConfigError, match="networks or files, not both"):
-        for_hydra(["-m", "backbone=timm,vgg16"], TRAIN)
 
 
 def test_flags_stand_behind_options() -> None:
-    words = ["--info", "epochs=3", "--config-dir", "a=b", "-m"]
-    assert split_flags(words) == (["--info", "--config-dir", "a=b", "-m"], ["epochs=3"])
-    assert split_flags(["--info", "defaults-tree"]) == (["--info", "defaults-tree"], [])
+    words = ["--info", "defaults-tree", "epochs=3", "--config-dir", "a=b", "-m", "seed=1"]
+    flags = ["--info", "defaults-tree", "--config-dir", "a=b", "-m"]
+    assert parse_line(words)[1] == flags
+    assert for_hydra(words, "train") == ["++epochs=3", "++seed=1", *flags]
 
 
 @pytest.mark.parametrize(
@@ -103,16 +100,21 @@ def test_flags_stand_behind_options() -> None:
         ("dataset.rot=my photos/[1", "no option dataset.rot; did you mean dataset.root?"),
         ("epochs", "options are given as name=value, got 'epochs'"),
         ("=3", "options are given as name=value, got '=3'"),
+        (
+            "experiment=/a/b.yaml",
+            "experiment must be the name of a file, got '/a/b.yaml'; a file of your own is given "
+            "as --config-dir=/a with experiment/b.yaml in it",
+        ),
         ("~logger", "options cannot be taken out, got ~logger; logger=none logs nothing"),
     ],
 )
 def test_raises(word: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace("?", "\\?")) as caught:
-        for_hydra([word], TRAIN)
+        for_hydra([word], "train")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("word", ["backbone=resnet50", "experiment=paper", "dataset.root=x"])
 def test_raises_on_options_of_other_commands(word: str) -> None:
     with pytest.raises(ConfigError, match="there is no option"):
-        for_hydra([word], load_command("predict"))
+        for_hydra([word], "predict")

@@ -132,9 +132,9 @@ def test_raises_on_files_without_options(tmp_path: Path, text: str, message: str
 
 
 def test_every_command_has_its_file() -> None:
-    from agnet_vision.cli.command import COMMANDS, load_command
+    from agnet_vision.cli.command import COMMANDS, GROUPS
 
     for name in COMMANDS:
         if name != "benchmark":
             assert (conf_folder() / f"{name}.yaml").is_file()
-            assert sorted(groups_of(name)) == sorted(load_command(name).groups)
+            assert set(groups_of(name)) <= set(GROUPS)
