@@ -73,7 +73,7 @@ def export(config: ExportConfig) -> Path:
         case "onnx":
             export_onnx(model, path, grid=config.grid)
         case "int8":
-            inputs = calibration_inputs(model, config.images or [], config)
+            inputs = calibration_inputs(model, config)
             source = export_onnx(model, path.with_suffix(".float.onnx"), grid=config.grid)
             try:
                 made = quantize_onnx(source, path, inputs)
@@ -96,20 +96,14 @@ def measured(checkpoint: str) -> dict[str, float]:
 
 
 def default_output(config: ExportConfig) -> Path:
-    """Name the output beside the checkpoint, or here for Hub's."""
+    """Name the output: beside the checkpoint, or in the working folder for one of the Hub."""
     source = Path(config.checkpoint)
     folder = source if source.is_dir() else source.parent if source.is_file() else Path()
     return folder / f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format]}"
 
 
-def calibration_inputs(
-    model: AGNet, images: str | list[str], config: ExportConfig
-) -> tuple[Tensor, ...]:
-    """Prepare images, spread evenly over those found.
-
-    Raises:
-        ConfigError: there are fewer than two.
-    """
+def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]:
+    """Prepare images, spread evenly over those found."""
     import numpy as np
     import torch
 
@@ -118,7 +112,7 @@ def calibration_inputs(
     from agnet_vision.predict.files import find_images
     from agnet_vision.predict.prepared import Preparation, batch_of
 
-    found = find_images(images)
+    found = find_images(config.images or [])
     # Files come sorted by folder, so the first ones would all be of one class.
     count = min(config.calibration, len(found))
     if count < 2:

@@ -75,8 +75,6 @@ def call(config: PredictConfig) -> None:
     from rich.progress import track
 
     from agnet_vision.data.image import read_image
-    from agnet_vision.explain.explanation import explain
-    from agnet_vision.explain.figures import explanation_figure, save_figure
     from agnet_vision.models.agnet import load_model
     from agnet_vision.options.resolve import run_options
     from agnet_vision.predict.files import find_images, name_outputs
@@ -108,6 +106,9 @@ def call(config: PredictConfig) -> None:
             # Probabilities of every class of every image are needed by none of what follows.
             kept.append((row.path, row.top(config.top), row.error))
             if config.figures and row.error is None:
+                from agnet_vision.explain.explanation import explain
+                from agnet_vision.explain.figures import explanation_figure, save_figure
+
                 explanation = explain(model, read_image(row.path))
                 figure = explanation_figure(explanation, theme=config.theme)
                 save_figure(figure, Path(config.figures) / names[row.path])

@@ -123,9 +123,7 @@ def lay_over(values: Values, options: Mapping[str, Any]) -> Values:
 def as_composed(config: DictConfig, names: Iterable[str]) -> Composed:
     """Take the values out of what Hydra has composed.
 
-    Args:
-        config: the configuration; its references, such as ``${seed}``, are resolved.
-        names: full names of what was given.
+    Its references, such as ``${seed}``, are resolved.
 
     Raises:
         ConfigError: a reference names no option.
@@ -199,9 +197,6 @@ def flatten(options: Mapping[str, Any]) -> Values:
     ``{"optimizer": {"lr": 0.1}}`` becomes ``{"optimizer.lr": 0.1}``, and a choice goes by the name
     of its group, ``backbone`` for ``backbone.name``. The range of a search, a mapping with ``low``,
     is one value.
-
-    Args:
-        options: nested, by full name, or both.
     """
     flat: Values = {}
     for name, value in leaves(options):
@@ -237,7 +232,7 @@ def find_file(option: str, folder: str, name: str) -> Path:
     """Find a file of ours by name, or the user's own.
 
     Args:
-        option: the option that names it, for errors.
+        option: option that names it, for errors.
         folder: folder in ``conf/`` that holds ours.
         name: name of one of ours, or path of a YAML file.
 
@@ -260,7 +255,7 @@ def read_yaml(path: Path, cure: str = "") -> Values:
     """Read a YAML file of options.
 
     Args:
-        path: the file.
+        path: path of the file.
         cure: advice at the end of the error.
 
     Raises:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, FiniteFloat, Tag
+from pydantic import Field, FiniteFloat
 
 from agnet_vision.options.fields import LocalPath, Options, Place, Text, option
 
@@ -69,12 +69,6 @@ class HuggingFace(HeldOut):
     group_column: GroupColumn
 
 
-class AucdV1(HeldOut):
-    """The first version of the AUC distracted drivers."""
-
-    name: Literal["aucd_v1"] = option("the dataset")
-
-
 class AucdV2(HeldOut):
     """The second version of the AUC distracted drivers, split by driver."""
 
@@ -85,22 +79,10 @@ class AucdV2(HeldOut):
     )
 
 
-class Stanford40(HeldOut):
-    """Stanford's forty human actions."""
+class Published(HeldOut):
+    """A published dataset without options of its own."""
 
-    name: Literal["stanford40"] = option("the dataset")
-
-
-class Ppmi(HeldOut):
-    """People playing or holding musical instruments."""
-
-    name: Literal["ppmi"] = option("the dataset")
-
-
-class Food101(HeldOut):
-    """A hundred and one dishes."""
-
-    name: Literal["food101"] = option("the dataset")
+    name: Literal["aucd_v1", "stanford40", "ppmi", "food101"] = option("the dataset")
 
 
 class Caltech256(HeldOut):
@@ -112,20 +94,6 @@ class Caltech256(HeldOut):
     )
 
 
-def _name(value: Any) -> Any:
-    """Find the name by which pydantic chooses the schema."""
-    return value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
-
-
 DatasetConfig = Annotated[
-    Annotated[Demo, Tag("demo")]
-    | Annotated[Folder, Tag("folder")]
-    | Annotated[HuggingFace, Tag("hf")]
-    | Annotated[AucdV1, Tag("aucd_v1")]
-    | Annotated[AucdV2, Tag("aucd_v2")]
-    | Annotated[Stanford40, Tag("stanford40")]
-    | Annotated[Ppmi, Tag("ppmi")]
-    | Annotated[Food101, Tag("food101")]
-    | Annotated[Caltech256, Tag("caltech256")],
-    Discriminator(_name),
+    Demo | Folder | HuggingFace | AucdV2 | Published | Caltech256, Field(discriminator="name")
 ]

@@ -40,10 +40,10 @@ def option(description: str, *, rule: str | None = None, bound: str = "", **boun
     """Declare an option of a schema.
 
     Args:
-        description: the purpose of the option, in a line.
-        rule: the values it may have, in words, where its type and bounds do not say it well.
+        description: purpose of the option, in a line.
+        rule: values it may have, in words, where its type and bounds do not say it well.
         bound: name of its bound in ``agnet_vision.bounds``, where others share it.
-        **bounds: else ``ge``, ``gt``, ``le``, ``lt`` or ``min_length``.
+        **bounds: bounds of its own, ``ge``, ``gt``, ``le``, ``lt`` or ``min_length``.
     """
     if bound:
         bounds = {"ge": BOUNDS[bound].low, "le": BOUNDS[bound].high}
@@ -143,17 +143,17 @@ def _list_variants(groups: Sequence[Json], definitions: Json, prefix: str) -> It
     found: dict[str, Option] = {}
     having: dict[str, tuple[str, ...]] = {}
     for group in groups:
+        names = _choices(group["properties"]["name"])
         for each in _list(group, definitions, prefix):
             found.setdefault(each.name, each)
-            tag = group["properties"]["name"]["const"]
-            having[each.name] = (*having.get(each.name, ()), tag)
+            having[each.name] = (*having.get(each.name, ()), *names)
 
+    every = having[f"{prefix}name"]
     for name, each in found.items():
-        tags = having[name]
         if name == f"{prefix}name":
-            yield replace(each, choices=tags, rule=f"one of {', '.join(tags)}")
+            yield replace(each, choices=every, rule=f"one of {', '.join(every)}")
         else:
-            yield replace(each, only=tags if len(tags) < len(groups) else ())
+            yield replace(each, only=() if having[name] == every else having[name])
 
 
 def _parts(field: Json) -> list[Json]:

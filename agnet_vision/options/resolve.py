@@ -80,8 +80,8 @@ def check_evaluation(composed: Composed) -> EvaluateConfig:
     """Check the options of an evaluation, which is by default of its run's own dataset.
 
     Raises:
-        ConfigError: as ``check_training``; or an option draws another split of the run's own
-            images, so that images it was trained on would be scored.
+        ConfigError: an option is wrong, or draws another split of the run's own images, so that
+            images it was trained on would be scored.
     """
     values, own = dict(composed.values), composed.given
     values["run_dir_is_new"] = "run_dir" not in composed.names

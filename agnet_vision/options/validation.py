@@ -39,11 +39,7 @@ def shown(value: Any) -> str:
 
 
 def validate(schema: type[T], values: Mapping[str, Any]) -> T:
-    """Make the options of a schema from nested values.
-
-    Args:
-        schema: of the options.
-        values: nested, as ``{"optimizer": {"lr": 1e-3}}``.
+    """Make the options of a schema from nested values, as ``{"optimizer": {"lr": 1e-3}}``.
 
     Raises:
         ConfigError: a name is unknown, an option is missing, or a value is not allowed.
@@ -67,16 +63,9 @@ def unknown_option(schema: type[Options], name: str) -> ConfigError:
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """Suggest the most similar name.
+    """Suggest the most similar of the names there are, or nothing where nothing is similar.
 
     Its last part counts alone, too: ``lr`` is ``optimizer.lr``.
-
-    Args:
-        name: what was typed.
-        names: what there is.
-
-    Returns:
-        ``; did you mean ...?``, or nothing where nothing is similar.
     """
     last = name.rsplit(".", 1)[-1]
     last = SYNONYMS.get(last, last)
@@ -91,10 +80,7 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
 
 
 def _closest(word: str, candidates: Mapping[str, str], cutoff: float) -> str | None:
-    """Return what belongs to the candidate most like a word.
-
-    Capitals do not count.
-    """
+    """Return what belongs to the candidate most like a word; capitals do not count."""
     lowered = {candidate.lower(): value for candidate, value in candidates.items()}
     found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=cutoff)
     return lowered[found[0]] if found else None
@@ -148,10 +134,7 @@ def _first_leaf(name: str, value: Any) -> str:
 
 
 def look_up(values: Mapping[str, Any], name: str) -> Any:
-    """Find an option by its full name.
-
-    The result is None where there is no such option.
-    """
+    """Find an option by its full name; None where there is no such option."""
     found: Any = values
     for part in name.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None

@@ -81,8 +81,7 @@ def evaluate_with(given: Mapping[str, Any]) -> Run:
 
 def run_training(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
     """Train with checked options."""
-    with extra_needed("train"):
-        from agnet_vision.training.train import train as train_run
+    from agnet_vision.training.train import train as train_run
 
     with _script_run_once():
         return train_run(config, callbacks)
@@ -90,8 +89,7 @@ def run_training(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run
 
 def run_evaluation(config: EvaluateConfig) -> Run:
     """Evaluate with checked options."""
-    with extra_needed("train"):
-        from agnet_vision.training.evaluate import evaluate as evaluate_run
+    from agnet_vision.training.evaluate import evaluate as evaluate_run
 
     with _script_run_once():
         return evaluate_run(config)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import sys
 from pathlib import Path
 
@@ -39,13 +37,3 @@ def test_offers_all() -> None:
         if "def add_arguments" in path.read_text(encoding="utf-8")
     }
     assert found == set(benchmark.PARTS)
-
-
-@pytest.mark.parametrize("part", benchmark.PARTS)
-def test_every_part_says_what_it_measures(part: str) -> None:
-    module = importlib.import_module(f"benchmarks.{part}")
-    assert module.__doc__
-    assert callable(module.run)
-    parser = argparse.ArgumentParser()
-    module.add_arguments(parser)
-    assert len(parser.format_help().splitlines()) > 3

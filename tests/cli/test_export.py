@@ -109,7 +109,7 @@ def test_calibration_images_are_of_the_whole_list(
     monkeypatch.setattr("agnet_vision.data.image.read_image", read_image)
     given = {"checkpoint": checkpoint, "format": "int8", "images": "any", "calibration": 256}
     config = options("export", **given)
-    export_command.calibration_inputs(load_model(checkpoint), config.images, config)
+    export_command.calibration_inputs(load_model(checkpoint), config)
     assert len(set(read)) == 256
     assert (read[0], read[-1]) == (names[0], names[-1])
     del names[1:]

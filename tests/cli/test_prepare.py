@@ -73,17 +73,6 @@ def test_tool_raises(run: Callable[..., object], arguments: tuple[str, ...], mes
     assert message in str(run(*arguments))
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ("dataset.clean=true", "no option dataset.clean; it is an option of aucd_v2"),
-        ("reprot=a.json", "there is no option reprot"),
-    ],
-)
-def test_tool_refuses_other_options(run: Callable[..., object], wrong: str, message: str) -> None:
-    assert message in str(run("dataset=stanford40", wrong))
-
-
 @pytest.mark.parametrize("option", ["report", "sheet"])
 def test_tool_refuses_results_it_could_not_write(
     run: Callable[..., object], tmp_path: Path, option: str

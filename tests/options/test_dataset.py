@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from agnet_vision.data.sources.card import datasets_folder
 from agnet_vision.errors import ConfigError
 from agnet_vision.options.compose import files_of
-from agnet_vision.options.dataset import Caltech256, Demo, HeldOut
 from agnet_vision.options.resolve import training_options
 
 
@@ -38,16 +36,3 @@ def test_every_card_has_a_schema() -> None:
 def test_raises_on_options_of_others_and_beyond_bounds(given: dict[str, Any], wrong: str) -> None:
     with pytest.raises(ConfigError, match=rf"dataset\.{wrong}"):
         values(**given)
-
-
-def test_value_defaults_of_what_is_held_out() -> None:
-    folder, objects = values("folder"), values("caltech256")
-    assert (folder.test_fraction, folder.val_fraction, objects.split_seed) == (0.2, 0.1, 0)
-    assert issubclass(Caltech256, HeldOut)
-    assert not issubclass(Demo, HeldOut)
-
-
-def test_value_places_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert values("folder", root=Path("mine")).root == str(tmp_path / "mine")
-    assert values("hf", path="owner/name").path == "owner/name"

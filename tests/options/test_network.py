@@ -14,16 +14,11 @@ from agnet_vision.options.resolve import training_options
     ("name", "value", "rule"),
     [
         ("backbone.checkpoint", 5, "text, or null, got 5"),
-        ("backbone.kwargs", 5, "options of timm.create_model such as .*, got 5"),
         ("backbone.output_stride", 3, "one of 8, 16, 32, or null, got 3"),
         ("model.head.dropout", "0.2", r"a number in \[0, 0.99\], or null, got '0.2'"),
-        ("model.head.normalize_context", 1, "true or false, or null, got 1"),
         ("backbone.taps", -2, r"a list such as \[-2\] or \[-2,-1\], or null, got -2"),
-        ("backbone.taps", "abc", "a list such as .* got 'abc'"),
         ("backbone.taps", [], r"a list such as .* got \[\]"),
-        ("backbone.taps", [1.5], r"a list such as .* got \[1.5\]"),
         ("regions.max_side", 10, r"a whole number in \[32, 8192\], got 10"),
-        ("regions.num_clusters", 65, r"a whole number in \[1, 64\], got 65"),
     ],
 )
 def test_raises(name: str, value: Any, rule: str) -> None:
@@ -35,28 +30,12 @@ def test_raises(name: str, value: Any, rule: str) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (
-            {"model": {"head": {"dropuot": 0.2}}},
-            "there is no option model.head.dropuot; did you mean model.head.dropout",
-        ),
-        (
-            {"model": {"head": 5}},
-            "model.head is a group of options; give one of them, model.head.dropout for one",
-        ),
+        ({"model": {"head": {"dropuot": 0.2}}}, "did you mean model.head.dropout"),
+        ({"model": {"head": 5}}, "model.head is a group of options; give one of them"),
         ({"backbone": "timm"}, "backbone.name must be given: any name of timm"),
-        (
-            {"backbone": {"name": "test_resne"}},
-            "timm has no model 'test_resne'; did you mean test_resnet",
-        ),
-        (
-            {"backbone": {"kwargs": {"in_chans": 1}}},
-            "must not have in_chans: the images are RGB; leave backbone.kwargs.in_chans out",
-        ),
-        (
-            {"backbone": {"kwargs": {"features_only": True}}},
-            "the features are taken by this library",
-        ),
-        ({"backbone": {"kwargs": {"output_stride": 8}}}, "it is backbone.output_stride"),
+        ({"backbone": "test_resne"}, "no model 'test_resne'; did you mean test_resnet"),
+        ({"backbone.kwargs": {"in_chans": 1}}, "must not have in_chans: the images are RGB; leave"),
+        ({"backbone.kwargs": {"output_stride": 8}}, "it is backbone.output_stride"),
         (
             {"backbone": {"kwargs": {"embed_dim": 10**6}}},
             r"backbone_kwargs must hold text, or a number in .* got embed_dim=1000000",

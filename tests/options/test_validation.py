@@ -12,20 +12,12 @@ from agnet_vision.options.validation import did_you_mean, unknown_option, valida
     [
         ("lr", "optimizer.lr"),
         ("learning_rate", "optimizer.lr"),
-        ("optimizer.learning_rate", "optimizer.lr"),
-        ("optimizer.lrr", "optimizer.lr"),
         ("optimiser.lr", "optimizer.lr"),
-        ("optimizer.backbone_rl", "optimizer.backbone_lr"),
         ("max_epochs", "epochs"),
-        ("epoch", "epochs"),
-        ("num_workers", "workers"),
         ("root", "dataset.root"),
         ("dataset.rot", "dataset.root"),
-        ("num_clusters", "regions.num_clusters"),
         ("head.dropout", "model.head.dropout"),
-        ("momentum", "optimizer.momentum"),
         ("wd", "optimizer.weight_decay"),
-        ("gradient_clip_val", "gradient_clip"),
         ("xyzzy", None),
     ],
 )
@@ -36,14 +28,11 @@ def test_the_nearest_name(name: str, nearest: str | None) -> None:
     )
 
 
-@pytest.mark.parametrize("given", [{"name": "stanford40"}, {"name": "demo"}])
-def test_an_option_of_other_datasets(given: dict[str, str]) -> None:
-    name = given.get("name", "demo")
-    with pytest.raises(
-        ConfigError,
-        match=f"^dataset={name} has no option .*; it is an option of folder, hf$",
-    ):
-        validate(TrainConfig, {"dataset": {**given, "test_fraction": 0.2}})
+@pytest.mark.parametrize("name", ["stanford40", "demo"])
+def test_an_option_of_other_datasets(name: str) -> None:
+    message = f"^dataset={name} has no option .*; it is an option of folder, hf$"
+    with pytest.raises(ConfigError, match=message):
+        validate(TrainConfig, {"dataset": {"name": name, "test_fraction": 0.2}})
 
 
 def test_the_nearest_choice() -> None:
