@@ -38,7 +38,7 @@ def test_raises(name: str, value: Any, rule: str) -> None:
         ({"backbone.kwargs": {"output_stride": 8}}, "it is backbone.output_stride"),
         (
             {"backbone": {"kwargs": {"embed_dim": 10**6}}},
-            r"backbone_kwargs must hold text, or a number in .* got embed_dim=1000000",
+            r"backbone_kwargs must hold text, a number in .* got embed_dim=1000000",
         ),
     ],
 )
