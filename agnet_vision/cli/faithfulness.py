@@ -70,8 +70,8 @@ def call(config: FaithfulnessConfig) -> None:
             name: {kind: c.mean(axis=0).round(4).tolist() for kind, c in row.items()}
             for name, row in curves.items()
         }
-        content = {"images": len(chosen), "seed": config.seed}
-        content |= {"areas": areas, "mean_curves": means}
+        drawn = {"images": len(chosen), "seed": config.seed}
+        content = {**drawn, "areas": areas, "mean_curves": means}
         Path(config.output).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if config.figure:
         save_figure(curves_figure(curves), config.figure)
