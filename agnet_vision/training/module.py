@@ -117,9 +117,16 @@ class TrainingModule(AGNetModule):
         self.epoch_loss.persistent(True)
 
     def on_train_start(self) -> None:
-        """Give the optimizer the current options, not the checkpoint's."""
-        scheduler = cast("LambdaLR", self.trainer.lr_scheduler_configs[0].scheduler)
-        renew_options(self.trainer.optimizers[0], scheduler, self.optimizer_options)
+        """Give the optimizer the current options and its place in the schedule.
+
+        Both are not the checkpoint's: an epoch may have another number of steps by now.
+        """
+        trainer, loop = self.trainer, self.trainer.fit_loop.epoch_loop
+        done = loop.batch_progress.current.ready if loop.restarted_on_train_batch_end else 0
+        scheduler = cast("LambdaLR", trainer.lr_scheduler_configs[0].scheduler)
+        scheduler.last_epoch = trainer.current_epoch * self._steps_per_epoch()
+        scheduler.last_epoch += done // trainer.accumulate_grad_batches
+        renew_options(trainer.optimizers[0], scheduler, self.optimizer_options)
 
     def on_train_epoch_start(self) -> None:
         """Begin the epoch's mean; a run resumed in mid-epoch does not come here."""
@@ -129,20 +136,23 @@ class TrainingModule(AGNetModule):
         """Return the loss of a batch."""
         loss = self.loss(self(batch), batch["label"])
         self.log("train/loss", loss, batch_size=len(batch["label"]), prog_bar=True)
-        self.epoch_loss.update(loss.detach())  # all batches of an epoch are of one size
+        self.epoch_loss.update(loss.detach(), len(batch["label"]))
         self.log("train/loss_epoch", self.epoch_loss, on_step=False, on_epoch=True)
         return loss
 
     def configure_optimizers(self) -> Any:
         """Create the optimizer, and a schedule that moves with every step."""
         optimizer = build_optimizer(self.model, self.optimizer_options)
-        epochs = self.trainer.max_epochs or 1
-        steps_per_epoch = self.trainer.estimated_stepping_batches / epochs
         factor = schedule_factor(
-            self.schedule_options, steps_per_epoch=steps_per_epoch, epochs=epochs
+            self.schedule_options,
+            steps_per_epoch=self._steps_per_epoch(),
+            epochs=self.trainer.max_epochs or 1,
         )
         scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def _steps_per_epoch(self) -> int:
+        return round(self.trainer.estimated_stepping_batches / (self.trainer.max_epochs or 1))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what rebuilds the network, as plain data."""

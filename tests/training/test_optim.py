@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +20,14 @@ from agnet_vision.training.optim import (
     schedule_factor,
 )
 from agnet_vision.training.train import train
-from tests.training.tiny import PLAIN, Configure, Recorder, training
+from tests.training.tiny import (
+    PLAIN,
+    Configure,
+    Recorder,
+    interrupt_after,
+    training,
+    write_images,
+)
 
 TINY = training("regions.num_clusters=2")
 
@@ -138,3 +146,42 @@ def test_learning_rates_of_warmup_and_cosine(configure: Configure, recorder: Rec
     decay = {group["name"]: group["weight_decay"] for group in groups}
     backbone = {"backbone_decay": 0.05, "backbone_no_decay": 0}
     assert decay == {**backbone, "head_decay": 0.05, "head_no_decay": 0}
+
+
+@pytest.mark.parametrize("stop_after", [3.75, 4])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("batch_size=4",), ("batch_size=16",)),
+        (("batch_size=16",), ("batch_size=4",)),
+        (("batch_size=4",), ("accumulate_batches=4",)),
+        (("batch_size=4", "accumulate_batches=4"), ("accumulate_batches=1",)),
+        (("batch_size=8", "accumulate_batches=2"), ("batch_size=5", "accumulate_batches=3")),
+    ],
+    ids=["larger", "smaller", "accumulated", "no more accumulated", "both"],
+)
+def test_rates_of_an_epoch_are_the_same_after_a_resume_with_other_steps(
+    configure: Configure,
+    tmp_path: Path,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    stop_after: float,
+) -> None:
+    root = write_images(tmp_path / "data", {"train": 16, "val": 1, "test": 1}, ("a", "b", "c", "d"))
+    words = (*PLAIN, f"dataset.root={root}", "epochs=8", "schedule.warmup_epochs=0", *before)
+    with monkeypatch.context() as patch:
+        batch_size = int(before[0].removeprefix("batch_size="))
+        interrupt_after(int(stop_after * 64 / batch_size), patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(configure(*words))
+    recorder.learning_rates.clear()
+    train(configure(*words, *after, "resume=true"))
+
+    batches = recorder.trainer.num_training_batches
+    rates = [found["backbone_decay"] for found in recorder.learning_rates]
+    assert rates[-4 * batches :: batches] == pytest.approx(
+        [1.51e-4, 9.47e-5, 4.65e-5, 1.43e-5], rel=5e-3
+    )
+    assert rates == sorted(rates, reverse=True)
