@@ -49,7 +49,7 @@ BOUNDS = {
     "seed": Bound(0, 2**32 - 1),  # what every random generator in here takes
     # calibration: beyond these the fit follows single images
     "temperature": Bound(0.05, 20, whole=False),
-    "tau": Bound(0, 2, whole=False),
+    "tau": Bound(0, 4, whole=False),
     # data
     "val_fraction": Bound(0, 0.99, whole=False),
     "test_fraction": Bound(0, 0.99, whole=False),

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, Timer
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.evaluation.calibration import apply_calibration, fit_calibration
+from agnet_vision.evaluation.calibration import Calibration, apply_calibration, fit_calibration
 from agnet_vision.evaluation.charts import learning_curves, save_png
 from agnet_vision.evaluation.environment import environment, this_command
 from agnet_vision.evaluation.report import write_report
@@ -185,12 +185,14 @@ class Training(TestedNetwork):
         predictions = self.module.store.predictions()
         self.module.store.reset()
 
-        logits = predictions.probability.double().clamp_min(1e-12).log().numpy()
+        logits = predictions.probability.double().clamp_min(1e-38).log().numpy()
         rare_classes = self.config.calibration == "rare_classes"
         counts = self.data.class_counts() if rare_classes else ()
         fitted = fit_calibration(logits, predictions.label.numpy(), counts)
-        apply_calibration(self.module.model, fitted, counts)
         self.record["calibration"] = fitted._asdict()
+        if fitted == Calibration():
+            return
+        apply_calibration(self.module.model, fitted, counts)
 
         best["state_dict"] = self.module.state_dict()
         best["agnet"] = describe(self.module.model.config())

@@ -7,7 +7,12 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from agnet_vision.evaluation.calibration import Calibration, apply_calibration, fit_calibration
+from agnet_vision.evaluation.calibration import (
+    Calibration,
+    CalibrationWarning,
+    apply_calibration,
+    fit_calibration,
+)
 from agnet_vision.evaluation.statistics import reliability
 from agnet_vision.explain.explanation import explain
 from agnet_vision.models.agnet import AGNet
@@ -40,10 +45,33 @@ def test_value_temperature_is_found(temperature: float) -> None:
     assert error(logits * 3) > 0.1
 
 
-def test_value_temperature_is_bounded_where_all_is_right_or_wrong() -> None:
-    label = np.arange(3)
-    assert 0.05 <= fit_calibration(np.eye(3), label).temperature < 0.1
-    assert fit_calibration(np.eye(3), (label + 1) % 3).temperature == pytest.approx(20)
+@pytest.mark.parametrize("mistakes", [0, 1, 3, 9, 400])
+@pytest.mark.parametrize("class_counts", [(), COUNTS], ids=["temperature", "rare classes"])
+def test_raises_and_leaves_the_logits_where_mistakes_say_nothing(
+    mistakes: int, class_counts: list[int]
+) -> None:
+    label = np.arange(400) % 5
+    answer = np.where(np.arange(400) < mistakes, (label + 1) % 5, label)
+    with pytest.warns(CalibrationWarning, match="not calibrated: .*; give more validation images"):
+        assert fit_calibration(5 * np.eye(5)[answer], label, class_counts) == (1, 0)
+
+
+def test_raises_where_one_image_outweighs_all_others() -> None:
+    logits, label = draw_logits()
+    kept = np.flatnonzero(label != 4)
+    rare = np.flatnonzero((label == 4) & (logits.argmax(axis=1) != 4))[:1]
+    chosen = np.concatenate([kept, rare])
+    with pytest.warns(CalibrationWarning, match=r"which count as 5\.\d, are fewer than 10"):
+        assert fit_calibration(logits[chosen], label[chosen], COUNTS) == (1, 0)
+    assert fit_calibration(logits[chosen], label[chosen]) != (1, 0)
+
+
+@pytest.mark.parametrize("true", [-1, 6])
+def test_raises_on_tau_at_a_bound(true: int) -> None:
+    logits, label = draw_logits(images=20_000)
+    biased = logits + true * np.log(np.array(COUNTS) / sum(COUNTS))
+    with pytest.warns(CalibrationWarning, match=r"tau=[04] is at the end of 0 to 4"):
+        assert fit_calibration(biased, label, COUNTS) == (1, 0)
 
 
 @pytest.mark.parametrize("scale", [1, 2])
@@ -53,7 +81,10 @@ def test_value_rare_classes_are_heard(scale: int) -> None:
     biased = scale * (logits + np.log(np.array(COUNTS) / sum(COUNTS)))
     found = fit_calibration(biased, label, COUNTS)
     assert found == pytest.approx((scale, scale), rel=0.05)
-    assert fit_calibration(logits, label, [7] * 5).tau == 0  # equal shares: nothing to do
+    assert fit_calibration(logits, label, [7] * 5) == (
+        pytest.approx(1, rel=0.05),
+        0,
+    )  # equal shares
 
 
 def test_raises_on_what_nothing_can_be_fitted_to() -> None:
