@@ -179,8 +179,8 @@ def test_calibration_is_in_the_best_weights(
 
 
 def test_calibration_on_few_mistakes_is_not_made(configure: Configure, copy: Path) -> None:
+    words = ("resume=true", "test=true", f"run_dir={copy}", "calibration=temperature")
     with pytest.warns(CalibrationWarning, match="in 9 images, .*, are fewer than 10"):
-        words = ("resume=true", "test=true", f"run_dir={copy}", "calibration=temperature")
         scores = train(configure(*words)).metrics
     assert scores is not None
     assert scores["calibration"] == {"temperature": 1, "tau": 0}
