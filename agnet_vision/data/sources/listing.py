@@ -18,6 +18,7 @@ ProblemKind = Literal[
     "unknown_class",  # a class in val or test that train does not know
     "wrong_count",  # the card says another number
     "wrong_list",  # a list contradicts itself or the layout
+    "unused_column",  # a list has a column that nothing reads
     "listed_twice",  # a list names a file twice; it counts once
     "case_duplicate",  # two files whose names are one on a case-insensitive disk
     "class_duplicate",  # two class folders whose names are one on a case-insensitive disk

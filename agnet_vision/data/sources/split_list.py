@@ -59,7 +59,7 @@ def read_split_list(path: Path) -> list[ListedImage]:
 
     rows: list[ListedImage] = []
     seen = set[str]()
-    for number, row in read_rows(path, COLUMNS[:3], strip=False):
+    for number, row in read_rows(path, COLUMNS[:3], optional=COLUMNS[3:], strip=False):
         listed = ListedImage(row["path"], row["label"], row["split"], row.get("group") or None)
         if listed.split not in SPLITS:
             raise DatasetError(

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unicodedata import normalize
 
 from agnet_vision.data.image import is_image_name
-from agnet_vision.data.sources.layouts.lists import ListedFiles, read_rows
+from agnet_vision.data.sources.layouts.lists import (
+    ListedFiles,
+    read_rows,
+    report_unused_columns,
+)
 from agnet_vision.data.sources.layouts.scan import (
     class_folders,
     image_files,
@@ -14,6 +19,7 @@ from agnet_vision.data.sources.layouts.scan import (
     leads_back,
 )
 from agnet_vision.data.sources.listing import Listing, Sample
+from agnet_vision.data.sources.split_list import COLUMNS
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
 
 SPLIT_NAMES = {
@@ -132,11 +138,14 @@ def _read_csv(root: Path, path: Path, group_column: str | None) -> Listing:
         )
 
     columns = ("path", "label") if group_column is None else ("path", "label", group_column)
-    rows = read_rows(path, columns)
-    names = tuple(sorted({row["label"] for _, row in rows}))
+    rows = read_rows(path, columns, optional=("split",))
+    names = tuple(sorted({normalize("NFC", row["label"]) for _, row in rows}))
     labels = {name: label for label, name in enumerate(names)}
 
     listing = Listing(names, {"train": []})
+    is_split_list = rows and tuple(rows[0][1]) == COLUMNS  # its groups have made its splits
+    used = COLUMNS if is_split_list else (*columns, "split")
+    report_unused_columns(path, rows, used, listing)
     files, seen = ListedFiles(listing), set[str]()
     for number, row in rows:
         split = SPLIT_NAMES.get((row.get("split") or "train").lower())
@@ -145,7 +154,9 @@ def _read_csv(root: Path, path: Path, group_column: str | None) -> Listing:
                 f"{path}, line {number}: split {row['split']!r} must be train, val or test"
             )
 
-        spelled = os.path.normpath(row["path"])
+        image = root / row["path"]
+        found = files.find(image) or files.find(root / row["path"].replace("\\", "/"))
+        spelled = os.path.normpath(found or image)
         if spelled in seen:
             detail = f"line {number}: {row['path']} is listed a second time"
             listing.report("wrong_list", path, detail)
@@ -153,6 +164,13 @@ def _read_csv(root: Path, path: Path, group_column: str | None) -> Listing:
         seen.add(spelled)
 
         group = row[group_column] if group_column else None
-        image = root / row["path"]
-        files.add(split, image, labels[row["label"]], list_name=path.name, group=group)
+        label = labels[normalize("NFC", row["label"])]
+        files.add(split, found or image, label, list_name=path.name, group=group)
+
+    missing = [problem.path for problem in listing.problems if problem.kind == "missing_file"]
+    if missing and len(missing) == len(seen):
+        raise DatasetError(
+            f"{path}: {len(missing):,} of {len(seen):,} listed files are not on disk, first: "
+            f"{missing[0]}; paths start inside dataset.root, with upper and lower case as on disk"
+        )
     return listing

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Collection
 from pathlib import Path
+from unicodedata import normalize
 
 from agnet_vision.data.sources.listing import Listing, Sample
 from agnet_vision.errors import DatasetError
@@ -21,24 +23,34 @@ class ListedFiles:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
-        self._names: dict[str, frozenset[str]] = {}
+        self._folders: dict[str, dict[str, Path]] = {}
         self._seen: dict[Path, dict[str, tuple[str, int]]] = {}
 
-    def has(self, path: Path) -> bool:
-        """Tell whether ``path`` exists, in exactly this spelling."""
-        folder = str(path.parent)
-        if folder not in self._names:
+    def find(self, path: Path) -> Path | None:
+        """Find a file on disk, in this spelling or with its letters composed another way."""
+        files = self._files(path.parent)
+        return files.get(path.name) or files.get(normalize("NFC", path.name))
+
+    def _files(self, folder: Path) -> dict[str, Path]:
+        """Map each name in a folder, and the same name composed, to its path."""
+        if str(folder) not in self._folders:
+            real = folder if os.path.isdir(folder) or not folder.name else self.find(folder)
             try:
-                self._names[folder] = frozenset(os.listdir(folder))
+                names = os.listdir(real or folder)
             except (OSError, ValueError):
                 # No such folder, or a name that no file system can hold: nothing is there.
-                self._names[folder] = frozenset()
-        return path.name in self._names[folder]
+                names = []
+            paths = {name: (real or folder) / name for name in names}
+            composed = {normalize("NFC", name): path for name, path in paths.items()}
+            self._folders[str(folder)] = composed | paths
+        return self._folders[str(folder)]
 
     def add(
         self, split: str, path: Path, label: int, *, list_name: str, group: str | None = None
     ) -> None:
         """Add one listed file to a split; problems name the list that says so."""
+        found = self.find(path)
+        path = found or path
         before = self._seen.setdefault(path, {})
         if split in before:
             self._report_repeat(path, label, before[split], list_name)
@@ -50,7 +62,7 @@ class ListedFiles:
                 self._report_two_classes(path, other_list, list_name)
         before[split] = (list_name, label)
 
-        if self.has(path):
+        if found:
             self.listing.splits.setdefault(split, []).append(Sample(path, label, group))
         else:
             self.listing.report("missing_file", path, f"listed in {list_name}, not on disk")
@@ -72,47 +84,80 @@ class ListedFiles:
 
 
 def read_rows(
-    path: Path, columns: tuple[str, ...], *, strip: bool = True
+    path: Path, columns: tuple[str, ...], *, optional: tuple[str, ...] = (), strip: bool = True
 ) -> list[tuple[int, dict[str, str]]]:
     """Read a CSV with a header into pairs of line number and row.
+
+    A header may have blanks around its names, and capitals: " Path" is "path". Columns that nobody
+    asks for keep their own names. Lines without any value are passed over.
 
     Args:
         path: CSV in UTF-8.
         columns: columns that must be there, and have a value in every row.
+        optional: columns that may be there.
         strip: whether blanks around values are dropped: "ant" and "ant " are one class.
 
     Raises:
-        DatasetError: it is not a CSV in UTF-8, a column is missing, or a row has no value in one of
-            ``columns``.
+        DatasetError: it is not a CSV in UTF-8, a column is missing or there twice, or a row has no
+            value in one of ``columns``, or more values than the header has names.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            present = reader.fieldnames or ()
-            rows = [(reader.line_num, _stripped(row) if strip else row) for row in reader]
+            reader = csv.reader(stream)
+            lines = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from error
     except csv.Error as error:
         raise DatasetError(
-            f"{path}, line {reader.line_num + 1}: cannot be read as CSV ({error})"
+            f"{path}, line {reader.line_num}: cannot be read as CSV ({error})"
         ) from error
 
-    if missing := [column for column in columns if column not in present]:
-        raise DatasetError(
-            f"{path} has the columns {', '.join(present) or 'none'}; missing: {', '.join(missing)}"
-        )
-
-    for number, row in rows:
-        if empty := [column for column in columns if not (row[column] or "").strip()]:
+    header = _header(path, lines[0][1] if lines else [], columns, optional)
+    rows = []
+    for number, cells in lines[1:]:
+        if any(map(str.strip, cells[len(header) :])):
+            raise DatasetError(
+                f"{path}, line {number}: it has {len(cells)} values, the header has {len(header)}; "
+                "put quotes around a value with a comma in it"
+            )
+        values = [cell.strip() for cell in cells] if strip else cells
+        row = dict.fromkeys(header, "") | dict(zip(header, values, strict=False))
+        if empty := [column for column in columns if not row[column].strip()]:
             raise DatasetError(
                 f"{path}, line {number}: it has no {' and no '.join(empty)}; every row needs one"
             )
+        rows.append((number, row))
     return rows
 
 
-def _stripped(row: dict[str, str]) -> dict[str, str]:
-    """Drop the blanks around the values of named columns."""
-    return {name: value.strip() if isinstance(value, str) else value for name, value in row.items()}
+def _header(
+    path: Path, cells: list[str], columns: tuple[str, ...], optional: tuple[str, ...]
+) -> list[str]:
+    """Name the columns of a CSV, those asked for as they are asked for."""
+    names = [cell.strip() for cell in cells]
+    while names and not names[-1]:  # empty cells that a spreadsheet leaves
+        names.pop()
+    asked = (*optional, *columns)
+    spellings = {name.strip().casefold(): name for name in asked}
+    header = [name if name in asked else spellings.get(name.casefold(), name) for name in names]
+
+    if missing := [column for column in columns if column not in header]:
+        raise DatasetError(
+            f"{path} has the columns {', '.join(names) or 'none'}; missing: {', '.join(missing)}"
+        )
+    if twice := [name for name in asked if header.count(name) > 1]:
+        raise DatasetError(f"{path} has two columns called {twice[0]}; rename or delete one")
+    return header
+
+
+def report_unused_columns(
+    path: Path, rows: list[tuple[int, dict[str, str]]], used: Collection[str], listing: Listing
+) -> None:
+    """Record the columns with values that are not among the ``used`` ones."""
+    filled = dict.fromkeys(name for _, row in rows for name, value in row.items() if value)
+    if unused := [name or "one without a name" for name in filled if name not in used]:
+        detail = f"columns that are not used: {', '.join(unused)}; used: {', '.join(used)}"
+        listing.report("unused_column", path, detail)
 
 
 def read_lines(path: Path) -> list[str]:
