@@ -5,16 +5,30 @@ from __future__ import annotations
 import glob
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from agnet_vision.data.image import is_image_name
+from agnet_vision.data.sources.layouts.scan import (
+    image_files,
+    is_litter,
+    looks_like_an_image,
+    report_skipped,
+)
+from agnet_vision.data.sources.listing import Listing
 from agnet_vision.errors import ConfigError
+
+
+class SkippedWarning(UserWarning):
+    """A warning about files that may be meant, but are not read."""
 
 
 def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
     """List the images that files, folders and patterns name.
 
+    Folders are read as datasets are: links are followed, hidden folders and those of operating
+    systems passed over, and images in a format that is not read are named in a ``SkippedWarning``.
     A file named outright is taken whatever its suffix.
 
     Args:
@@ -22,27 +36,64 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
             (a list on stdin), or several of these.
 
     Raises:
-        ConfigError: nothing is there.
+        ConfigError: nothing is there, or a list is given as if it were an image.
     """
     if not isinstance(where, str | Path):
         return [path for part in where for path in find_images(part)]
 
+    listing = Listing(())
     if str(where) == "-":
-        found = [Path(line.strip()) for line in sys.stdin if line.strip()]
+        lines = (line.strip("\ufeff \t\r\n") for line in sys.stdin)
+        found = [Path(line) for line in lines if line]
     elif Path(where).is_dir():
-        found = sorted(path for path in Path(where).rglob("*") if is_image_name(path.name))
+        found = image_files(Path(where), listing, recursive=True)
     elif Path(where).exists() or not glob.has_magic(str(where)):
+        _refuse_list(Path(where))
         found = [Path(where)]
     else:
-        matches = sorted(Path(name) for name in glob.glob(str(where), recursive=True))
-        found = [path for path in matches if path.is_file() and is_image_name(path.name)]
+        found = _matching(Path(where), listing)
 
+    report_skipped(listing)
+    problems = [problem for problem in listing.problems if problem.kind != "case_duplicate"]
     if not found:
-        raise ConfigError(
-            f"no images at {where}; give a file, a folder, a pattern such as 'photos/*.jpg', or - "
-            "for a list"
-        )
+        cure = "give a file, a folder, a pattern such as 'photos/*.jpg', or - for a list"
+        raise ConfigError(f"no images at {where}; {problems[0] if problems else cure}")
+    if problems:
+        warnings.warn("\n  ".join(map(str, problems)), SkippedWarning, stacklevel=2)
     return found
+
+
+def _matching(pattern: Path, listing: Listing) -> list[Path]:
+    """List the images that match a pattern; the folders before it may have brackets themselves."""
+    folder = next(parent for parent in pattern.parents if parent.is_dir())
+    inner = str(pattern.relative_to(folder))
+    names = sorted(map(Path, glob.glob(inner, root_dir=folder, recursive=True)))
+
+    found = []
+    for name in names:
+        path = folder / name
+        real = {os.path.realpath(folder / parent) for parent in name.parents}
+        leads_back = len(real) < len(name.parents)  # through a link to a folder around it
+        if leads_back or any(map(is_litter, name.parts)) or not path.is_file():
+            continue
+        if is_image_name(path.name):
+            found.append(path)
+        elif looks_like_an_image(path):
+            listing.skipped.append(path)
+    return found
+
+
+def _refuse_list(path: Path) -> None:
+    """Refuse a text file that names images in its first lines."""
+    if not path.is_file() or is_image_name(path.name):
+        return
+    with path.open("rb") as file:
+        lines = file.read(4096).decode("utf-8-sig", "replace").splitlines()[:2]
+    if any(is_image_name(Path(line.partition(",")[0].strip()).name) for line in lines):
+        raise ConfigError(
+            f"images={path} names images, and is none itself; a list of paths, one a line, is "
+            f"images=- < {path}"
+        )
 
 
 def name_outputs(inputs: Sequence[Path], suffix: str) -> dict[Path, Path]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agnet_vision.data.sources.readers import read_listing
 from agnet_vision.errors import ConfigError
-from agnet_vision.predict.files import find_images, name_outputs
+from agnet_vision.predict.files import SkippedWarning, find_images, name_outputs
+from tests.data import miniatures
 
 
 @pytest.fixture
@@ -29,6 +31,44 @@ def test_value_find_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_images("-") == [Path("a.jpg"), Path("b c.jpg")]
     with pytest.raises(ConfigError, match="no images at"):
         find_images(str(folder / "*.bmp"))
+
+
+LITTER = (".ipynb_checkpoints", "@eaDir", "__MACOSX", ".AppleDouble", "lost+found")
+
+
+def test_folders_are_read_as_datasets_are(tmp_path: Path) -> None:
+    root, other = tmp_path / "photos [2020]", tmp_path / "other"
+    places = [root / "a", root / "b" / "deep", other]
+    places += [root / "a" / name for name in (*LITTER, "$Recycle.Bin", "System Volume Information")]
+    for number, place in enumerate(places):
+        miniatures.write_image(place / "1.png", number)
+    (root / "linked").symlink_to(other)
+    (root / "a" / "photo.HEIC").touch()
+    expected = [root / name / "1.png" for name in ("a", "b/deep", "linked")]
+    listed = read_listing("folder", root)
+
+    with pytest.warns(SkippedWarning, match=r"photo\.HEIC: skipped, as are 1 files"):
+        assert find_images(root) == expected
+    assert [sample.path for sample in listed.splits["train"]] == expected
+    assert [Path(p.path).name for p in listed.problems if p.kind == "skipped"] == ["photo.HEIC"]
+
+    (root / "b" / "back").symlink_to(root)
+    assert find_images(f"{root}/**/*.png") == expected
+    with pytest.warns(SkippedWarning, match=r"photo\.HEIC"):
+        assert find_images(f"{root}/a/*") == expected[:1]
+    with pytest.raises(ConfigError, match=r"no images at .*photo\.HEIC: skipped"):
+        find_images(f"{root}/a/*.HEIC")
+
+
+def test_a_list_goes_to_stdin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("\ufeffphotos/a.jpg\nb.jpg\n", encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"images=.*list\.txt names images.*images=- < .*list\.txt"
+    ):
+        find_images(path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(path.read_text(encoding="utf-8")))
+    assert find_images("-") == [Path("photos/a.jpg"), Path("b.jpg")]
 
 
 @pytest.mark.parametrize(

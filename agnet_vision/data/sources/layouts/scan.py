@@ -18,6 +18,17 @@ OTHER_IMAGE_SUFFIXES = frozenset(
     | {".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"}
 )
 
+# Folders in which operating systems and disk stations keep thumbnails, metadata and deleted files.
+LITTER = frozenset(
+    {"@eadir", "@recycle", "@tmp", "#recycle", "#snapshot", "$recycle.bin", "lost+found"}
+    | {"recycler", "system volume information"}
+)
+
+
+def is_litter(name: str) -> bool:
+    """Tell a folder that never holds a user's images by its name: hidden, or a system's own."""
+    return name.startswith((".", "__MACOSX")) or name.casefold() in LITTER
+
 
 def is_unicode(name: str) -> bool:
     """Tell whether a file name is valid UTF-8, so that tables and reports can hold it."""
@@ -31,9 +42,7 @@ def class_folders(folder: Path) -> list[Path]:
         DatasetError: the folder cannot be read.
     """
     try:
-        return sorted(
-            p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")) and p.is_dir()
-        )
+        return sorted(p for p in folder.iterdir() if not is_litter(p.name) and p.is_dir())
     except OSError as error:
         raise DatasetError(f"{error.filename} cannot be read: {error.strerror}") from error
 
@@ -93,7 +102,7 @@ def _walk(
             listing.report("symlink_loop", path, f"a link that leads nowhere: {error.strerror}")
             continue
 
-        if is_folder and recursive and not entry.name.startswith("."):
+        if is_folder and recursive and not is_litter(entry.name):
             real = os.path.realpath(path)
             # One of the folders passed, or a folder around one.
             if any(os.path.commonpath([real, passed]) == real for passed in above):
@@ -103,7 +112,7 @@ def _walk(
         elif is_image_name(entry.name) and not is_folder:
             if _is_usable(entry, path, listing):
                 yield path
-        elif not is_folder and _looks_like_an_image(path):
+        elif not is_folder and looks_like_an_image(path):
             listing.skipped.append(path)
 
 
@@ -121,7 +130,7 @@ def _is_usable(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
     return False
 
 
-def _looks_like_an_image(path: Path) -> bool:
+def looks_like_an_image(path: Path) -> bool:
     """Tell whether a file that is not read looks like an image."""
     if path.name.startswith(".") or not is_unicode(path.name):
         return False
