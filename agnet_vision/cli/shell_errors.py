@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -18,8 +19,11 @@ DOORS = {"prepare": "prepare_dataset", "extract": "extract_regions"}
 def one_line_errors() -> Iterator[None]:
     """Print a user's mistake to stderr without a traceback.
 
-    Exits with 1; after Ctrl-C with 130, after another signal with 128 and its number.
+    Exits with 1; after Ctrl-C with 130, after another signal with 128 and its number. Letters that
+    the terminal's encoding lacks are printed as escapes.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         yield
     except AGNetError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from agnet_vision.data.preprocessing import Preset
 from agnet_vision.data.views import TTA
@@ -173,6 +173,15 @@ class TrainConfig(Options):
     report: bool = option("write report.html")
     trainer: TrainerConfig
     logger: LoggerConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        if self.sampler == self.loss.class_weights == "balanced":
+            raise ValueError(
+                "sampler=balanced and loss.class_weights=balanced make up for rare classes twice; "
+                "choose one of them"
+            )
+        return self
 
 
 class EvaluateConfig(Options):

@@ -16,8 +16,9 @@ from agnet_vision.errors import CheckpointError, ConfigError
 from agnet_vision.models.checkpoint import first_line
 
 CONNECT_SECONDS = 4
-# What may stand before the names of a backbone's weights in a file, longest first.
-PREFIXES = ("model.backbone.model.", "model.backbone.", "backbone.model.", "backbone.")
+# Options that most models use in their classifier alone, and how timm calls its layers.
+OF_THE_CLASSIFIER = frozenset({"drop_rate", "global_pool"})
+HEADS = ("head", "conv_head", "global_pool", "classifier", "fc", "flatten", "pre_logits")
 
 
 @contextmanager
@@ -51,22 +52,36 @@ def weights_fetched(name: str) -> Iterator[None]:
 
 
 def check_backbone_options(name: str, options: Mapping[str, Any]) -> None:
-    """Refuse options of ``timm.create_model`` that a model does not take.
+    """Refuse options of ``timm.create_model`` that a model does not take, or that do nothing here.
 
     Raises:
-        ConfigError: repeats what the model's own code says.
+        ConfigError: repeats what the model's own code says, or names the option without effect.
     """
     if not options:
         return
     try:
-        with torch.device("meta"):
-            timm.create_model(name, num_classes=0, **options)
+        trunk = _trunk(name, options)
     except Exception as error:  # timm passes on whatever the model's own code raises
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
         raise ConfigError(
             f"the backbone {name} does not take {given} ({first_line(error)}); "
             "change backbone.output_stride or backbone.kwargs"
         ) from error
+
+    for option in OF_THE_CLASSIFIER & options.keys():
+        if trunk == _trunk(name, {key: options[key] for key in options if key != option}):
+            raise ConfigError(
+                f"backbone.kwargs.{option}={options[option]} has no effect: in {name} it belongs "
+                "to the classifier, which is not used; leave it out"
+            )
+
+
+def _trunk(name: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """Describe the layers of a timm model before its pooling and classifier."""
+    with torch.device("meta"):
+        model = timm.create_model(name, num_classes=0, **options)
+    layers = {each: module for each, module in model.named_modules() if not [*module.children()]}
+    return {each: repr(module) for each, module in layers.items() if not each.startswith(HEADS)}
 
 
 def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
@@ -98,8 +113,12 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
             "give a state dict (.pth, .safetensors) or a checkpoint of this library"
         ) from error
 
-    prefix = next((each for each in PREFIXES if any(key.startswith(each) for key in state)), "")
-    names = {f"{prefix}{name}": name for name in backbone.state_dict()}
+    expected = backbone.state_dict()
+    first = next(iter(expected))
+    # Lightning modules name their network as they like: model., net., encoder. ...
+    prefixes = [key.removesuffix(first) for key in state if key.endswith(first)] or [""]
+    prefix = max(prefixes, key=lambda each: sum(f"{each}{name}" in state for name in expected))
+    names = {f"{prefix}{name}": name for name in expected}
     try:
         backbone.load_state_dict({names[key]: state[key] for key in names.keys() & state.keys()})
     except RuntimeError as error:

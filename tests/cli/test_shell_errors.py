@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import pickle
 import sys
 
@@ -45,6 +46,14 @@ def test_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
         raise KeyboardInterrupt
     assert stopped.value.code == 130
     assert "what was saved stays saved" in capsys.readouterr().err
+
+
+def test_a_terminal_without_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(content, encoding="ascii"))
+    with one_line_errors():
+        print("шмель", flush=True)
+    assert content.getvalue().startswith(b"\\u0448")
 
 
 def test_full_disk() -> None:

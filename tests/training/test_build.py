@@ -107,3 +107,8 @@ def test_frozen_epochs_on_several_devices(
     config = configure("trainer.devices=2", f"trainer.strategy={strategy}")
     trainer = build_trainer(config.trainer, tmp_path, [], freezes=True)
     assert vars(trainer.strategy)["_ddp_kwargs"]["find_unused_parameters"]
+
+
+def test_raises_on_two_cures_for_rare_classes(configure: Configure) -> None:
+    with pytest.raises(ConfigError, match=r"sampler=balanced and loss\.class_weights=balanced"):
+        configure("sampler=balanced", "loss.class_weights=balanced")
