@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
+from playwright.sync_api import Page, expect, sync_playwright
 
 FLAGS = (
     "--no-sandbox",
@@ -19,6 +20,10 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+PATIENCE = 120_000  # milliseconds; a busy machine is slow, and only a wrong page waits them out
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass
@@ -32,9 +37,8 @@ class Log:
 @contextmanager
 def open_browser(
     *, width: int = 1280, height: int = 900, scheme: Literal["light", "dark"] = "light"
-) -> Iterator[tuple[Any, Log]]:
+) -> Iterator[tuple[Page, Log]]:
     """Open a page; the test is skipped where no Chromium is installed."""
-    sync_api = pytest.importorskip("playwright.sync_api")
     executable = (
         shutil.which("chromium")
         or shutil.which("chromium-browser")
@@ -43,12 +47,13 @@ def open_browser(
     if executable is None:
         pytest.skip("no Chromium is installed")
     log = Log()
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme
         )
         page = context.new_page()
+        page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: log.requests.append(request.url))
         page.on("pageerror", lambda error: log.problems.append(str(error)))
         page.on(

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,14 +62,19 @@ def models() -> dict[str, AGNet]:
 
 
 @contextmanager
-def serve(networks: Path, example: Path, folder: Path, *more: str) -> Iterator[str]:
-    """Serve the page from a process that ends with the context, and tell its address."""
-    command = [sys.executable, "-m", "tests.demo.server", str(networks), str(example), *more]
+def serve(
+    networks: Path, example: Path, folder: Path
+) -> Iterator[tuple[str, Callable[[int], None]]]:
+    """Serve the page from a process that ends with the context.
+
+    Yields:
+        Address of the page, and a function that moves the clock of its files ahead, by minutes.
+    """
     log = folder / "log.txt"
     with (
         log.open("w") as stderr,
         subprocess.Popen(
-            command,
+            [sys.executable, "-m", "tests.demo.server", str(networks), str(example)],
             cwd=Path(__file__).parents[2],
             env={**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio")},
             stdin=subprocess.PIPE,
@@ -80,7 +85,11 @@ def serve(networks: Path, example: Path, folder: Path, *more: str) -> Iterator[s
     ):
         address = process.stdout.readline().strip()
         assert address, log.read_text()
-        yield address
+
+        def pass_time(minutes: int) -> None:
+            print(minutes, file=process.stdin, flush=True)
+
+        yield address, pass_time
         process.kill()
 
 
@@ -98,5 +107,8 @@ def address(
     networks: Path, uploads: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Address of the page with the two networks."""
-    with serve(networks, uploads / "pebbles.jpg", tmp_path_factory.mktemp("server")) as address:
+    with serve(networks, uploads / "pebbles.jpg", tmp_path_factory.mktemp("server")) as (
+        address,
+        _,
+    ):
         yield address

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from playwright.sync_api import expect
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.report import write_report
@@ -87,8 +88,8 @@ def test_value_report_opens_without_a_console_error(
         page.goto(path.as_uri())
         page.locator("#matrix .area").scroll_into_view_if_needed()
         page.locator("#matrix .area").hover(position={"x": 5, "y": 5})
-        said = page.locator("#matrix output").inner_text()
-        assert re.fullmatch(r"class_\d+ taken for class_\d+: \d+ of 4", said)
+        said = re.compile(r"^class_\d+ taken for class_\d+: \d+ of 4$")
+        expect(page.locator("#matrix output")).to_have_text(said)
         root = "document.documentElement"
         wide = page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
     assert wide <= 0
