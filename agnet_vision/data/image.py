@@ -20,6 +20,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from agnet_vision.errors import ImageReadError
 from agnet_vision.structures import RGBImage
@@ -34,6 +35,8 @@ READ_SUFFIXES = frozenset(
 
 # Ours: above the largest images of the six benchmarks (63 million), below Pillow's own alarm (89).
 MAX_PIXELS = 80_000_000
+# A JPEG may be this many times as large: it is decoded at half its width and height.
+JPEG_FACTOR = 4
 # A JPEG's own limit. A PNG 1 pixel wide and 80 million high would take gigabytes of row pointers.
 MAX_SIDE = 65_535
 
@@ -50,16 +53,20 @@ def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> R
 
     Args:
         source: file, or bytes of one: JPEG, PNG, WebP, BMP, GIF, TIFF or PPM.
-        max_pixels: largest number of pixels that is decoded; 80 million (ours).
+        max_pixels: largest number of pixels that is decoded; 80 million (ours). A JPEG of up to
+            four times as many is decoded at half its width and height.
 
     Raises:
         ImageReadError: no such file, not an image, truncated, damaged, or too large.
     """
     with _opened(source, max_pixels) as (stream, image):
-        if image.format in ("JPEG", "MPO"):
-            pixels = _decode_jpeg(stream, image)
+        if isinstance(image, JpegImageFile):
+            is_halved = image.width * image.height > max_pixels
+            pixels = _decode_jpeg(stream, image, is_halved=is_halved)
             if pixels is not None:
                 return pixels
+            if is_halved:
+                image.draft(image.mode, (image.width // 2, image.height // 2))
         image.load()
         return _to_rgb(_upright(image))
 
@@ -133,8 +140,9 @@ def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[tuple[Binar
         ):
             # Pillow's remarks on odd metadata; the limits below replace its alarm about the size.
             warnings.simplefilter("ignore")
-            image = Image.open(stream, formats=FORMATS)
-            _check_size(name, image.size, max_pixels)
+            image = _read_header(stream)
+            factor = JPEG_FACTOR if isinstance(image, JpegImageFile) else 1
+            _check_size(name, image.size, factor * max_pixels)
             yield stream, image
 
     except ImageReadError:
@@ -150,6 +158,18 @@ def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[tuple[Binar
         raise ImageReadError(name, str(error) or type(error).__name__) from error
 
 
+def _read_header(stream: BinaryIO) -> Image.Image:
+    """Open an image; Pillow's own alarm at 179 million pixels is left to all but JPEGs."""
+    try:
+        return Image.open(stream, formats=FORMATS)
+    except Image.DecompressionBombError:
+        stream.seek(0)
+        if stream.read(3) != b"\xff\xd8\xff":
+            raise
+        stream.seek(0)
+        return JpegImageFile(stream)
+
+
 def _check_size(name: Path | str, size: tuple[int, int], max_pixels: int) -> None:
     """Refuse images that are too large to decode."""
     width, height = size
@@ -159,7 +179,7 @@ def _check_size(name: Path | str, size: tuple[int, int], max_pixels: int) -> Non
         raise ImageReadError(name, f"a side of {max(size):,} pixels is more than {MAX_SIDE:,}")
 
 
-def _decode_jpeg(stream: BinaryIO, image: Image.Image) -> RGBImage | None:
+def _decode_jpeg(stream: BinaryIO, image: Image.Image, *, is_halved: bool) -> RGBImage | None:
     """Decode an ordinary JPEG with OpenCV, which turns it upright.
 
     Returns None for one that Pillow should judge: CMYK, or without its end marker.
@@ -173,7 +193,8 @@ def _decode_jpeg(stream: BinaryIO, image: Image.Image) -> RGBImage | None:
     if not content.rstrip(b"\0").endswith(_ENDS["JPEG"]):
         return None
 
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    flags = cv2.IMREAD_REDUCED_COLOR_2 if is_halved else cv2.IMREAD_COLOR
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
 
 

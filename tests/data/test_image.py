@@ -120,6 +120,27 @@ def test_raises_on_what_is_no_readable_image(tmp_path: Path) -> None:
         read_image(tmp_path / "thin.png", max_pixels=95)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_large_jpeg_is_decoded_at_half_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_000)  # Pillow's own alarm, at twice that
+    path = tmp_path / "a.jpg"
+    image = Image.linear_gradient("L").resize((120, 80)).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    image.save(path, quality=95, exif=exif)
+    halved = read_image(path, max_pixels=2_400)
+    assert halved.shape == (60, 40, 3)
+    whole = np.asarray(image.convert("RGB").resize((60, 40)).rotate(-90, expand=True))
+    assert np.abs(halved.astype(int) - whole).max() < 8
+    with pytest.raises(ImageReadError, match="pixels"):
+        read_image(path, max_pixels=2_399)
+    image.convert("RGB").save(tmp_path / "a.png")
+    with pytest.raises(ImageReadError, match="more than 2,400 pixels"):
+        read_image(tmp_path / "a.png", max_pixels=2_400)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_raises_truncated(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
