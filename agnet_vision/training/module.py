@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, SumMetric
 
 from agnet_vision.errors import PredictionError
 from agnet_vision.evaluation.metrics import Predictions, PredictionStore, score
@@ -115,6 +115,9 @@ class TrainingModule(AGNetModule):
         self.epoch_loss = MeanMetric(nan_strategy="disable")
         # A run that goes on in mid-epoch logs the mean of the whole epoch.
         self.epoch_loss.persistent(True)
+        # By this process, over all of a run's resumes.
+        self.images_seen = SumMetric(nan_strategy="disable", sync_on_compute=False)
+        self.images_seen.persistent(True)
 
     def on_train_start(self) -> None:
         """Give the optimizer the current options and its place in the schedule.
@@ -137,6 +140,7 @@ class TrainingModule(AGNetModule):
         loss = self.loss(self(batch), batch["label"])
         self.log("train/loss", loss, batch_size=len(batch["label"]), prog_bar=True)
         self.epoch_loss.update(loss.detach(), len(batch["label"]))
+        self.images_seen.update(len(batch["label"]))
         self.log("train/loss_epoch", self.epoch_loss, on_step=False, on_epoch=True)
         return loss
 

@@ -267,13 +267,11 @@ class Training(TestedNetwork):
     def _write_record(self) -> None:
         """Write ``run.json``: hardware, duration and progress."""
         self.record["wall_time_seconds"] += time.time() - self.began
-        batches = self.trainer.fit_loop.epoch_loop.batch_progress.total.completed
-        samples = len(self.table.splits["train"])
         self.record |= {
             "epochs": self.trainer.current_epoch,
             "finished": self.trainer.state.status == "finished",
             "training_seconds": self.timer.time_elapsed(),
-            "images_seen": batches * min(self.config.batch_size * self.trainer.world_size, samples),
+            "images_seen": int(self.module.images_seen.sum_value) * self.trainer.world_size,
         }
         if self.trainer.is_global_zero:
             self.folder.write_record({**environment(self.module.device), **self.record})

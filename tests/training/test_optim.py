@@ -11,6 +11,7 @@ from timm.models import group_parameters
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.run import OptimizerConfig, ScheduleConfig
 from agnet_vision.training.optim import (
@@ -185,3 +186,6 @@ def test_rates_of_an_epoch_are_the_same_after_a_resume_with_other_steps(
         [1.51e-4, 9.47e-5, 4.65e-5, 1.43e-5], rel=5e-3
     )
     assert rates == sorted(rates, reverse=True)
+    # What does not fill a step waits for the next epoch, whose order is another.
+    seen = RunFolder(tmp_path / "run").read_record()["images_seen"]
+    assert seen == pytest.approx(8 * 64, rel=0.05)
