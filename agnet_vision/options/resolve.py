@@ -21,10 +21,11 @@ DRAWN = (
     "dataset.drivers",
     "dataset.val_fraction",
     "dataset.test_fraction",
-    "dataset.csv",
     "dataset.group_column",
     "dataset.group_regex",
 )
+# Options that say which images are meant.
+PLACES = ("dataset.root", "dataset.csv", "dataset.path", "dataset.subset")
 
 
 def training_options(given: Mapping[str, Any]) -> TrainConfig:
@@ -163,6 +164,13 @@ def _refuse_other_split(stored: Values, own: Values) -> None:
                 f"and score images it was trained on; give {name}={as_typed(before)}, "
                 "or leave it out"
             )
+
+
+def has_own_images(stored: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Tell whether options mean the images of the run that stored its own, where it had them."""
+    return all(
+        is_same(look_up(values, name), look_up(stored, name)) for name in ("dataset.name", *PLACES)
+    )
 
 
 def is_same(given: Any, stored: Any) -> bool:

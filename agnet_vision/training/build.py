@@ -36,15 +36,23 @@ def options_checked() -> Iterator[None]:
         raise ConfigError(message) from error
 
 
-def build_table(dataset: Dataset, seed: int) -> SampleTable:
+def build_table(dataset: Dataset, seed: int, known: tuple[str, ...] = ()) -> SampleTable:
     """Read a dataset's lists, and hold images out by ``seed`` where it has no split of its own.
+
+    Args:
+        dataset: options of the dataset.
+        seed: seed of what is held out.
+        known: classes of a network that is to be scored on other images than its run's; nothing is
+            held out of these.
 
     Raises:
         AGNetError: an option is wrong, or the dataset cannot be used.
     """
     options = dataset.model_dump()
     with options_checked():
-        return read_samples(options.pop("name"), options.pop("root"), seed=seed, **options)
+        return read_samples(
+            options.pop("name"), options.pop("root"), seed=seed, known=known, **options
+        )
 
 
 def require_samples(table: SampleTable, split: str) -> None:
@@ -54,8 +62,10 @@ def require_samples(table: SampleTable, split: str) -> None:
         DatasetError: names the split.
     """
     if not table.splits[split]:
+        others = [name for name, samples in table.splits.items() if samples]
+        cure = f"; it has {' and '.join(others)}" if others else ""
         raise DatasetError(
-            f"dataset={table.name} has no images in its {split} split ({table.root})"
+            f"dataset={table.name} has no images in its {split} split ({table.root}){cure}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import time
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from agnet_vision.data.datamodule import AGNetDataModule
+from agnet_vision.data.sources.card import dataset_root
 from agnet_vision.data.sources.listing import image_name
 from agnet_vision.data.sources.samples import DatasetWarning, SampleTable
 from agnet_vision.data.sources.split_list import read_split_list
@@ -20,7 +22,9 @@ from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import load_model
-from agnet_vision.options.resolve import is_same, run_folder_of, run_options
+from agnet_vision.options.compose import Values
+from agnet_vision.options.dataset import Dataset
+from agnet_vision.options.resolve import has_own_images, is_same, run_folder_of, run_options
 from agnet_vision.options.run import EvaluateConfig
 from agnet_vision.options.validation import look_up
 from agnet_vision.training import Run
@@ -105,9 +109,8 @@ class Evaluation(TestedNetwork):
         self.checkpoint = place.absolute() if place.exists() else config.checkpoint
         self.record = {"seed": config.seed, "checkpoint": str(self.checkpoint), "tta": config.tta}
 
-        self.table = build_table(config.dataset, config.seed)
+        self.table = table_to_score(config, model.classes or ())
         require_classes(self.table, model.classes or (), config.checkpoint)
-        self.table = split_as_its_run_did(self.table, config)
         require_samples(self.table, config.split)
         # The split to be scored takes the place of the test split; no other is touched.
         self.table.splits = {"train": [], "val": [], "test": self.table.splits[config.split]}
@@ -130,34 +133,82 @@ class Evaluation(TestedNetwork):
         print_place(self.folder)
 
 
-def split_as_its_run_did(table: SampleTable, config: EvaluateConfig) -> SampleTable:
-    """Take the split list of the checkpoint's run if these are its images.
+def table_to_score(config: EvaluateConfig, known: tuple[str, ...]) -> SampleTable:
+    """Read the images to score: split as the run did if they are its own, wherever they lie.
 
-    Images elsewhere of which the list does not speak keep the split that was drawn for them; a
-    ``DatasetWarning`` says so where some of those to be scored have the names of others that the
-    run was trained on.
+    Of other images none is held out: those of a folder without parts are scored, all of them.
+
+    Args:
+        config: options of the evaluation.
+        known: classes of the network.
 
     Raises:
         DatasetError: images of the run are missing, or are in another class now.
     """
     stored = run_options(config.checkpoint)
     path = RunFolder(run_folder_of(config.checkpoint)).splits
-    if not path.is_file() or look_up(stored, "dataset.name") != table.name:
-        return table
-    difference = table.compare_splits(path)
-    is_whole = not difference.missing and not difference.relabeled
-    if is_whole or is_same(config.dataset.root, look_up(stored, "dataset.root")):
-        return table.read_splits(path)
+    values = {"dataset": config.dataset.model_dump()}
+    if has_own_images(stored, values):
+        table = build_table(config.dataset, config.seed)
+        return table.read_splits(path) if path.is_file() else table
 
+    dataset = config.dataset
+    is_of_run = path.is_file() and look_up(stored, "dataset.name") == dataset.name
+    if is_of_run and _is_inherited_list(dataset, stored, path):
+        dataset = dataset.model_copy(update={"csv": None})
+    table = build_table(dataset, config.seed, known)
+    if is_of_run:
+        difference = table.compare_splits(path)
+        is_whole = not difference.missing and not difference.relabeled
+        root = look_up(stored, "dataset.root")
+        if is_whole and not is_same(dataset.root, root) and _is_copy(table, path, root):
+            return table.read_splits(path)
+        _warn_of_known_names(table, config.split, path)
+    _warn_of_absent_classes(table, config.split)
+    return table
+
+
+def _is_inherited_list(dataset: Dataset, stored: Values, path: Path) -> bool:
+    """Tell whether a list of the run's images was taken over, of which none is at another root."""
+    csv = getattr(dataset, "csv", None)
+    if csv is None or csv != look_up(stored, "dataset.csv") or dataset.root is None:
+        return False
+    return not any(Path(dataset.root, row.path).exists() for row in read_split_list(path))
+
+
+def _is_copy(table: SampleTable, path: Path, root: str | None) -> bool:
+    """Tell whether images of the names of a run's are these, by some of those still there."""
+    layout = table.layout or table.root
+    before = dataset_root(table.name, root)
+    if layout != table.root:
+        before /= layout.relative_to(table.root)
+    pairs = [(before / row.path, layout / row.path) for row in read_split_list(path)[:100]]
+    return all(filecmp.cmp(old, new) for old, new in pairs if old.is_file())
+
+
+def _warn_of_known_names(table: SampleTable, split: str, path: Path) -> None:
+    """Warn where images to be scored have the names of those the network was trained on."""
     layout = table.layout or table.root
     trained = {row.path for row in read_split_list(path) if row.split == "train"}
-    scored = {image_name(sample.path, layout) for sample in table.splits[config.split]}
-    if config.split != "train" and (known := trained & scored):
+    scored = {image_name(sample.path, layout) for sample in table.splits[split]}
+    if split != "train" and (known := trained & scored):
         warnings.warn(
-            f"{len(known):,} of the {len(scored):,} images in the {config.split} split of "
+            f"{len(known):,} of the {len(scored):,} images in the {split} split of "
             f"{table.root} have names of images the network was trained on, {min(known)} for one; "
             "if they are the same, the scores are too good",
             DatasetWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return table
+
+
+def _warn_of_absent_classes(table: SampleTable, split: str) -> None:
+    """Name the classes that cannot be scored."""
+    present = {sample.label for sample in table.splits[split]}
+    absent = [name for label, name in enumerate(table.classes) if label not in present]
+    if absent and present:
+        warnings.warn(
+            f"{table.root} has no {split} image of {', '.join(absent)}: without an AP these "
+            "classes take no part in the means",
+            DatasetWarning,
+            stacklevel=3,
+        )

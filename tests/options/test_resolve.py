@@ -105,6 +105,10 @@ def test_evaluation_takes_the_run_s_own_dataset(run_dir: Path) -> None:
         assert config.seed == 3
     moved = evaluation_options({"checkpoint": run_dir / "best.ckpt", "dataset.root": "/moved"})
     assert (moved.dataset.root, moved.dataset.test_fraction) == ("/moved", 0.5)
+    listed = evaluation_options(
+        {"checkpoint": run_dir, "dataset.csv": "/new.csv", "dataset.test_fraction": 0.2}
+    )
+    assert (listed.dataset.root, listed.dataset.csv) == ("/data", "/new.csv")
     other = evaluation_options({"checkpoint": run_dir, "dataset": "food101"})
     assert (other.dataset.name, other.seed) == ("food101", 0)
 
@@ -114,7 +118,7 @@ def test_evaluation_takes_the_run_s_own_dataset(run_dir: Path) -> None:
     [
         ({"seed": 0}, "seed=0 may draw another split than the run did, .*; give seed=3"),
         ({"dataset.test_fraction": 0.2}, "give dataset.test_fraction=0.5"),
-        ({"dataset.csv": "list.csv"}, "give dataset.csv=null"),
+        ({"dataset.group_regex": "p"}, "give dataset.group_regex=null"),
     ],
 )
 def test_evaluation_raises_on_another_split(

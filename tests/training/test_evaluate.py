@@ -6,13 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, log_loss
 
 from agnet_vision.data.sources.samples import DatasetWarning
-from agnet_vision.errors import CheckpointError, ConfigError
+from agnet_vision.errors import ConfigError, DatasetError
 from agnet_vision.models.agnet import load_model
 from agnet_vision.predict.predictor import Predictor
 from agnet_vision.training.evaluate import evaluate
@@ -74,19 +75,53 @@ def test_scores_of_a_sharp_network_equal_sklearn_on_its_predictions(
     assert found.metrics["loss"] == pytest.approx(log_loss(label, np.array(values)), abs=1e-6)
 
 
-def test_evaluate_raises_on_other_classes(
+def score_folder(configure_evaluation: Evaluate, finished: Path, *words: str) -> dict:
+    scores = evaluate(configure_evaluation(f"checkpoint={finished / 'best.ckpt'}", *words)).metrics
+    assert scores is not None
+    return scores
+
+
+def test_all_images_of_a_folder_without_parts_are_scored(
     finished: Path, configure_evaluation: Evaluate, tmp_path: Path
 ) -> None:
-    for classes, message in (
-        (("cat", "dog"), "has 3 classes, dataset=folder has 2"),
-        (("cat", "dog", "yak"), "has 'owl' as class 2, dataset=folder has 'yak'"),
-    ):
-        other = write_images(
-            tmp_path / "-".join(classes), {"train": 1, "val": 1, "test": 1}, classes
-        )
-        given = (f"checkpoint={finished / 'best.ckpt'}", f"dataset.root={other}")
-        with pytest.raises(CheckpointError, match=message):
-            evaluate(configure_evaluation(*given))
+    root = write_images(tmp_path / "new", {"all": 8}) / "all"
+    scores = score_folder(configure_evaluation, finished, f"dataset.root={root}")
+    assert scores["num_images"] == 24
+    rows = "".join(f"{path.relative_to(root)},{path.parent.name}\n" for path in root.glob("*/*"))
+    (tmp_path / "list.csv").write_text(f"path,label\n{rows}")
+    again = (f"dataset.root={root}", f"dataset.csv={tmp_path / 'list.csv'}")
+    listed = score_folder(configure_evaluation, finished, *again)
+    assert (listed["num_images"], listed["acc"]) == (24, scores["acc"])
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_test_split_alone_is_scored(
+    finished: Path, configure_evaluation: Evaluate, tmp_path: Path, listed: bool
+) -> None:
+    root = write_images(tmp_path / "new", {"test": 4})
+    words = [f"dataset.root={root}"]
+    if listed:
+        rows = "".join(f"test/{name}/1.png,{name},test\n" for name in ("cat", "dog", "owl"))
+        (root / "list.csv").write_text(f"path,label,split\n{rows}")
+        words += [f"dataset.csv={root / 'list.csv'}", "dataset.group_regex=nothing"]
+    scores = score_folder(configure_evaluation, finished, *words)
+    assert scores["num_images"] == (3 if listed else 12)
+    with pytest.raises(DatasetError, match=r"no images in its val split .*; it has test"):
+        score_folder(configure_evaluation, finished, *words, "split=val")
+
+
+def test_a_class_without_images_has_no_ap_and_is_named(
+    finished: Path, configure_evaluation: Evaluate, tmp_path: Path
+) -> None:
+    root = write_images(tmp_path / "new", {"all": 5}, ("cat", "owl")) / "all"
+    (root / "dog").mkdir()
+    with pytest.warns(DatasetWarning, match="no test image of dog: without an AP"):
+        scores = score_folder(configure_evaluation, finished, f"dataset.root={root}")
+    assert (scores["num_images"], scores["per_class"]["dog"]["ap"]) == (10, None)
+    (root / "dog").rename(root / "yak")
+    cv2.imwrite(str(root / "yak" / "1.png"), np.zeros((40, 40, 3), np.uint8))
+    with pytest.raises(DatasetError, match="yak: the network has no such class; it has cat and"):
+        score_folder(configure_evaluation, finished, f"dataset.root={root}")
 
 
 def test_other_images_with_the_names_of_those_trained_on(
@@ -105,9 +140,13 @@ def test_other_images_with_the_names_of_those_trained_on(
     assert scores is not None
     tested = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert scores["num_images"] == tested["num_images"], "the same images: the run's own split"
-    (moved / "cat" / "0.png").unlink()
-    with pytest.warns(DatasetWarning, match="have names of images the network was trained on"):
-        evaluate(configure_evaluation(*words, f"dataset.root={moved}", again))
+    (moved / "cat" / "0.png").write_bytes((moved / "dog" / "1.png").read_bytes())
+    for count in (36, 35):
+        with pytest.warns(DatasetWarning, match="have names of images the network was trained on"):
+            scores = evaluate(configure_evaluation(*words, f"dataset.root={moved}", again)).metrics
+        assert scores is not None
+        assert scores["num_images"] == count, "other images: all of them"
+        (moved / "cat" / "0.png").unlink(missing_ok=True)
 
 
 def test_evaluate_raises_on_damaged_options(configure_evaluation: Evaluate, copy: Path) -> None:

@@ -32,8 +32,8 @@ from agnet_vision.data.sources.split_list import list_images, write_split_list
 from agnet_vision.errors import ImageReadError
 from agnet_vision.files import write_atomically
 
-# File systems differ, and a table may say more than is asked.
-HARMLESS: frozenset[ProblemKind] = frozenset({"case_duplicate", "unused_column"})
+# File systems differ, a table may say more than is asked, and a class may have folders of its own.
+HARMLESS: frozenset[ProblemKind] = frozenset({"case_duplicate", "unused_column", "same_folders"})
 # Benchmarks hold such images as published; in data of one's own they can be repaired.
 HARMLESS_AS_PUBLISHED: frozenset[ProblemKind] = HARMLESS | {"near_duplicate", "contradiction"}
 

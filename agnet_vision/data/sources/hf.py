@@ -51,7 +51,7 @@ def read_hf(
 
     Args:
         root: folder in which the images are written out.
-        classes: unused; names come from the labels.
+        classes: classes of a network that is to be scored, as for ``read_folder``.
         path: name on the Hub, local folder, or Parquet file.
         subset: name of one of the dataset's configurations; not needed where there is one.
         image_column: name of the column of images; not needed where there is one.
@@ -64,13 +64,16 @@ def read_hf(
         DatasetError: it has no training split.
         ConfigError: a column cannot be found.
     """
-    splits = _map_splits(_load(path, subset), path)
-    columns = _find_columns(splits["train"], image_column, label_column, group_column)
+    splits = _map_splits(_load(path, subset), path, needs_train=not classes)
+    columns = _find_columns(next(iter(splits.values())), image_column, label_column, group_column)
     folder = root / re.sub(r"[^\w.-]+", "-", f"{path} {subset or ''}").strip("-.")
     skipped = _write_out(splits, columns, folder)
 
-    listing = read_folder(folder, csv=folder / LIST, group_column=columns.group and "group")
+    listing = read_folder(
+        folder, classes, csv=folder / LIST, group_column=columns.group and "group"
+    )
     listing.layout = folder
+    listing.is_divided = len(splits) > 1
     if skipped:
         detail = f"{skipped:,} rows have no label and are left out"
         listing.report("skipped", path, detail)
@@ -100,7 +103,7 @@ def _load(path: str, subset: str | None) -> dict[str, Dataset]:
         ) from error
 
 
-def _map_splits(found: dict[str, Dataset], path: str) -> dict[str, Dataset]:
+def _map_splits(found: dict[str, Dataset], path: str, *, needs_train: bool) -> dict[str, Dataset]:
     """Name the splits train, val and test; a single split is all train."""
     if len(found) == 1:
         return {"train": next(iter(found.values()))}
@@ -113,7 +116,7 @@ def _map_splits(found: dict[str, Dataset], path: str) -> dict[str, Dataset]:
         if split is not None:
             splits[split] = part
 
-    if "train" not in splits:
+    if not splits or (needs_train and "train" not in splits):
         raise DatasetError(f"path={path} must have a split called train, has {', '.join(found)}")
     return splits
 

@@ -24,6 +24,7 @@ ProblemKind = Literal[
     "class_duplicate",  # two class folders whose names are one on a case-insensitive disk
     "bad_name",  # bytes that are not Unicode: no table or report could hold the name
     "symlink_loop",  # a link back to a folder above it, or to nothing
+    "same_folders",  # class folders that hold folders of the same names
     "skipped",  # images in a format, or under a name, that is not read
     "undecodable",  # not an image, or damaged
     "group_overlap",  # the same driver or patient in two given splits
@@ -78,6 +79,7 @@ class Listing:
         folders: folder of each (split, class), in layouts that have one for them.
         skipped: files that look like images but are not read.
         layout: folder in which the layout begins; images are named relative to it.
+        is_divided: whether the data says of what split an image is; otherwise all are in train.
     """
 
     classes: tuple[str, ...]
@@ -87,6 +89,7 @@ class Listing:
     folders: dict[tuple[str, str], Path] = field(default_factory=dict)
     skipped: list[Path] = field(default_factory=list)
     layout: Path = Path()
+    is_divided: bool = True
 
     def report(self, kind: ProblemKind, path: Path | str, detail: str) -> None:
         """Record a problem."""

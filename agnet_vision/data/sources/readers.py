@@ -36,10 +36,19 @@ READERS: dict[str, Callable[..., Listing]] = {
 }
 
 
-def read_listing(name: str, root: Path | str | None = None, **options: Any) -> Listing:
+def read_listing(
+    name: str, root: Path | str | None = None, *, known: tuple[str, ...] = (), **options: Any
+) -> Listing:
     """Read the official splits of a dataset, and check names and counts.
 
     An option of the dataset, or ``group_regex``, may be None, as if it were left out.
+
+    Args:
+        name: name of the dataset.
+        root: folder of the data; ``datasets/<name>/data`` where None.
+        known: classes of a network that is to be scored; data of one's own is then read for that,
+            not for training.
+        **options: options of the dataset.
 
     Raises:
         DatasetNotFoundError: the root, or what the layout cannot do without, is missing.
@@ -57,13 +66,14 @@ def read_listing(name: str, root: Path | str | None = None, **options: Any) -> L
         root.mkdir(parents=True, exist_ok=True)
 
     layout = find_layout(card, root)
-    listing = READERS[name](layout, card.classes, **options)
+    listing = READERS[name](layout, card.classes or known, **options)
     if listing.layout == Path():  # the reader has no folder of its own
         listing.layout = layout
     if pattern is not None:
         _assign_groups(listing, pattern)
 
-    _check_counts(card, root, listing)
+    if card.classes or not known:
+        _check_counts(card, root, listing)
     _report_divided_groups(listing)
     report_skipped(listing)
     return listing
@@ -163,11 +173,14 @@ def _check_counts(card: Card, root: Path, listing: Listing) -> None:
         )
         listing.report("no_images", root, f"no training image; {expected}")
     elif len(listing.classes) < 2:
+        (name,) = listing.classes
+        folder = listing.folders.get(("train", name), root)
+        deeper = f": is it dataset.root={folder}?" if len(class_folders(folder)) > 1 else ""
         listing.report(
             "one_class",
             root,
-            f"there must be at least two classes, there is one: {listing.classes[0]!r}; "
-            "a class is a folder of images",
+            f"there must be at least two classes, there is one: {name!r}; "
+            f"a class is a folder of images{deeper}",
         )
 
     for split, counts in listing.counts().items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agnet_vision.data.sources.card import dataset_root
+from agnet_vision.data.sources.card import dataset_root, load_card
 from agnet_vision.data.sources.holdout import hold_out
 from agnet_vision.data.sources.listing import Listing, Problem, Sample
 from agnet_vision.data.sources.readers import check_command, read_listing
@@ -123,6 +123,7 @@ def read_samples(
     val_fraction: float = VAL_FRACTION,
     test_fraction: float = TEST_FRACTION,
     seed: int = 0,
+    known: tuple[str, ...] = (),
     **options: Any,
 ) -> SampleTable:
     """Read a dataset's labeled files without opening any image.
@@ -135,6 +136,8 @@ def read_samples(
         test_fraction: part held out as test where the data has no test split; 0.2 (ours). Only
             for data of one's own: benchmarks have a test split.
         seed: seed of what is held out; each image is placed by its own name (``holdout``).
+        known: classes of a network that is to be scored. Of data of one's own nothing is then held
+            out, no class must have images, and where it is not divided each split is all of it.
         **options: options of the dataset (``clean`` of aucd_v2, ``csv`` of folder, ...).
 
     Raises:
@@ -143,9 +146,22 @@ def read_samples(
         ConfigError: the dataset is unknown, or a fraction is out of bounds.
         TypeError: the dataset does not have such an option.
     """
-    listing = read_listing(name, root, **options)
+    if load_card(name).classes:
+        known = ()
+    if known:  # groups decide what is held out, which is nothing
+        options = {**options, "group_column": None, "group_regex": None}
+    listing = read_listing(name, root, known=known, **options)
     root = dataset_root(name, root)
     _refuse_or_warn(name, root, listing, options)
+    if known:
+        given = listing.splits
+        splits = {
+            split: given.get(split if listing.is_divided else "train", []) for split in SPLITS
+        }
+        return SampleTable(
+            name, root, listing.classes, splits, listing.problems, layout=listing.layout
+        )
+
     splits = draw_splits(listing, val_fraction, test_fraction, seed)
     drawn = tuple(split for split in ("val", "test") if split not in listing.splits)
     return SampleTable(

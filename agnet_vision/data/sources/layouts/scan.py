@@ -47,6 +47,16 @@ def class_folders(folder: Path) -> list[Path]:
         raise DatasetError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
+def has_images(folder: Path) -> bool:
+    """Tell whether images lie in ``folder`` itself."""
+    return any(is_image_name(name) for name in os.listdir(folder))
+
+
+def holds_images(folder: Path) -> bool:
+    """Tell whether images lie in ``folder``, at any depth."""
+    return any(is_image_name(name) for _, _, names in os.walk(folder) for name in names)
+
+
 def report_extra_folders(parent: Path, known: Collection[str], listing: Listing) -> None:
     """Record the folders inside ``parent`` that are none of the ``known`` classes."""
     for folder in class_folders(parent) if parent.is_dir() else []:

@@ -4,6 +4,7 @@ import csv
 import shutil
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 from agnet_vision.data.sources.readers import read_listing
@@ -43,6 +44,83 @@ def test_folders_named_like_a_split(tmp_path: Path) -> None:
         DatasetError, match=r"set/train and .*set/training are both the train split"
     ):
         read_samples("folder", tmp_path / "set")
+
+
+def problems(root: Path) -> dict[str, str]:
+    listing = read_listing("folder", root)
+    return {Path(problem.path).name: problem.detail for problem in listing.problems}
+
+
+@pytest.mark.parametrize("name", ["testing", "eval", "dev", "Test_set", "extra", "test"])
+@pytest.mark.parametrize("inner", ["ant", "."])
+def test_a_folder_beside_train_that_is_not_read_is_named(
+    tmp_path: Path, name: str, inner: str
+) -> None:
+    miniatures.write_images(tmp_path / "train" / c / f"{i}.png" for c in "xy" for i in range(3))
+    miniatures.write_image(tmp_path / name / inner / "1.png")
+    (tmp_path / "notes").mkdir()
+    found = problems(tmp_path)
+    if (name, inner) == ("test", "ant"):
+        assert "no such class" in found["ant"]
+        return
+    assert [*found] == [name]
+    assert "holds images, but is not read: a split is a folder train, training" in found[name]
+
+
+@pytest.mark.parametrize("loose", [False, True])
+def test_a_class_called_train_hides_no_other(tmp_path: Path, loose: bool) -> None:
+    for name in ("steam", "diesel"):
+        miniatures.write_image(tmp_path / "train" / name / "1.png")
+    for name in ("bus",) if loose else ("bus", "car"):
+        miniatures.write_image(tmp_path / name / "1.png")
+    if loose:
+        miniatures.write_image(tmp_path / "train" / "1.png")
+    listing = read_listing("folder", tmp_path)
+    assert listing.classes == (("bus", "train") if loose else ("bus", "car", "train"))
+    assert len(listing.splits["train"]) == 4
+    assert "taken for a class" in listing.problems[0].detail
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (("seg_train/seg_train/x", "seg_test/seg_test/x"), "look like the splits of a dataset"),
+        (("train", "test"), "look like the splits of a dataset"),
+        (("images/x", "images/y", "annotations/x"), "look like parts of a dataset"),
+        (("images/x", "images/y"), r"there is one: 'images'.* is it dataset\.root=.*/images\?"),
+    ],
+)
+def test_names_of_parts_are_no_classes(
+    tmp_path: Path, paths: tuple[str, ...], message: str
+) -> None:
+    miniatures.write_images(tmp_path / path / f"{i}.png" for path in paths for i in range(3))
+    with pytest.raises(DatasetError, match=message):
+        read_samples("folder", tmp_path)
+
+
+def test_a_root_one_level_too_high_is_named(tmp_path: Path) -> None:
+    for path in ("a/ant", "a/bee", "b/ant", "b/bee", "c/2019"):
+        miniatures.write_image(tmp_path / path / "1.png")
+    (problem,) = read_listing("folder", tmp_path).problems
+    assert problem.detail.startswith("the classes are a and b, in which lie folders ant and bee")
+    assert problem.detail.endswith(f"one level too high: dataset.root={tmp_path / 'a'}")
+
+
+def test_what_this_library_wrote_is_no_class(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root / "train")
+    run, figures = Path("outputs/folder/now"), Path("explained/ant")
+    for path in (run, figures, Path("exported"), Path("runs/1")):
+        path.mkdir(parents=True)
+    for name in (".lock", "config.yaml", "views.png"):
+        (run / name).touch()
+    (Path("runs/1") / ".lock").touch()
+    Path("exported/model.onnx").touch()
+    figure = plt.figure(figsize=(1, 1))
+    figure.savefig(figures / "001.png.png")
+    plt.close(figure)
+    assert read_samples("folder", ".").classes == ("ant", "bee", "шмель")
+    listing = read_listing("folder", root)
+    assert (listing.classes, listing.problems) == (("ant", "bee", "шмель"), [])
 
 
 def test_folder_from_csv(tmp_path: Path) -> None:
