@@ -153,9 +153,10 @@ def run_options(checkpoint: Any) -> Values:
 
 def _refuse_other_split(stored: Values, own: Values) -> None:
     """Refuse options that draw the run's own images anew."""
-    root = own.get("dataset.root")
-    if root is not None and not is_same(root, look_up(stored, "dataset.root")):
-        return  # other images, or the same elsewhere
+    for name in PLACES:
+        before = look_up(stored, name)
+        if not is_same(own.get(name, before), before):
+            return  # other images, or the same elsewhere
     for name in DRAWN:
         given, before = own.get(name), look_up(stored, name)
         if given is not None and not is_same(given, before):

@@ -87,7 +87,9 @@ def test_all_images_of_a_folder_without_parts_are_scored(
     root = write_images(tmp_path / "new", {"all": 8}) / "all"
     scores = score_folder(configure_evaluation, finished, f"dataset.root={root}")
     assert scores["num_images"] == 24
-    rows = "".join(f"{path.relative_to(root)},{path.parent.name}\n" for path in root.glob("*/*"))
+    rows = "".join(
+        f"{path.relative_to(root)},{path.parent.name}\n" for path in root.glob("*/*.png")
+    )
     (tmp_path / "list.csv").write_text(f"path,label\n{rows}")
     again = (f"dataset.root={root}", f"dataset.csv={tmp_path / 'list.csv'}")
     listed = score_folder(configure_evaluation, finished, *again)

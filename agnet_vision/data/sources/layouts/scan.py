@@ -54,7 +54,11 @@ def has_images(folder: Path) -> bool:
 
 def holds_images(folder: Path) -> bool:
     """Tell whether images lie in ``folder``, at any depth."""
-    return any(is_image_name(name) for _, _, names in os.walk(folder) for name in names)
+    for _, inner, names in os.walk(folder):
+        if any(is_image_name(name) for name in names):
+            return True
+        inner[:] = [name for name in inner if not is_litter(name)]
+    return False
 
 
 def report_extra_folders(parent: Path, known: Collection[str], listing: Listing) -> None:
