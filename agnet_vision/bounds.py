@@ -67,10 +67,10 @@ def check_bounds(**options: Any) -> None:
     """
     for name, value in options.items():
         if not BOUNDS[name].holds(value):
-            raise ValueError(f"{name} must be {BOUNDS[name]}, got {shown(value)}")
+            raise ValueError(f"{name} must be {BOUNDS[name]}, got {short_repr(value)}")
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Print a value, cut short."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."

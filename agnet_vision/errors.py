@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says of a full disk
 
 
-class Command(NamedTuple):
+class ShellCommand(NamedTuple):
     """A command that cures an error.
 
     Attributes:
@@ -41,6 +41,11 @@ class Command(NamedTuple):
         return self.typed(f"agnet {self.name}")
 
 
+def first_line(error: BaseException) -> str:
+    """Cut an error's message to its first line, or say its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def as_typed(value: Any) -> str:
     """Write the value of an option as it is typed: null, true and false."""
     named = {None: "null", True: "true", False: "false"}
@@ -55,7 +60,7 @@ class AGNetError(Exception):
         command: the cure, or its end, where it is a command.
     """
 
-    def __init__(self, message: str, command: Command | None = None) -> None:
+    def __init__(self, message: str, command: ShellCommand | None = None) -> None:
         super().__init__(message, command)
         self.message, self.command = message, command
 
@@ -112,7 +117,7 @@ class Stopped(KeyboardInterrupt):
         command: the end of the advice, where it is a command.
     """
 
-    def __init__(self, number: int, advice: str = "", command: Command | None = None) -> None:
+    def __init__(self, number: int, advice: str = "", command: ShellCommand | None = None) -> None:
         super().__init__(number, advice, command)
         self.number, self.advice, self.command = int(number), advice, command
 

@@ -65,18 +65,21 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise DatasetNotFoundError(
             f"--images={arguments.images} holds no .jpg or .png file; name a folder of photographs"
         )
+
     paths = [paths[i] for i in np.random.default_rng(arguments.seed).permutation(len(paths))]
     report = {
         "images": len(paths),
         "workers": arguments.workers,
         "conditions": conditions(arguments.seed),
     }
+
     if arguments.compare:
         report |= compare_processes(
             paths[: arguments.compare], arguments.workers, arguments.repeats
         )
     with tempfile.TemporaryDirectory() as folder:
         report |= extract_everything(paths, arguments.workers, Path(folder))
+
     Console().print_json(data=report)
     write_report(report, arguments.output)
     return report
@@ -116,6 +119,7 @@ def extract_everything(paths: list[Path], workers: int, folder: Path) -> dict[st
     get_reusable_executor().shutdown()  # the processes' time counts when they have ended
     cpu_seconds = _cpu_seconds() - cpu_before
     stored = cache.path.stat().st_size
+
     started = time.perf_counter()
     again = RegionCache.build(paths, RegionProposer(), folder, workers=workers, progress=False)
     reopened, started = time.perf_counter() - started, time.process_time()
@@ -123,6 +127,7 @@ def extract_everything(paths: list[Path], workers: int, folder: Path) -> dict[st
         points = again[path]
         boxes_from_keypoints(points.xy, points.group, (640, 480))
     read = time.process_time() - started
+
     scale = FOOD101_IMAGES / len(paths)
     return {
         "wall_seconds": round(seconds, 1),

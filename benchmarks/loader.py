@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise DatasetNotFoundError(
             f"--images={arguments.images} holds no .jpg or .png file; name a folder of images"
         )
+
     chosen = np.random.default_rng(arguments.seed).permutation(len(paths))[: arguments.count]
     samples = [Sample(paths[i], 0) for i in chosen]
     report: dict[str, Any] = {
@@ -64,11 +65,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "conditions": conditions(arguments.seed),
         "presets": {},
     }
+
     with tempfile.TemporaryDirectory() as folder:
         proposer = RegionProposer()
         cache = RegionCache.build([sample.path for sample in samples], proposer, folder, workers=1)
         for preset in ("paper", "modern"):
             report["presets"][preset] = compare_epochs(samples, proposer, cache, preset, arguments)
+
     Console().print_json(data=report)
     write_report(report, arguments.output)
     return report
@@ -88,11 +91,13 @@ def compare_epochs(
         name: RegionDataset(samples, transform, source, cache=cache, seed=arguments.seed)
         for name, source in (("without_regions", None), ("with_regions", proposer))
     }
+
     stored = [cache[sample.path] for sample in samples]
     alone = {
         name: DataLoader(one, arguments.batch_size, collate_fn=collate)
         for name, one in datasets.items()
     }
+
     one_process = measure_interleaved(
         {
             **{name: partial(list, loader) for name, loader in alone.items()},
@@ -104,11 +109,13 @@ def compare_epochs(
         repeats=arguments.repeats,
         items=len(samples),
     )
+
     added = [
         a - b
         for a, b in zip(one_process["with_regions"], one_process["without_regions"], strict=True)
     ]
     epochs = time_loaders(datasets, arguments)
+
     return {
         "cpu_ms_per_image": {name: summarize(values) for name, values in one_process.items()},
         "points_and_boxes_cpu_ms_per_image": summarize(added),
@@ -139,6 +146,7 @@ def time_loaders(
         )
         for name, one in datasets.items()
     }
+
     return measure_interleaved(
         {name: partial(_drain, loader) for name, loader in loaders.items()},
         repeats=arguments.repeats,

@@ -216,12 +216,14 @@ def peak_memory(function: Callable[[], object], device: str) -> int:
         before = torch.cuda.memory_allocated()
         function()
         return torch.cuda.max_memory_allocated() - before
+
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         function()
     with TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text())["traceEvents"]
+
     changes = sorted(
         (event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]"
     )

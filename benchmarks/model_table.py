@@ -37,6 +37,7 @@ def fill_table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     table = Table(
         "regions", "batch", "side", "backbone ms", "AGNet ms", "ratio", "ms more a region and image"
     )
+
     points = []
     for point in measure_points(arguments):
         points.append(point)
@@ -51,6 +52,7 @@ def fill_table(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         table.add_row(
             *where, *times, f"{point['ratio']['median']:.3f}", f"{point['more_a_region']:.3f}"
         )
+
     Console().print(table)
     return points
 
@@ -64,6 +66,7 @@ def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             argparse.Namespace(**{**changed, "batch_size": 1, "image_size": SHAPES[0][1]}), models
         )
         needed = peak_memory(small.forward(models["agnet"]), arguments.device)
+
         for batch, side in SHAPES:
             point: dict[str, Any] = {"regions": regions, "batch_size": batch, "image_size": side}
             # At most proportional to the pixels of the batch: the head works on a few images at a
@@ -76,10 +79,12 @@ def measure_points(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
                     "skipped": f"needs {estimate / 2**30:.1f} GiB, {free / 2**30:.1f} are free",
                 }
                 continue
+
             options = argparse.Namespace(**{**changed, "batch_size": batch, "image_size": side})
             case = Case(options, models)
             functions = {name: case.forward(model) for name, model in models.items()}
             seconds = time_in_turn(functions, ROUNDS, clock=clock_of(options))
+
             summary = {
                 f"{name}_milliseconds": summarize([1e3 * s for s in seconds[name]])
                 for name in models

@@ -61,10 +61,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     sessions = {str(path): open_session(path, arguments.threads) for path in arguments.files}
     config = read_metadata(next(iter(sessions.values())), arguments.files[0])
     inputs, labels = prepare(config, arguments.images)
+
     logits = {
         name: np.concatenate([infer(session, one) for one in inputs])
         for name, session in sessions.items()
     }
+
     rounds = [
         time_in_turn({name: partial(infer, each, one) for name, each in sessions.items()}, 1)
         for one in inputs[: arguments.timed]
@@ -72,6 +74,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     milliseconds = {
         name: [1e3 * seconds for each in rounds for seconds in each[name]] for name in sessions
     }
+
     first = str(arguments.files[0])
     report = {
         "images": len(labels),
@@ -90,6 +93,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "threads": arguments.threads,
         "conditions": conditions(arguments.seed),
     }
+
     print_table(report)
     write_report(report, arguments.output)
     return report
@@ -142,6 +146,7 @@ def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndar
         raise ConfigError(
             f"folders under {images} must be named after the classes {classes}, got {strange}"
         )
+
     inputs = []
     for start in range(0, len(paths), VIEWS_AT_ONCE):
         views = Preparation(model)(
@@ -151,6 +156,7 @@ def prepare(config: dict[str, Any], images: str) -> tuple[list[dict[str, np.ndar
             {"images": view.input[None].numpy(), "boxes": view.regions.boxes.numpy()}
             for view in views
         ]
+
     return inputs, np.array([classes.index(path.parent.name) for path in paths])
 
 

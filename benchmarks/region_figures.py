@@ -58,11 +58,14 @@ def draw_stages(axes: np.ndarray, image: RGBImage) -> None:
     boxes, mask = boxes_from_keypoints(points.xy, points.group, (width, height))
     pixels = boxes * (width, height, width, height)
     colors = [COLORS[label] for label in points.group]
+
     _show(axes[0], image, f"{len(everything)} keypoints, strongest {len(points.xy)} filled")
     axes[0].scatter(*everything.T, s=10, facecolors="none", edgecolors="yellow", linewidths=0.5)
     axes[0].scatter(*points.xy.T, s=7, color="red")
+
     _show(axes[1], image, f"{len(set(points.group))} groups")
     axes[1].scatter(*points.xy.T, s=9, c=colors)
+
     _show(axes[2], image, f"{mask[:8].sum()} primary regions")
     axes[2].scatter(*points.xy.T, s=3, c=colors)
     for slot in np.flatnonzero(mask[:8]):
@@ -75,6 +78,7 @@ def draw_stages(axes: np.ndarray, image: RGBImage) -> None:
             fontsize=8,
             va="top",
         )
+
     pairs = np.flatnonzero(mask[8:-1]) + 8
     _show(axes[3], image, f"{SHOWN_PAIRS} of {len(pairs)} secondary regions, and the whole image")
     for index, slot in enumerate(pairs[:: max(1, len(pairs) // SHOWN_PAIRS)][:SHOWN_PAIRS]):

@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
         draw_figures(arguments.figures)
         return {}
+
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with threadpool_limits(1):
@@ -81,6 +82,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             **compare_times(images, arguments.repeats, arguments.seed),
             **compare_likelihoods([detect(image)[0] for image in images], arguments.seed),
         }
+
     Console().print_json(data=report)
     write_report(report, arguments.output)
     return report
@@ -104,6 +106,7 @@ def sample_images(folder: Path | None, count: int, seed: int) -> list[RGBImage]:
             source, side = sources[index % len(sources)], int(rng.integers(200, 400))
             top, left = (int(rng.integers(0, size - side + 1)) for size in source.shape[:2])
             chosen.append(source[top : top + side, left : left + side])
+
     return [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for image in chosen]
 
 
@@ -114,6 +117,7 @@ def compare_times(images: list[RGBImage], repeats: int, seed: int) -> dict[str, 
     grays = [gray_image(image) for image in images]
     points = [detect(image)[0] for image in images]
     stored = proposer.keypoints_many(images)
+
     times = measure_interleaved(
         {
             "sift_detect": lambda: [sift.detect(gray, None) for gray in grays],
@@ -127,6 +131,7 @@ def compare_times(images: list[RGBImage], repeats: int, seed: int) -> dict[str, 
         repeats=repeats,
         items=len(images),
     )
+
     return {
         "cpu_ms_per_image": {name: summarize(values) for name, values in times.items()},
         "proposer_over_sift_detect": ratio(times["proposer"], times["sift_detect"]),

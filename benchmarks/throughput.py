@@ -62,6 +62,7 @@ def measure(backbone: str, arguments: argparse.Namespace) -> dict[str, Any]:
         name: {"parameters": sum(p.numel() for p in each.parameters())}
         for name, each in case.models.items()
     }
+
     for part, make in (("forward", case.forward), ("training_step", case.step)):
         functions = {name: make(each) for name, each in case.models.items()}
         seconds = time_in_turn(functions, options.repeats, clock=model.clock_of(options))
@@ -86,6 +87,7 @@ def print_table(rows: dict[str, Any]) -> None:
         "memory of a step, MiB",
         title=f"plain timm / AGNet / AGNet with width={WIDTH}",
     )
+
     for backbone, row in rows.items():
         three = [row["backbone"], row["agnet"], row["narrow"]]
         table.add_row(
@@ -102,4 +104,5 @@ def print_table(rows: dict[str, Any]) -> None:
             ),
             " / ".join(f"{each['training_step']['working_memory_mib']:.0f}" for each in three),
         )
+
     Console(width=120).print(table)

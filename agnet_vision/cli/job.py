@@ -20,12 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from agnet_vision.cli.command import load_command
 from agnet_vision.cli.shell_errors import one_line_errors
 from agnet_vision.cli.words import for_hydra, parse_line, quoted
-from agnet_vision.errors import ConfigError
+from agnet_vision.errors import ConfigError, first_line
 from agnet_vision.options.compose import (
     HYDRA_VERSION,
     as_composed,
     conf_folder,
-    first_line,
     reference_error,
 )
 from agnet_vision.options.validation import did_you_mean, wrong_value

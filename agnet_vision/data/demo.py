@@ -221,6 +221,7 @@ def _template(shape: str) -> Plane:
 def is_inside(shape: str, x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
     """Tell which points lie in a mark or a disc, of area pi, around the origin."""
     radius, across, up = np.hypot(x, y), np.abs(x), np.abs(y)
+
     match shape:
         case "bar":
             return (across < 0.53) & (up < 1.48)

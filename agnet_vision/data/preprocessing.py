@@ -19,7 +19,7 @@ from torch import Tensor
 from agnet_vision.structures import RGBImage
 
 Preset = Literal["modern", "paper", "none"]
-INTERPOLATIONS = {
+OPENCV_INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
     "bilinear": cv2.INTER_LINEAR,
     "bicubic": cv2.INTER_CUBIC,
@@ -95,7 +95,7 @@ class EvaluationTransform:
         self.image_size = image_size
         self.resized = round(image_size / crop_fraction)
         self.squash = squash
-        self.interpolation = INTERPOLATIONS[interpolation]
+        self.interpolation = OPENCV_INTERPOLATIONS[interpolation]
         self.normalize = Normalization(mean, std)
 
     def __call__(

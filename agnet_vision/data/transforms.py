@@ -26,7 +26,7 @@ from torch import Tensor
 
 from agnet_vision.data.preprocessing import (
     CROP_FRACTION,
-    INTERPOLATIONS,
+    OPENCV_INTERPOLATIONS,
     Matrix,
     Normalization,
     Preset,
@@ -117,7 +117,7 @@ def training_transform(
         rotation_degrees: largest rotation either way; 15 (paper), 180 where nothing has an upside.
         min_crop_area: least part of an image that a crop of ``"modern"`` shows; 0.35 (ours).
     """
-    mode = INTERPOLATIONS[interpolation]
+    mode = OPENCV_INTERPOLATIONS[interpolation]
     flip = [A.HorizontalFlip(p=0.5)] if horizontal_flip else []
 
     match preset:

@@ -207,6 +207,7 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
     names = ["localhost", "127.0.0.1", "[::1]", host, machine, f"{machine}.local"]
     if host == "0.0.0.0":  # whoever reaches it may call it by any of its addresses
         names = ["*"]
+
     _, address, _ = page.queue(default_concurrency_limit=1, api_open=False).launch(
         server_name=host,
         server_port=port,
@@ -229,6 +230,7 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
             ]
         },
     )
+
     return address
 
 

@@ -74,6 +74,7 @@ def make_cards(
                 separated=explanation.separates_regions(),
             )
         )
+
     return cards
 
 

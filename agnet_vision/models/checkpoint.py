@@ -22,7 +22,7 @@ from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from agnet_vision.errors import CheckpointError
+from agnet_vision.errors import CheckpointError, first_line
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1  # raise when an older version of this library could not rebuild the network
@@ -104,6 +104,7 @@ def read_checkpoint(path: Path | str) -> Any:
         raise CheckpointError(
             f"no checkpoint at {path}; give the path of a file, such as outputs/.../best.ckpt"
         )
+
     try:
         _refuse_packed(path)
         with warnings.catch_warnings():
@@ -146,11 +147,6 @@ def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Netw
     return model.eval()
 
 
-def first_line(error: BaseException) -> str:
-    """Cut an error's message to its first line."""
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
 def _read_run(path: Path) -> Saved:
     """Read the checkpoint of a run."""
     content = read_checkpoint(path)
@@ -184,6 +180,7 @@ def _read_folder(folder: Path) -> Saved:
         ) from error
     except SafetensorError as error:
         raise CheckpointError(f"{weights} is damaged or not a safetensors file: {error}") from error
+
     return Saved(config, description, state, weights.stat().st_size)
 
 

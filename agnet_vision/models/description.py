@@ -14,7 +14,7 @@ from typing import Any
 from torch.nn import Module
 from torch.nn.modules.module import register_module_module_registration_hook
 
-from agnet_vision.bounds import BOUNDS, check_bounds, shown
+from agnet_vision.bounds import BOUNDS, check_bounds, short_repr
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 CROP_MODES = ("center", "squash", "border")
@@ -59,12 +59,12 @@ class Description:
         check_bounds(num_classes=self.num_classes, num_clusters=self.num_clusters)
         if self.taps is not None and not _are_numbers("taps", self.taps):
             raise ValueError(
-                f"taps must be null or a list of stages such as [-2], got {shown(self.taps)}"
+                f"taps must be null or a list of stages such as [-2], got {short_repr(self.taps)}"
             )
         _check_data_config(self.data_config, self.backbone_kwargs.get("in_chans", 3))
         if not set(self.calibration) <= {"temperature", "tau"}:
             raise ValueError(
-                f"calibration must have temperature and tau, got {shown(self.calibration)}"
+                f"calibration must have temperature and tau, got {short_repr(self.calibration)}"
             )
         check_bounds(**self.calibration)
 
@@ -72,16 +72,18 @@ class Description:
 def check_backbone(name: Any, options: Any) -> None:
     """Refuse backbones that name files, network, code or huge numbers."""
     if not isinstance(name, str) or ":" in name:
-        raise ValueError(f"backbone must be the name of a timm architecture, got {shown(name)}")
+        raise ValueError(
+            f"backbone must be the name of a timm architecture, got {short_repr(name)}"
+        )
     if not isinstance(options, Mapping):
-        raise ValueError(f"backbone_kwargs must be options by name, got {shown(options)}")
+        raise ValueError(f"backbone_kwargs must be options by name, got {short_repr(options)}")
     for key, value in options.items():
         if key in REACHING_OUT:
             raise ValueError(f"backbone_kwargs must name no files and no network, got {key}")
         if not _is_plain(value):
             raise ValueError(
                 f"backbone_kwargs must hold text, {BOUNDS['backbone_kwargs']}, or at most "
-                f"{MAX_VALUES} of them, got {key}={shown(value)}"
+                f"{MAX_VALUES} of them, got {key}={short_repr(value)}"
             )
 
 
@@ -111,18 +113,18 @@ def limited_modules() -> Iterator[None]:
 def _check_data_config(config: Any, channels: int) -> None:
     """Refuse an input, in timm's words, by which no image of so many channels can be prepared."""
     if not isinstance(config, Mapping):
-        raise ValueError(f"data_config must have entries by name, got {shown(config)}")
+        raise ValueError(f"data_config must have entries by name, got {short_repr(config)}")
     for name, count in (("input_size", 3), ("mean", channels), ("std", channels)):
         if not _are_numbers(name, config.get(name), count):
             raise ValueError(
                 f"data_config must have {count} numbers as {name}, each {BOUNDS[name]}, "
-                f"got {shown(config.get(name))}"
+                f"got {short_repr(config.get(name))}"
             )
     check_bounds(crop_pct=config.get("crop_pct"))
     for name, allowed in (("interpolation", INTERPOLATIONS), ("crop_mode", CROP_MODES)):
         if config.get(name) not in allowed:
             raise ValueError(
-                f"{name} must be one of {', '.join(allowed)}, got {shown(config.get(name))}"
+                f"{name} must be one of {', '.join(allowed)}, got {short_repr(config.get(name))}"
             )
 
 

@@ -166,6 +166,7 @@ class AGNetHead(nn.Module):
             raise ValueError(
                 f"feature_map must be (B, {self.in_channels}, H, W), got {tuple(feature_map.shape)}"
             )
+
         if not self.needs_regions:
             return None
         if min(feature_map.shape[-2:]) < self.pool_size:
@@ -178,4 +179,5 @@ class AGNetHead(nn.Module):
             raise ValueError(
                 "this variant needs regions; RegionProposer makes them from the images"
             )
+
         return check_regions(regions, feature_map, self.num_clusters)

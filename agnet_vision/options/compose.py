@@ -23,7 +23,7 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from agnet_vision.errors import ConfigError
+from agnet_vision.errors import ConfigError, first_line
 from agnet_vision.options.run import LoggerConfig, TrainConfig
 from agnet_vision.options.validation import did_you_mean, look_up, unknown_option, wrong_value
 
@@ -140,11 +140,6 @@ def reference_error(error: OmegaConfBaseException) -> str:
     name = str(error.full_key or "").replace("hydra.run.dir", "run_dir")
     found = re.match(r"Interpolation key '(.*)' not found", str(error))
     return f"{name}: {unknown_option(TrainConfig, found[1]) if found else first_line(error)}"
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text."""
-    return str(error).strip().partition("\n")[0]
 
 
 @cache

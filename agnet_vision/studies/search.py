@@ -27,7 +27,7 @@ from agnet_vision.errors import ConfigError, PredictionError, Stopped
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.export.latency import latency_ms
 from agnet_vision.options.resolve import training_options
-from agnet_vision.studies.space import Search, options_of, shown
+from agnet_vision.studies.space import Search, options_of, short_text
 from agnet_vision.training.build import build_model, build_table
 from agnet_vision.training.console import console
 from agnet_vision.training.run import train_with
@@ -96,7 +96,7 @@ def _work(search: Search, output: Path, count: int, classes: tuple[str, ...], th
     torch.set_num_threads(threads)
     while (taken := next_trial(search, output, count)) is not None:
         trial, lock = taken
-        drawn = " ".join(f"{name}={shown(value)}" for name, value in options_of(trial).items())
+        drawn = " ".join(f"{name}={short_text(value)}" for name, value in options_of(trial).items())
         console().print(f"trial {trial.number}: {drawn}")
         try:
             result = run_trial(search, trial, output / "trials" / str(trial.number), classes)

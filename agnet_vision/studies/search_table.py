@@ -21,7 +21,7 @@ from agnet_vision.files import write_atomically
 from agnet_vision.options.resolve import training_options
 from agnet_vision.studies.comparison import markdown_table
 from agnet_vision.studies.search import open_study
-from agnet_vision.studies.space import Search, options_of, shown
+from agnet_vision.studies.space import Search, options_of, short_text
 
 # Options of a trial that a training of its own need not have.
 OF_A_TRIAL = {"run_dir", "resume", "test", "report"}
@@ -43,8 +43,8 @@ def summarize_search(search: Search, output: Path) -> str:
             "raise budget.latency_ms or trials, or change the space"
         )
 
-    front = _front(finished, search.metric, output / "front.png")
-    rows = [_row(trial, search.metric, front) for trial in trials]
+    pareto = _pareto_front(finished, search.metric, output / "front.png")
+    rows = [_row(trial, search.metric, pareto) for trial in trials]
     rows.sort(key=lambda row: row[search.metric] or 0, reverse=True)
     best = study.best_trial
     content = {
@@ -54,7 +54,7 @@ def summarize_search(search: Search, output: Path) -> str:
         "trials": rows,
     }
     write_atomically(output / "search.json", json.dumps(content, indent=1) + "\n")
-    table = markdown_table(list(rows[0]), [[*map(shown, row.values())] for row in rows])
+    table = markdown_table(list(rows[0]), [[*map(short_text, row.values())] for row in rows])
     text = f"{table}\nfront: no other trial scores higher without being slower.\n"
     write_atomically(output / "README.md", f"{text}\n![front](front.png)\n")
 
@@ -68,7 +68,7 @@ def summarize_search(search: Search, output: Path) -> str:
     return f"trial {best.number}, {found}"
 
 
-def _front(finished: Sequence[FrozenTrial], metric: str, path: Path) -> set[int]:
+def _pareto_front(finished: Sequence[FrozenTrial], metric: str, path: Path) -> set[int]:
     """Draw the Pareto front of score and latency, and return its trials' numbers."""
     study = optuna.create_study(directions=["maximize", "minimize"])
     for trial in finished:
@@ -86,7 +86,7 @@ def _front(finished: Sequence[FrozenTrial], metric: str, path: Path) -> set[int]
     return {finished[best.number].number for best in study.best_trials}
 
 
-def _row(trial: FrozenTrial, metric: str, front: set[int]) -> dict[str, Any]:
+def _row(trial: FrozenTrial, metric: str, pareto: set[int]) -> dict[str, Any]:
     """Describe a trial that has ended, ready for JSON and for a table."""
     scores = trial.intermediate_values.values()
     return {
@@ -95,5 +95,7 @@ def _row(trial: FrozenTrial, metric: str, front: set[int]) -> dict[str, Any]:
         "latency_ms": trial.user_attrs.get("latency_ms"),
         "epochs_trained": len(scores),
         **options_of(trial),
-        "outcome": "front" if trial.number in front else trial.user_attrs.get("reason", "finished"),
+        "outcome": "front"
+        if trial.number in pareto
+        else trial.user_attrs.get("reason", "finished"),
     }

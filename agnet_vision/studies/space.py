@@ -115,6 +115,6 @@ def value_of(drawn: Any) -> Any:
     return json.loads(drawn) if isinstance(drawn, str) else drawn
 
 
-def shown(value: Any) -> str:
+def short_text(value: Any) -> str:
     """Write a value that was drawn, short enough for a table."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

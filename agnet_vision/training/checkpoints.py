@@ -16,9 +16,15 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
-from agnet_vision.errors import FULL, CheckpointError, Command, DiskFullError, Stopped
+from agnet_vision.errors import (
+    FULL,
+    CheckpointError,
+    DiskFullError,
+    ShellCommand,
+    Stopped,
+    first_line,
+)
 from agnet_vision.files import open_atomically
-from agnet_vision.models.checkpoint import first_line
 
 # What best.ckpt holds: the network. What a run needs to go on is in last.ckpt alone.
 NETWORK_KEYS = ("agnet", "epoch", "global_step", "pytorch-lightning_version", "state_dict")
@@ -28,11 +34,11 @@ SIGNALS = [
 ]
 
 
-def how_to_go_on(run_dir: Path) -> tuple[str, Command | None]:
+def how_to_go_on(run_dir: Path) -> tuple[str, ShellCommand | None]:
     """Say how a run that was cut off goes on, and by which command."""
     if not (run_dir / "last.ckpt").is_file():
         return "start again with the same options", None
-    return "go on with", Command("train", {"resume": True, "run_dir": str(run_dir)})
+    return "go on with", ShellCommand("train", {"resume": True, "run_dir": str(run_dir)})
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -48,6 +54,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         if path.name == "best.ckpt":
             checkpoint = {key: checkpoint[key] for key in NETWORK_KEYS}
+
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open_atomically(path) as file:
@@ -101,6 +108,7 @@ def stoppable(run_dir: Path) -> Iterator[StopRequest]:
     """Turn signals into ``Stopped``, and say how the run goes on after one or a full disk."""
     request = StopRequest()
     request.listen()
+
     try:
         yield request
     except (KeyboardInterrupt, SystemExit) as error:

@@ -32,7 +32,7 @@ from agnet_vision.training.build import build_data, build_table, require_classes
 from agnet_vision.training.checkpoints import stoppable
 from agnet_vision.training.console import print_place, print_scores, progress_callback
 from agnet_vision.training.module import AGNetModule
-from agnet_vision.training.run_dir import claimed_run_dir
+from agnet_vision.training.run_dir import locked_run_dir
 from agnet_vision.training.trainer import build_trainer, quiet_lightning
 
 
@@ -42,8 +42,8 @@ def evaluate(config: EvaluateConfig) -> Run:
     Raises:
         AGNetError: an option, the dataset, or the checkpoint is not right.
     """
-    claimed = claimed_run_dir(Path(config.run_dir), is_new=config.run_dir_is_new)
-    with quiet_lightning(), claimed as run_dir, stoppable(run_dir):
+    locked = locked_run_dir(Path(config.run_dir), is_new=config.run_dir_is_new)
+    with quiet_lightning(), locked as run_dir, stoppable(run_dir):
         evaluation = Evaluation(config, RunFolder(run_dir))
         evaluation.test()
         evaluation.finish()

@@ -12,8 +12,7 @@ import torch
 from huggingface_hub import constants, get_session
 from torch import Tensor, nn
 
-from agnet_vision.errors import CheckpointError, ConfigError
-from agnet_vision.models.checkpoint import first_line
+from agnet_vision.errors import CheckpointError, ConfigError, first_line
 
 CONNECT_SECONDS = 4
 # Options that most models use in their classifier alone, and how timm calls its layers.

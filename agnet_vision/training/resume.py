@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agnet_vision.errors import CheckpointError, Command, ConfigError
+from agnet_vision.errors import CheckpointError, ConfigError, ShellCommand
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import read_checkpoint
@@ -55,7 +55,7 @@ def check_resumable(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
     if folder.is_tested() and (end := _end(checkpoint, config, done)):
         raise ConfigError(
             f"the run in {folder.path} has finished {end} to train longer, or test it again with",
-            Command("evaluate", {"checkpoint": str(folder.path)}),
+            ShellCommand("evaluate", {"checkpoint": str(folder.path)}),
         )
     if _state(checkpoint, "BestCheckpoint").get("best_model_path") and not folder.best.is_file():
         raise CheckpointError(

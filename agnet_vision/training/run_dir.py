@@ -22,7 +22,7 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
 @contextmanager
-def claimed_run_dir(run_dir: Path, *, is_new: bool) -> Iterator[Path]:
+def locked_run_dir(run_dir: Path, *, is_new: bool) -> Iterator[Path]:
     """Keep every other run out of a run's folder.
 
     The system gives the lock back when the process ends, however it does. A folder that was empty

@@ -44,7 +44,7 @@ from agnet_vision.training.evaluate import TestedNetwork
 from agnet_vision.training.loggers import build_loggers, check_loggers
 from agnet_vision.training.module import TrainingModule
 from agnet_vision.training.resume import check_network, check_resumable
-from agnet_vision.training.run_dir import claimed_run_dir
+from agnet_vision.training.run_dir import locked_run_dir
 from agnet_vision.training.trainer import build_trainer, quiet_lightning
 
 
@@ -62,7 +62,7 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
     check_loggers(config.logger)
     with (
         quiet_lightning(),
-        claimed_run_dir(Path(config.run_dir), is_new=config.run_dir_is_new) as run_dir,
+        locked_run_dir(Path(config.run_dir), is_new=config.run_dir_is_new) as run_dir,
         stoppable(run_dir) as request,
     ):
         config = config.model_copy(update={"run_dir": str(run_dir)})

@@ -67,6 +67,7 @@ def build_trainer(
             # EpochSampler shares the samples out itself, without counting any twice.
             use_distributed_sampler=False,
         )
+
     if freezes and isinstance(trainer.strategy, DDPStrategy):
         # DDP waits for a gradient of every parameter unless it is told that some may have none.
         trainer.strategy._ddp_kwargs["find_unused_parameters"] = True

@@ -24,8 +24,8 @@ from tests.training.tiny import TINY, training, write_images
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The last.ckpt of a run of one epoch."""
     folder = tmp_path_factory.mktemp("export")
-    pictures = write_images(folder / "pictures", {"train": 4, "val": 2, "test": 2})
-    places = (f"dataset.root={pictures}", f"run_dir={folder / 'run'}")
+    images = write_images(folder / "images", {"train": 4, "val": 2, "test": 2})
+    places = (f"dataset.root={images}", f"run_dir={folder / 'run'}")
     train(training(*TINY, *places, "epochs=1", "schedule.warmup_epochs=0"))
     return folder / "run" / "last.ckpt"
 

@@ -47,7 +47,7 @@ def test_tool(
     assert run(*arguments) == 0
     assert json.loads((tmp_path / "report.json").read_text())["problems"] == []
     assert "it can be used as it is" in capsys.readouterr().out
-    (tmp_path / "data" / "train" / "ant" / "x.jpg").write_text("not a picture")
+    (tmp_path / "data" / "train" / "ant" / "x.jpg").write_text("not an image")
     shutil.copy(tmp_path / "data" / "train" / "ant" / "001.png", tmp_path / "data" / "test" / "ant")
     assert run(*arguments) == 1
     kinds = [

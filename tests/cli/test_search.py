@@ -25,7 +25,7 @@ def test_what_it_prints_trains(
 
     monkeypatch.setattr(search, "latency_ms", latency_ms)
     monkeypatch.chdir(tmp_path)
-    write_images(tmp_path / "pictures", {"train": 4, "val": 2, "test": 2})
+    write_images(tmp_path / "images", {"train": 4, "val": 2, "test": 2})
     output = tmp_path / "a search"
     words = [
         "search=demo",
@@ -36,7 +36,7 @@ def test_what_it_prints_trains(
         "budget.latency_ms=6",
         "trials=3",
         f"output={output}",
-        "base.dataset.root=pictures",
+        "base.dataset.root=images",
         "base.epochs=1",
         *(f"base.{word}" for word in TINY if not word.startswith(("image_size", "epochs"))),
     ]

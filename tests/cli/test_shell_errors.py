@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from agnet_vision.cli.shell_errors import one_line_errors
-from agnet_vision.errors import AGNetError, Command, ConfigError, Stopped
+from agnet_vision.errors import AGNetError, ConfigError, ShellCommand, Stopped
 
-RESUME = Command("train", {"resume": True, "run_dir": "my runs/it's"})
+RESUME = ShellCommand("train", {"resume": True, "run_dir": "my runs/it's"})
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def run(tool: str, *options: str, cwd: Path) -> subprocess.CompletedProcess[str]
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_images(
-        tmp_path_factory.mktemp("data") / "pictures", {"train": 7, "val": 3, "test": 3}
+        tmp_path_factory.mktemp("data") / "images", {"train": 7, "val": 3, "test": 3}
     )
 
 
@@ -152,7 +152,7 @@ def test_pretrained_without_network_fails_at_once(data: Path, tmp_path: Path) ->
 def test_text_named_jpg_is_one_message(tmp_path: Path) -> None:
     root = write_images(tmp_path / "data", {"train": 2, "val": 1, "test": 1})
     bad = [root / "train" / "cat" / "notes.jpg", root / "val" / "dog" / "cut.png"]
-    bad[0].write_text("not a picture")
+    bad[0].write_text("not an image")
     bad[1].write_bytes((root / "val" / "dog" / "0.png").read_bytes()[:3000])
     done = run(
         "train.py",

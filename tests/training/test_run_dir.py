@@ -12,7 +12,7 @@ from filelock import Timeout
 from torch.distributed import TCPStore
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.run_dir import RUN_DIR_VARIABLE, claimed_run_dir
+from agnet_vision.training.run_dir import RUN_DIR_VARIABLE, locked_run_dir
 
 
 @pytest.fixture(autouse=True)
@@ -22,14 +22,14 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(RUN_DIR_VARIABLE, raising=False)
 
 
-def claim(given: Path | None = None) -> AbstractContextManager[Path]:
-    return claimed_run_dir(given or Path("outputs", "now").absolute(), is_new=given is None)
+def open_folder(given: Path | None = None) -> AbstractContextManager[Path]:
+    return locked_run_dir(given or Path("outputs", "now").absolute(), is_new=given is None)
 
 
 def test_runs_of_one_second_have_their_own_folders() -> None:
     folders = []
     for _ in range(3):
-        with claim() as folder:
+        with open_folder() as folder:
             folders.append(str(folder.relative_to(Path.cwd())))
             (folder / "config.yaml").touch()
     assert folders == ["outputs/now", "outputs/now_2", "outputs/now_3"]
@@ -37,29 +37,29 @@ def test_runs_of_one_second_have_their_own_folders() -> None:
 
 def test_a_mistake_leaves_no_folder_and_takes_none_away(tmp_path: Path) -> None:
     for given in (None, tmp_path / "mine"):
-        with pytest.raises(ConfigError), claim(given) as empty:
+        with pytest.raises(ConfigError), open_folder(given) as empty:
             raise ConfigError("a mistake")
         assert not empty.exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
-    with pytest.raises(ConfigError), claim(tmp_path / "mine") as mine:
+    with pytest.raises(ConfigError), open_folder(tmp_path / "mine") as mine:
         raise ConfigError("a mistake")
     assert (mine / "notes.txt").is_file()
 
 
 def test_raises_on_a_folder_in_use(tmp_path: Path) -> None:
     with (
-        claim(tmp_path / "mine"),
+        open_folder(tmp_path / "mine"),
         pytest.raises(ConfigError, match="mine is in use by a run that is going on; name another"),
-        claim(tmp_path / "mine"),
+        open_folder(tmp_path / "mine"),
     ):
         pass
-    with claim(tmp_path / "mine"):
+    with open_folder(tmp_path / "mine"):
         pass
 
 
 def test_locks_of_others_keep_their_own_words(tmp_path: Path) -> None:
-    with pytest.raises(Timeout), claim(tmp_path / "mine"):
+    with pytest.raises(Timeout), open_folder(tmp_path / "mine"):
         raise Timeout("of a library inside the run")
 
 
@@ -71,14 +71,14 @@ def test_a_killed_run_keeps_no_lock(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     subprocess.run([sys.executable, "-c", code, str(folder / ".lock")], check=False)
-    with claim(folder) as claimed:
-        assert claimed == folder
+    with open_folder(folder) as locked:
+        assert locked == folder
 
 
 def test_other_processes_take_the_first_one_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    with claim() as first:
+    with open_folder() as first:
         monkeypatch.setenv("LOCAL_RANK", "1")
-        with claim() as other:
+        with open_folder() as other:
             assert other == first
 
 
@@ -97,11 +97,11 @@ def test_processes_of_torchrun_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in told.items():
         monkeypatch.setenv(name, value)
-    with claim() as first:
+    with open_folder() as first:
         assert first.name == "now_2"
         (first / "config.yaml").touch()
     monkeypatch.setenv("RANK", "1")
-    with claim() as other:
+    with open_folder() as other:
         assert other == first
 
 
@@ -111,6 +111,6 @@ def test_raises_where_each_process_would_name_its_own(
 ) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": rank}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match="run_dir must be given where several"), claim():
+    with pytest.raises(ConfigError, match="run_dir must be given where several"), open_folder():
         pass
     assert not Path("outputs").exists()

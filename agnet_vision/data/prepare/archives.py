@@ -79,6 +79,7 @@ def unpack(archive: Path, folder: Path, *, strip: Collection[str] = ()) -> None:
     """
     place = folder / ".unpacking"
     place.mkdir(parents=True, exist_ok=True)
+
     with FileLock(place / "lock"):
         files = place / "files"
         shutil.rmtree(files, ignore_errors=True)

@@ -83,8 +83,10 @@ def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -
             f"{card.title}: {root / missing[0]} is not there, and may not be downloaded; "
             f"allow the download, or get it from {card.source} and put it there"
         )
+
     # Where the root is the archive's own folder already, another one inside it would be no repair.
     strip = card.inside if _layout(card, root) == root else ()
+
     try:
         for file in card.files:
             unpack(download(file, root, show_progress=show_progress), root, strip=strip)
