@@ -93,9 +93,12 @@ def check_evaluation(composed: Composed) -> EvaluateConfig:
         options = {name: value for name, value in own.items() if name.startswith("dataset.")}
         values["dataset"] = lay_over({"dataset": stored["dataset"]}, options)["dataset"]
     elif dataset is None and "checkpoint" in values:
+        place = values["checkpoint"]
+        is_here = Path(place).expanduser().exists()
         raise ConfigError(
-            f"dataset must be given: at {values['checkpoint']} there is no run "
-            "whose own could be taken"
+            f"dataset must be given: at {place} there is no run whose own could be taken"
+            if is_here
+            else f"there is no checkpoint={place} here; for a network on the Hub give dataset, too"
         )
     else:
         stored = {**stored, "seed": 0}

@@ -138,3 +138,5 @@ def test_evaluation_raises_without_a_dataset(run_dir: Path, tmp_path: Path) -> N
     for given in ({}, {"dataset.root": "x"}):
         with pytest.raises(ConfigError, match=r"dataset must be given: at .* there is no run"):
             evaluation_options({"checkpoint": run_dir, **given})
+    with pytest.raises(ConfigError, match=r"there is no checkpoint=.*gone here; for a network on"):
+        evaluation_options({"checkpoint": run_dir / "gone"})
