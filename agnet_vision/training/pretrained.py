@@ -31,12 +31,13 @@ def weights_fetched(name: str) -> Iterator[None]:
         ConfigError: instead of the error that timm or its downloader raised.
     """
     offline = constants.HF_HUB_OFFLINE
-    reason = ""
-    try:
-        get_session().head(constants.ENDPOINT, timeout=CONNECT_SECONDS)
-    except Exception as error:  # each version of the Hub's client has its network library's own
-        reason = f"{constants.ENDPOINT} cannot be reached ({first_line(error)})"
-        constants.HF_HUB_OFFLINE = True
+    reason = "HF_HUB_OFFLINE is set" if offline else ""
+    if not offline:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=CONNECT_SECONDS)
+        except Exception as error:  # each version of the client has its network library's own
+            reason = f"{constants.ENDPOINT} cannot be reached ({first_line(error)})"
+            constants.HF_HUB_OFFLINE = True
 
     try:
         yield
