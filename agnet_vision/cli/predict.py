@@ -24,6 +24,8 @@ from agnet_vision.options.fields import (
 from agnet_vision.options.run import TTA_HELP
 
 if TYPE_CHECKING:
+    from agnet_vision.explain.overlays import ThemeName
+    from agnet_vision.models.agnet import AGNet
     from agnet_vision.predict.predictor import Prediction
 
 Format = Literal["table", "csv", "jsonl"]
@@ -74,7 +76,6 @@ def call(config: PredictConfig) -> None:
     """
     from rich.progress import track
 
-    from agnet_vision.data.image import read_image
     from agnet_vision.models.agnet import load_model
     from agnet_vision.options.resolve import run_options
     from agnet_vision.predict.files import find_images, name_outputs
@@ -106,12 +107,7 @@ def call(config: PredictConfig) -> None:
             # Probabilities of every class of every image are needed by none of what follows.
             kept.append((row.path, row.top(config.top), row.error))
             if config.figures and row.error is None:
-                from agnet_vision.explain.explanation import explain
-                from agnet_vision.explain.figures import explanation_figure, save_figure
-
-                explanation = explain(model, read_image(row.path))
-                figure = explanation_figure(explanation, theme=config.theme)
-                save_figure(figure, Path(config.figures) / names[row.path])
+                _draw(model, row.path, Path(config.figures) / names[row.path], config.theme)
 
     if form == "table":
         _print_table(kept)
@@ -122,6 +118,15 @@ def call(config: PredictConfig) -> None:
         print(f"{failed} of {len(kept)} images could not be read", file=sys.stderr)
     if failed == len(kept):
         sys.exit(1)
+
+
+def _draw(model: AGNet, image: Path, place: Path, theme: ThemeName) -> None:
+    """Draw where the network looked in an image."""
+    from agnet_vision.data.image import read_image
+    from agnet_vision.explain.explanation import explain
+    from agnet_vision.explain.figures import explanation_figure, save_figure
+
+    save_figure(explanation_figure(explain(model, read_image(image)), theme=theme), place)
 
 
 def _print_table(rows: list[tuple[Path, list[tuple[str, float]], str | None]]) -> None:

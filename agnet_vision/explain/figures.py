@@ -198,8 +198,18 @@ def _evidence(explanation: Explanation, axes: Axes, theme: Theme) -> None:
 
     names, values = zip(*rows, strict=True)
     colors = [theme.supports if value >= 0 else theme.opposes for value in values]
-    bars = axes.barh(names, values, color=colors)
-    axes.bar_label(bars, fmt="%+.2g", padding=3, color=theme.ink, fontsize=9.5)
+    axes.barh(names, values, color=colors)
+    for row, value in enumerate(values):
+        # Right of zero also where the bar is not: left of it are the names of the regions.
+        axes.annotate(
+            f"{value:+.2g}",
+            (max(value, 0), row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=theme.ink,
+            fontsize=9.5,
+        )
 
     axes.invert_yaxis()
     axes.margins(x=0.2)

@@ -22,7 +22,7 @@ def registered() -> None:
 
 def test_importing_the_package_registers_nothing() -> None:
     code = "import agnet_vision, timm; assert not timm.list_models('agnet_*')"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_every_timm_model_has_its_twin() -> None:

@@ -14,6 +14,7 @@ from hydra.version import VersionBase
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.options.compose import (
+    DECIDED,
     compose,
     conf_folder,
     files_of,
@@ -37,7 +38,9 @@ def test_every_file_of_a_group_can_be_chosen() -> None:
             given = {"dataset": "stanford40", group: name}
             if name in ("hf", "timm"):
                 given |= {"dataset.path": "x"} if name == "hf" else {"backbone.name": "resnet18"}
-            composed(**given)
+            config = composed(**given)
+            if group in ("dataset", "model", "regions"):
+                assert getattr(getattr(config, group), DECIDED[group][0]) == name, group
 
 
 def test_demo_has_its_recipe_and_others_do_not() -> None:
