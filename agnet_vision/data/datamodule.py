@@ -71,6 +71,8 @@ class AGNetDataModule(pl.LightningDataModule):
         self.splits: tuple[str, ...] = ("train", "val", "test")
         self._cache: RegionCache | None = None
         self._checked = False
+        self._position: dict[str, int] | None = None
+        self._train_loader: EpochLoader | None = None
 
     def prepare_data(self) -> None:
         """Compute the keypoints not stored yet, on one process per node.
@@ -95,7 +97,10 @@ class AGNetDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> EpochLoader:
         """Make the loader of shuffled or balanced, augmented samples."""
-        return self._loader("train")
+        self._train_loader = self._loader("train")
+        if self._position is not None:
+            self._train_loader.load_state_dict(self._position)
+        return self._train_loader
 
     def val_dataloader(self) -> EpochLoader:
         """Make the loader of the held-out samples in order."""
@@ -104,6 +109,14 @@ class AGNetDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> EpochLoader:
         """Make the loader of the test samples in order."""
         return self._loader("test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the training loader is in its epoch."""
+        return dict(self._train_loader.state_dict()) if self._train_loader else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the place in an epoch until there is a loader."""
+        self._position = state_dict
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
         """Raise in the main process what a worker found wrong."""

@@ -24,6 +24,20 @@ DRAWN = (
     "dataset.group_column",
     "dataset.group_regex",
 )
+# Options that the stored weights, or the state of optimizer and callbacks, depend on.
+KEPT = (
+    "backbone.name",
+    "backbone.kwargs",
+    "backbone.output_stride",
+    "backbone.taps",
+    "backbone.freeze_at",
+    "model.variant",
+    "model.head",
+    "regions.num_clusters",
+    "optimizer.name",
+    "optimizer.layer_decay",
+    "monitor",
+)
 # Options that say which images are meant.
 PLACES = ("dataset.root", "dataset.csv", "dataset.path", "dataset.subset")
 
@@ -69,7 +83,20 @@ def _resumed(composed: Composed, run_dir: Path) -> TrainConfig:
             f"a run goes on with its own dataset={before}, got {now}; leave dataset out"
         )
     own = {**given, "resume": True, "run_dir": str(run_dir)}
-    return validate(TrainConfig, lay_over(stored, own))
+    config = validate(TrainConfig, lay_over(stored, own))
+
+    values = config.model_dump()
+    names = [*KEPT, *DRAWN]  # with other images held out, it would train on those it is tested on
+    if (stored["ema_decay"] is None) != (config.ema_decay is None):
+        names.append("ema_decay")
+    for name in names:
+        own_value, value = look_up(stored, name), look_up(values, name)
+        if own_value != value:
+            raise ConfigError(
+                f"a run goes on with its own {name}={as_typed(own_value)}, "
+                f"got {as_typed(value)}; with resume leave {name} out"
+            )
+    return config
 
 
 def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:

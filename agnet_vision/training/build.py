@@ -29,7 +29,7 @@ def options_checked() -> Iterator[None]:
     """Turn an option's wrong value into a user's error."""
     try:
         yield
-    except (ValueError, TypeError, MisconfigurationException) as error:
+    except (ValueError, TypeError, MisconfigurationException, ModuleNotFoundError) as error:
         message = " ".join(str(error).split())
         if "accelerator" in message or "backend found" in message:
             message += " Choose trainer=auto, which takes what this machine has, or trainer=cpu"

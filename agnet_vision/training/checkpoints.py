@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -14,16 +15,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
 
-from agnet_vision.errors import (
-    FULL,
-    CheckpointError,
-    DiskFullError,
-    ShellCommand,
-    Stopped,
-    first_line,
-)
+from agnet_vision.errors import FULL, DiskFullError, ShellCommand, Stopped
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.files import open_atomically
 
 # What best.ckpt holds: the network. What a run needs to go on is in last.ckpt alone.
@@ -59,14 +54,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             with open_atomically(path) as file:
                 torch.save(checkpoint, file)
-        except (OSError, RuntimeError) as error:  # torch wraps the system's error in a RuntimeError
-            reason = error.__context__ if isinstance(error.__context__, OSError) else error
-            kept = "the one before is untouched; " if path.exists() else ""
-            cure, command = how_to_go_on(path.parent)
-            raise CheckpointError(
-                f"could not write {path}: {first_line(reason)}; {kept}free some space, then {cure}",
-                command,
-            ) from error
+        except RuntimeError as error:  # torch wraps the system's error, of a full disk for one
+            raise (error.__context__ or error) from None
 
 
 class StopRequest:
@@ -129,64 +118,33 @@ def stoppable(run_dir: Path) -> Iterator[StopRequest]:
         request.give_back()
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """The best epoch's checkpoint, found again when the run's folder was moved."""
+class RunCheckpoints(Checkpoint):
+    """``best.ckpt`` and ``last.ckpt``, saved after each epoch, the latter at a signal, too.
+
+    Args:
+        folder: files of the run.
+        request: request to end the run, kept until a step is done.
+        monitor: score by which an epoch is the best; None without validation: the last one is.
+    """
+
+    def __init__(self, folder: RunFolder, request: StopRequest, monitor: str | None) -> None:
+        self.folder = folder
+        self.request = request
+        self.monitor = monitor
+        self._best_score = -math.inf
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the score of the best epoch so far."""
+        return {"best_score": self._best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Look for the files in the current folder."""
-
-        def here(path: str) -> str:
-            """Return the path of the file of that name in this folder."""
-            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
-
-        moved: dict[str, Any] = {"dirpath": self.dirpath}
-        for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
-            moved[key] = here(state_dict[key])
-        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict({**state_dict, **moved, "best_k_models": kept})
-
-
-class LastCheckpoint(Checkpoint):
-    """``last.ckpt``, saved after every epoch and when a signal asks for it."""
-
-    def __init__(self, folder: Path, request: StopRequest) -> None:
-        self.path = folder / "last.ckpt"
-        self.request = request
-        self._position: dict[str, int] | None = None
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Store how far the loader is in its epoch."""
-        loader: Any = trainer.train_dataloader
-        checkpoint["loader_position"] = loader.state_dict()
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Keep the position until there is a loader."""
-        self._position = checkpoint["loader_position"]
+        """Go on from the best epoch before."""
+        self._best_score = state_dict["best_score"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep signals for a step's end, and move the loader to its place.
-
-        Lightning moves only loaders it has not asked for their length before.
-        """
+        """Keep signals for a step's end."""
         self.request.listen()
         self.request.patient = True
-        loader = trainer.train_dataloader
-        if self._position is None or loader is None:
-            return
-
-        loader.load_state_dict(self._position)
-        self._position = None
-        # Lightning counts batches; of another size now, others are left to the epoch's end.
-        loop = trainer.fit_loop.epoch_loop
-        if loop.restarted_on_train_batch_end:
-            done = loader.batches_done(trainer.current_epoch)
-            progress: Any = loop.batch_progress.current
-            progress.ready = progress.started = progress.processed = done
-            progress.completed = done - 1  # Lightning adds the one it was saved after
 
     def on_train_batch_end(
         self,
@@ -200,12 +158,20 @@ class LastCheckpoint(Checkpoint):
         last_of_epoch = batch_idx + 1 >= trainer.num_training_batches
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if whole and not last_of_epoch and (number := self._asked_to_stop(trainer)):
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.folder.last)
             raise Stopped(number)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the checkpoint, after validation."""
-        trainer.save_checkpoint(self.path)
+        """Save the checkpoints, after validation."""
+        score = math.inf
+        if self.monitor is not None:
+            score = float(trainer.callback_metrics[f"val/{self.monitor}"])
+            score = -score if self.monitor == "loss" else score
+        if self.monitor is None or score > self._best_score:
+            self._best_score = score
+            trainer.save_checkpoint(self.folder.best)
+
+        trainer.save_checkpoint(self.folder.last)
         if number := self._asked_to_stop(trainer):
             raise Stopped(number)
 

@@ -88,44 +88,16 @@ def progress_callback() -> Callback:
     return EpochLines()
 
 
-class TimeLeft:
-    """The time a run will still take, by its steps since this was made."""
-
-    def __init__(self, trainer: pl.Trainer) -> None:
-        self.trainer = trainer
-        self.first_step = trainer.global_step
-        self.began = time.monotonic()
-
-    def __str__(self) -> str:
-        """Write hours, minutes and seconds, or dashes before any step."""
-        steps = self.trainer.global_step - self.first_step
-        if steps <= 0:
-            return "-:--:--"
-        to_go = self.trainer.estimated_stepping_batches - self.trainer.global_step
-        seconds = (time.monotonic() - self.began) / steps * to_go
-        return str(timedelta(seconds=max(round(seconds), 0)))
-
-
 class ProgressBar(RichProgressBar):
-    """Lightning's progress bar, which counts from one and shows the run's time left."""
-
-    time_left: TimeLeft
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock of the whole run."""
-        super().on_train_start(trainer, pl_module)
-        self.time_left = TimeLeft(trainer)
+    """Lightning's progress bar, which counts epochs from one, as the plots do."""
 
     def _get_train_description(self, current_epoch: int) -> str:
-        """Count epochs from one, as the plots do."""
         return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Leave out the logger's version, and add the time left."""
+        """Leave out the logger's version."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        if trainer.training:
-            metrics["run left"] = str(self.time_left)
         return metrics
 
 
@@ -133,17 +105,20 @@ class EpochLines(Callback):
     """A line of text per epoch: loss, scores, seconds and the run's time left."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clocks of the run and of the epoch."""
-        self.time_left = TimeLeft(trainer)
+        """Start the first epoch's clock."""
         self.began = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the line, after validation."""
-        now = time.monotonic()
-        if trainer.is_global_zero:
-            found = trainer.callback_metrics
-            scores = [f"{word} {found[name]:.3f}" for word, name in LOGGED.items() if name in found]
-            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            times = (f"{now - self.began:.0f} s", f"{self.time_left} left")
-            console().print("  ".join((epoch, *scores, *times)))
-        self.began = now
+        seconds = time.monotonic() - self.began
+        self.began = time.monotonic()
+        if not trainer.is_global_zero:
+            return
+
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
+        found = trainer.callback_metrics
+        scores = [f"{word} {found[name]:.3f}" for word, name in LOGGED.items() if name in found]
+        left = timedelta(seconds=round(seconds * (epochs - epoch)))
+        console().print(
+            "  ".join((f"epoch {epoch}/{epochs}", *scores, f"{seconds:.0f} s", f"{left} left"))
+        )

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric, SumMetric
+from torchmetrics import SumMetric
 
 from agnet_vision.errors import PredictionError
 from agnet_vision.evaluation.metrics import Predictions, PredictionStore, score
@@ -17,7 +17,7 @@ from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import describe
 from agnet_vision.options.run import OptimizerConfig, ScheduleConfig
 from agnet_vision.structures import Regions
-from agnet_vision.training.optim import build_optimizer, renew_options, schedule_factor
+from agnet_vision.training.optim import build_optimizer, schedule_factor
 
 Batch = dict[str, Tensor]
 
@@ -112,9 +112,6 @@ class TrainingModule(AGNetModule):
         weight = torch.tensor(class_weights) if class_weights is not None else None
         # Not in checkpoints: a run may go on with other weights.
         self.loss.register_buffer("weight", weight, persistent=False)
-        self.epoch_loss = MeanMetric(nan_strategy="disable")
-        # A run that goes on in mid-epoch logs the mean of the whole epoch.
-        self.epoch_loss.persistent(True)
         # By this process, over all of a run's resumes.
         self.images_seen = SumMetric(nan_strategy="disable", sync_on_compute=False)
         self.images_seen.persistent(True)
@@ -125,23 +122,34 @@ class TrainingModule(AGNetModule):
         Both are not the checkpoint's: an epoch may have another number of steps by now.
         """
         trainer, loop = self.trainer, self.trainer.fit_loop.epoch_loop
-        done = loop.batch_progress.current.ready if loop.restarted_on_train_batch_end else 0
-        scheduler = cast("LambdaLR", trainer.lr_scheduler_configs[0].scheduler)
-        scheduler.last_epoch = trainer.current_epoch * self._steps_per_epoch()
-        scheduler.last_epoch += done // trainer.accumulate_grad_batches
-        renew_options(trainer.optimizers[0], scheduler, self.optimizer_options)
+        done = 0
+        if loop.restarted_on_train_batch_end:
+            # Lightning counts batches; of another size now, others are left to the epoch's end.
+            loader: Any = trainer.train_dataloader
+            done = loader.batches_done(trainer.current_epoch)
+            progress: Any = loop.batch_progress.current
+            progress.ready = progress.started = progress.processed = done
+            progress.completed = done - 1  # Lightning adds the one it was saved after
 
-    def on_train_epoch_start(self) -> None:
-        """Begin the epoch's mean; a run resumed in mid-epoch does not come here."""
-        self.epoch_loss.reset()
+        scheduler = cast("LambdaLR", trainer.lr_scheduler_configs[0].scheduler)
+        steps = trainer.current_epoch * self._steps_per_epoch()
+        scheduler.last_epoch = steps + done // trainer.accumulate_grad_batches
+        groups = trainer.optimizers[0].param_groups
+        for group, options, factor in zip(
+            groups, self._group_options, scheduler.lr_lambdas, strict=True
+        ):
+            group.update(options)
+            group["lr"] = group["initial_lr"] * factor(scheduler.last_epoch)
+        scheduler.base_lrs = [group["initial_lr"] for group in groups]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        loss = self.loss(self(batch), batch["label"])
-        self.log("train/loss", loss, batch_size=len(batch["label"]), prog_bar=True)
-        self.epoch_loss.update(loss.detach(), len(batch["label"]))
-        self.images_seen.update(len(batch["label"]))
-        self.log("train/loss_epoch", self.epoch_loss, on_step=False, on_epoch=True)
+        loss, size = self.loss(self(batch), batch["label"]), len(batch["label"])
+        self.images_seen.update(size)
+        self.log("train/loss", loss, batch_size=size, prog_bar=True)
+        self.log(
+            "train/loss_epoch", loss, batch_size=size, on_step=False, on_epoch=True, sync_dist=True
+        )
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -153,6 +161,10 @@ class TrainingModule(AGNetModule):
             epochs=self.trainer.max_epochs or 1,
         )
         scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+        self._group_options = [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in optimizer.param_groups
+        ]
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def _steps_per_epoch(self) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 from timm.optim import param_groups_layer_decay
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.run import OptimizerConfig, ScheduleConfig
@@ -22,8 +21,7 @@ def parameter_groups(model: AGNet, options: OptimizerConfig) -> list[dict[str, A
     not decayed: pulling them to zero regularizes nothing.
 
     Returns:
-        Groups as torch's optimizers take them, with a ``name`` and ``lr_scale``, the factor of the
-        group's layer that is in ``lr``.
+        Groups as torch's optimizers take them, each with a ``name``.
     """
     backbone = model.backbone.model
     exempt = {f"backbone.model.{name}" for name in getattr(backbone, "no_weight_decay", set)()}
@@ -50,7 +48,6 @@ def parameter_groups(model: AGNet, options: OptimizerConfig) -> list[dict[str, A
                 "name": name,
                 "params": parameters,
                 "lr": (options.backbone_lr if part == "backbone" else options.lr) * scale,
-                "lr_scale": scale,
                 "weight_decay": options.weight_decay if decayed else 0.0,
             }
         )
@@ -65,18 +62,6 @@ def build_optimizer(model: AGNet, options: OptimizerConfig) -> Optimizer:
             return AdamW(groups, lr=options.lr)
         case "sgd":
             return SGD(groups, lr=options.lr, momentum=options.momentum)
-
-
-def renew_options(optimizer: Optimizer, scheduler: LambdaLR, options: OptimizerConfig) -> None:
-    """Set a resumed optimizer and its schedule to new options; momenta and layer factors stay."""
-    for group, factor in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
-        lr = options.backbone_lr if group["name"].startswith("backbone") else options.lr
-        group["initial_lr"] = lr * group["lr_scale"]
-        group["lr"] = group["initial_lr"] * factor(scheduler.last_epoch)
-        group["weight_decay"] = 0.0 if "no_decay" in group["name"] else options.weight_decay
-        if options.name == "sgd":
-            group["momentum"] = options.momentum
-    scheduler.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
 
 
 def schedule_factor(

@@ -15,9 +15,6 @@ from torch import Tensor, nn
 from agnet_vision.errors import CheckpointError, ConfigError, first_line
 
 CONNECT_SECONDS = 4
-# Options that most models use in their classifier alone, and how timm calls its layers.
-OF_THE_CLASSIFIER = frozenset({"drop_rate", "global_pool"})
-HEADS = ("head", "conv_head", "global_pool", "classifier", "fc", "flatten", "pre_logits")
 
 
 @contextmanager
@@ -52,36 +49,22 @@ def weights_fetched(name: str) -> Iterator[None]:
 
 
 def check_backbone_options(name: str, options: Mapping[str, Any]) -> None:
-    """Refuse options of ``timm.create_model`` that a model does not take, or that do nothing here.
+    """Refuse options of ``timm.create_model`` that a model does not take.
 
     Raises:
-        ConfigError: repeats what the model's own code says, or names the option without effect.
+        ConfigError: repeats what the model's own code says.
     """
     if not options:
         return
     try:
-        trunk = _trunk(name, options)
+        with torch.device("meta"):
+            timm.create_model(name, num_classes=0, **options)
     except Exception as error:  # timm passes on whatever the model's own code raises
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
         raise ConfigError(
             f"the backbone {name} does not take {given} ({first_line(error)}); "
             "change backbone.output_stride or backbone.kwargs"
         ) from error
-
-    for option in OF_THE_CLASSIFIER & options.keys():
-        if trunk == _trunk(name, {key: options[key] for key in options if key != option}):
-            raise ConfigError(
-                f"backbone.kwargs.{option}={options[option]} has no effect: in {name} it belongs "
-                "to the classifier, which is not used; leave it out"
-            )
-
-
-def _trunk(name: str, options: Mapping[str, Any]) -> dict[str, str]:
-    """Describe the layers of a timm model before its pooling and classifier."""
-    with torch.device("meta"):
-        model = timm.create_model(name, num_classes=0, **options)
-    layers = {each: module for each, module in model.named_modules() if not [*module.children()]}
-    return {each: repr(module) for each, module in layers.items() if not each.startswith(HEADS)}
 
 
 def load_backbone(backbone: nn.Module, checkpoint: str) -> None:

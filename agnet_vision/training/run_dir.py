@@ -25,26 +25,28 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 def locked_run_dir(run_dir: Path, *, is_new: bool) -> Iterator[Path]:
     """Keep every other run out of a run's folder.
 
-    The system gives the lock back when the process ends, however it does. A folder that was empty
-    and is left so by a mistake is removed.
+    A folder that was empty and is left so by a mistake is removed.
 
     Args:
-        run_dir: the folder.
-        is_new: whether it was named for the run, and not by the user: then another run's folder is
-            none of this one, which takes the next name.
+        run_dir: folder of the run.
+        is_new: whether it was named for this run, and not by the user; where another run has it,
+            the next name is taken.
 
     Raises:
         ConfigError: the folder is in use, or several processes cannot agree on one.
     """
+    if not is_first() and (known := os.environ.get(RUN_DIR_VARIABLE)):
+        yield Path(known)
+        return
+    store = _shared_store() if is_new else None
     if not is_first():
-        yield _folder_of_first_process(run_dir, is_new=is_new)
+        yield Path(store.get(RUN_DIR_VARIABLE).decode()) if store else run_dir
         return
 
-    store = _shared_store() if is_new else None
     run_dir, lock = _lock_new(run_dir) if is_new else (run_dir, _lock(run_dir))
-    if store is not None:
-        store.set(RUN_DIR_VARIABLE, run_dir.name)
     with lock:
+        if store is not None:
+            store.set(RUN_DIR_VARIABLE, str(run_dir))
         was_empty = _is_empty(run_dir)
         for path in run_dir.glob(TEMPORARY_PATTERN):  # of a run that was killed while writing
             path.unlink()
@@ -89,22 +91,11 @@ def _is_empty(run_dir: Path) -> bool:
     return [path.name for path in run_dir.iterdir()] == [".lock"]
 
 
-def _folder_of_first_process(run_dir: Path, *, is_new: bool) -> Path:
-    if known := os.environ.get(RUN_DIR_VARIABLE):
-        return Path(known)
-    if not is_new:
-        return run_dir
-    store = _shared_store()
-    if store is None:
-        raise ConfigError("run_dir must be given to a process that is not the first of its run")
-    return run_dir.with_name(store.get(RUN_DIR_VARIABLE).decode())
-
-
 def _shared_store() -> PrefixStore | None:
     """Reach the processes that a launcher started on other machines, if any."""
     launchers = (TorchElasticEnvironment, SLURMEnvironment)
     launcher = next((each() for each in launchers if each.detect()), None)
-    if launcher is None or launcher.world_size() == 1:
+    if is_first() and (launcher is None or launcher.world_size() == 1):
         return None
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         raise ConfigError(

@@ -34,16 +34,15 @@ from agnet_vision.training.build import (
 from agnet_vision.training.callbacks import AveragedWeights, EarlyStop, FreezeBackbone, RandomState
 from agnet_vision.training.checkpoints import (
     AtomicCheckpointIO,
-    BestCheckpoint,
-    LastCheckpoint,
+    RunCheckpoints,
     StopRequest,
     stoppable,
 )
 from agnet_vision.training.console import console, print_place, print_start, progress_callback
 from agnet_vision.training.evaluate import TestedNetwork
-from agnet_vision.training.loggers import build_loggers, check_loggers
+from agnet_vision.training.loggers import build_loggers
 from agnet_vision.training.module import TrainingModule
-from agnet_vision.training.resume import check_network, check_resumable
+from agnet_vision.training.resume import check_resumable
 from agnet_vision.training.run_dir import locked_run_dir
 from agnet_vision.training.trainer import build_trainer, quiet_lightning
 
@@ -59,7 +58,6 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
         AGNetError: an option, the dataset, or a file is not right.
         Stopped: after Ctrl-C or another signal, a KeyboardInterrupt; ``last.ckpt`` is saved.
     """
-    check_loggers(config.logger)
     with (
         quiet_lightning(),
         locked_run_dir(Path(config.run_dir), is_new=config.run_dir_is_new) as run_dir,
@@ -97,7 +95,7 @@ class Training(TestedNetwork):
         self.config = config
         self.folder = folder
         self.timer = Timer()
-        before = check_resumable(config, folder) if config.resume else None
+        classes = check_resumable(config, folder) if config.resume else None
         if not config.resume and (folder.last.exists() or folder.metrics.exists()):
             advice = "add resume=true to go on with it, or " if folder.last.exists() else ""
             raise ConfigError(
@@ -106,10 +104,9 @@ class Training(TestedNetwork):
 
         self.table = build_table(config.dataset, config.seed)
         require_samples(self.table, "train")
-        model = build_model(config, self.table.classes, with_weights=before is None)
-        if before is not None:
-            require_classes(self.table, tuple(before["classes"]), f"the run in {folder.path}")
-            check_network(before, model, folder.path)
+        model = build_model(config, self.table.classes, with_weights=not config.resume)
+        if classes is not None:
+            require_classes(self.table, classes, f"the run in {folder.path}")
             self.table = self.table.read_splits(folder.splits)
         self.record = self._first_record(model)
 
@@ -142,7 +139,7 @@ class Training(TestedNetwork):
         if not self.trainer.is_global_zero:
             return
         print_start(self.config, self.table, self.module.model, self.trainer)
-        self.folder.write_config(stored_text(self.config))
+        self.folder.write_config(stored_text(self.config.model_copy(update={"resume": False})))
         self.table.write_splits(self.folder.splits)
         # Before other processes start and wait: a large set takes longer than they would.
         self.data.prepare_data()
@@ -225,8 +222,6 @@ class Training(TestedNetwork):
         """Create the callbacks that the options ask for, checkpoints last."""
         config = self.config
         has_validation = bool(self.table.splits["val"])
-        monitor = f"val/{config.monitor}"
-        mode = "min" if config.monitor == "loss" else "max"
 
         callbacks = [RandomState(config.seed), LearningRateMonitor("step"), self.timer]
         if config.trainer.progress_bar:
@@ -240,17 +235,15 @@ class Training(TestedNetwork):
                 raise ConfigError(
                     "early_stopping_patience needs a validation split; raise dataset.val_fraction"
                 )
-            callbacks.append(EarlyStop(monitor, mode=mode, patience=config.early_stopping_patience))
-
-        best = BestCheckpoint(
-            self.folder.path,
-            "best",
-            monitor=monitor if has_validation else None,
-            mode=mode,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
-        return [*callbacks, best, LastCheckpoint(self.folder.path, request)]
+            callbacks.append(
+                EarlyStop(
+                    f"val/{config.monitor}",
+                    mode="min" if config.monitor == "loss" else "max",
+                    patience=config.early_stopping_patience,
+                )
+            )
+        monitor = config.monitor if has_validation else None
+        return [*callbacks, RunCheckpoints(self.folder, request, monitor)]
 
     def _first_record(self, model: AGNet) -> dict[str, Any]:
         """Start ``run.json``; a resumed run keeps its first command and adds to its time."""

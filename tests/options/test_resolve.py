@@ -27,9 +27,9 @@ def resumed(run_dir: Path, given: dict[str, Any]) -> Any:
 
 
 def test_a_run_goes_on_with_its_own_options_but_for_those_given(run_dir: Path) -> None:
-    config = resumed(run_dir, {"epochs": 7, "dataset.val_fraction": 0.2})
+    config = resumed(run_dir, {"epochs": 7, "dataset.root": "/moved"})
     assert (config.seed, config.epochs, config.resume, config.run_dir) == (3, 7, True, str(run_dir))
-    assert (config.dataset.root, config.dataset.val_fraction) == ("/data", 0.2)
+    assert (config.dataset.root, config.dataset.val_fraction) == ("/moved", 0.1)
 
 
 @pytest.mark.parametrize(

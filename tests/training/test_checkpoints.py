@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from agnet_vision.errors import CheckpointError, Stopped
+from agnet_vision.errors import DiskFullError, Stopped
 from agnet_vision.training.checkpoints import SIGNALS, AtomicCheckpointIO, stoppable
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.module import AGNetModule
@@ -32,9 +32,8 @@ def test_full_disk_keeps_the_old_checkpoint(
         return original(Path("/dev/full") if self.suffix == ".tmp" else self, mode, **kwargs)
 
     monkeypatch.setattr(Path, "open", open_full)
-    with pytest.raises(
-        CheckpointError, match=r"No space left on device.*the one before is untouched.*resume=true"
-    ):
+    advice = r"the disk is full .*, then go on with agnet train resume=true"
+    with pytest.raises(DiskFullError, match=advice), stoppable(tmp_path):
         AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from agnet_vision.training.console import TimeLeft
 from agnet_vision.training.train import train
 from tests.training.tiny import Configure, write_images
 
@@ -49,7 +47,6 @@ def test_progress_bar_of_a_run(configure: Configure, monkeypatch: pytest.MonkeyP
     assert re.search(r"val/acc: [01]\.\d{3} val/mAP: [01]\.\d{3}", last)
     assert "v_num" not in last
     assert re.search(r"train/loss: \d+\.\d{3} ", last)
-    assert "run left: 0:00:0" in last
 
 
 def test_a_line_an_epoch_where_nobody_looks(
@@ -63,14 +60,3 @@ def test_a_line_an_epoch_where_nobody_looks(
     for epoch, line in enumerate(lines, start=1):
         assert re.fullmatch(rf"epoch {epoch}/2  {scores}  \d+ s  0:00:\d\d left", line), line
     assert lines[-1].endswith("0:00:00 left")
-
-
-def test_time_left_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resumed run counts from where it went on."""
-    now = [100.0]
-    monkeypatch.setattr("agnet_vision.training.console.time.monotonic", lambda: now[0])
-    trainer = SimpleNamespace(global_step=10, estimated_stepping_batches=40)
-    left = TimeLeft(trainer)
-    assert str(left) == "-:--:--"
-    now[0], trainer.global_step = 120.0, 20
-    assert str(left) == "0:00:40"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from agnet_vision.errors import PredictionError
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.training.module import AGNetModule
 from agnet_vision.training.train import train
-from tests.training.tiny import PLAIN, Configure, checkpoint, interrupt_after, write_unbalanced
+from tests.training.tiny import PLAIN, Configure, checkpoint, write_unbalanced
 
 
 @pytest.mark.parametrize("weights", ["none", "balanced"])
@@ -88,26 +87,6 @@ def test_fp16(
     ]
     assert losses[0] != losses[1]
     np.testing.assert_allclose(*losses, rtol=0.05)
-
-
-def test_interrupted_epoch_has_its_whole_loss(
-    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(configure("test=false", f"run_dir={whole}"))
-    with monkeypatch.context() as patch:
-        interrupt_after(3, patch)
-        with pytest.raises(
-            KeyboardInterrupt,
-            match=re.escape(f"go on with agnet train resume=true run_dir={parts}"),
-        ):
-            train(configure("test=false", f"run_dir={parts}"))
-    train(configure("test=false", f"run_dir={parts}", "resume=true"))
-    losses = [
-        [row["train/loss_epoch"] for row in RunFolder(folder).read_history()]
-        for folder in (whole, parts)
-    ]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
 def test_other_class_weights(configure: Configure, copy: Path) -> None:

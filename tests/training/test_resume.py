@@ -39,16 +39,10 @@ from tests.training.tiny import (
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("backbone.name=test_vit.r160_in1k", "has backbone 'test_resnet"),
-        ("regions.num_clusters=3", "has num_clusters 2, the options say 3"),
-        ("model=no_attention", "has variant 'full', the options say 'no_attention'"),
-        (
-            "optimizer.name=sgd",
-            "its own optimizer.name=adamw, got sgd; with resume leave optimizer.name out",
-        ),
-        ("model.head.pool_size=1", "has head_kwargs"),
-        ("monitor=loss", "its own monitor=acc, got loss"),
-        ("ema_decay=0.9", "its own ema_decay=None, got 0.9"),
+        ("backbone.name=test_vit.r160_in1k", "its own backbone.name=test_resnet"),
+        ("model=no_attention", "its own model.variant=full, got no_attention; with resume leave"),
+        ("model.head.pool_size=1", "its own model.head="),
+        ("ema_decay=0.9", "its own ema_decay=null, got 0.9"),
         ("seed=1", "its own seed=0, got 1"),
         ("dataset.test_fraction=0.5", "its own dataset.test_fraction=0.2, got 0.5"),
     ],
@@ -65,7 +59,7 @@ def test_raises_and_touches_nothing(
 @pytest.mark.parametrize(
     ("epochs", "message"),
     [
-        (2, "has finished its 2 epochs; raise epochs to train longer"),
+        (2, "has finished after 2 epochs; raise epochs to train longer"),
         (1, "epochs must be at least 2, which the run has reached, got 1"),
     ],
 )
@@ -105,9 +99,6 @@ def test_moved_folder_keeps_its_best(
     configure: Configure, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     best = checkpoint(copy, "best.ckpt")["epoch"]
-    states = checkpoint(copy)["callbacks"].items()
-    (state,) = [value for key, value in states if key.startswith("BestCheckpoint")]
-    assert state["dirpath"] != str(copy)
     worse = dict.fromkeys(("acc", "mAP", "mean_per_class_acc", "top5", "loss"), 0.0)
     monkeypatch.setattr("agnet_vision.training.module.score", lambda *arguments: worse)
     train(configure("resume=true", "test=false", f"run_dir={copy}", "epochs=2"))
@@ -152,7 +143,7 @@ def test_early_end_is_an_end(configure: Configure, tmp_path: Path) -> None:
     metrics = (tmp_path / "run" / "metrics.json").read_bytes()
     with pytest.raises(
         ConfigError,
-        match=r"has finished after .* without improvement; raise early_stopping_patience",
+        match=r"has finished after . epochs; raise early_stopping_patience",
     ):
         train(configure(*still, "early_stopping_patience=1", "resume=true"))
     assert (tmp_path / "run" / "metrics.json").read_bytes() == metrics
@@ -180,12 +171,6 @@ def test_an_early_end_stays_one(
     assert record["epochs"] == before["epoch"] + 1
     assert record["images_seen"] == 20 * record["epochs"], "those before the resume count"
     assert 0 < record["training_seconds"] < record["wall_time_seconds"]
-
-
-def test_raises_without_its_best_epoch(configure: Configure, copy: Path) -> None:
-    (copy / "best.ckpt").unlink()
-    with pytest.raises(CheckpointError, match=r"there is no .*best.ckpt, the best epoch so far"):
-        train(configure("resume=true", f"run_dir={copy}", "epochs=2"))
 
 
 def test_best_has_no_state_of_training(copy: Path) -> None:
