@@ -86,7 +86,8 @@ def compare_epochs(
 ) -> dict[str, Any]:
     """Time epochs without regions and with them, and their parts: the look-up and the boxes."""
     gray = (0.5, 0.5, 0.5)
-    transform = training_transform(224, preset, mean=gray, std=gray)
+    config = {"input_size": (3, 224, 224), "mean": gray, "std": gray, "interpolation": "bilinear"}
+    transform = training_transform(config, preset)
     datasets = {
         name: RegionDataset(samples, transform, source, cache=cache, seed=arguments.seed)
         for name, source in (("without_regions", None), ("with_regions", proposer))

@@ -31,17 +31,12 @@ class AGNetDataModule(pl.LightningDataModule):
     there the head and the end of each file are read.)
 
     Args:
-        table: labeled files of each split.
-        train_transform: transform with augmentation.
-        eval_transform: transform without.
         proposer: source of the regions; None: batches have no regions.
         views: several views of each test image, whose answers are averaged; None: one.
         cache_folder: home of the labeled keypoints; None: ``.agnet_cache`` beside the data, or,
             where that cannot be written, in the user's cache folder.
         batch_size: images per step on each process.
         workers: loader processes; None: one per core, 8 at most; 0: load in the main process.
-        sampler: ``"shuffle"``, or ``"balanced"``: each class equally often.
-        seed: seed of order and augmentation.
     """
 
     def __init__(
@@ -70,7 +65,6 @@ class AGNetDataModule(pl.LightningDataModule):
         self.workers = min(8, cpu_count()) if workers is None else workers
         self.splits: tuple[str, ...] = ("train", "val", "test")
         self._cache: RegionCache | None = None
-        self._checked = False
         self._position: dict[str, int] | None = None
         self._train_loader: EpochLoader | None = None
 
@@ -81,9 +75,8 @@ class AGNetDataModule(pl.LightningDataModule):
             ImageReadError: some images cannot be read.
         """
         self._open_cache()
-        if self._cache is None and not self._checked:
+        if self._cache is None:
             check_images(self._paths())
-            self._checked = True
 
     def setup(self, stage: str) -> None:
         """Open the cache of keypoints on every process."""

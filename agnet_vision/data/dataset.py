@@ -30,14 +30,10 @@ class RegionDataset(Dataset):
     where they end up. The control regions, grid and random, lie in the augmented frame.
 
     Args:
-        samples: labeled files.
-        transform: augmentation or evaluation, as ``training_transform`` and
-            ``evaluation_transform`` build it.
         proposer: source of the regions; None: items have no boxes (``backbone_only`` needs none).
         views: several views of each image instead of one, all with its index; None: one.
         cache: labeled points of every sample; without it they are detected at every access, which
             is slow.
-        seed: part of the augmentation's seed, together with the request.
         frozen: whether items are the same in every epoch, as in evaluation.
     """
 
@@ -103,8 +99,8 @@ class RegionDataset(Dataset):
             return error
 
         # In evaluation an image is the same in every epoch, however often it comes.
-        epoch, repeat = (0, 0) if self.frozen else (request.epoch, request.repeat)
-        seeds = np.random.SeedSequence([self.seed, epoch, request.sample, repeat])
+        epoch, place = (0, 0) if self.frozen else (request.epoch, request.place)
+        seeds = np.random.SeedSequence([self.seed, epoch, request.sample, place])
         augmentation_seed, box_seed = seeds.generate_state(2).tolist()
         if self.views is not None:
             views = self.views(image)

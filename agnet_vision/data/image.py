@@ -19,8 +19,7 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from agnet_vision.errors import ImageReadError
 from agnet_vision.structures import RGBImage
@@ -33,10 +32,8 @@ READ_SUFFIXES = frozenset(
     | {".ppm", ".pgm", ".pbm", ".pnm"}
 )
 
-# Ours: above the largest images of the six benchmarks (63 million), below Pillow's own alarm (89).
-MAX_PIXELS = 80_000_000
-# A JPEG may be this many times as large: it is decoded at half its width and height.
-JPEG_FACTOR = 4
+# Ours: above the 108 million of a phone, below Pillow's own alarm (179).
+MAX_PIXELS = 120_000_000
 # A JPEG's own limit. A PNG 1 pixel wide and 80 million high would take gigabytes of row pointers.
 MAX_SIDE = 65_535
 
@@ -53,47 +50,28 @@ def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> R
 
     Args:
         source: file, or bytes of one: JPEG, PNG, WebP, BMP, GIF, TIFF or PPM.
-        max_pixels: largest number of pixels that is decoded; 80 million (ours). A JPEG of up to
-            four times as many is decoded at half its width and height.
+        max_pixels: largest number of pixels that is decoded; 120 million (ours).
 
     Raises:
         ImageReadError: no such file, not an image, truncated, damaged, or too large.
     """
     with _opened(source, max_pixels) as (stream, image):
-        if isinstance(image, JpegImageFile):
-            is_halved = image.width * image.height > max_pixels
-            pixels = _decode_jpeg(stream, image, is_halved=is_halved)
-            if pixels is not None:
-                return pixels
-            if is_halved:
-                image.draft(image.mode, (image.width // 2, image.height // 2))
-        image.load()
-        return _to_rgb(_upright(image))
-
-
-def check_image(path: Path | str) -> None:
-    """Refuse what ``read_image`` would refuse, mostly without decoding.
-
-    A JPEG or PNG is judged by its head and end, so damage in its middle passes.
-
-    Raises:
-        ImageReadError: no such file, not an image, truncated, or too large.
-    """
-    with _opened(path, MAX_PIXELS) as (stream, image):
-        end = _ENDS.get(image.format or "")
-        stream.seek(max(0, os.fstat(stream.fileno()).st_size - 64))
-        if end is not None and stream.read().rstrip(b"\0").endswith(end):
-            return
-    read_image(path)
+        pixels = _decode_jpeg(stream, image) if image.format in ("JPEG", "MPO") else None
+        if pixels is None:
+            image.load()
+            pixels = _to_rgb(_upright(image))
+        return pixels
 
 
 def check_images(paths: Iterable[Path]) -> None:
     """Check many files before a run depends on them, at 0.06 ms per file.
 
+    A JPEG or PNG is judged by its head and end, so damage in its middle passes; others are decoded.
+
     Raises:
         ImageReadError: some are not readable; it names the first ten.
     """
-    failures = [failure for path in paths if (failure := _failure(path)) is not None]
+    failures = [failure for path in paths if (failure := _find_failure(path)) is not None]
     if not failures:
         return
 
@@ -106,13 +84,23 @@ def check_images(paths: Iterable[Path]) -> None:
     raise ImageReadError(first.path, f"{first.reason}; {cure}")
 
 
-def _failure(path: Path) -> ImageReadError | None:
-    """Return what is wrong with a file, or None."""
+def _find_failure(path: Path) -> ImageReadError | None:
+    """Return why a file cannot be read, or None."""
     try:
-        check_image(path)
+        with _opened(path, MAX_PIXELS) as (stream, image):
+            end = _ENDS.get(image.format or "")
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 64))
+            if end is None or not stream.read().rstrip(b"\0").endswith(end):
+                read_image(path)
     except ImageReadError as error:
         return error
     return None
+
+
+def has_16_bits(path: Path) -> bool:
+    """Tell whether an image stores 16 bits per channel, of which reading keeps the high byte."""
+    with _opened(path, MAX_PIXELS) as (_, image):
+        return ";16" in str(image.tile)  # Pillow's name of how its values are stored
 
 
 def is_image_name(name: str) -> bool:
@@ -130,7 +118,9 @@ def is_image_content(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[tuple[BinaryIO, Image.Image]]:
+def _opened(
+    source: Path | str | bytes, max_pixels: int
+) -> Iterator[tuple[BinaryIO, ImageFile.ImageFile]]:
     """Open a file and read its header, and turn what goes wrong into an ``ImageReadError``."""
     name = f"<{len(source):,} bytes>" if isinstance(source, bytes) else source
     try:
@@ -140,9 +130,14 @@ def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[tuple[Binar
         ):
             # Pillow's remarks on odd metadata; the limits below replace its alarm about the size.
             warnings.simplefilter("ignore")
-            image = _read_header(stream)
-            factor = JPEG_FACTOR if isinstance(image, JpegImageFile) else 1
-            _check_size(name, image.size, factor * max_pixels)
+            image = Image.open(stream, formats=FORMATS)
+            width, height = image.size
+            if width * height > max_pixels:
+                size = f"{width} x {height}"
+                raise ImageReadError(name, f"{size} is more than {max_pixels:,} pixels")
+            if max(width, height) > MAX_SIDE:
+                side = f"{max(width, height):,} pixels"
+                raise ImageReadError(name, f"a side of {side} is more than {MAX_SIDE:,}")
             yield stream, image
 
     except ImageReadError:
@@ -158,28 +153,7 @@ def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[tuple[Binar
         raise ImageReadError(name, str(error) or type(error).__name__) from error
 
 
-def _read_header(stream: BinaryIO) -> Image.Image:
-    """Open an image; Pillow's own alarm at 179 million pixels is left to all but JPEGs."""
-    try:
-        return Image.open(stream, formats=FORMATS)
-    except Image.DecompressionBombError:
-        stream.seek(0)
-        if stream.read(3) != b"\xff\xd8\xff":
-            raise
-        stream.seek(0)
-        return JpegImageFile(stream)
-
-
-def _check_size(name: Path | str, size: tuple[int, int], max_pixels: int) -> None:
-    """Refuse images that are too large to decode."""
-    width, height = size
-    if width * height > max_pixels:
-        raise ImageReadError(name, f"{width} x {height} is more than {max_pixels:,} pixels")
-    if max(size) > MAX_SIDE:
-        raise ImageReadError(name, f"a side of {max(size):,} pixels is more than {MAX_SIDE:,}")
-
-
-def _decode_jpeg(stream: BinaryIO, image: Image.Image, *, is_halved: bool) -> RGBImage | None:
+def _decode_jpeg(stream: BinaryIO, image: Image.Image) -> RGBImage | None:
     """Decode an ordinary JPEG with OpenCV, which turns it upright.
 
     Returns None for one that Pillow should judge: CMYK, or without its end marker.
@@ -193,8 +167,7 @@ def _decode_jpeg(stream: BinaryIO, image: Image.Image, *, is_halved: bool) -> RG
     if not content.rstrip(b"\0").endswith(_ENDS["JPEG"]):
         return None
 
-    flags = cv2.IMREAD_REDUCED_COLOR_2 if is_halved else cv2.IMREAD_COLOR
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from agnet_vision.structures import RGBImage
 
 Preset = Literal["modern", "paper", "none"]
+# Ways to enlarge; shrinking always averages areas.
 OPENCV_INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
     "bilinear": cv2.INTER_LINEAR,
@@ -70,33 +71,20 @@ class ImageTransform(Protocol):
 
 
 class EvaluationTransform:
-    """Resizing to one size and cropping the middle, always the same way.
+    """Resizing to one size and cropping the middle, as a model's ``data_config`` describes.
 
     Args:
-        image_size: side of the network's square input in pixels.
-        mean: mean of each channel in the backbone's normalization, of values in [0, 1].
-        std: standard deviation of each channel, likewise.
-        squash: True: squeeze to a square whatever the shape was; False: keep the shape and resize
-            the shorter side.
-        interpolation: ``nearest``, ``bilinear`` or ``bicubic``; shrinking always averages areas.
-        crop_fraction: side of the crop over side of the resized image; 0.875 (paper).
+        config: timm's words: ``input_size`` (channels, height, width; square), ``mean``, ``std``,
+            ``interpolation``, ``crop_pct``, and ``crop_mode``: ``"squash"`` (squeeze to a square
+            whatever the shape was) or ``"center"`` (keep the shape, resize the shorter side).
     """
 
-    def __init__(
-        self,
-        image_size: int,
-        mean: Sequence[float],
-        std: Sequence[float],
-        *,
-        squash: bool = False,
-        interpolation: str = "bilinear",
-        crop_fraction: float = CROP_FRACTION,
-    ) -> None:
-        self.image_size = image_size
-        self.resized = round(image_size / crop_fraction)
-        self.squash = squash
-        self.interpolation = OPENCV_INTERPOLATIONS[interpolation]
-        self.normalize = Normalization(mean, std)
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.image_size = config["input_size"][-1]
+        self.resized = round(self.image_size / config["crop_pct"])
+        self.squash = config["crop_mode"] == "squash"
+        self.interpolation = OPENCV_INTERPOLATIONS[config["interpolation"]]
+        self.normalize = Normalization(config["mean"], config["std"])
 
     def __call__(
         self, image: RGBImage, *, seed: int = 0
@@ -152,20 +140,3 @@ def data_config(
         "crop_pct": crop_fraction if preset != "none" else 1.0,
         "crop_mode": "center" if preset == "modern" else "squash",
     }
-
-
-def evaluation_transform(config: Mapping[str, Any]) -> EvaluationTransform:
-    """Build the transform that a model's ``data_config`` describes.
-
-    Args:
-        config: timm's words: ``input_size`` (channels, height, width; square), ``mean``, ``std``,
-            ``interpolation``, ``crop_pct``, and ``crop_mode``: ``"squash"`` or ``"center"``.
-    """
-    return EvaluationTransform(
-        config["input_size"][-1],
-        config["mean"],
-        config["std"],
-        squash=config.get("crop_mode") == "squash",
-        interpolation=config.get("interpolation", "bilinear"),
-        crop_fraction=config.get("crop_pct", CROP_FRACTION),
-    )

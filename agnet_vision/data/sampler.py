@@ -19,13 +19,14 @@ class SampleRequest(NamedTuple):
         epoch: part of the augmentation's seed; it travels along because workers outlive it.
         sample: number of the sample.
         counted: False for a copy that only fills up a batch; metrics leave it out.
-        repeat: how often the sample has come before in this epoch, on any process.
+        place: place in the epoch where a sample may come several times, else 0; part of the
+            augmentation's seed.
     """
 
     epoch: int
     sample: int
     counted: bool = True
-    repeat: int = 0
+    place: int = 0
 
 
 class EpochSampler(Sampler[SampleRequest]):
@@ -39,8 +40,6 @@ class EpochSampler(Sampler[SampleRequest]):
         labels: label of every sample.
         order: ``"shuffle"``; ``"balanced"``: with replacement, each class equally often;
             ``"sequential"``: evaluation.
-        rank: number of this process.
-        world_size: number of processes.
     """
 
     def __init__(
@@ -72,12 +71,12 @@ class EpochSampler(Sampler[SampleRequest]):
     def __iter__(self) -> Iterator[SampleRequest]:
         """Yield this process's requests, from number ``start`` on."""
         indices = self._indices()
-        repeats = count_repeats(indices) if self.order == "balanced" else np.zeros_like(indices)
         for position in range(self.start, len(self)):
             place = position * self.world_size + self.rank
             counted = place < len(indices)
-            place = place if counted else 0
-            yield SampleRequest(self.epoch, int(indices[place]), counted, int(repeats[place]))
+            sample = int(indices[place if counted else 0])
+            draw = place if self.order == "balanced" else 0
+            yield SampleRequest(self.epoch, sample, counted, draw)
 
     def _indices(self) -> Int[np.ndarray, " samples"]:
         count = len(self.labels)
@@ -90,16 +89,6 @@ class EpochSampler(Sampler[SampleRequest]):
                 return generator.choice(count, size=count, p=weight / weight.sum())
             case "sequential":
                 return np.arange(count)
-
-
-def count_repeats(indices: Int[np.ndarray, " samples"]) -> Int[np.ndarray, " samples"]:
-    """Count how often each entry has come before: ``[5, 3, 5, 5]`` gives ``[0, 0, 1, 2]``."""
-    order = np.argsort(indices, kind="stable")
-    ordered = indices[order]
-    first = np.searchsorted(ordered, ordered)
-    repeats = np.empty_like(indices)
-    repeats[order] = np.arange(len(indices)) - first
-    return repeats
 
 
 class EpochLoader(DataLoader):

@@ -1,8 +1,8 @@
 """Augmentation that moves an image and its keypoints together.
 
-This is the only file that imports albumentations. Every step is affine, so where the corners of the
-frame go tells where all points go: albumentations moves the corners, and the points follow by one
-matrix product. Points go in and come out in the continuous coordinates of ``structures``.
+This is the only file that imports albumentations. Every step is affine, so where three corners of
+the frame go tells where all points go: albumentations moves the corners, and the points follow by
+one matrix product. Points go in and come out in the continuous coordinates of ``structures``.
 albumentations puts the center of pixel (0, 0) at the origin, so the corners are shifted by half a
 pixel before a step and back after it. Its resizing steps scale positions about the origin, which is
 right without that shift. Points that leave the frame stay in the arrays:
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # albumentations asks the network for a newer release when it is imported, unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -46,7 +47,7 @@ class TrainingTransform:
     Args:
         steps: steps that are affine in space (crop, resize, flip, rotate, scale, shear), or change
             colors alone.
-        mean: mean of each channel in the backbone's normalization, of values in [0, 1].
+        mean: mean of each channel, of values in [0, 1], as for ``Normalization``.
         std: standard deviation of each channel, likewise.
     """
 
@@ -59,15 +60,11 @@ class TrainingTransform:
     def __call__(
         self, image: RGBImage, *, seed: int = 0
     ) -> tuple[Float[Tensor, "3 out_height out_width"], Matrix]:
-        """Transform one image; the same seed gives the same result on any worker.
-
-        Raises:
-            RuntimeError: a step bends the image, so that no matrix says where its points are.
-        """
+        """Transform one image; the same seed gives the same result on any worker."""
         height, width = image.shape[:2]
         # albumentations' own order: x, y, z, angle, scale.
-        corners = np.zeros((4, 5), dtype=np.float32)
-        corners[:, :2] = [(0, 0), (width, 0), (0, height), (width, height)]
+        corners = np.zeros((3, 5), dtype=np.float32)
+        corners[:, :2] = [(0, 0), (width, 0), (0, height)]
 
         # One stream for all steps. Seeded one by one they would draw the same numbers: flipped
         # would mean rotated.
@@ -80,22 +77,15 @@ class TrainingTransform:
             data = step(**data)
             data["keypoints"][:, :2] += shift
 
-        moved = data["keypoints"][:, :2].astype(np.float64)
-        right, down = moved[1] - moved[0], moved[2] - moved[0]
-        fourth = moved[3] - moved[0] - right - down  # zero where the corners are a parallelogram
-        if np.abs(fourth).max() > 1e-3 * max(width, height):
-            raise RuntimeError("steps must be affine; these bend the image")
-        matrix = np.stack([right / width, down / height, moved[0]])
+        start, right, down = data["keypoints"][:, :2].astype(np.float64)
+        matrix = np.stack([(right - start) / width, (down - start) / height, start])
         return self.normalize(data["image"]), matrix
 
 
 def training_transform(
-    image_size: int,
+    config: Mapping[str, Any],
     preset: Preset = "modern",
     *,
-    mean: Sequence[float],
-    std: Sequence[float],
-    interpolation: str = "bilinear",
     crop_fraction: float = CROP_FRACTION,
     horizontal_flip: bool = True,
     rotation_degrees: float = ROTATION_DEGREES,
@@ -104,20 +94,18 @@ def training_transform(
     """Build the augmentation of training images.
 
     Args:
-        image_size: side of the network's square input in pixels.
+        config: side, normalization and interpolation, as for ``EvaluationTransform``.
         preset: ``"modern"`` (ours): random resized crop, flip, rotation, color; ``"paper"``:
             squeeze to a square, rotate by up to 15 degrees, scale by 0.85 to 1.15, random crop of
             224 / 256, flip; ``"none"``: squeeze to the square, always the same.
-        mean: mean of each channel in the backbone's normalization, of values in [0, 1].
-        std: standard deviation of each channel, likewise.
-        interpolation: ``nearest``, ``bilinear`` or ``bicubic``; shrinking always averages areas.
         crop_fraction: side of the crop over side of the resized image; 0.875 (paper).
         horizontal_flip: whether half of the images are mirrored; off for classes that know left
             from right.
         rotation_degrees: largest rotation either way; 15 (paper), 180 where nothing has an upside.
         min_crop_area: least part of an image that a crop of ``"modern"`` shows; 0.35 (ours).
     """
-    mode = OPENCV_INTERPOLATIONS[interpolation]
+    image_size, mean = config["input_size"][-1], config["mean"]
+    mode = OPENCV_INTERPOLATIONS[config["interpolation"]]
     flip = [A.HorizontalFlip(p=0.5)] if horizontal_flip else []
 
     match preset:
@@ -136,7 +124,7 @@ def training_transform(
             steps = [_squeeze(resized, mode), _affine(mean, rotation_degrees, 1.0), *crop, *flip]
         case "none":
             steps = [_squeeze(image_size, mode)]
-    return TrainingTransform(steps, mean, std)
+    return TrainingTransform(steps, mean, config["std"])
 
 
 def _color() -> A.ColorJitter:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet_vision.data.preprocessing import CROP_FRACTION, Matrix, evaluation_transform
+from agnet_vision.data.preprocessing import EvaluationTransform, Matrix
 from agnet_vision.structures import RGBImage
 
 TTA = Literal["none", "flip", "whole", "crops"]
@@ -42,9 +42,9 @@ class TestTimeViews:
         window_config = {**data_config, "crop_pct": 1.0, "crop_mode": "squash"}
         self.tta = tta
         self.data_config = data_config
-        self.transform = evaluation_transform(data_config)
-        self.window_transform = evaluation_transform(window_config)
-        self.sees_whole = window_config == {"crop_pct": CROP_FRACTION, **data_config}
+        self.transform = EvaluationTransform(data_config)
+        self.window_transform = EvaluationTransform(window_config)
+        self.sees_whole = window_config == data_config
 
     def __call__(self, image: RGBImage) -> list[View]:
         """Return the views of an image, without duplicates.
@@ -72,12 +72,9 @@ class TestTimeViews:
 
     def _corners(self, width: int, height: int) -> list[tuple[int, int, int, int]]:
         """List the five crops as ``(x0, y0, width, height)`` in pixels of the image."""
-        fraction = self.data_config.get("crop_pct", CROP_FRACTION)
-        if self.data_config.get("crop_mode") != "squash":
-            sides = (min(width, height),) * 2
-        else:
-            sides = (width, height)
-        w, h = (max(1, round(fraction * side)) for side in sides)
+        squash = self.data_config["crop_mode"] == "squash"
+        sides = (width, height) if squash else (min(width, height),) * 2
+        w, h = (max(1, round(self.data_config["crop_pct"] * side)) for side in sides)
 
         right, bottom = width - w, height - h
         starts = [(0, 0), (right, 0), (0, bottom), (right, bottom), (right // 2, bottom // 2)]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from agnet_vision.data.preprocessing import evaluation_transform, move_points
+from agnet_vision.data.preprocessing import EvaluationTransform, move_points
 from agnet_vision.data.views import View
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.grouping import number_by_position
@@ -58,7 +58,7 @@ class Preparation:
                 f"num_clusters must be at most the {self.num_clusters} the head was built for, "
                 f"got {self.proposer.num_clusters}"
             )
-        self.transform = evaluation_transform(model.data_config)
+        self.transform = EvaluationTransform(model.data_config)
 
     def __call__(self, images: Sequence[RGBImage]) -> list[PreparedImage]:
         """Find the keypoints of images, and prepare both."""

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from agnet_vision.data.datamodule import AGNetDataModule
-from agnet_vision.data.preprocessing import ImageTransform, data_config, evaluation_transform
+from agnet_vision.data.preprocessing import EvaluationTransform, ImageTransform, data_config
 from agnet_vision.data.sampler import Order
 from agnet_vision.data.sources.samples import SampleTable, read_samples
 from agnet_vision.data.transforms import training_transform
@@ -166,16 +166,10 @@ def build_data(
         sampler: order of the training images.
     """
     inputs = model.data_config
-    transform = evaluation_transform(inputs)
+    transform = EvaluationTransform(inputs)
     train_transform: ImageTransform = transform
     if augmentation is not None:
-        train_transform = training_transform(
-            inputs["input_size"][-1],
-            mean=inputs["mean"],
-            std=inputs["std"],
-            interpolation=inputs["interpolation"],
-            **augmentation.model_dump(),
-        )
+        train_transform = training_transform(inputs, **augmentation.model_dump())
     with options_checked():
         views = TestTimeViews(inputs, config.tta) if config.tta != "none" else None
 

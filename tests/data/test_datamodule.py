@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
@@ -12,30 +10,28 @@ from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.data.transforms import training_transform
 from agnet_vision.errors import DatasetError, ImageReadError
-from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.regions.proposer import RegionProposer, Source
+from tests.data.inputs import input_config
+from tests.data.miniatures import write_image
 
 LABELS = [0] * 9 + [1] * 3
-TRANSFORM = training_transform(32, "modern", mean=(0, 0, 0), std=(1, 1, 1))
+TRANSFORM = training_transform(input_config(32))
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> SampleTable:
-    folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
-    samples = []
-    for number, label in enumerate(LABELS):
-        image = generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f"{number}.png"), image)
-        samples.append(Sample(folder / f"{number}.png", label))
-    return SampleTable(
-        "folder", folder, ("a", "b"), {"train": samples, "val": samples[:5], "test": samples[:3]}
-    )
+    folder = tmp_path_factory.mktemp("images")
+    samples = [
+        Sample(write_image(folder / f"{number}.png", number), label)
+        for number, label in enumerate(LABELS)
+    ]
+    splits = {"train": samples, "val": samples[:5], "test": samples[:3]}
+    return SampleTable("folder", folder, ("a", "b"), splits)
 
 
-def module(table: SampleTable, **options: object) -> AGNetDataModule:
-    given = {"batch_size": 4, "workers": 0, **options}
-    return AGNetDataModule(
-        table, TRANSFORM, TRANSFORM, RegionProposer("grid", num_clusters=2), **given
-    )
+def module(table: SampleTable, source: Source = "grid", workers: int = 0) -> AGNetDataModule:
+    proposer = RegionProposer(source, num_clusters=2)
+    return AGNetDataModule(table, TRANSFORM, TRANSFORM, proposer, batch_size=4, workers=workers)
 
 
 def test_loaders(table: SampleTable) -> None:
@@ -45,6 +41,7 @@ def test_loaders(table: SampleTable) -> None:
     batch = next(iter(data.val_dataloader()))
     assert batch["image"].shape == (4, 3, 32, 32)
     assert batch["index"].tolist() == [0, 1, 2, 3]
+    assert data.class_counts() == [9, 3]
 
 
 def test_training_batches_never_hold_one_image(table: SampleTable) -> None:
@@ -58,14 +55,8 @@ def test_training_batches_never_hold_one_image(table: SampleTable) -> None:
         module(part).train_dataloader()
 
 
-def test_class_counts(table: SampleTable) -> None:
-    assert module(table).class_counts() == [9, 3]
-
-
 def test_cache_is_built_beside_the_data(table: SampleTable) -> None:
-    data = AGNetDataModule(
-        table, TRANSFORM, TRANSFORM, RegionProposer(num_clusters=2), batch_size=4, workers=0
-    )
+    data = module(table, "keypoints")
     data.prepare_data()
     assert (table.root / ".agnet_cache").is_dir()
     assert next(iter(data.train_dataloader()))["boxes"].shape == (4, 4, 4)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -18,18 +19,11 @@ from agnet_vision.errors import ImageReadError
 from agnet_vision.regions.boxes import boxes_from_keypoints, grid_boxes
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import num_regions
+from tests.data.inputs import input_config
 
 SIDE, KAPPA = 64, 3
-AUGMENTED = training_transform(SIDE, "modern", mean=(0, 0, 0), std=(1, 1, 1))
-PLAIN = EvaluationTransform(SIDE, (0, 0, 0), (1, 1, 1), squash=True, crop_fraction=1.0)
-
-
-def test_shape(samples: list[Sample]) -> None:
-    item = RegionDataset(samples, AUGMENTED, RegionProposer(num_clusters=KAPPA))[1]
-    assert item["image"].shape == (3, SIDE, SIDE)
-    assert item["boxes"].shape == (num_regions(KAPPA), 4)
-    assert item["mask"].shape == (num_regions(KAPPA),)
-    assert (item["label"], item["index"]) == (1, 1)
+AUGMENTED = training_transform(input_config(SIDE))
+PLAIN = EvaluationTransform(input_config(SIDE, crop_mode="squash", crop_pct=1.0))
 
 
 def test_boxes_are_those_of_the_moved_points(samples: list[Sample]) -> None:
@@ -42,6 +36,11 @@ def test_boxes_are_those_of_the_moved_points(samples: list[Sample]) -> None:
     # Squeezing to a square changes no fraction.
     np.testing.assert_allclose(item["boxes"], boxes, atol=1 / SIDE)
     assert item["mask"].tolist() == mask.tolist()
+    assert item["image"].shape == (3, SIDE, SIDE)
+    assert len(item["boxes"]) == num_regions(KAPPA)
+    assert (dataset[1]["label"], dataset[1]["index"]) == (1, 1)
+    assert dataset[Request(0, 2, counted=False)]["index"] == -1
+    assert set(RegionDataset(samples, PLAIN)[0]) == {"image", "label", "index"}
 
 
 def test_cache_gives_the_same_items(samples: list[Sample], tmp_path: Path) -> None:
@@ -81,20 +80,13 @@ def test_value_batch_equals_its_items(samples: list[Sample], tmp_path: Path, sou
         assert batch[1]["mask"].sum() > 1
 
 
-def test_epoch_changes_the_augmentation_unless_frozen(samples: list[Sample]) -> None:
+def test_every_draw_is_augmented_differently_unless_frozen(samples: list[Sample]) -> None:
     moving, frozen = (RegionDataset(samples, AUGMENTED, frozen=f) for f in (False, True))
-    assert not torch.equal(moving[Request(0, 0)]["image"], moving[Request(1, 0)]["image"])
-    assert torch.equal(moving[Request(1, 0)]["image"], moving[Request(1, 0)]["image"])
-    assert torch.equal(frozen[Request(0, 0)]["image"], frozen[Request(1, 0)]["image"])
-
-
-def test_repeats_within_an_epoch_are_augmented_differently(samples: list[Sample]) -> None:
-    moving, frozen = (RegionDataset(samples, AUGMENTED, frozen=f) for f in (False, True))
-    draws = [Request(3, 1, repeat=repeat) for repeat in range(3)]
+    draws = [Request(0, 0), Request(1, 0), Request(1, 0, place=1), Request(1, 0, place=2)]
     images = [moving[draw]["image"] for draw in draws]
-    assert not torch.equal(images[0], images[1])
-    assert not torch.equal(images[1], images[2])
-    assert torch.equal(frozen[draws[0]]["image"], frozen[draws[1]]["image"])
+    assert not any(torch.equal(*pair) for pair in combinations(images, 2))
+    assert torch.equal(moving[draws[2]]["image"], images[2])
+    assert all(torch.equal(frozen[draw]["image"], frozen[0]["image"]) for draw in draws)
 
 
 def test_controls(samples: list[Sample]) -> None:
@@ -103,14 +95,6 @@ def test_controls(samples: list[Sample]) -> None:
     random = RegionDataset(samples, AUGMENTED, RegionProposer("random", num_clusters=KAPPA))
     assert not torch.equal(random[Request(0, 0)]["boxes"], random[Request(1, 0)]["boxes"])
     assert torch.equal(random[Request(1, 0)]["boxes"], random[Request(1, 0)]["boxes"])
-
-
-def test_no_regions_wanted(samples: list[Sample]) -> None:
-    assert set(RegionDataset(samples, AUGMENTED)[0]) == {"image", "label", "index"}
-
-
-def test_copy_is_marked(samples: list[Sample]) -> None:
-    assert RegionDataset(samples, AUGMENTED)[Request(0, 2, counted=False)]["index"] == -1
 
 
 def test_unreadable_file_takes_the_place_of_its_batch(

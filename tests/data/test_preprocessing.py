@@ -2,22 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import get_args
 
+import albumentations as A
 import cv2
 import numpy as np
 import pytest
 
-from agnet_vision.data.preprocessing import (
-    MAX_ASPECT,
-    EvaluationTransform,
-    Preset,
-    data_config,
-    evaluation_transform,
-    move_points,
-)
+from agnet_vision.data.preprocessing import MAX_ASPECT, EvaluationTransform, move_points
+from tests.data.inputs import input_config
 
-PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 SIDE = 96
 
 
@@ -26,16 +19,15 @@ def textured(height: int, width: int) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), 2)
 
 
-def build(squash: bool = False, **options: object) -> EvaluationTransform:
-    return EvaluationTransform(**{"image_size": SIDE, **PLAIN, "squash": squash, **options})
+def build(squash: bool = False, **changes: object) -> EvaluationTransform:
+    mode = "squash" if squash else "center"
+    return EvaluationTransform(input_config(SIDE, crop_mode=mode, **changes))
 
 
 @pytest.mark.parametrize("crop_fraction", [0.875, 0.95, 1.0])
 @pytest.mark.parametrize("squash", [True, False])
 def test_value_equals_albumentations_bit_by_bit(squash: bool, crop_fraction: float) -> None:
     """Shapes around the target, odd and even, with every interpolation."""
-    import albumentations as A
-
     rng = np.random.default_rng(1)
     shapes = [tuple(rng.integers(20, 300, 2)) for _ in range(40)]
     shapes += [(SIDE, SIDE), (110, 110), (109, 400), (96, 97), (41, 800)]
@@ -51,15 +43,13 @@ def test_value_equals_albumentations_bit_by_bit(squash: bool, crop_fraction: flo
         )
         image = textured(int(height), int(width))
         expected = A.CenterCrop(SIDE, SIDE)(image=first(image=image)["image"])["image"]
-        pixels, _ = build(squash, interpolation=name, crop_fraction=crop_fraction)(image)
+        pixels, _ = build(squash, interpolation=name, crop_pct=crop_fraction)(image)
         found = (pixels.permute(1, 2, 0) * 255).round().to(int).numpy()
         np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("squash", [True, False])
 def test_value_points_follow_as_albumentations_moves_them(squash: bool) -> None:
-    import albumentations as A
-
     # Of this shape both sides become whole: where they are rounded, albumentations is off by that.
     image, xy = textured(120, 180), np.array([[10.5, 20.25], [170, 3], [85, 65]], np.float32)
     first = A.Resize(110, 110) if squash else A.SmallestMaxSize(110)
@@ -93,21 +83,10 @@ def test_extreme_shapes_stay_small(shape: tuple[int, int]) -> None:
 def test_the_middle_of_a_long_image_is_kept() -> None:
     image = np.zeros((2, 4000, 3), np.uint8)
     image[:, 1990:2010] = 255
-    pixels, matrix = build(crop_fraction=1.0)(image)
+    pixels, matrix = build(crop_pct=1.0)(image)
     assert pixels.min() == 1
     left = move_points(np.array([[2000 - MAX_ASPECT, 0]], np.float32), matrix)
     np.testing.assert_allclose(left, [[-MAX_ASPECT * SIDE / 2 + SIDE / 2, 0]])
-
-
-@pytest.mark.parametrize("preset", get_args(Preset))
-def test_a_stored_description_gives_the_same_transform(preset: str) -> None:
-    image = textured(100, 140)
-    crop = 1.0 if preset == "none" else 0.8
-    direct, matrix = build(preset != "modern", crop_fraction=crop)(image)
-    config = {**data_config(preset, SIDE, 0.8), **PLAIN, "interpolation": "bilinear"}
-    stored, same = evaluation_transform(config)(image)
-    assert (direct == stored).all()
-    assert (matrix == same).all()
 
 
 def test_needs_no_albumentations() -> None:

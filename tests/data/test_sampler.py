@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
 
-from agnet_vision.data.sampler import EpochLoader, EpochSampler, SampleRequest, count_repeats
+from agnet_vision.data.sampler import EpochLoader, EpochSampler, SampleRequest
 
 LABELS = [0] * 9 + [1] * 3
 
@@ -21,10 +20,6 @@ def test_sampler_is_a_function_of_seed_and_epoch(order: str) -> None:
     assert (list(first) == list(second)) is False
 
 
-def test_shuffle_draws_each_sample_once() -> None:
-    assert sorted(draw.sample for draw in EpochSampler(LABELS)) == list(range(12))
-
-
 def test_balanced_draws_classes_equally_often() -> None:
     sampler, counts = EpochSampler(LABELS, "balanced"), Counter()
     for epoch in range(200):
@@ -33,40 +28,33 @@ def test_balanced_draws_classes_equally_often() -> None:
     assert counts[0] / counts.total() == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.mark.parametrize("world_size", [2, 5])
-def test_evaluation_counts_each_sample_once_over_all_processes(world_size: int) -> None:
-    shares = [
-        list(EpochSampler(LABELS, "sequential", rank=r, world_size=world_size))
-        for r in range(world_size)
-    ]
-    assert len({len(share) for share in shares}) == 1
-    assert sorted(draw.sample for share in shares for draw in share if draw.counted) == list(
-        range(12)
-    )
+@pytest.mark.parametrize("world_size", [1, 2, 5])
+def test_shares_of_the_processes(world_size: int) -> None:
+    """Training takes no sample twice and as many on each process; evaluation counts each once."""
+    shares = {
+        order: [
+            list(EpochSampler(LABELS, order, rank=rank, world_size=world_size))
+            for rank in range(world_size)
+        ]
+        for order in ("shuffle", "sequential")
+    }
+    assert {len(share) for share in shares["shuffle"]} == {12 // world_size}
+    assert len({len(share) for share in shares["sequential"]}) == 1
+    trained = [draw.sample for share in shares["shuffle"] for draw in share]
+    assert len(set(trained)) == len(trained)
+    counted = [draw.sample for share in shares["sequential"] for draw in share if draw.counted]
+    assert sorted(counted) == list(range(12))
 
 
-def test_training_shares_are_disjoint() -> None:
-    shares = [
-        {draw.sample for draw in EpochSampler(LABELS, rank=rank, world_size=5)} for rank in range(5)
-    ]
-    assert [len(share) for share in shares] == [2] * 5
-    assert len(set.union(*shares)) == 10
-
-
-def test_value_count_repeats() -> None:
-    assert count_repeats(np.array([5, 3, 5, 5, 3])).tolist() == [0, 0, 1, 2, 1]
-    assert count_repeats(np.zeros(0, np.int64)).tolist() == []
-
-
-def test_repeats_are_numbered_over_all_processes() -> None:
+def test_repeated_samples_differ_in_their_place_over_all_processes() -> None:
     draws = [
         draw
         for rank in range(3)
         for draw in EpochSampler(LABELS, "balanced", rank=rank, world_size=3)
     ]
     assert len({draw.sample for draw in draws}) < 12
-    assert len({(draw.sample, draw.repeat) for draw in draws}) == 12
-    assert {draw.repeat for draw in EpochSampler(LABELS)} == {0}
+    assert sorted(draw.place for draw in draws) == list(range(12))
+    assert {draw.place for draw in EpochSampler(LABELS)} == {0}
 
 
 def loader(batch_size: int = 4, drop_last: bool = False, **options: int) -> EpochLoader:

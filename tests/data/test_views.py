@@ -9,19 +9,15 @@ import pytest
 import torch
 
 from agnet_vision.data.dataset import RegionDataset
-from agnet_vision.data.preprocessing import evaluation_transform, move_points
+from agnet_vision.data.preprocessing import EvaluationTransform, move_points
 from agnet_vision.data.sampler import SampleRequest
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.views import COUNTS, TTA, TestTimeViews, View, mirror
 from agnet_vision.regions.proposer import RegionProposer
+from tests.data.inputs import input_config
 
 PROPOSER = RegionProposer(num_clusters=3)
-CONFIG = {
-    "input_size": (3, 64, 64),
-    "mean": (0.0, 0.0, 0.0),
-    "std": (1.0, 1.0, 1.0),
-    "interpolation": "bilinear",
-}
+CONFIG = input_config(64)
 
 
 def make_views(tta: TTA, **config: Any) -> TestTimeViews:
@@ -56,7 +52,7 @@ def test_value_points_stay_on_their_pixels(tta: TTA, crop_mode: str) -> None:
 
 def test_value_the_first_view_is_that_of_evaluation() -> None:
     image = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
-    pixels, matrix = evaluation_transform(CONFIG)(image)
+    pixels, matrix = EvaluationTransform(CONFIG)(image)
     for tta in ("none", "flip", "whole"):
         first, first_matrix = make_views(tta)(image)[0]
         assert torch.equal(first, pixels)
@@ -65,7 +61,7 @@ def test_value_the_first_view_is_that_of_evaluation() -> None:
 
 def test_value_mirroring_twice_changes_nothing() -> None:
     image = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
-    pixels, matrix = evaluation_transform(CONFIG)(image)
+    pixels, matrix = EvaluationTransform(CONFIG)(image)
     again, moved = mirror(mirror((pixels, matrix)))
     assert torch.equal(again, pixels)
     np.testing.assert_allclose(moved, matrix)
@@ -102,7 +98,7 @@ def test_value_crops_of_what_is_not_cropped_are_one() -> None:
 
 
 def test_value_items_of_all_views_have_the_index_of_their_image(samples: list[Sample]) -> None:
-    transform = evaluation_transform(CONFIG)
+    transform = EvaluationTransform(CONFIG)
     views = make_views("whole")
     dataset = RegionDataset(samples, transform, PROPOSER, views=views, frozen=True)
     items = dataset.__getitems__([SampleRequest(0, 1), SampleRequest(0, 0, counted=False)])

@@ -19,6 +19,7 @@ from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.errors import ImageReadError
 from agnet_vision.evaluation.training_views import VIEWS, draw_views, first_views
 from agnet_vision.regions.proposer import RegionProposer
+from tests.data.inputs import input_config
 
 CLASSES = ("a_cat", "日本" * 20)
 SIDE = 32
@@ -36,7 +37,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> SampleTable:
 
 def data(table: SampleTable, proposer: RegionProposer | None) -> AGNetDataModule:
     """Load images as they are, but normalized."""
-    transform = EvaluationTransform(SIDE, (0.4, 0.5, 0.6), (0.2, 0.3, 0.1), crop_fraction=1)
+    transform = EvaluationTransform(
+        input_config(SIDE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1), crop_pct=1.0)
+    )
     return AGNetDataModule(table, transform, transform, proposer, batch_size=4, workers=0, seed=3)
 
 

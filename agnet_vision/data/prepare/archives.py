@@ -71,8 +71,8 @@ def unpack(archive: Path, folder: Path, *, strip: Collection[str] = ()) -> None:
     """Unpack a zip or tar archive into ``folder``, where other files stay.
 
     It is unpacked into ``.unpacking`` there and moved when it is complete. What a killed process
-    left in that place goes away with the next call; a second process waits. What is in the folders
-    ``strip`` at the archive's top goes straight into ``folder``.
+    left in that place goes away with the next call; a second process waits. Where the archive has a
+    folder of ``strip`` at its top, what is in that goes straight into ``folder``.
 
     Raises:
         DatasetError: the archive is damaged or not safe.
@@ -85,12 +85,9 @@ def unpack(archive: Path, folder: Path, *, strip: Collection[str] = ()) -> None:
         shutil.rmtree(files, ignore_errors=True)
         try:
             _extract(archive, files)
-            for entry in files.iterdir():
-                target = folder if entry.name in strip else folder / entry.name
-                if entry.is_dir():
-                    shutil.copytree(entry, target, dirs_exist_ok=True, copy_function=os.replace)
-                else:
-                    entry.replace(target)
+            tops = [files / name for name in strip if (files / name).is_dir()]
+            for top in tops or [files]:
+                shutil.copytree(top, folder, dirs_exist_ok=True, copy_function=os.replace)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 

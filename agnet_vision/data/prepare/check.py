@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import track
 
-from agnet_vision.data.image import read_image
+from agnet_vision.data.image import has_16_bits, read_image
 from agnet_vision.data.prepare.duplicates import (
     DuplicatePair,
     FileFingerprint,
@@ -32,10 +32,12 @@ from agnet_vision.data.sources.split_list import list_images, write_split_list
 from agnet_vision.errors import ImageReadError
 from agnet_vision.files import write_atomically
 
-# File systems differ, a table may say more than is asked, and a class may have folders of its own.
-HARMLESS: frozenset[ProblemKind] = frozenset({"case_duplicate", "unused_column", "same_folders"})
+# With these a dataset can still be used as it is: file systems differ, a table may say more than is
+# asked, and a class may have folders of its own.
+ACCEPTED: frozenset[ProblemKind] = frozenset({"case_duplicate", "unused_column", "same_folders"})
 # Benchmarks hold such images as published; in data of one's own they can be repaired.
-HARMLESS_AS_PUBLISHED: frozenset[ProblemKind] = HARMLESS | {"near_duplicate", "contradiction"}
+ACCEPTED_AS_PUBLISHED: frozenset[ProblemKind] = ACCEPTED | {"near_duplicate", "contradiction"}
+DARK = 256 // 8  # ours: 12-bit values in 16-bit files end at a sixteenth of the range
 
 
 @dataclass
@@ -46,7 +48,7 @@ class CheckResult:
         splits: number of images per class in every split that is given.
         problems: problems, each named with its path.
         pairs: images in two splits, the most alike first.
-        harmless: kinds of problem with which the dataset can still be used as it is.
+        accepted: kinds of problem with which the dataset can still be used as it is.
         listing: files that were checked.
         groups: for data of one's own, the group of each image that must not be parted from others.
     """
@@ -54,14 +56,14 @@ class CheckResult:
     splits: dict[str, dict[str, int]]
     problems: list[Problem]
     pairs: list[DuplicatePair]
-    harmless: frozenset[ProblemKind]
+    accepted: frozenset[ProblemKind]
     listing: Listing
     groups: dict[Path, str] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
         """Tell whether nothing contradicts the card or forbids to use the dataset."""
-        return all(problem.kind in self.harmless for problem in self.problems)
+        return all(problem.kind in self.accepted for problem in self.problems)
 
     def write(self, path: Path) -> None:
         """Write ``{"splits": ..., "problems": [{"kind", "path", "detail"}]}`` as JSON."""
@@ -80,17 +82,16 @@ class CheckResult:
         ``dataset=folder`` reads the file as ``csv=`` with ``group_column="group"`` and then never
         parts them.
         """
-        listing = self.listing
-        rows = [
-            row._replace(group=self.groups[sample.path])
-            for sample, row in zip(
-                (sample for samples in listing.splits.values() for sample in samples),
-                list_images(listing.splits, listing.classes, listing.layout),
-                strict=True,
-            )
-            if sample.path in self.groups
-        ]
+        grouped = {
+            split: [
+                sample._replace(group=self.groups[sample.path])
+                for sample in samples
+                if sample.path in self.groups
+            ]
+            for split, samples in self.listing.splits.items()
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
+        rows = list_images(grouped, self.listing.classes, self.listing.layout)
         write_split_list(path, rows)
 
 
@@ -111,14 +112,11 @@ def check_dataset(
     Data of one's own is checked as training would split it, a benchmark by its official splits.
 
     Args:
-        name: name of the dataset.
         root: folder of the data; ``datasets/<name>/data`` where None.
         val_fraction: share that training would hold out for validation.
         test_fraction: share that training would hold out for the test.
         seed: seed of what is held out.
-        find_near_duplicates: whether images that are nearly the same are sought.
         workers: number of processes that read images; one per core where None.
-        show_progress: whether a bar is drawn on the terminal.
         **options: options of the dataset, as for ``read_samples``.
 
     Raises:
@@ -135,10 +133,20 @@ def check_dataset(
 
     samples = [(split, sample) for split, members in splits.items() for sample in members]
     paths = list(dict.fromkeys(sample.path for _, sample in samples))
-    contents = _read_all(paths, f"reading {name}", workers, show_progress)
+    jobs = Parallel(n_jobs=workers or -1, return_as="generator", batch_size=32)(
+        delayed(_read)(path) for path in paths
+    )
+    bar = track(
+        jobs,
+        f"reading {name}",
+        total=len(paths),
+        console=Console(stderr=True),
+        disable=not show_progress,
+    )
+    contents = dict(zip(paths, bar, strict=True))
     for path, content in contents.items():
-        if content.thumbnail is None:
-            listing.report("undecodable", path, content.reason)
+        if content.problem is not None:
+            listing.report(content.problem, path, content.detail)
 
     files = [
         FileFingerprint(s.path, split, s.label, s.group, *contents[s.path][:2])
@@ -149,55 +157,49 @@ def check_dataset(
         alike = find_alike(files)
         pairs += report_alike(listing, alike)
         groups = group_alike(files, alike) if own else {}
-    harmless = HARMLESS if own else HARMLESS_AS_PUBLISHED
-    return CheckResult(listing.counts(), listing.problems, pairs, harmless, listing, groups)
+    accepted = ACCEPTED if own else ACCEPTED_AS_PUBLISHED
+    return CheckResult(listing.counts(), listing.problems, pairs, accepted, listing, groups)
 
 
 class _Content(NamedTuple):
-    """The digest of a file, and its thumbnail or what prevents one."""
+    """The digest of a file, its thumbnail if it is an image, and what is wrong with it."""
 
     digest: str
     thumbnail: SmallGrayImage | None
-    reason: str
-
-
-def _read_all(
-    paths: list[Path], title: str, workers: int | None, show_progress: bool
-) -> dict[Path, _Content]:
-    """Read many files in parallel, with a bar."""
-    jobs = Parallel(n_jobs=workers or -1, return_as="generator", batch_size=32)(
-        delayed(_read)(path) for path in paths
-    )
-    bar = track(
-        jobs, title, total=len(paths), console=Console(stderr=True), disable=not show_progress
-    )
-    return dict(zip(paths, bar, strict=True))
+    problem: ProblemKind | None = None
+    detail: str = ""
 
 
 def _read(path: Path) -> _Content:
     """Read, digest and shrink one file."""
     try:
         digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        return _Content(digest, make_thumbnail(read_image(path)), "")
-    except ImageReadError as error:
-        return _Content(digest, None, error.reason)
     except OSError as error:
-        return _Content("", None, error.strerror or str(error))
+        return _Content("", None, "undecodable", error.strerror or str(error))
+
+    try:
+        image = read_image(path)
+        is_dark = image.max() < DARK and has_16_bits(path)
+    except ImageReadError as error:
+        return _Content(digest, None, "undecodable", error.reason)
+    if is_dark:
+        detail = "16-bit values under an eighth of their range are nearly black; scale them up"
+        return _Content(digest, make_thumbnail(image), "dark", detail)
+    return _Content(digest, make_thumbnail(image))
 
 
 def _check_class_counts(card: Card, listing: Listing) -> None:
     """Record the classes whose number of images differs from the card."""
     counts = listing.counts()
-    for split, expected in card.counts.items():
-        for name, number in zip(card.classes, expected, strict=True):
-            _compare_count(listing, f"{split}/{name}", counts[split][name], number)
+    rows = [
+        (f"{split}/{name}", counts[split][name], number)
+        for split, expected in card.counts.items()
+        for name, number in zip(card.classes, expected, strict=True)
+    ]
     left_out = Counter(listing.classes[sample.label] for sample in listing.left_out)
     for name, number in zip(card.classes, card.totals, strict=bool(card.totals)):
-        found = sum(split[name] for split in counts.values()) + left_out[name]
-        _compare_count(listing, name, found, number)
+        rows.append((name, sum(split[name] for split in counts.values()) + left_out[name], number))
 
-
-def _compare_count(listing: Listing, where: str, found: int, expected: int) -> None:
-    """Record a count that differs from the card."""
-    if found != expected:
-        listing.report("wrong_count", where, f"{found:,} images, the card says {expected:,}")
+    for where, found, number in rows:
+        if found != number:
+            listing.report("wrong_count", where, f"{found:,} images, the card says {number:,}")

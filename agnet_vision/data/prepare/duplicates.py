@@ -14,8 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.cluster.hierarchy import DisjointSet
 
 from agnet_vision.data.sources.listing import Listing
 from agnet_vision.structures import RGBImage
@@ -47,19 +46,19 @@ class DuplicatePair(NamedTuple):
     similarity: float
 
 
-class SimilarPairs(NamedTuple):
-    """Pairs of nearly equal images, by index, the smaller one first."""
+class AlikeImages(NamedTuple):
+    """Different images, one per content that could be decoded, and which are nearly the same.
 
+    Attributes:
+        first: index of each pair's earlier image.
+        second: index of each pair's later image.
+        similarity: correlation of each pair's gradients.
+    """
+
+    files: list[FileFingerprint]
     first: Int[np.ndarray, " pairs"]
     second: Int[np.ndarray, " pairs"]
     similarity: Float[np.ndarray, " pairs"]
-
-
-class AlikeImages(NamedTuple):
-    """Different images, one per content that could be decoded, and which are nearly the same."""
-
-    files: list[FileFingerprint]
-    pairs: SimilarPairs
 
 
 def make_thumbnail(image: RGBImage) -> SmallGrayImage:
@@ -68,22 +67,6 @@ def make_thumbnail(image: RGBImage) -> SmallGrayImage:
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     small = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA))
-
-
-def similar_pairs(
-    thumbnails: Sequence[SmallGrayImage], min_similarity: float = MIN_SIMILARITY
-) -> SimilarPairs:
-    """Pair the images whose gradients correlate by ``min_similarity`` at least."""
-    none = np.zeros(0, np.int64)
-    found = [SimilarPairs(none, none, np.zeros(0, np.float32))]
-    units = _gradients(np.stack(thumbnails)) if thumbnails else none
-    for start in range(0, len(units), _ROWS):
-        similarity = np.asarray(units[start : start + _ROWS] @ units[start:].T)
-        rows, columns = np.nonzero(similarity >= min_similarity)
-        later = rows < columns
-        rows, columns = rows[later], columns[later]
-        found.append(SimilarPairs(start + rows, start + columns, similarity[rows, columns]))
-    return SimilarPairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
 def _gradients(
@@ -129,23 +112,29 @@ def report_copies(listing: Listing, files: Sequence[FileFingerprint]) -> list[Du
 
 
 def find_alike(files: Sequence[FileFingerprint]) -> AlikeImages:
-    """Compare all images with each other, leaving copies out."""
+    """Pair the images whose gradients correlate by ``MIN_SIMILARITY`` at least, without copies."""
     unique: dict[str, FileFingerprint] = {}
     for file in files:
         if file.thumbnail is not None:
             unique.setdefault(file.digest, file)
     thumbnails = [file.thumbnail for file in unique.values() if file.thumbnail is not None]
-    return AlikeImages(list(unique.values()), similar_pairs(thumbnails))
+    units = _gradients(np.stack(thumbnails)) if thumbnails else np.zeros((0, 1), np.float32)
+
+    pairs = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    for start in range(0, len(units), _ROWS):
+        similarity = np.asarray(units[start : start + _ROWS] @ units[start:].T)
+        rows, columns = np.nonzero(np.triu(similarity >= MIN_SIMILARITY, k=1))
+        pairs.append((start + rows, start + columns, similarity[rows, columns]))
+    columns_of_pairs = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    return AlikeImages(list(unique.values()), *columns_of_pairs)
 
 
 def report_alike(listing: Listing, alike: AlikeImages) -> list[DuplicatePair]:
     """Record each image that is nearly like one of an earlier split, with the most alike one."""
-    splits = np.array([file.split for file in alike.files])
-    first, second, _ = alike.pairs
-    across = splits[first] != splits[second] if len(first) else np.zeros(0, bool)
     best: dict[int, tuple[float, int]] = {}
-    for i, j, similarity in zip(*(column[across].tolist() for column in alike.pairs), strict=True):
-        best[j] = max(best.get(j, (0.0, 0)), (similarity, i))  # files are in order of their splits
+    for i, j, similarity in zip(alike.first, alike.second, alike.similarity, strict=True):
+        if alike.files[i].split != alike.files[j].split:  # files are in order of their splits
+            best[j] = max(best.get(j, (0.0, 0)), (float(similarity), i))
 
     found = []
     for j, (similarity, i) in best.items():
@@ -163,25 +152,15 @@ def group_alike(files: Sequence[FileFingerprint], alike: AlikeImages) -> dict[Pa
         The name of each file's group: a number and the group's first file.
     """
     readable = [file for file in files if file.digest]
-    if not readable:
-        return {}
-    first_of: dict[str, int] = {}  # a digest's or a group's first file
-    edges = []
-    for i, file in enumerate(readable):
-        edges.append((first_of.setdefault(f"digest {file.digest}", i), i))
+    groups = DisjointSet([file.digest for file in readable])
+    for i, j in zip(alike.first, alike.second, strict=True):
+        groups.merge(alike.files[i].digest, alike.files[j].digest)
+    first_of: dict[str, str] = {}  # the digest of a given group's first file
+    for file in readable:
         if file.group is not None:
-            edges.append((first_of.setdefault(f"group {file.group}", i), i))
-    place = np.array([first_of[f"digest {file.digest}"] for file in alike.files], np.int64)
-    rows, columns = np.array(edges).T
-    rows = np.concatenate([rows, place[alike.pairs.first]])
-    columns = np.concatenate([columns, place[alike.pairs.second]])
+            groups.merge(first_of.setdefault(file.group, file.digest), file.digest)
 
-    shape = (len(readable), len(readable))
-    graph = coo_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape)
-    _, numbers = connected_components(graph, directed=False)
-    names: dict[int, str] = {}
-    for file, number in zip(readable, numbers.tolist(), strict=True):
-        names.setdefault(number, f"{number} {file.path.name}")
-    return {
-        file.path: names[number] for file, number in zip(readable, numbers.tolist(), strict=True)
-    }
+    names: dict[str, str] = {}
+    for file in readable:
+        names.setdefault(groups[file.digest], f"{len(names)} {file.path.name}")
+    return {file.path: names[groups[file.digest]] for file in readable}

@@ -31,11 +31,9 @@ def prepare_dataset(
     """Fetch a dataset that is not there, then check it.
 
     Args:
-        name: name of the dataset.
         root: folder of the data; ``datasets/<name>/data`` where None.
         allow_download: whether missing archives are fetched, where the license allows it.
         repair: whether archives are unpacked again when files are found missing or damaged.
-        show_progress: whether bars are drawn on the terminal.
         **options: options of the check and of the dataset, as for ``check_dataset``.
 
     Raises:
@@ -85,7 +83,8 @@ def _get(card: Card, root: Path, *, allow_download: bool, show_progress: bool) -
         )
 
     # Where the root is the archive's own folder already, another one inside it would be no repair.
-    strip = card.inside if _layout(card, root) == root else ()
+    is_inside = _layout(card, root) == root
+    strip = [name for name in card.inside if name != "."] if is_inside else []
 
     try:
         for file in card.files:

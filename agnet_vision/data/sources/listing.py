@@ -27,6 +27,7 @@ ProblemKind = Literal[
     "same_folders",  # class folders that hold folders of the same names
     "skipped",  # images in a format, or under a name, that is not read
     "undecodable",  # not an image, or damaged
+    "dark",  # 16-bit values that use a small part of their range
     "group_overlap",  # the same driver or patient in two given splits
     "overlap",  # the same path in two splits
     "contradiction",  # the same bytes in two classes

@@ -15,13 +15,11 @@ from agnet_vision.data.prepare.duplicates import (
     AlikeImages,
     DuplicatePair,
     FileFingerprint,
-    SimilarPairs,
     find_alike,
     group_alike,
     make_thumbnail,
     report_alike,
     report_copies,
-    similar_pairs,
 )
 from agnet_vision.data.sources.listing import Listing
 
@@ -31,11 +29,29 @@ def noise(seed: int, side: int = 64) -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
 
 
+def look(
+    name: str,
+    split: str = "train",
+    label: int = 0,
+    *,
+    group: str | None = None,
+    digest: str | None = None,
+    seen: np.ndarray | None = None,
+) -> FileFingerprint:
+    return FileFingerprint(
+        Path(name), split, label, group, name if digest is None else digest, seen
+    )
+
+
+def pairs_of(thumbnails: list[np.ndarray]) -> list[tuple[int, int]]:
+    found = find_alike([look(str(i), seen=each) for i, each in enumerate(thumbnails)])
+    return list(zip(found.first.tolist(), found.second.tolist(), strict=True))
+
+
 def test_value_equals_a_slow_loop() -> None:
     images = [noise(seed) for seed in range(30)]
     images += [(noise(seed, 50) * 0.9 + 5).astype(np.uint8) for seed in range(20, 50)]
     thumbnails = [make_thumbnail(image) for image in images]
-    pairs = similar_pairs(thumbnails)
 
     pixels = [thumbnail.astype(np.float64) for thumbnail in thumbnails]
     steps = [
@@ -49,7 +65,7 @@ def test_value_equals_a_slow_loop() -> None:
             correlation = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
             if correlation >= MIN_SIMILARITY:
                 slow.append((i, j))
-    assert sorted(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)) == slow
+    assert sorted(pairs_of(thumbnails)) == slow
     assert {(20 + k, 30 + k) for k in range(10)} <= set(slow)
 
 
@@ -70,8 +86,7 @@ def reencode(image: np.ndarray) -> np.ndarray:
 def test_a_changed_image_is_found(change: Callable[[np.ndarray], np.ndarray]) -> None:
     images = [noise(seed, 128) for seed in range(40)]
     thumbnails = [make_thumbnail(image) for image in [*images, change(images[7])]]
-    pairs = similar_pairs(thumbnails)
-    assert list(zip(pairs.first, pairs.second, strict=True)) == [(7, 40)]
+    assert pairs_of(thumbnails) == [(7, 40)]
 
 
 def test_a_shared_frame_makes_no_images_alike() -> None:
@@ -80,35 +95,20 @@ def test_a_shared_frame_makes_no_images_alike() -> None:
         image = np.full((80, 80, 3), 255, np.uint8)
         image[10:70, 10:70] = noise(seed, 60)
         thumbnails.append(make_thumbnail(image))
-    assert len(similar_pairs(thumbnails).first) == 0
+    assert pairs_of(thumbnails) == []
 
 
 def test_flat_images_and_none() -> None:
     flat = [make_thumbnail(np.full((32, 32, 3), value, np.uint8)) for value in (0, 128, 255)]
-    assert len(similar_pairs(flat).first) == 0
-    assert len(similar_pairs([]).first) == 0
+    assert pairs_of(flat) == pairs_of([]) == []
 
 
 THUMBNAIL = make_thumbnail(noise(0))
 
 
-def look(
-    name: str,
-    split: str = "train",
-    label: int = 0,
-    *,
-    group: str | None = None,
-    digest: str | None = None,
-    seen: np.ndarray | None = THUMBNAIL,
-) -> FileFingerprint:
-    return FileFingerprint(
-        Path(name), split, label, group, name if digest is None else digest, seen
-    )
-
-
 def alike(images: list[FileFingerprint], *pairs: tuple[int, int, float]) -> AlikeImages:
     first, second, similarity = (np.array(column) for column in zip(*pairs, strict=True))
-    return AlikeImages(images, SimilarPairs(first, second, similarity))
+    return AlikeImages(images, first, second, similarity)
 
 
 def kinds(listing: Listing) -> list[tuple[str, str]]:
@@ -118,9 +118,9 @@ def kinds(listing: Listing) -> list[tuple[str, str]]:
 def test_value_copies_are_reported_once() -> None:
     listing = Listing(("ant", "bee"))
     looks = [
-        look("a", digest="same"),
-        look("b", digest="same"),
-        look("c", "test", digest="same"),
+        look("a", digest="same", seen=THUMBNAIL),
+        look("b", digest="same", seen=THUMBNAIL),
+        look("c", "test", digest="same", seen=THUMBNAIL),
         look("d", label=1, digest="same"),
         look("e", "test"),
     ]
@@ -131,21 +131,22 @@ def test_value_copies_are_reported_once() -> None:
 
 def test_files_that_cannot_be_read_are_no_copies() -> None:
     listing = Listing(("ant",))
-    unread = [
-        look(name, split, digest="", seen=None) for name, split in (("a", "train"), ("b", "test"))
-    ]
-    assert report_copies(listing, unread) == []
-    assert listing.problems == []
-    assert (
-        group_alike(unread, alike([], (0, 0, 1.0))._replace(pairs=find_alike(unread).pairs)) == {}
-    )
+    unread = [look("a", digest=""), look("b", "test", digest="")]
+    assert report_copies(listing, unread) == listing.problems == []
+    assert group_alike(unread, find_alike(unread)) == {}
 
 
 def test_value_copies_are_left_out_of_the_comparison() -> None:
-    copies = [look("a", digest="same"), look("b", digest="same"), look("c"), look("d", seen=None)]
+    copies = [
+        look("a", digest="same", seen=THUMBNAIL),
+        look("b", digest="same", seen=THUMBNAIL),
+        look("c", seen=THUMBNAIL),
+        look("d", digest="same", seen=THUMBNAIL),
+        look("e"),
+    ]
     found = find_alike(copies)
     assert [each.path.name for each in found.files] == ["a", "c"]
-    assert list(zip(found.pairs.first, found.pairs.second, strict=True)) == [(0, 1)]
+    assert list(zip(found.first, found.second, strict=True)) == [(0, 1)]
 
 
 def test_value_a_look_alike_is_reported_by_what_it_is_most_like() -> None:

@@ -72,7 +72,6 @@ def test_repair(tmp_path: Path, published: Path) -> None:
     ("name", "cure"),
     [
         ("aucd_v1", "unpack what the authors sent"),
-        ("aucd_v2", "unpack what the authors sent"),
         ("folder", "replace the files it names"),
         ("demo", "it is drawn again on first use"),
     ],
@@ -80,15 +79,13 @@ def test_repair(tmp_path: Path, published: Path) -> None:
 def test_repair_is_refused_where_nothing_can_be_unpacked(
     tmp_path: Path, name: str, cure: str
 ) -> None:
-    with pytest.raises(
-        ConfigError,
-        match=f"repair unpacks archives again, but .* has none; .*{cure}",
-    ):
+    message = f"repair unpacks archives again, but .* has none; .*{cure}"
+    with pytest.raises(ConfigError, match=message):
         quietly(name, tmp_path, repair=True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_raises_without_download(tmp_path: Path, published: Path) -> None:
+def test_raises_without_download(tmp_path: Path) -> None:
     with pytest.raises(DatasetNotFoundError, match="may not be downloaded"):
         quietly("ppmi", tmp_path / "data", allow_download=False)
 
@@ -96,9 +93,8 @@ def test_raises_without_download(tmp_path: Path, published: Path) -> None:
 def test_raises_root_that_cannot_be_written(tmp_path: Path, published: Path) -> None:
     (tmp_path / "file").write_text("")
     for root in (tmp_path / "file", tmp_path / "file" / "inside"):
-        with pytest.raises(
-            DatasetError, match=f"cannot be put into {root}: .*choose another dataset.root"
-        ):
+        message = f"cannot be put into {root}: .*choose another dataset.root"
+        with pytest.raises(DatasetError, match=message):
             quietly("ppmi", root)
 
 
