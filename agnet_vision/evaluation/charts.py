@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.cluster.hierarchy import leaves_list, linkage
-from sklearn.metrics import precision_recall_curve
 
 from agnet_vision.evaluation.run_folder import RunResults
 from agnet_vision.evaluation.statistics import reliability
@@ -26,7 +24,6 @@ FIRST, SECOND = "#D55E00", "#2b8fce"
 CYCLE = ("#D55E00", "#2b8fce", "#009E73", "#CC79A7", "#c99100", "#7f7f7f")
 # Black in a PNG; as SVG they become CSS variables of the page.
 INK, FAINT = "#010203", "#010204"
-RECALL = np.linspace(0, 1, 101)
 MAX_NUMBERED = 12  # classes whose counts fit into the cells of the matrix
 MAX_LABELED = 40  # classes whose names fit beside the matrix
 CURVES = {
@@ -37,12 +34,7 @@ History = Sequence[dict[str, float]]
 
 
 def learning_curves(history: History, baseline: History = ()) -> Figure:
-    """Draw loss, validation accuracy and mAP over the epochs.
-
-    Args:
-        history: one row per epoch, as the CSV logger writes them.
-        baseline: history of another run, which is drawn dashed; empty: none.
-    """
+    """Draw loss, validation accuracy and mAP over the epochs, the baseline's dashed."""
     figure, axes = make_figure(8.4, 3.6, 2)
     for place, (title, lines) in zip(axes, CURVES.items(), strict=True):
         for rows, style, suffix in ((history, "-", ""), (baseline, "--", ", baseline")):
@@ -59,27 +51,6 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
     return figure
 
 
-def precision_recall(run: RunResults, baseline: RunResults | None = None) -> Figure:
-    """Draw precision-recall curves: the mean one, and those of the best and worst classes."""
-    figure, (axes,) = make_figure(5.4, 4.0, 1)
-    curves = _class_curves(run)
-    order = sorted(curves, key=lambda k: curves[k].mean())
-    shown = order if len(order) <= len(CYCLE) else order[:3] + order[-3:]
-    for k, color in zip(shown, CYCLE, strict=False):
-        axes.plot(RECALL, curves[k], color=color, linewidth=1, label=class_label(run.classes[k]))
-
-    mean = np.mean(list(curves.values()), axis=0)
-    axes.plot(RECALL, mean, color=INK, linewidth=2.4, label="mean over classes")
-    if baseline is not None:
-        mean = np.mean(list(_class_curves(baseline).values()), axis=0)
-        axes.plot(RECALL, mean, "--", color=INK, linewidth=2, label="mean, baseline")
-
-    axes.set(xlabel="recall", ylabel="precision", title="Precision and recall")
-    axes.set(xlim=(0, 1), ylim=(0, 1.03))
-    add_legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
-    return figure
-
-
 def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> Figure:
     """Draw accuracy against confidence; a calibrated network stays on the diagonal."""
     figure, (axes,) = make_figure(4.2, 4.0, 1)
@@ -89,52 +60,22 @@ def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> 
         shown.append((baseline, "baseline", "s--", SECOND))
 
     for each, name, style, color in shown:
-        bins = min(15, max(2, len(each.label) // 20))
-        found = reliability(each.probability.max(axis=1), each.predicted == each.label, bins=bins)
-        label = f"{name}: ECE {found.error:.3f}"
+        bins = min(15, max(1, len(each.label) // 20))
+        confidence, accuracy, error = reliability(each.probability.max(axis=1), each.hits, bins)
         looks: dict[str, Any] = {"color": color, "markersize": 4, "clip_on": False}
-        axes.plot(found.confidence, found.accuracy, style, label=label, **looks)
+        axes.plot(confidence, accuracy, style, label=f"{name}: ECE {error:.3f}", **looks)
 
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title="Calibration")
     add_legend(axes)
     return figure
 
 
-def histogram(values: Sequence[int], title: str, xlabel: str) -> Figure:
-    """Draw how often each count occurs among the images."""
-    figure, (axes,) = make_figure(4.2, 2.8, 1)
-    few = np.arange(-0.5, max(values) + 1.5).tolist()
-    axes.hist(values, bins=few if max(values) <= 20 else 24, color=SECOND, rwidth=0.9)
-    axes.set(title=title, xlabel=xlabel, ylabel="images")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
-    return figure
-
-
-class Confusion(NamedTuple):
-    """A drawing of the confusion matrix, and what a page needs to name its cells.
-
-    Attributes:
-        figure: the drawing.
-        order: order of the classes along both axes.
-        place: left, top, width and height of the matrix as fractions of the figure.
-    """
-
-    figure: Figure
-    order: list[int]
-    place: tuple[float, float, float, float]
-
-
 def confusion_matrix(
     counts: Int[np.ndarray, "classes classes"] | Sequence[Sequence[int]], classes: Sequence[str]
-) -> Confusion:
-    """Draw numbers of images by true (row) and predicted class, rows divided by their sum.
-
-    Confused classes stand side by side, with names while they fit.
-    """
+) -> Figure:
+    """Draw numbers of images by true (row) and predicted class, rows divided by their sum."""
     counts = np.asarray(counts)
-    order = _similar_first(counts)
-    rate = counts[np.ix_(order, order)] / np.maximum(counts[order].sum(axis=1, keepdims=True), 1)
+    rate = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
     side = max(4.6, 0.2 * len(classes) + 1.6) if len(classes) <= MAX_LABELED else 7.5
     figure, (axes,) = make_figure(side + 0.8, side, 1)
@@ -143,24 +84,26 @@ def confusion_matrix(
     axes.set(xlabel="predicted class", ylabel="true class", xticks=[], yticks=[])
 
     if len(classes) <= MAX_LABELED:
-        names = [class_label(classes[k]) for k in order]
+        names = [class_label(name) for name in classes]
         slanted: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(range(len(names)), names, fontsize=8.5, **slanted)
         axes.set_yticks(range(len(names)), names, fontsize=8.5)
     if len(classes) <= MAX_NUMBERED:
-        for row, column in np.ndindex(rate.shape):
+        for (row, column), number in np.ndenumerate(counts):
             ink = "black" if np.sqrt(rate[row, column]) > 0.5 else "white"
-            number = counts[order[row], order[column]]
             axes.text(column, row, number, ha="center", va="center", color=ink, fontsize=8.5)
 
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, ticks=np.sqrt([0, 0.05, 0.2, 0.5, 1]))
     bar.ax.set_yticklabels(["0", "5 %", "20 %", "50 %", "100 %"])
     bar.ax.tick_params(colors=INK, labelsize=8.5)
+    return figure
 
+
+def place_in_figure(figure: Figure) -> tuple[float, float, float, float]:
+    """Find left, top, width and height of the first axes as fractions of the figure."""
     figure.draw_without_rendering()  # places the axes
-    box = axes.get_position()
-    place = (box.x0, 1 - box.y1, box.width, box.height)
-    return Confusion(figure, order.tolist(), place)
+    box = figure.axes[0].get_position()
+    return box.x0, 1 - box.y1, box.width, box.height
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -182,26 +125,6 @@ def to_svg(figure: Figure, title: str) -> str:
     flexible = f'style="max-width:{width * 1.25:.0f}px"'
     svg = svg.replace(fixed, flexible, 1)
     return svg.replace(INK, "var(--ink)").replace(FAINT, "var(--faint)")
-
-
-def _similar_first(counts: Int[np.ndarray, "classes classes"]) -> Int[np.ndarray, " classes"]:
-    """Order the classes so that confused ones stand together; few keep their order."""
-    if len(counts) <= MAX_NUMBERED:
-        return np.arange(len(counts))
-    rate = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    distance = 1 - (rate + rate.T) / 2
-    return leaves_list(linkage(distance[np.triu_indices(len(counts), 1)], "average"))
-
-
-def _class_curves(run: RunResults) -> dict[int, Float[np.ndarray, " recall"]]:
-    """Find each class's best precision at or above each of the fixed recalls."""
-    curves = {}
-    for k in np.unique(run.label):
-        precision, recall, _ = precision_recall_curve(run.label == k, run.probability[:, k])
-        # Recall falls: the last point that has as much.
-        reached = np.searchsorted(-recall, -RECALL, side="right") - 1
-        curves[int(k)] = np.maximum.accumulate(precision)[reached]
-    return curves
 
 
 def make_figure(width: float, height: float, columns: int) -> tuple[Figure, list[Axes]]:

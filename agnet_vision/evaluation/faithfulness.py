@@ -35,12 +35,9 @@ LINES = (("#D55E00", "-"), ("#E69F00", "--"), ("#009E73", "-."), ("#0072B2", "-"
 def measure(
     model: AGNet, images: Iterable[UInt8[np.ndarray, "_ _ 3"]], *, seed: int = 0
 ) -> dict[str, dict[str, Float[np.ndarray, "images steps"]]]:
-    """Measure the curves of every kind of map.
+    """Measure the curves of every kind of map, for the class that is predicted of each image.
 
-    Args:
-        model: network in evaluation mode; each image is explained for the class it predicts.
-        images: 8-bit RGB images.
-        seed: seed of the random regions.
+    The network must be in evaluation mode; the seed is that of the random regions.
 
     Returns:
         For each kind of map, ``deletion`` and ``insertion``: the probability of the class after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -13,21 +14,8 @@ from jinja2 import Environment, StrictUndefined
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation import charts
 from agnet_vision.evaluation.run_folder import RunFolder, RunResults
-from agnet_vision.evaluation.statistics import (
-    METRICS,
-    Interval,
-    estimates,
-    interval,
-    mcnemar,
-    paired_difference,
-)
-from agnet_vision.evaluation.thumbnails import (
-    confident_mistakes,
-    jpeg_address,
-    make_cards,
-    random_images,
-    region_counts,
-)
+from agnet_vision.evaluation.statistics import Interval, estimates, interval, paired_difference
+from agnet_vision.evaluation.thumbnails import confident_mistakes, make_cards, random_images
 from agnet_vision.files import write_atomically
 from agnet_vision.models.agnet import load_model
 
@@ -72,7 +60,6 @@ def write_report(
         "run": run,
         "baseline": other,
         "rows": _headline(run, other),
-        "paired": mcnemar(run.hits, other.hits) if other else None,
         "classes": _lowest_ap_first(run),
         "confused": _confused(run),
         **_charts(run, other),
@@ -101,21 +88,19 @@ def _baseline_of(run: RunResults, folder: Path) -> RunResults:
 def _headline(run: RunResults, other: RunResults | None) -> list[Headline]:
     """Put intervals around the metrics and around their differences to the baseline."""
     own = estimates(run.label, run.probability)
-    # Of five classes the right one is always among the first five.
-    names = [name for name in METRICS if name != "top5" or len(run.classes) > 5]
-    if other is None:
-        return [Headline(TITLES[name], interval(own[name], run.label)) for name in names]
+    base = estimates(other.label, other.probability) if other else {}
 
-    base = estimates(other.label, other.probability)
-    return [
-        Headline(
-            TITLES[name],
-            interval(own[name], run.label),
-            baseline=interval(base[name], run.label),
-            difference=paired_difference([own[name]], [base[name]], run.label),
-        )
-        for name in names
-    ]
+    rows = []
+    for name, title in TITLES.items():
+        if name == "top5" and len(run.classes) <= 5:  # the right one is always among five
+            continue
+        value = interval(own[name], run.label)
+        row = Headline(title, value)
+        if base:
+            difference = paired_difference([own[name]], [base[name]], run.label)
+            row = Headline(title, value, interval(base[name], run.label), difference)
+        rows.append(row)
+    return rows
 
 
 def _lowest_ap_first(run: RunResults) -> list[tuple[str, dict[str, Any]]]:
@@ -138,36 +123,28 @@ def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
 
 def _charts(run: RunResults, other: RunResults | None) -> dict[str, Any]:
     """Draw the charts as SVG."""
+    views = run.folder.views
     confusion = charts.confusion_matrix(run.scores["confusion_matrix"], run.classes)
     curves = ""
     if run.history:
         figure = charts.learning_curves(run.history, other.history if other else ())
         curves = charts.to_svg(figure, "Learning curves")
     return {
-        "views": jpeg_address(run.folder.views) if run.folder.views.is_file() else "",
+        "views": base64.b64encode(views.read_bytes()).decode() if views.is_file() else "",
         "curves": curves,
-        "pr": charts.to_svg(charts.precision_recall(run, other), "Precision-recall curves"),
         "calibration": charts.to_svg(charts.reliability_diagram(run, other), "Calibration"),
-        "confusion": confusion,
-        "confusion_svg": charts.to_svg(confusion.figure, "Confusion matrix"),
+        "confusion": charts.to_svg(confusion, "Confusion matrix"),
+        "matrix": charts.place_in_figure(confusion),
     }
 
 
 def _images(run: RunResults, root: Path) -> dict[str, Any]:
-    """Explain images and count regions."""
+    """Explain images of the run, and describe the network that was asked."""
     model = load_model(run.checkpoint)
-    counts = region_counts(model, root, run.paths)
-    drawn = {}
-    for name, values in counts.items():
-        title = f"{name.capitalize()} per image"
-        drawn[name] = charts.to_svg(charts.histogram(values, title, name), title)
-
     return {
         "mistakes": make_cards(run, model, root, confident_mistakes(run)),
         "random": make_cards(run, model, root, random_images(run)),
         "has_attention": model.head.has_attention,
-        "regions": counts,
-        "region_charts": drawn,
         "proposer": model.proposer.settings(),
         "variant": model.variant,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.files import open_atomically, write_atomically
 from agnet_vision.predict.table import PredictionWriter, read_predictions
-
-SCORE_TOLERANCE = 1e-4  # ours: probabilities are written with nine digits
 
 
 class RunFolder:
@@ -72,9 +69,7 @@ class RunFolder:
 
         Args:
             scores: scores of ``score``, and whatever else ``metrics.json`` is to say.
-            predictions: predictions for the split.
-            paths: paths of its images, by their number in ``predictions.sample``.
-            classes: names of the classes.
+            paths: paths of the images, by their number in ``predictions.sample``.
             root: root of the dataset, which paths inside it are written relative to.
         """
         table = io.StringIO(newline="")
@@ -101,21 +96,13 @@ class RunFolder:
         return _read_json(_finished(self.metrics))
 
     def read_results(self) -> RunResults:
-        """Read scores and predictions, and check that they agree.
+        """Read scores and predictions.
 
         Raises:
-            ConfigError: the run is not finished, or its files are damaged or contradict each other.
+            ConfigError: the run is not finished, or its files are damaged.
         """
         scores = self.read_metrics()
         classes, paths, label, probability = read_predictions(_finished(self.predictions))
-        found = {"num_images": len(paths), "acc": float((probability.argmax(1) == label).mean())}
-        for name, value in found.items():
-            if abs(scores.get(name, math.inf) - value) > SCORE_TOLERANCE:
-                raise ConfigError(
-                    f"{self.metrics} says {name} {scores.get(name)}, {self.predictions.name} beside"
-                    f" it gives {value}: they are not of one test; {_UNFINISHED}"
-                )
-
         return RunResults(
             folder=self,
             scores=scores,
@@ -183,13 +170,13 @@ class RunResults:
         return dataset_root(self.scores["dataset"], self.scores.get("root"))
 
 
-_UNFINISHED = "give the folder of a run whose test or evaluation finished, or let it finish"
-
-
 def _finished(file: Path) -> Path:
     """Refuse a folder without the file."""
     if not file.is_file():
-        raise ConfigError(f"{file.parent} has no {file.name}; {_UNFINISHED}")
+        raise ConfigError(
+            f"{file.parent} has no {file.name}; give the folder of a run whose test or evaluation "
+            "finished, or let it finish"
+        )
     return file
 
 

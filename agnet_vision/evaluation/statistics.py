@@ -1,4 +1,4 @@
-"""How sure the numbers are: intervals of scores, paired differences of runs, McNemar's test.
+"""How sure the numbers are: intervals of scores, and paired differences of runs.
 
 Intervals come from the delete-one jackknife, class by class: a score is computed again without each
 image in turn. The usual bootstrap draws images more than once, and a copied image is ranked beside
@@ -18,7 +18,6 @@ from scipy.special import expit, logit
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
-METRICS = ("acc", "mean_per_class_acc", "mAP", "top5")
 LEVEL = 0.95
 
 
@@ -51,16 +50,16 @@ class Estimate(NamedTuple):
 def estimates(
     label: Int[np.ndarray, " images"], probability: Float[np.ndarray, "images classes"]
 ) -> dict[str, Estimate]:
-    """Compute ``METRICS``, means over the classes that have images."""
+    """Compute the scores of ``metrics.score``, over the classes that have images."""
     best = probability.argmax(axis=1)
     present = np.unique(label)
     precision = [average_precision(label == k, probability[:, k]) for k in present]
     means = (np.mean(parts, axis=0) for parts in zip(*precision, strict=True))
     return {
-        "acc": _mean(best == label, label),
-        "mean_per_class_acc": _mean_over_classes(best == label, label),
+        "acc": _mean(best == label, label, over_classes=False),
+        "mean_per_class_acc": _mean(best == label, label, over_classes=True),
         "mAP": Estimate(*means),
-        "top5": _mean(rank_of_true_class(label, probability) < 5, label),
+        "top5": _mean(rank_of_true_class(label, probability) < 5, label, over_classes=False),
     }
 
 
@@ -162,69 +161,38 @@ def mean_interval(values: Float[np.ndarray, " images"]) -> Interval:
     return Interval(value, float(value - half), float(value + half))
 
 
-class PairedTest(NamedTuple):
-    """McNemar's exact test on two classifiers of the same images."""
-
-    only_first: int  # images that only the first gets right
-    only_second: int
-    p_value: float  # two-sided
-
-
-def mcnemar(first: Bool[np.ndarray, " images"], second: Bool[np.ndarray, " images"]) -> PairedTest:
-    """Test whether two classifiers of the same images are equally often right."""
-    only_first = int((first & ~second).sum())
-    only_second = int((second & ~first).sum())
-    discordant = only_first + only_second
-    p_value = binomtest(only_first, discordant).pvalue if discordant else 1.0
-    return PairedTest(only_first, only_second, float(p_value))
-
-
-class Reliability(NamedTuple):
-    """Confidence against accuracy in bins of equally many images."""
-
-    confidence: Float[np.ndarray, " bins"]
-    accuracy: Float[np.ndarray, " bins"]
-    error: float  # mean distance of the two, the expected calibration error (ECE)
-
-
 def reliability(
-    confidence: Float[np.ndarray, " images"],
-    correct: Bool[np.ndarray, " images"],
-    *,
-    bins: int = 15,
-) -> Reliability:
-    """Compare the predicted class's probability with how often that class is right."""
-    order = np.argsort(confidence, kind="stable")
-    groups = [group for group in np.array_split(order, bins) if len(group)]
-    mean_confidence = np.array([confidence[group].mean() for group in groups])
-    accuracy = np.array([correct[group].mean() for group in groups])
-    distance = np.abs(mean_confidence - accuracy)
+    confidence: Float[np.ndarray, " images"], correct: Bool[np.ndarray, " images"], bins: int
+) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"], float]:
+    """Compare the predicted class's probability with how often that class is right.
+
+    Returns:
+        Mean confidence and accuracy in bins of equally many images, and the mean distance of the
+        two, the expected calibration error (ECE).
+    """
+    groups = np.array_split(np.argsort(confidence, kind="stable"), bins)
+    means = np.array([(confidence[group].mean(), correct[group].mean()) for group in groups])
+    distance = np.abs(means[:, 0] - means[:, 1])
     error = np.average(distance, weights=[len(group) for group in groups])
-    return Reliability(mean_confidence, accuracy, float(error))
+    return means[:, 0], means[:, 1], float(error)
 
 
-def _mean(correct: Bool[np.ndarray, " images"], label: Int[np.ndarray, " images"]) -> Estimate:
-    """Average a score over all images."""
-    _, place, count = np.unique(label, return_inverse=True, return_counts=True)
-    total = len(label)
-    alone = count[place] == 1
-    hits = np.bincount(place, correct)[place]
-    # Without the image its class has the others' mean; without its class the rest is all there is.
-    instead = (hits - correct) / np.maximum(count[place] - 1, 1) * count[place]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        without = (correct.sum() - hits + np.where(alone, 0, instead)) / (total - alone)
-    return Estimate(float(correct.mean()), without)
-
-
-def _mean_over_classes(
-    correct: Bool[np.ndarray, " images"], label: Int[np.ndarray, " images"]
+def _mean(
+    correct: Bool[np.ndarray, " images"], label: Int[np.ndarray, " images"], *, over_classes: bool
 ) -> Estimate:
+    """Average over all images, or over the classes, however many images each has."""
     _, place, count = np.unique(label, return_inverse=True, return_counts=True)
-    hits = np.bincount(place, correct)
-    rate = hits / count
-    with np.errstate(invalid="ignore"):
-        own = (hits[place] - correct) / (count[place] - 1)
-    return Estimate(float(rate.mean()), (rate.sum() - rate[place] + own) / len(count))
+    weight = np.full(len(count), 1 / len(count)) if over_classes else count / len(label)
+    rate = np.bincount(place, correct) / count
+    value = float(rate.mean() if over_classes else correct.mean())
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        others = (count[place] * rate[place] - correct) / (count[place] - 1)
+        without = value + weight[place] * (others - rate[place])
+        if not over_classes:  # without the image of a class that has no other, the rest is all
+            rest = (correct.sum() - correct) / (len(label) - 1)
+            without = np.where(count[place] == 1, rest, without)
+    return Estimate(value, without)
 
 
 def _variance(

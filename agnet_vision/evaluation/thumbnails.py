@@ -1,32 +1,27 @@
-"""The report's images: explained thumbnails, and how many regions images have."""
+"""Images of a run, each explained in a thumbnail."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
-from PIL import Image
 
 from agnet_vision.data.image import read_image
 from agnet_vision.evaluation.run_folder import RunResults
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.overlays import THEMES, draw_image, outline_region, paint_evidence
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.structures import Keypoints
 
 SIDE = 220  # pixels of a thumbnail's longer side
 DPI = 100
 QUALITY = 82  # of the JPEGs
 BOXES = 3  # regions outlined
 SHOWN = 12  # mistakes, and random images
-SAMPLE = 192  # images whose regions are counted
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -78,28 +73,6 @@ def make_cards(
     return cards
 
 
-def region_counts(model: AGNet, root: Path, paths: Sequence[str]) -> dict[str, list[int]]:
-    """Count the ``keypoints`` and ``groups`` of a random sample's images.
-
-    Empty where the network's regions come from no keypoints.
-
-    Raises:
-        ImageReadError: an image cannot be read any more.
-    """
-    if not model.proposer.needs_keypoints or not model.head.needs_regions:
-        return {}
-
-    chosen = np.random.default_rng(0).permutation(len(paths))[:SAMPLE]
-    found: list[Keypoints] = []
-    for start in range(0, len(chosen), BATCH):  # grouped together, far faster than one by one
-        images = [read_image(root / paths[number]) for number in chosen[start : start + BATCH]]
-        found += model.proposer.keypoints_many(images)
-    return {
-        "keypoints": [len(points.xy) for points in found],
-        "groups": [len(np.unique(points.group)) for points in found],
-    }
-
-
 def thumbnail(explanation: Explanation) -> str:
     """Draw the most important regions beside the evidence, as JPEG.
 
@@ -123,15 +96,4 @@ def thumbnail(explanation: Explanation) -> str:
 
     file = io.BytesIO()
     figure.savefig(file, format="jpeg", dpi=DPI, pil_kwargs={"quality": QUALITY})
-    return _address(file.getvalue())
-
-
-def jpeg_address(path: Path) -> str:
-    """Turn an image file into a JPEG data address."""
-    file = io.BytesIO()
-    Image.fromarray(read_image(path)).save(file, format="jpeg", quality=QUALITY)
-    return _address(file.getvalue())
-
-
-def _address(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

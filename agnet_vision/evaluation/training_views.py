@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,6 @@ from matplotlib.figure import Figure
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.errors import AGNetError
-from agnet_vision.evaluation.charts import save_png
 from agnet_vision.explain.overlays import GROUP_COLORS, class_label, outline_box
 
 VIEWS = 16
@@ -53,27 +51,15 @@ def first_views(data: AGNetDataModule, count: int = VIEWS) -> list[TrainingView]
 
 def draw_views(views: Sequence[TrainingView]) -> Figure:
     """Lay views out in rows of eight, each under its class."""
-    columns = min(SHEET_COLUMNS, len(views))
-    rows = -(-len(views) // SHEET_COLUMNS)
-    side = len(views[0].pixels)
-    gap = side // 6  # above a view, for the name; half of it between neighbors
-    width, height = side + gap // 2, side + gap
-    figure = Figure(figsize=(1.6 * columns, 1.6 * columns * rows * height / (columns * width)))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
+    columns, rows = min(SHEET_COLUMNS, len(views)), -(-len(views) // SHEET_COLUMNS)
+    figure = Figure(figsize=(1.6 * columns, 1.75 * rows), layout="constrained")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.set_axis_off()
 
-    sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
-    for number, view in enumerate(views):
-        x, y = number % SHEET_COLUMNS * width, number // SHEET_COLUMNS * height + gap
-        sheet[y : y + side, x : x + side] = view.pixels
-        for slot, box in enumerate(view.boxes * side + [x, y, x, y]):
+    for axes, view in zip(figure.axes, views, strict=False):
+        axes.imshow(view.pixels)
+        for slot, box in enumerate(view.boxes * len(view.pixels) - 0.5):
             outline_box(axes, box, GROUP_COLORS[slot % len(GROUP_COLORS)], linewidth=1.2)
         latin = view.class_name.encode("latin-1", "replace").decode("latin-1")  # the font's letters
-        axes.text(x, y - gap / 4, class_label(latin), fontsize=7)
-    axes.imshow(sheet)
+        axes.set_title(class_label(latin), fontsize=7)
     return figure
-
-
-def save_views(data: AGNetDataModule, path: Path) -> None:
-    """Write the sheet of the first views as PNG."""
-    save_png(draw_views(first_views(data)), path)

@@ -132,18 +132,17 @@ def explain(
     try:
         with torch.no_grad():
             feature_map = model.forward_features(prepared.input[None].to(device))
-            regions = prepared.regions.to(device) if needs_regions else None
+            regions = prepared.regions.to(device)
             logits = model.head(feature_map, regions)
             probabilities = probabilities_of(logits)[0]
             target = int(probabilities.argmax()) if target is None else target
             chosen = torch.tensor([target], device=device)
-            parts = decompose(model.head, feature_map, regions, chosen)
+            parts = decompose(model.head, feature_map, regions, chosen)._asdict()
     finally:
         model.train(was_training)
 
-    boxes, mask = np.array([[0, 0, 1, 1]], np.float32), np.array([True])
-    if needs_regions:
-        boxes, mask = prepared.regions.boxes[0].numpy(), prepared.regions.mask[0].numpy()
+    slots = slice(None) if needs_regions else slice(-1, None)  # the whole image alone
+    boxes, mask = (part[0, slots].numpy() for part in prepared.regions)
     x0, y0, x1, y1 = prepared.frame
     size = np.array([x1 - x0, y1 - y0] * 2, np.float32)
     corner = np.array([x0, y0, x0, y0], np.float32)
@@ -161,13 +160,8 @@ def explain(
         logits=logits[0].cpu().numpy(),
         probabilities=probabilities.cpu().numpy(),
         target=target,
-        bias=parts.bias.cpu().numpy(),
-        importance=parts.importance[0].cpu().numpy(),
-        pairwise=parts.pairwise[0].cpu().numpy(),
-        coefficients=parts.coefficients[0].cpu().numpy(),
-        evidence=parts.evidence[0].cpu().numpy(),
-        bins=parts.bins[0].cpu().numpy(),
-        cells=parts.cells[0].cpu().numpy(),
+        bias=parts.pop("bias").cpu().numpy(),
+        **{name: part[0].cpu().numpy() for name, part in parts.items()},
     )
 
 

@@ -36,7 +36,7 @@ PAIR_COLOR = "#FFFFFF"
 DARK_COLORS = ("#009E73", "#0072B2", "#D55E00")  # they take white letters
 SATURATION = 2  # times the uniform importance 1/R, or its half, where the attention's colors end
 DRAWN_SIDE = 640  # pixels kept of an image inside a figure
-LABEL_PLACES = 25  # along each side of the image, when the corner of the box is taken
+LABEL_ROWS = 14  # of labels that fit below each other
 
 
 class Theme(NamedTuple):
@@ -158,36 +158,27 @@ def label_regions(explanation: Explanation, axes: Axes, labels: Mapping[int, str
 def place_labels(
     size: tuple[int, int], boxes: list[Float[np.ndarray, " 4"]], texts: list[str]
 ) -> list[tuple[float, float]]:
-    """Find the center of each label: the upper left corner of its box, or the nearest free place.
+    """Find the center of each label: the upper left corner of its box, or the nearest free row.
 
     In an image full of labels the last ones stand over others.
-
-    Args:
-        size: ``(height, width)`` of the image in pixels.
-        boxes: ``(x0, y0, x1, y1)`` of the labeled regions in pixels.
-        texts: the labels, in the order in which they choose.
     """
     height, width = size
-    taken = np.zeros((0, 4))
-    centers = []
+    high = max(height, 0.6 * width) * 0.075  # a line of text in a figure of this library
+    steps = sorted(range(-LABEL_ROWS, LABEL_ROWS + 1), key=abs)
+
+    taken: list[tuple[float, float, float]] = []  # left, right and upper end
     for box, text in zip(boxes, texts, strict=True):
-        # The size of the text in a figure of this library.
-        label = np.array([width * (0.02 + 0.026 * len(text)), max(height, 0.6 * width) * 0.075])
-        last = (width, height) - label
-
-        corner = np.clip(box[:2], 0, last)
-        lines = (np.linspace(0, end, LABEL_PLACES) for end in last)
-        grid = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 2)
-        nearest = np.argsort(((grid - corner) ** 2).sum(axis=1), kind="stable")
-        low = np.vstack([corner, grid[nearest]])
-
-        places = np.hstack([low, low + label])
-        overlaps = (places[:, None, :2] < taken[:, 2:]) & (places[:, None, 2:] > taken[:, :2])
-        first = np.argmin(np.any(overlaps.all(axis=2), axis=1))
-        taken = np.vstack([taken, places[first]])
-        x, y = low[first] + label / 2
-        centers.append((float(x), float(y)))
-    return centers
+        wide = width * (0.02 + 0.026 * len(text))
+        left, corner = np.clip(box[:2], 0, (width - wide, height - high)).tolist()
+        beside = [top for x0, x1, top in taken if x0 < left + wide and left < x1]
+        rows = [corner + step * high for step in steps]
+        free = (
+            row
+            for row in rows
+            if 0 <= row <= height - high and all(abs(row - top) > 0.999 * high for top in beside)
+        )
+        taken.append((left, left + wide, next(free, corner)))
+    return [((x0 + x1) / 2, top + high / 2) for x0, x1, top in taken]
 
 
 def paint_attention(explanation: Explanation, axes: Axes, theme: Theme) -> AxesImage:

@@ -36,7 +36,7 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
             (a list on stdin), or several of these.
 
     Raises:
-        ConfigError: nothing is there, or a list is given as if it were an image.
+        ConfigError: nothing is there.
     """
     if not isinstance(where, str | Path):
         return [path for part in where for path in find_images(part)]
@@ -48,7 +48,6 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
     elif Path(where).is_dir():
         found = image_files(Path(where), listing, recursive=True)
     elif Path(where).exists() or not glob.has_magic(str(where)):
-        _refuse_list(Path(where))
         found = [Path(where)]
     else:
         found = _matching(Path(where), listing)
@@ -72,28 +71,13 @@ def _matching(pattern: Path, listing: Listing) -> list[Path]:
     found = []
     for name in names:
         path = folder / name
-        real = {os.path.realpath(folder / parent) for parent in name.parents}
-        leads_back = len(real) < len(name.parents)  # through a link to a folder around it
-        if leads_back or any(map(is_litter, name.parts)) or not path.is_file():
+        if any(map(is_litter, name.parts)) or not path.is_file():
             continue
         if is_image_name(path.name):
             found.append(path)
         elif looks_like_an_image(path):
             listing.skipped.append(path)
     return found
-
-
-def _refuse_list(path: Path) -> None:
-    """Refuse a text file that names images in its first lines."""
-    if not path.is_file() or is_image_name(path.name):
-        return
-    with path.open("rb") as file:
-        lines = file.read(4096).decode("utf-8-sig", "replace").splitlines()[:2]
-    if any(is_image_name(Path(line.partition(",")[0].strip()).name) for line in lines):
-        raise ConfigError(
-            f"images={path} names images, and is none itself; a list of paths, one a line, is "
-            f"images=- < {path}"
-        )
 
 
 def name_outputs(inputs: Sequence[Path], suffix: str) -> dict[Path, Path]:

@@ -95,14 +95,7 @@ class Preparation:
         inside = ((xy >= 0) & (xy <= side)).all(axis=1)
         slot = np.full(len(xy), OUTSIDE, dtype=np.int64)
         slot[inside] = number_by_position(xy[inside], keypoints.group[inside])
-        return PreparedImage(
-            image=image,
-            keypoints=keypoints,
-            slot=slot,
-            frame=(x0, y0, x1, y1),
-            input=pixels,
-            regions=regions,
-        )
+        return PreparedImage(image, keypoints, slot, (x0, y0, x1, y1), pixels, regions)
 
 
 def batch_of(

@@ -28,9 +28,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 class PredictionWriter:
     """Writer of a CSV of text columns followed by one probability per class.
 
-    Args:
-        file: file open for writing text, with ``newline=""``.
-        columns: names of the text columns, such as ``path``, ``label``, ``predicted``.
+    The file must be open for writing text, with ``newline=""``.
     """
 
     def __init__(self, file: IO[str], columns: Sequence[str], classes: Sequence[str]) -> None:
@@ -77,9 +75,7 @@ def read_predictions(path: Path) -> PredictionTable:
             label=np.array([number[_from_text(row[1])] for row in rows]),
             probability=numbers.reshape(len(rows), len(classes)),
         )
-    except KeyError as error:
-        raise ConfigError(f"{path} has the label {error}, after which no column is named") from None
-    except (csv.Error, ValueError) as error:
+    except (csv.Error, KeyError, ValueError) as error:
         raise ConfigError(f"{path} is damaged or was cut off: {error}") from error
 
 
@@ -88,9 +84,7 @@ def write_predictions(
 ) -> Iterator[Prediction]:
     """Write each prediction as it comes, and pass it on, so that none need be kept.
 
-    Args:
-        file: file open for writing text, with ``newline=""``.
-        form: ``csv``, or ``jsonl`` for one JSON object per line.
+    The file must be open for writing text, with ``newline=""``; ``jsonl`` is an object per line.
     """
     writer = None
     for each in predictions:

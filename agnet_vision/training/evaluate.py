@@ -82,7 +82,7 @@ class TestedNetwork:
         paths = [sample.path for sample in table.splits["test"]]
         self.folder.write_results(self.scores, predictions, paths, table.classes, table.root)
         confusion = confusion_matrix(self.scores["confusion_matrix"], table.classes)
-        save_png(confusion.figure, self.folder.confusion)
+        save_png(confusion, self.folder.confusion)
         print_scores(self.scores)
 
 

@@ -17,7 +17,7 @@ from agnet_vision.evaluation.charts import learning_curves, save_png
 from agnet_vision.evaluation.environment import environment, this_command
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.evaluation.training_views import save_views
+from agnet_vision.evaluation.training_views import draw_views, first_views
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import describe, read_checkpoint
 from agnet_vision.options.resolve import stored_text
@@ -144,7 +144,7 @@ class Training(TestedNetwork):
         # Before other processes start and wait: a large set takes longer than they would.
         self.data.prepare_data()
         if not self.config.resume:
-            save_views(self.data, self.folder.views)
+            save_png(draw_views(first_views(self.data)), self.folder.views)
 
     def fit(self) -> None:
         """Train to the last epoch, and record the training however it ends."""

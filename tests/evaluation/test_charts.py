@@ -24,25 +24,17 @@ def texts(svg: str) -> set[str]:
 def test_value_names_stand_as_they_are() -> None:
     """A class folder "$" once ended a finished training."""
     drawn = charts.confusion_matrix(np.eye(6, dtype=int) * 3, NAMES)
-    said = texts(charts.to_svg(drawn.figure, "Confusion"))
+    said = texts(charts.to_svg(drawn, "Confusion"))
     assert {"$", "$$", "a $x", "<b>", "[bold]"} <= said
 
 
 @pytest.mark.parametrize("classes", [2, 13, 41])
-def test_value_confusion_matrix_has_all_classes_inside_the_figure(classes: int) -> None:
+def test_value_confusion_matrix_lies_inside_the_figure(classes: int) -> None:
     counts = np.random.default_rng(0).integers(0, 3, (classes, classes))
-    found = charts.confusion_matrix(counts.tolist(), [f"class {k}" for k in range(classes)])
-    assert sorted(found.order) == list(range(classes))
-    left, top, width, height = found.place
+    drawn = charts.confusion_matrix(counts.tolist(), [f"class {k}" for k in range(classes)])
+    left, top, width, height = charts.place_in_figure(drawn)
     assert 0 < left < left + width < 1
     assert 0 < top < top + height < 1
-
-
-def test_value_confused_classes_stand_together() -> None:
-    counts = np.diag([10] * 20)
-    counts[2, 17] = counts[17, 2] = 9
-    order = charts.confusion_matrix(counts, [str(k) for k in range(20)]).order
-    assert abs(order.index(2) - order.index(17)) == 1
 
 
 def test_value_curves_of_a_run_and_of_none(runs: tuple[Path, Path], tmp_path: Path) -> None:
@@ -56,15 +48,10 @@ def test_value_curves_of_a_run_and_of_none(runs: tuple[Path, Path], tmp_path: Pa
 
 def test_value_svg_takes_the_pages_ink_and_is_the_same_again(runs: tuple[Path, Path]) -> None:
     run = RunFolder(runs[0]).read_results()
-    first, second = (charts.to_svg(charts.precision_recall(run), "PR") for _ in range(2))
+    first, second = (
+        charts.to_svg(charts.reliability_diagram(run), "Calibration") for _ in range(2)
+    )
     assert first == second
     assert "var(--ink)" in first
     assert charts.INK not in first
     assert charts.FAINT not in first
-
-
-def test_value_precision_recall_of_a_perfect_run_is_one(runs: tuple[Path, Path]) -> None:
-    run = RunFolder(runs[0]).read_results()
-    run.probability[:] = np.eye(4, dtype=np.float32)[run.label]
-    for curve in charts._class_curves(run).values():
-        np.testing.assert_array_equal(curve, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -53,24 +52,12 @@ def test_raises_on_a_run_that_is_not_tested(run: RunFolder, name: str) -> None:
         run.read_results()
 
 
-@pytest.mark.parametrize("kept", [0.5, 0.9, 0.99])
-def test_raises_on_predictions_that_were_cut_off(run: RunFolder, kept: float) -> None:
-    content = run.predictions.read_bytes()
-    run.predictions.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(ConfigError, match=r"cut off|not of one test"):
+@pytest.mark.parametrize("name", ["metrics.json", "predictions.csv"])
+def test_raises_on_a_file_that_was_cut_off(run: RunFolder, name: str) -> None:
+    content = (run.path / name).read_bytes()
+    (run.path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ConfigError, match="damaged"):
         run.read_results()
-
-
-def test_raises_on_scores_of_other_predictions_and_damaged_ones(run: RunFolder) -> None:
-    scores = run.read_metrics()
-    write_other_results(run)
-    for text, match in (
-        (json.dumps(scores), r"says acc .* not of one test"),
-        ('{"acc": 0.', "damaged"),
-    ):
-        run.metrics.write_text(text)
-        with pytest.raises(ConfigError, match=match):
-            run.read_results()
 
 
 class KilledError(Exception):
@@ -106,8 +93,9 @@ def test_value_a_kill_at_any_rename_leaves_no_contradiction(
         assert step < 3
     monkeypatch.undo()
     if run.is_tested():
-        scores = run.read_results().scores
-        assert (scores["acc"] == before.scores["acc"]) == (step == 0)
+        found = run.read_results()
+        assert found.scores["acc"] == found.hits.mean()
+        assert (found.scores["acc"] == before.scores["acc"]) == (step == 0)
     write_other_results(run)  # and it can be completed
     assert run.read_results().scores["acc"] != before.scores["acc"]
 

@@ -16,7 +16,6 @@ from agnet_vision.evaluation.statistics import (
     average_precision,
     estimates,
     interval,
-    mcnemar,
     mean_interval,
     paired_difference,
     reliability,
@@ -131,16 +130,11 @@ def test_value_mean_interval_is_students() -> None:
     assert np.isnan(mean_interval(values[:1]).low)
 
 
-def test_value_mcnemar_by_hand() -> None:
-    first, second = np.array([1, 1, 1, 0, 0, 1], bool), np.array([1, 0, 0, 0, 1, 0], bool)
-    assert mcnemar(first, second) == (3, 1, pytest.approx(0.625))  # binomial: 2 (1 + 4) / 16
-
-
 def test_value_reliability_by_hand() -> None:
-    confidence, correct = np.array([0.6, 0.6, 0.9, 0.9]), np.array([True, False, True, True])
-    found = reliability(confidence, correct, bins=2)
-    assert found.error == pytest.approx(0.1)
-    np.testing.assert_allclose(found.accuracy, [0.5, 1.0])
+    confidence, correct = np.array([0.6, 0.9, 0.6, 0.9]), np.array([True, True, False, True])
+    means, accuracy, error = reliability(confidence, correct, bins=2)
+    assert error == pytest.approx(0.1)
+    np.testing.assert_allclose([means, accuracy], [[0.6, 0.9], [0.5, 1.0]])
 
 
 def draw_set(
@@ -196,17 +190,7 @@ def test_value_intervals_and_differences_cover_with_few_images_a_class() -> None
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("images_per_class", "skill"),
-    [
-        ([10] * 40, 2.0),
-        ([10] * 40, 0.5),
-        ([5] * 100, 2.5),
-        ([50] * 10, 1.5),
-        ([10] * 3, 1.5),
-        ([5] * 3, 1.0),
-        ([20] * 10, 4.0),
-        ([2, 3, 5, 8, 20, 60, 150] * 2, 1.5),
-        ([2, 2, 2, 2, 40, 60], 1.5),
-    ],
+    [([10] * 40, 0.5), ([5] * 3, 1.0), ([20] * 10, 4.0), ([2, 2, 2, 2, 40, 60], 1.5)],
     ids=str,
 )
 def test_value_intervals_cover(images_per_class: list[int], skill: float) -> None:
@@ -216,13 +200,6 @@ def test_value_intervals_cover(images_per_class: list[int], skill: float) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed_spread", [0.0, 0.05, 0.2])
-@pytest.mark.parametrize(("images_per_class", "gain"), [([10] * 40, 0.3), ([20] * 10, 0.5)])
-@pytest.mark.parametrize("seeds", [1, 3, 5])
-def test_value_difference_covers(
-    images_per_class: list[int], gain: float, seeds: int, seed_spread: float
-) -> None:
-    if seeds == 1 and seed_spread:
-        pytest.skip("one pair of runs cannot show what the seed does")
-    coverage = difference_coverage(images_per_class, gain, seeds, seed_spread, sets=150)
-    assert coverage > 0.9
+@pytest.mark.parametrize(("seeds", "seed_spread"), [(1, 0.0), (3, 0.2), (5, 0.05)])
+def test_value_difference_covers(seeds: int, seed_spread: float) -> None:
+    assert difference_coverage([10] * 40, 0.3, seeds, seed_spread, sets=150) > 0.9

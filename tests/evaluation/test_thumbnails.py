@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,13 +17,12 @@ from agnet_vision.evaluation.thumbnails import (
     confident_mistakes,
     make_cards,
     random_images,
-    region_counts,
     thumbnail,
 )
-from agnet_vision.explain.explanation import Explanation, explain
+from agnet_vision.explain.explanation import explain
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.regions.proposer import RegionProposer
 from tests.conftest import block_image
+from tests.explain.conftest import with_importance
 
 
 @pytest.fixture
@@ -36,14 +34,6 @@ def pixels_of(address: str) -> np.ndarray:
     data = base64.b64decode(address.removeprefix("data:image/jpeg;base64,"))
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
-
-
-def with_importance(explanation: Explanation, first: float) -> Explanation:
-    """Make the first region ``first`` times the uniform, and the others alike."""
-    count = int(explanation.mask.sum())
-    importance = explanation.mask * np.float32((count - first) / (count - 1) / count)
-    importance[0] = first / count
-    return replace(explanation, importance=importance)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +49,7 @@ def test_shape_of_a_thumbnail(
 
 def test_value_the_left_half_is_the_image_and_the_right_one_the_evidence(model: AGNet) -> None:
     image = block_image(height=150, width=150)
-    explanation = with_importance(explain(model, image), 1.0)  # nothing outlined
+    explanation = with_importance(explain(model, image), 0.0)  # nothing outlined
     pixels = pixels_of(thumbnail(explanation)).astype(int)
     expected = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(int)
     inner = slice(40, -40)  # the frame of the network; what it crops is darkened
@@ -72,10 +62,10 @@ def test_value_the_left_half_is_the_image_and_the_right_one_the_evidence(model: 
 
 def test_value_regions_are_outlined_only_where_they_are_separated(model: AGNet) -> None:
     explanation = explain(model, block_image())
-    alike, ranked = (thumbnail(with_importance(explanation, times)) for times in (1.005, 3.0))
-    other = thumbnail(with_importance(explanation, 1.0))
-    assert alike == other
-    assert ranked != alike
+    alike, also, ranked = (
+        thumbnail(with_importance(explanation, spread)) for spread in (0.0, 0.005, 0.5)
+    )
+    assert alike == also != ranked
 
 
 def test_value_mistakes_come_most_confident_first(run: RunResults) -> None:
@@ -93,11 +83,3 @@ def test_value_cards_say_what_was_predicted(run: RunResults, model: AGNet, tmp_p
         assert card.confidence == pytest.approx(float(run.probability[number].max()))
     with pytest.raises(ImageReadError, match="no such file"):
         make_cards(run, model, tmp_path, chosen)
-
-
-def test_value_points_and_groups_are_counted(run: RunResults, model: AGNet) -> None:
-    found = region_counts(model, run.root, run.paths)
-    assert len(found["keypoints"]) == len(found["groups"]) == 24
-    assert max(found["groups"]) <= 3
-    grid = AGNet("test_resnet", 4, num_clusters=3, proposer=RegionProposer("grid", num_clusters=3))
-    assert region_counts(grid, run.root, run.paths) == {}

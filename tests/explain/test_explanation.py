@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -13,18 +11,7 @@ from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.prepared import OUTSIDE, Preparation
 from agnet_vision.regions.proposer import RegionProposer
 from tests.conftest import block_image
-from tests.explain.conftest import VARIANTS
-
-
-@pytest.fixture(scope="module")
-def model() -> AGNet:
-    torch.manual_seed(0)
-    return AGNet("test_resnet", 4, num_clusters=4, classes=("ant", "bee", "cat", "dog")).eval()
-
-
-@pytest.fixture(scope="module")
-def explanation(model: AGNet) -> Explanation:
-    return explain(model, block_image())
+from tests.explain.conftest import VARIANTS, with_importance
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -85,12 +72,8 @@ def test_value_regions_come_most_important_first(explanation: Explanation) -> No
     assert (np.diff(explanation.importance[order]) <= 0).all()
 
 
-@pytest.mark.parametrize(("excess", "separates"), [(0.0, False), (0.009, False), (0.02, True)])
+@pytest.mark.parametrize(("spread", "separates"), [(0.0, False), (0.009, False), (0.02, True)])
 def test_value_importances_within_a_hundredth_separate_nothing(
-    explanation: Explanation, excess: float, separates: bool
+    explanation: Explanation, spread: float, separates: bool
 ) -> None:
-    count = int(explanation.mask.sum())
-    importance = explanation.mask / count
-    importance[0] *= 1 + excess
-    importance[1] *= 1 - excess
-    assert replace(explanation, importance=importance).separates_regions() == separates
+    assert with_importance(explanation, spread).separates_regions() == separates

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,30 +21,15 @@ from agnet_vision.explain.overlays import THEMES
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
 from tests.conftest import block_image
-from tests.explain.conftest import VARIANTS
+from tests.explain.conftest import CLASSES, VARIANTS, with_importance
 
 
-def make_explanation(variant: str = "full", source: str = "keypoints") -> Explanation:
+def make_explanation(variant: str, source: str) -> Explanation:
     torch.manual_seed(0)
     proposer = RegionProposer(source, num_clusters=4)
-    classes = ("ant", "$bee$", "$", "a_$b$_c")
-    model = AGNet(
-        "test_resnet", 4, num_clusters=4, variant=variant, proposer=proposer, classes=classes
-    )
+    network = {"num_clusters": 4, "variant": variant, "proposer": proposer, "classes": CLASSES}
+    model = AGNet("test_resnet", 4, **network)
     return explain(model, block_image(), target=1)
-
-
-@pytest.fixture(scope="module")
-def explanation() -> Explanation:
-    return make_explanation()
-
-
-def with_importance(explanation: Explanation, spread: float) -> Explanation:
-    """Spread the importances from ``1 - spread`` to ``1 + spread`` times the uniform."""
-    count = int(explanation.mask.sum())
-    importance = np.zeros(len(explanation.mask), np.float32)
-    importance[explanation.mask] = np.linspace(1 - spread, 1 + spread, count) / count
-    return replace(explanation, importance=importance)
 
 
 def drawn(explanation: Explanation, panel: str) -> tuple[str, list[str]]:

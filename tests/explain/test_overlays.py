@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from agnet_vision.explain.explanation import Explanation, explain
+from agnet_vision.explain.explanation import Explanation
 from agnet_vision.explain.overlays import (
     THEMES,
     class_label,
@@ -21,20 +18,13 @@ from agnet_vision.explain.overlays import (
     place_labels,
     region_color,
 )
-from agnet_vision.models.agnet import AGNet
-from tests.conftest import block_image
-
-
-@pytest.fixture(scope="module")
-def explanation() -> Explanation:
-    torch.manual_seed(0)
-    return explain(AGNet("test_resnet", 4, num_clusters=4), block_image())
+from tests.explain.conftest import with_importance
 
 
 def test_value_uniform_importance_is_painted_evenly(explanation: Explanation) -> None:
-    mask = explanation.mask
-    uniform = replace(explanation, importance=(mask / mask.sum()).astype(np.float32))
-    painted = paint_attention(uniform, Figure().subplots(), THEMES["light"])
+    painted = paint_attention(
+        with_importance(explanation, 0.0), Figure().subplots(), THEMES["light"]
+    )
     np.testing.assert_allclose(painted.get_array(), 0, atol=1e-4)
 
 
@@ -85,7 +75,7 @@ def test_value_labels_of_one_box_do_not_cover_each_other() -> None:
 
 def test_value_the_first_label_stands_in_the_corner_of_its_box() -> None:
     (place,) = place_labels((100, 200), [np.array([40.0, 30.0, 90.0, 80.0])], ["3"])
-    assert place == (40 + 200 * 0.046 / 2, 30 + 120 * 0.075 / 2)
+    assert place == pytest.approx((40 + 200 * 0.046 / 2, 30 + 120 * 0.075 / 2))
     boxes = [np.array([0.0, 0.0, 10.0, 10.0])] * 400
     assert len(place_labels((10, 10), boxes, ["whole: 99.9%"] * 400)) == 400
 

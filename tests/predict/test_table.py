@@ -70,10 +70,8 @@ def test_value_escaping_is_undone(text: str) -> None:
         ("", "damaged or was cut off"),
         ("path,label,predicted,probability_a\n", "must have rows and the columns"),
         ("path,label,probability_a\nx,a,1\n", "must have rows and the columns"),
-        ("path,label,predicted,probability_a\nx,a,a\n", "damaged or was cut off"),
         ('path,label,predicted,probability_a\nx,a,"a', "damaged or was cut off"),
-        ("path,label,predicted,probability_a\nx,b,a,0.5\n", "label 'b'"),
-        ("path,label,predicted,probability_a\nx,a,a,half\n", "damaged or was cut off"),
+        ("path,label,predicted,probability_a\nx,b,a,0.5\n", "damaged or was cut off: 'b'"),
         ("path,label,predicted,probability_a\nx,a,a,\n", "damaged or was cut off"),
     ],
 )
