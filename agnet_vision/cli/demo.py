@@ -30,15 +30,16 @@ class DemoConfig(Options):
 
 def call(config: DemoConfig) -> None:
     """Load the networks and serve the page until Ctrl-C."""
+    from agnet_vision.data.demo import generate_demo
     from agnet_vision.demo.page import build_page, launch
     from agnet_vision.predict.predictor import choose_device
 
     device = choose_device(config.device)
     models = {name: model.to(device) for name, model in load_models(config.checkpoint).items()}
     with TemporaryDirectory(prefix="agnet_demo_") as folder:
-        # Painted pebbles are what the demo networks know; others know other images.
-        examples = paint_examples(Path(folder)) if config.checkpoint is None else []
-        page = build_page(models, examples)
+        if config.checkpoint is None:  # the demo networks know painted pebbles, others do not
+            generate_demo(Path(folder, "set"), seed=7, num_train=6, num_val=6, num_test=6)
+        page = build_page(models, sorted(Path(folder).glob("set/test/*/*.jpg")))
         # Gradio calls its own server to see that it is up.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         address = launch(page, host=config.host, port=config.port)
@@ -56,21 +57,6 @@ def load_models(checkpoint: str | list[str] | None) -> dict[str, AGNet]:
     places = [checkpoint] if isinstance(checkpoint, str) else checkpoint
     opened = [(place, load_model(place)) for place in places]
     return {f"{model.variant}, {model.backbone_name} ({place})": model for place, model in opened}
-
-
-def paint_examples(folder: Path) -> list[Path]:
-    """Paint one image of each class of the demo set."""
-    import cv2
-    import numpy as np
-
-    from agnet_vision.data.demo import MARKS, paint_image
-
-    paths = []
-    for number, mark in enumerate(MARKS):
-        image = paint_image(np.random.default_rng((7, number)), mark, image_size=128)
-        paths.append(folder / f"{mark}.png")
-        cv2.imwrite(str(paths[-1]), image[..., ::-1])
-    return paths
 
 
 COMMAND = Command(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +10,9 @@ from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
+from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.options.fields import Checkpoint, LocalPath, Options, Place, option
+from agnet_vision.options.resolve import run_folder_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from agnet_vision.models.agnet import AGNet
 
 SUFFIXES = {"onnx": ".onnx", "int8": ".int8.onnx", "program": ".pt2", "pretrained": "_pretrained"}
-READ_AT_ONCE = 8
 
 
 class ExportConfig(Options):
@@ -85,11 +85,10 @@ def export(config: ExportConfig) -> Path:
 
 def measured(checkpoint: str) -> dict[str, float]:
     """Read the run's scores on the test split, if any."""
-    source = Path(checkpoint)
-    file = (source if source.is_dir() else source.parent) / "metrics.json"
-    if not file.is_file():
+    folder = RunFolder(run_folder_of(checkpoint))
+    if not folder.metrics.is_file():
         return {}
-    scores = json.loads(file.read_text(encoding="utf-8"))
+    scores = folder.read_metrics()
     names = ("acc", "mean_per_class_acc", "mAP")
     views = f" (tta={scores['tta']})" if scores.get("tta", "none") != "none" else ""
     return {f"{scores['split']} {name}{views}": scores[name] for name in names}
@@ -98,7 +97,7 @@ def measured(checkpoint: str) -> dict[str, float]:
 def default_output(config: ExportConfig) -> Path:
     """Name the output: beside the checkpoint, or in the working folder for one of the Hub."""
     source = Path(config.checkpoint)
-    folder = source if source.is_dir() else source.parent if source.is_file() else Path()
+    folder = run_folder_of(source) if source.exists() else Path()
     return folder / f"{'model' if source.is_dir() else source.stem}{SUFFIXES[config.format]}"
 
 
@@ -118,12 +117,12 @@ def calibration_inputs(model: AGNet, config: ExportConfig) -> tuple[Tensor, ...]
     if count < 2:
         raise ConfigError(f"images must be two or more, to calibrate on and to test, got {count}")
     paths = [found[round(number)] for number in np.linspace(0, len(found) - 1, count)]
-    batches: list[tuple[Tensor, ...]] = []
-    for start in range(0, len(paths), READ_AT_ONCE):
-        read = [read_image(path) for path in paths[start : start + READ_AT_ONCE]]
-        inputs, regions = batch_of(Preparation(model)(read))
-        batches.append((inputs, regions.boxes) if has_boxes(model, config.grid) else (inputs,))
-    return tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
+    prepare = Preparation(model)
+    batches = [batch_of(prepare([read_image(path)])) for path in paths]
+    images = torch.cat([inputs for inputs, _ in batches])
+    if not has_boxes(model, config.grid):
+        return (images,)
+    return images, torch.cat([regions.boxes for _, regions in batches])
 
 
 COMMAND = Command(

@@ -49,12 +49,8 @@ def call(config: ExtractConfig) -> None:
         progress=config.progress,
     )
     seconds = time.perf_counter() - started
-    stored = cache.path.stat().st_size
-    each = stored / max(1, len(cache))
-    print(
-        f"{len(paths)} images in {seconds:.1f} s; {stored / 1e6:.1f} MB, {each:.0f} bytes per image"
-    )
-    print(f"stored in {cache.path}")
+    size = cache.path.stat().st_size / 1e6
+    print(f"{len(paths)} images in {seconds:.1f} s, stored in {cache.path} ({size:.1f} MB)")
 
 
 COMMAND = Command(

@@ -20,6 +20,8 @@ commands:
 
 agnet COMMAND --help lists its options; agnet --version says which version this is."""
 
+VERSION = f"agnet_vision {version('agnet_vision')}"
+
 
 def main() -> None:
     """Run the command that the first word names."""
@@ -29,7 +31,7 @@ def main() -> None:
             lines = "\n".join(f"  {each:14}{what}" for each, what in COMMANDS.items())
             print(USAGE.format(commands=lines))
         elif name in ("--version", "-V"):
-            print(f"agnet_vision {version('agnet_vision')}")
+            print(VERSION)
         elif name in ("--shell-completion", "-sc"):
             complete(words)
         elif name in COMMANDS:
@@ -37,7 +39,9 @@ def main() -> None:
         else:
             from agnet_vision.options.validation import did_you_mean
 
-            hint = did_you_mean(name, list(COMMANDS)) or "; agnet --help lists all"
+            hint = (
+                did_you_mean(name, [*COMMANDS, "--help", "--version"]) or "; agnet --help lists all"
+            )
             raise ConfigError(f"there is no command {name}{hint}")
 
 
@@ -54,9 +58,6 @@ def dispatch(name: str, words: Sequence[str], started: Sequence[str]) -> None:
         name: name of the command.
         words: words after it.
         started: words before those, by which this process was started.
-
-    Raises:
-        AGNetError: whatever the user can repair.
     """
     if name == "benchmark":
         from agnet_vision.cli import benchmark
@@ -66,6 +67,8 @@ def dispatch(name: str, words: Sequence[str], started: Sequence[str]) -> None:
         from agnet_vision.cli.reference import help_text
 
         print(help_text(name, load_command(name), program(name)))
+    elif "--version" in words:
+        print(VERSION)
     else:
         from agnet_vision.cli.job import run_command
 

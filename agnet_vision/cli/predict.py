@@ -90,15 +90,15 @@ def call(config: PredictConfig) -> None:
     rows: Iterable[Prediction] = predictor(paths)
     form = config.row_format()
     kept = []
+    for place in filter(None, (config.output, config.embeddings)):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         file = sys.stdout
         if config.output:
-            Path(config.output).parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(Path(config.output).open("w", newline="", encoding="utf-8"))
         if form != "table":
             rows = write_predictions(rows, file, form)
         if config.embeddings:
-            Path(config.embeddings).parent.mkdir(parents=True, exist_ok=True)
             shape = (len(paths), model.head.classifier.norm.num_features)
             rows = write_embeddings(rows, config.embeddings, shape)
         bar = console(stderr=True)

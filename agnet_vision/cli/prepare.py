@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agnet_vision.cli.command import Command
-from agnet_vision.errors import ConfigError
 from agnet_vision.options.dataset import DatasetConfig
 from agnet_vision.options.fields import LocalPath, Options, Seed, option
 
@@ -46,7 +44,6 @@ def call(config: PrepareConfig) -> None:
     from agnet_vision.data.prepare.contact_sheet import MAX_PAIRS, draw_sheet
     from agnet_vision.data.prepare.prepare import prepare_dataset
 
-    _require_writable(config.report, config.sheet, config.groups)
     options = config.dataset.model_dump()
     result = prepare_dataset(
         options.pop("name"),
@@ -69,14 +66,6 @@ def call(config: PrepareConfig) -> None:
     _print_summary(config.dataset.name, result)
     if not result.agrees:
         sys.exit(1)
-
-
-def _require_writable(*paths: str | None) -> None:
-    """Refuse unwritable results before hours of reading."""
-    for path in (Path(path) for path in paths if path is not None):
-        parent = next(folder for folder in path.parents if folder.exists())
-        if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
-            raise ConfigError(f"{path} cannot be written; name a file, in a folder that is yours")
 
 
 def _print_summary(name: str, result: CheckResult) -> None:

@@ -20,10 +20,10 @@ from agnet_vision.options.compose import (
     files_of,
     groups_of,
     leaves,
-    read_yaml,
     tree,
 )
 from agnet_vision.options.fields import list_options
+from agnet_vision.options.validation import look_up
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "options.md"
@@ -35,18 +35,18 @@ they come from; --hydra-help lists what else Hydra takes."""
 def defaults_of(name: str) -> Values:
     """List the defaults of a command's options by their full names, references as they stand.
 
-    Those that only some datasets or loggers have are among them.
+    Those that only some datasets or loggers have are among them, those of the demo's recipe not.
     """
     has_dataset = "dataset" in groups_of(name)
     content: Any = OmegaConf.to_container(tree(name, ("dataset=folder",) if has_dataset else ()))
     defaults = dict(leaves(content))
-    for group in {"dataset", "logger"} & {*groups_of(name)}:
-        for path in sorted((conf_folder() / group).rglob("*.yaml")):
-            if path.stem != "none":
-                defaults = {**dict(leaves({group: read_yaml(path)})), **defaults}
+    for group in ("dataset", "logger"):
+        for path in (conf_folder() / group).rglob("*.yaml"):
+            own: Any = OmegaConf.to_container(OmegaConf.load(path))
+            defaults = {**dict(leaves({group: own})), **defaults}
     if has_dataset:
-        entries = read_yaml(conf_folder() / f"{name}.yaml")["defaults"]
-        defaults["dataset.name"] = next(each["dataset"] for each in entries if "dataset" in each)
+        chosen: Any = OmegaConf.to_container(tree(name, ()))
+        defaults["dataset.name"] = look_up(chosen, "dataset.name")
     return defaults
 
 
@@ -54,29 +54,23 @@ def help_text(name: str, command: Command, program: str, width: int | None = Non
     """Say what a command does and takes.
 
     Args:
-        name: name of the command.
-        command: the command.
         program: words that start it.
-        width: columns of a line; those of the terminal by default.
+        width: columns of a line; None: those of the terminal.
     """
     width = width or max(shutil.get_terminal_size((100, 24)).columns, 60)
     what = COMMANDS[name]
-    lines = [
-        f"usage: {program} [name=value ...]",
-        "",
-        f"{what[0].upper()}{what[1:]}.",
-        "",
-    ]
-    lines += ["examples:", *(f"  {program} {example}" for example in command.examples)]
+    lines = [f"usage: {program} [name=value ...]", "", f"{what[0].upper()}{what[1:]}.", ""]
+    lines += ["examples:", *(f"  {program} {example}" for example in command.examples), ""]
 
     groups = groups_of(name)
     if groups:
-        lines += ["", "groups, of which a file is chosen (--config-dir=FOLDER adds yours):"]
-    for group in groups:
-        files = " | ".join(files_of(group))
-        lines += _hanging(f"  {group:12}", f"{GROUPS[group]}: {files}", width)
+        lines += ["groups, of which a file is chosen (--config-dir=FOLDER adds yours):"]
+        for group in groups:
+            files = " | ".join(files_of(group))
+            lines += _hanging(f"  {group:12}", f"{GROUPS[group]}: {files}", width)
+        lines += [""]
 
-    lines += ["", "options:"]
+    lines += ["options:"]
     defaults = defaults_of(name)
     for option in list_options(command.schema):
         default = _written(defaults.get(option.name))
@@ -87,17 +81,15 @@ def help_text(name: str, command: Command, program: str, width: int | None = Non
 
 
 def _hanging(start: str, text: str, width: int) -> list[str]:
-    """Wrap a text, its lines beginning below each other."""
-    wrapped = textwrap.wrap(text, width - len(start), break_on_hyphens=False) or [""]
-    return [start + wrapped[0], *(" " * len(start) + line for line in wrapped[1:])]
+    """Wrap a text behind its start, the further lines below its own."""
+    first, *others = textwrap.wrap(text, width - len(start), break_on_hyphens=False)
+    return [start + first, *(" " * len(start) + line for line in others)]
 
 
 def _written(value: Any) -> str:
     """Write a default as in YAML, on one line; ``...`` where there is none."""
-    if value == "???":
-        return "..."
-    text = yaml.safe_dump(value, default_flow_style=True, width=1000).strip()
-    return text.removesuffix("\n...")
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000)
+    return "..." if value == "???" else text.removesuffix("\n...\n").strip()
 
 
 def reference_page() -> str:

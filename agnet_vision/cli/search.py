@@ -11,16 +11,7 @@ from pydantic import FiniteFloat
 
 from agnet_vision.cli.command import Command
 from agnet_vision.cli.shell_errors import program
-from agnet_vision.options.fields import (
-    Base,
-    Jobs,
-    LocalPath,
-    Options,
-    Place,
-    Seed,
-    Threads,
-    option,
-)
+from agnet_vision.options.fields import Base, Jobs, LocalPath, Options, Place, Seed, Threads, option
 
 
 class BudgetConfig(Options):

@@ -9,17 +9,7 @@ from typing import Any
 from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
-from agnet_vision.errors import ConfigError
-from agnet_vision.options.fields import (
-    Base,
-    Jobs,
-    LocalPath,
-    Options,
-    Place,
-    Text,
-    Threads,
-    option,
-)
+from agnet_vision.options.fields import Base, Jobs, LocalPath, Options, Place, Text, Threads, option
 
 
 class StudyConfig(Options):
@@ -61,7 +51,10 @@ def call(config: StudyConfig) -> None:
 
     if config.runs is not None:
         output = Path(config.output or "outputs/studies/runs")
-        rows = summarize_runs(_folders(config.runs), output, config.baseline)
+        patterns = [config.runs] if isinstance(config.runs, str) else config.runs
+        found = [Path(path) for pattern in patterns for path in sorted(glob.glob(pattern))]
+        folders = [path for path in found if (path / "config.yaml").is_file()]
+        rows = summarize_runs(folders, output, config.baseline)
     else:
         path = find_file("study", "studies", str(config.study))
         study = read_study(path, config.base)
@@ -75,18 +68,6 @@ def call(config: StudyConfig) -> None:
         rows = summarize_study(study, output)
     print(as_markdown(rows))
     print(f"written to {output}")
-
-
-def _folders(patterns: str | list[str]) -> list[Path]:
-    """List the folders that patterns match."""
-    names = [patterns] if isinstance(patterns, str) else patterns
-    found = [Path(name) for pattern in names for name in sorted(glob.glob(pattern))]
-    folders = [path for path in found if (path / "config.yaml").is_file()]
-    if not folders:
-        raise ConfigError(
-            f"runs={', '.join(names)} matches no folder of a training; quote the pattern"
-        )
-    return folders
 
 
 COMMAND = Command(

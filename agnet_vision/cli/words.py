@@ -6,26 +6,50 @@ name. So what is text by the schema is quoted, and all that is not quoted remain
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
-from collections.abc import Sequence
-from pathlib import Path
-
-from hydra._internal.utils import get_args_parser
+from collections.abc import Mapping, Sequence
 
 from agnet_vision.cli.command import load_command
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.compose import DECIDED, files_of, groups_of
+from agnet_vision.options.compose import DECIDED, files_of, groups_of, quoted
 from agnet_vision.options.fields import Options, list_options
 from agnet_vision.options.run import TrainConfig
-from agnet_vision.options.validation import unknown_option
+from agnet_vision.options.validation import did_you_mean, unknown_option
+
+# Flags of Hydra's: those that stand alone, and those that a value follows.
+ALONE = (
+    *("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help"),
+    *("--shell-completion", "-sc"),
+)
+VALUED = ("--cfg", "-c", "--info", "-i", "--package", "-p", "--config-dir", "-cd")
 
 
-def parse_line(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Read a line as Hydra does, options and flags in any order, and list its flags."""
-    arguments = get_args_parser().parse_intermixed_args(list(words))
-    return arguments, [word for word in words if word not in arguments.overrides]
+def parse_line(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Part a line into options and flags with their values, which may stand in any order.
+
+    Raises:
+        ConfigError: there is no such flag.
+    """
+    options: list[str] = []
+    flags: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if not name.startswith("-"):
+            options.append(word)
+        elif name in ALONE:
+            flags[name] = ""
+        elif name in VALUED:
+            flags[name] = value if equals else next(rest, "")
+        else:
+            hint = did_you_mean(name, [*ALONE, *VALUED, "--help", "--version"])
+            raise ConfigError(f"there is no flag {name}{hint or '; --hydra-help lists all'}")
+    return options, flags
+
+
+def as_words(flags: Mapping[str, str]) -> list[str]:
+    """Write flags as they are typed."""
+    return [f"{name}={value}" if value else name for name, value in flags.items()]
 
 
 def for_hydra(words: Sequence[str], name: str) -> list[str]:
@@ -34,15 +58,16 @@ def for_hydra(words: Sequence[str], name: str) -> list[str]:
     Raises:
         ConfigError: a word is not ``name=value``, or names no option of the command.
     """
-    arguments, flags = parse_line(words)
-    if arguments.shell_completion:
+    options, flags = parse_line(words)
+    if flags.keys() & {"--shell-completion", "-sc"}:
         return list(words)
     command, groups = load_command(name), groups_of(name)
-    if arguments.multirun and not command.has_run_dir:
+    is_sweep = bool(flags.keys() & {"--multirun", "-m"})
+    if is_sweep and not command.has_run_dir:
         raise ConfigError("--multirun is for train and evaluate")
 
     found: dict[str, str] = {}  # in the order of the command line, which is that of a sweep
-    for word in arguments.overrides:
+    for word in options:
         typed, value = _parted(word)
         bare = typed.lstrip("+")
         if bare == "dataset.name" and "dataset" in groups:
@@ -50,28 +75,23 @@ def for_hydra(words: Sequence[str], name: str) -> list[str]:
         if bare == "hydra.run.dir" and command.has_run_dir:
             typed = bare = "run_dir"
         if bare in groups:
-            if (path := Path(value)).suffix in (".yaml", ".yml"):
-                raise ConfigError(
-                    f"{bare} must be the name of a file, got {value!r}; a file of your own is "
-                    f"given as --config-dir={path.parent} with {bare}/{path.name} in it"
-                )
             found[bare] = f"{bare}={value}"
         elif _is_for_hydra(typed, command.schema):
             found[typed] = word
         else:
-            setting = _setting(bare, value, command.schema, is_sweep=arguments.multirun)
+            setting = _setting(bare, value, command.schema, is_sweep=is_sweep)
             found[bare] = f"++{setting}"
 
     if "backbone" in found:
         value = found["backbone"].removeprefix("backbone=")
-        names = value.split(",") if arguments.multirun else [value]
-        own = files_of("backbone", arguments.config_dir or "")
+        names = value.split(",") if is_sweep else [value]
+        own = files_of("backbone", flags.get("--config-dir") or flags.get("-cd", ""))
         if "(" not in value and not set(names) <= set(own):
             texts = ",".join(map(quoted, names))
             found |= {"backbone": "backbone=timm", "backbone.name": f"++backbone.name={texts}"}
     elif "backbone.name" in found:
         found["backbone"] = "backbone=timm"
-    return [*found.values(), *flags]
+    return [*found.values(), *as_words(flags)]
 
 
 def _parted(word: str) -> tuple[str, str]:
@@ -89,7 +109,7 @@ def _is_for_hydra(name: str, schema: type[Options]) -> bool:
     bare = name.lstrip("+")
     is_own = any(bare == each.name for each in list_options(schema))
     is_added = name.startswith("+") and "." not in name and not is_own
-    return bare.startswith(("hydra.", "hydra/")) or is_added or "/" in bare or "@" in bare
+    return is_added or bare.startswith("hydra.") or "/" in bare or "@" in bare
 
 
 def _setting(name: str, value: str, schema: type[Options], *, is_sweep: bool) -> str:
@@ -115,9 +135,3 @@ def _text(value: str, *, is_sweep: bool) -> str:
         return value
     parts = value.split(",") if is_sweep else [value]
     return ",".join(part if part == "null" else quoted(part) for part in parts)
-
-
-def quoted(text: str) -> str:
-    """Write text so that Hydra's grammar takes it unchanged."""
-    text = re.sub(r"(\\*)'", r"\1\1\\'", text)
-    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"

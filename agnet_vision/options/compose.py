@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,12 +19,12 @@ from typing import Any
 import hydra
 import yaml
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.singleton import Singleton
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from agnet_vision.errors import ConfigError, first_line
+from agnet_vision.errors import ConfigError, as_typed, first_line
 from agnet_vision.options.run import LoggerConfig, TrainConfig
 from agnet_vision.options.validation import did_you_mean, look_up, unknown_option, wrong_value
 
@@ -84,62 +85,80 @@ def compose(command: str, given: Mapping[str, Any]) -> Composed:
     """
     options = flatten(given)
     choices = {name: options.pop(name) for name in groups_of(command) if name in options}
-    choices = {name: choice for name, choice in choices.items() if choice is not None}
     if "backbone" in choices and choices["backbone"] not in files_of("backbone"):
         options = {"backbone.name": choices["backbone"], **options}
         choices["backbone"] = "timm"
-    for group, choice in choices.items():
-        _check(group, choice)
 
     # A list is [csv,wandb] to Hydra.
-    words = tuple(f"{group}={choice}".replace("'", "") for group, choice in choices.items())
-    config = updated(tree(command, words), options)
-    return as_composed(config, [*choices, *options])
+    words = tuple(
+        f"{group}={as_typed(choice)}".replace("'", "") for group, choice in choices.items()
+    )
+    with composition_errors():
+        config = OmegaConf.create(lay_over(tree(command, words), options))
+        return as_composed(config, [*choices, *options])
 
 
-def updated(tree: DictConfig, options: Mapping[str, Any]) -> DictConfig:
-    """Lay options, by their full names, over a tree.
-
-    Raises:
-        ConfigError: a value is of a type that no option has.
-    """
-    config = copy.deepcopy(tree)
-    OmegaConf.set_struct(config, False)
-    name, value = "", None
-    try:
-        for name, value in options.items():
-            OmegaConf.update(config, name, value, merge=True, force_add=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{name} cannot be {value!r}: {first_line(error)}") from error
-    return config
-
-
-def lay_over(values: Values, options: Mapping[str, Any]) -> Values:
-    """Lay options, by their full names, over nested values."""
-    laid: Any = OmegaConf.to_container(updated(OmegaConf.create(values), options))
+def lay_over(values: Any, options: Mapping[str, Any]) -> Values:
+    """Lay options, by their full names, over nested values, which stay as they are."""
+    config = OmegaConf.create(copy.deepcopy(values))
+    for name, value in options.items():
+        OmegaConf.update(config, name, value, force_add=True)
+    laid: Any = OmegaConf.to_container(config)
     return dict(laid)
 
 
 def as_composed(config: DictConfig, names: Iterable[str]) -> Composed:
-    """Take the values out of what Hydra has composed.
+    """Take the values out of what Hydra has composed, and resolve references such as ``${seed}``.
 
-    Its references, such as ``${seed}``, are resolved.
+    What must be given, and is not, is left out.
+    """
+    values = OmegaConf.to_container(config, resolve=True)
+    return Composed(_without_missing(values), tuple(dict.fromkeys(names)))
+
+
+def _without_missing(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return {name: _without_missing(value) for name, value in values.items() if value != "???"}
+
+
+@contextmanager
+def composition_errors() -> Iterator[None]:
+    """Say in a line what cannot be composed.
 
     Raises:
-        ConfigError: a reference names no option.
+        ConfigError: says it.
     """
     try:
-        values = OmegaConf.to_container(config, resolve=True)
+        yield
+    except MissingConfigException as error:
+        missing = re.fullmatch(r"((?:hydra/)?\w+)/(.*?)(?:\.yaml)?", str(error.missing_cfg_file))
+        known = sorted(error.options or ())
+        if not missing or not known:  # it is no file of a group, but a folder of the user's
+            raise ConfigError(first_line(error)) from error
+        group, choice = missing.groups()
+        hint = did_you_mean(choice, known) or "; --config-dir=FOLDER adds yours"
+        raise wrong_value(group, f"one of {', '.join(known)}", choice, hint) from error
+    except OverrideParseException as error:
+        name, _, value = error.override.lstrip("+").partition("=")
+        cure = f'if it is text, type "{name}={quoted(value)}"'
+        raise ConfigError(f"{name}={value} cannot be read; {cure}") from error
+    except HydraException as error:
+        text = first_line(error)
+        if ambiguous := re.search(r"'\+*([^']*)'", text) if "multirun" in str(error) else None:
+            text = f"{ambiguous[1]} asks for several runs; add --multirun, or quotes around a value"
+        raise ConfigError(text) from error
     except OmegaConfBaseException as error:
-        raise ConfigError(reference_error(error)) from error
-    return Composed(dict(_without_missing(values)), tuple(dict.fromkeys(names)))
+        name = str(error.full_key or "").replace("hydra.run.dir", "run_dir")
+        found = re.match(r"Interpolation key '(.*)' not found", str(error))
+        what = unknown_option(TrainConfig, found[1]) if found else first_line(error)
+        raise ConfigError(f"{name}: {what}") from error
 
 
-def reference_error(error: OmegaConfBaseException) -> str:
-    """Say in a line which reference of an option cannot be resolved."""
-    name = str(error.full_key or "").replace("hydra.run.dir", "run_dir")
-    found = re.match(r"Interpolation key '(.*)' not found", str(error))
-    return f"{name}: {unknown_option(TrainConfig, found[1]) if found else first_line(error)}"
+def quoted(text: str) -> str:
+    """Write text so that Hydra's grammar takes it unchanged."""
+    text = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
 
 
 @cache
@@ -156,34 +175,18 @@ def files_of(group: str, own: str | Path = "") -> list[str]:
     return sorted({path.stem for each in folders for path in (each / group).glob("*.yaml")})
 
 
-def _check(group: str, choice: Any) -> None:
-    """Refuse a choice of which there is no file."""
-    known = files_of(group)
-    for each in choice if isinstance(choice, list) and group == "logger" else [choice]:
-        if each not in known:
-            hint = did_you_mean(str(each), known)
-            raise wrong_value(group, f"one of {', '.join(known)}", each, hint)
-
-
 @cache
 def tree(command: str, words: tuple[str, ...]) -> DictConfig:
     """Compose a command's tree for a choice of files."""
-    own: tuple[type, ...] = (GlobalHydra, VersionBase)
-    before = {each: Singleton._instances.pop(each) for each in own if each in Singleton._instances}
+    theirs, version = GlobalHydra.instance(), VersionBase.instance()
+    running, version_base = theirs.hydra, version.version_base
+    theirs.clear()
     try:
         with hydra.initialize_config_dir(str(conf_folder()), version_base=HYDRA_VERSION):
             return hydra.compose(command, list(words))
     finally:
-        for each in own:
-            Singleton._instances.pop(each, None)
-        Singleton._instances.update(before)
-
-
-def _without_missing(values: Any) -> Any:
-    """Leave out the options that have no value yet."""
-    if not isinstance(values, dict):
-        return values
-    return {name: _without_missing(value) for name, value in values.items() if value != "???"}
+        theirs.hydra, version.version_base = running, version_base
+        GlobalHydra.set_instance(theirs)
 
 
 def flatten(options: Mapping[str, Any]) -> Values:
@@ -224,25 +227,18 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def find_file(option: str, folder: str, name: str) -> Path:
-    """Find a file of ours by name, or the user's own.
-
-    Args:
-        option: option that names it, for errors.
-        folder: folder in ``conf/`` that holds ours.
-        name: name of one of ours, or path of a YAML file.
+    """Find a file of ours in a folder of ``conf/``, or the user's own by its path.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: there is no such file; it names the option.
     """
     known = files_of(folder)
     if name in known:
         return conf_folder() / folder / f"{name}.yaml"
     path = Path(name).expanduser()
-    if path.suffix not in (".yaml", ".yml"):
-        rule = f"one of {', '.join(known)}, or a YAML file"
-        raise wrong_value(option, rule, name, did_you_mean(name, known))
     if not path.is_file():
-        raise ConfigError(f"{option}: there is no file {path}")
+        rule = f"one of {', '.join(known)}, or a YAML file that is there"
+        raise wrong_value(option, rule, name, did_you_mean(name, known))
     return path
 
 

@@ -15,15 +15,15 @@ from agnet_vision.regions.grouping import Grouping
 from agnet_vision.regions.keypoints import Detector
 from agnet_vision.regions.proposer import Source
 
-# Arguments of timm.create_model that are not the user's to give, and why.
-TAKEN = {
-    "in_chans": "the images are RGB",
-    "features_only": "the features are taken by this library, from the stages that taps names",
-    "num_classes": "the classes are the dataset's",
-    "pretrained": "it is backbone.pretrained",
-    "checkpoint_path": "it is backbone.checkpoint",
-    "output_stride": "it is backbone.output_stride",
-}
+# Arguments of timm.create_model that this library gives itself.
+TAKEN = (
+    "checkpoint_path",
+    "features_only",
+    "in_chans",
+    "num_classes",
+    "output_stride",
+    "pretrained",
+)
 
 
 class BackboneConfig(Options):
@@ -55,10 +55,10 @@ class BackboneConfig(Options):
         if not timm.is_model(self.name):
             hint = did_you_mean(self.name, timm.list_models()) or "; timm.list_models() lists all"
             raise ValueError(f"timm has no model {self.name!r}{hint}")
-        if taken := next((key for key in self.kwargs if key in TAKEN), None):
+        if taken := sorted(set(TAKEN) & set(self.kwargs)):
             raise ValueError(
-                f"backbone.kwargs must not have {taken}: {TAKEN[taken]}; leave "
-                f"backbone.kwargs.{taken} out"
+                f"backbone.kwargs must not have {taken[0]}, which other options and the dataset "
+                "decide; leave it out"
             )
         # What it refuses could be trained, but not opened again.
         check_backbone(self.name, {k: v for k, v in self.kwargs.items() if k not in REACHING_OUT})
@@ -66,22 +66,21 @@ class BackboneConfig(Options):
 
 
 class HeadConfig(Options):
-    """Options of ``AGNetHead``; null: its own default."""
+    """Options of ``AGNetHead``."""
 
-    dropout: FiniteFloat | None = option(
-        "part of the channels dropped before the classifier; null: 0 (paper)", bound="dropout"
+    dropout: FiniteFloat = option(
+        "part of the channels dropped before the classifier", bound="dropout"
     )
     width: int | None = option(
         "channels that the map is reduced to first; null: the map's own (paper)", bound="width"
     )
     pool_size: int | None = option(
-        "cells per side of a pooled region; null: 7 (paper), less on small maps", bound="pool_size"
+        "cells per side of a pooled region; null: the paper's 7, less on small maps",
+        bound="pool_size",
     )
-    attention_units: int | None = option(
-        "hidden units of the pairwise attention; null: 32 (paper)", bound="attention_units"
-    )
-    normalize_context: bool | None = option(
-        "take the mean of regions, not their sum, as a region's context; null: true (ours)"
+    attention_units: int = option("hidden units of the pairwise attention", bound="attention_units")
+    normalize_context: bool = option(
+        "take the mean of regions (ours), not their sum (paper), as a region's context"
     )
 
 

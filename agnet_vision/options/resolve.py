@@ -116,24 +116,21 @@ def check_evaluation(composed: Composed) -> EvaluateConfig:
     stored = run_options(values.get("checkpoint"))
     dataset = own.get("dataset.name")
     if stored and dataset in (None, stored["dataset"]["name"]):
-        _refuse_other_split(stored, own)
-        options = {name: value for name, value in own.items() if name.startswith("dataset.")}
-        values["dataset"] = lay_over({"dataset": stored["dataset"]}, options)["dataset"]
+        given = {name: value for name, value in own.items() if name.startswith("dataset.")}
+        values |= lay_over({"dataset": stored["dataset"]}, given)
     elif dataset is None and "checkpoint" in values:
-        place = values["checkpoint"]
-        is_here = Path(place).expanduser().exists()
         raise ConfigError(
-            f"dataset must be given: at {place} there is no run whose own could be taken"
-            if is_here
-            else f"there is no checkpoint={place} here; for a network on the Hub give dataset, too"
+            f"there is no run at checkpoint={values['checkpoint']} whose dataset could be taken; "
+            "give dataset, or another checkpoint"
         )
     else:
         stored = {**stored, "seed": 0}
 
-    if values.get("seed") is None:
-        values["seed"] = stored.get("seed", 0)
-    if values.get("tta") is None:
-        values["tta"] = stored.get("tta", "none")
+    for name, default in {"seed": 0, "tta": "none"}.items():
+        if values.get(name) is None:
+            values[name] = stored.get(name, default)
+    if has_own_images(stored, values):
+        _refuse_other_split(stored, values)
     return validate(EvaluateConfig, values)
 
 
@@ -181,15 +178,10 @@ def run_options(checkpoint: Any) -> Values:
     return stored
 
 
-def _refuse_other_split(stored: Values, own: Values) -> None:
-    """Refuse options that draw the run's own images anew."""
-    for name in PLACES:
-        before = look_up(stored, name)
-        if not is_same(own.get(name, before), before):
-            return  # other images, or the same elsewhere
+def _refuse_other_split(stored: Values, values: Values) -> None:
     for name in DRAWN:
-        given, before = own.get(name), look_up(stored, name)
-        if given is not None and not is_same(given, before):
+        given, before = look_up(values, name), look_up(stored, name)
+        if not is_same(given, before):
             raise ConfigError(
                 f"{name}={as_typed(given)} may draw another split than the run did, "
                 f"and score images it was trained on; give {name}={as_typed(before)}, "

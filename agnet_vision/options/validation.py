@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -13,15 +14,10 @@ from agnet_vision.options.fields import Options, list_options
 
 T = TypeVar("T", bound=Options)
 
-# What other libraries call an option of ours, for the hints.
+# What other libraries call an option of ours, where the two are not alike.
 SYNONYMS = {
     "data": "root",
-    "gradient_clip_val": "gradient_clip",
-    "img_size": "image_size",
     "learning_rate": "lr",
-    "max_epochs": "epochs",
-    "num_epochs": "epochs",
-    "num_workers": "workers",
     "path": "root",
     "resolution": "image_size",
     "wd": "weight_decay",
@@ -69,21 +65,17 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
     """
     last = name.rsplit(".", 1)[-1]
     last = SYNONYMS.get(last, last)
-    by_last = {full.rsplit(".", 1)[-1]: full for full in reversed(names)}
-    of_that_last = [full for full in names if full.rsplit(".", 1)[-1] == last]
+    full_names: dict[str, list[str]] = {}
+    for full in names:
+        full_names.setdefault(full.rsplit(".", 1)[-1], []).append(full)
+
+    nearest = partial(difflib.get_close_matches, n=1)
     found = (
-        _closest(name, {full: full for full in of_that_last}, cutoff=0.0)
-        or _closest(name, {full: full for full in names}, cutoff=0.6)
-        or _closest(last, by_last, cutoff=0.75)
+        nearest(name, full_names.get(last, []), cutoff=0)
+        or nearest(name, names, cutoff=0.6)
+        or [full_names[each][0] for each in nearest(last, full_names, cutoff=0.75)]
     )
-    return f"; did you mean {found}?" if found else ""
-
-
-def _closest(word: str, candidates: Mapping[str, str], cutoff: float) -> str | None:
-    """Return what belongs to the candidate most like a word; capitals do not count."""
-    lowered = {candidate.lower(): value for candidate, value in candidates.items()}
-    found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=cutoff)
-    return lowered[found[0]] if found else None
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _explain(
@@ -104,7 +96,7 @@ def _explain(
             return ConfigError(
                 f"{group}={chosen} has no option {name}; it is an option of {having}"
             )
-        return unknown_option(schema, _first_leaf(name, error["input"]))
+        return unknown_option(schema, name)
 
     # What lies inside a list or mapping is part of one option.
     while name not in options and not any(each.startswith(f"{name}.") for each in options):
@@ -123,14 +115,6 @@ def _explain(
         return ConfigError(f"{name} must be given: {option.description}")
     hint = did_you_mean(str(value), [str(choice) for choice in option.choices])
     return wrong_value(name, option.rule, value, hint)
-
-
-def _first_leaf(name: str, value: Any) -> str:
-    """Name the option that was given in an unknown group."""
-    while isinstance(value, Mapping) and value:
-        inner, value = next(iter(value.items()))
-        name = f"{name}.{inner}"
-    return name
 
 
 def look_up(values: Mapping[str, Any], name: str) -> Any:

@@ -1,4 +1,4 @@
-"""``agnet demo``: its networks, and the images beside them."""
+"""``agnet demo``: its networks and its port."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agnet_vision.cli.demo import load_models, paint_examples
-from agnet_vision.data.demo import MARKS
-from agnet_vision.data.image import read_image
+from agnet_vision.cli.demo import load_models
 from agnet_vision.errors import ConfigError
 from tests.cli.saved import call, save_network
-
-
-def test_value_one_example_a_class(tmp_path: Path) -> None:
-    paths = paint_examples(tmp_path)
-    assert [path.stem for path in paths] == list(MARKS)
-    assert {read_image(path).shape for path in paths} == {(128, 128, 3)}
-    assert len({path.read_bytes() for path in paths}) == len(MARKS)
 
 
 def test_value_networks_are_named_by_variant_backbone_and_place(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agnet_vision.errors import ConfigError
 from tests.cli.saved import call, save_network, write_folder
 from tests.training.tiny import TINY_EVALUATION
 
@@ -27,9 +26,3 @@ def test_value_scores_every_image_of_the_split(
     right = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
     assert (len(rows), metrics["acc"]) == (6, pytest.approx(right))
     assert str(tmp_path / "run") in capsys.readouterr().out
-
-
-def test_raises_without_a_dataset(tmp_path: Path) -> None:
-    network = save_network(tmp_path / "saved")
-    with pytest.raises(ConfigError, match="dataset must be given"):
-        call("evaluate", f"checkpoint={network}", f"run_dir={tmp_path / 'run'}")

@@ -1,7 +1,4 @@
-"""``agnet extract`` as it is typed.
-
-What it stores is there the next time.
-"""
+"""``agnet extract`` as it is typed: what it stores is there the next time."""
 
 from __future__ import annotations
 

@@ -98,12 +98,11 @@ def test_the_run_s_folder_is_hydra_s(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["experiment=/a/b.yaml"], "experiment must be one of .*, got '/a/b'; --config-dir=FOLDER"),
         (["experiment=papr"], "experiment must be one of paper, recommended, got 'papr'; did you"),
-        (["dataset=stanford4"], "dataset must be one of .*, got 'stanford4'; did you mean"),
         (["epochs=1,2"], "epochs=1,2 asks for several runs; add --multirun"),
         (["seed=[1"], "seed=\\[1 cannot be read; if it is text, type \"seed='\\[1'\""),
         (["run_dir=a/${sed}"], "run_dir: there is no option sed; did you mean seed?"),
-        (["epochs=0"], "epochs must be a whole number of at least 1, got 0"),
         (["+epoch=1"], "there is no option epoch; did you mean epochs?"),
         (["resume=true", "run_dir=nowhere/run"], "there is no .*config.yaml; run_dir must name"),
         (["resume=true"], "resume=true needs run_dir"),

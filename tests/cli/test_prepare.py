@@ -71,14 +71,3 @@ def test_tool(
 )
 def test_tool_raises(run: Callable[..., object], arguments: tuple[str, ...], message: str) -> None:
     assert message in str(run(*arguments))
-
-
-@pytest.mark.parametrize("option", ["report", "sheet"])
-def test_tool_refuses_results_it_could_not_write(
-    run: Callable[..., object], tmp_path: Path, option: str
-) -> None:
-    (tmp_path / "file").write_text("")
-    for target in (tmp_path, tmp_path / "file" / "out.json"):
-        assert "cannot be written" in str(
-            run("dataset=aucd_v1", f"dataset.root={tmp_path}", f"{option}={target}")
-        )

@@ -22,7 +22,7 @@ def test_raises_on_both_or_neither(words: tuple[str, ...]) -> None:
 
 def test_raises_on_patterns_without_a_run(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
-    with pytest.raises(ConfigError, match="matches no folder of a training; quote the pattern"):
+    with pytest.raises(ConfigError, match="there is no run to compare"):
         call("study", f"runs='{tmp_path}/*'")
 
 

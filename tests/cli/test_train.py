@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from agnet_vision.predict.table import read_predictions
 from tests.training.tiny import TINY, write_images
 
 ROOT = Path(__file__).parents[2]
@@ -60,57 +60,28 @@ def test_ctrl_c_saves_and_resume_goes_on(data: Path, tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "interrupted; what was saved stays saved; go on with" in stderr
-    assert f"resume=true run_dir={tmp_path / 'run'}" in stderr
+    assert f"resume=true run_dir={logs}" in stderr
     assert "Traceback" not in stderr
-    epoch = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["epoch"]
-    first = json.loads((tmp_path / "run" / "run.json").read_text())
-    done = run(
-        "train.py",
-        "resume=true",
-        f"run_dir={tmp_path / 'run'}",
-        f"epochs={epoch + 1}",
-        cwd=tmp_path,
-    )
+    epoch = torch.load(logs / "last.ckpt", weights_only=True)["epoch"]
+    first = json.loads((logs / "run.json").read_text())
+    done = run("train.py", "resume=true", f"run_dir={logs}", f"epochs={epoch + 1}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    whole = json.loads((tmp_path / "run" / "run.json").read_text())
+    whole = json.loads((logs / "run.json").read_text())
     assert whole["command"] == first["command"]
     assert "epochs=100000" in whole["command"]
     assert whole["wall_time_seconds"] > first["wall_time_seconds"] > 0
-    assert "acc" in json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert "acc" in json.loads((logs / "metrics.json").read_text())
 
 
-def test_ddp_counts_every_picture_once(data: Path, tmp_path: Path) -> None:
+def test_ddp_counts_every_image_once(data: Path, tmp_path: Path) -> None:
     """Two views of each are averaged, without padded copies."""
-    two = (
-        *TINY[:-2],
-        "report=false",
-        "trainer=ddp",
-        "trainer.accelerator=cpu",
-        "trainer.devices=2",
-    )
-    options = (
-        *two,
-        "trainer.progress_bar=false",
-        "freeze_backbone_epochs=1",
-        "tta=flip",
-        f"dataset.root={data}",
-    )
-    done = run("train.py", *options, f"run_dir={tmp_path / 'run'}", cwd=tmp_path)
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    others = ["trainer.progress_bar=false", "report=false", "freeze_backbone_epochs=1", "tta=flip"]
+    places = [f"dataset.root={data}", f"run_dir={tmp_path / 'run'}"]
+    done = run("train.py", *TINY[:-2], *two, *others, *places, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    alone = (
-        "trainer=cpu",
-        "workers=0",
-        "report=false",
-        f"dataset.root={data}",
-        f"run_dir={tmp_path / 'alone'}",
-    )
-    done = run(
-        "evaluate.py",
-        f"checkpoint={tmp_path / 'run' / 'best.ckpt'}",
-        "dataset=folder",
-        *alone,
-        cwd=tmp_path,
-    )
+    alone = ["trainer=cpu", "workers=0", "report=false", f"run_dir={tmp_path / 'alone'}"]
+    done = run("evaluate.py", f"checkpoint={tmp_path / 'run' / 'best.ckpt'}", *alone, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     both, one = (
         json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("run", "alone")
@@ -118,23 +89,12 @@ def test_ddp_counts_every_picture_once(data: Path, tmp_path: Path) -> None:
     assert both["tta"] == one["tta"] == "flip"
     for name in ("acc", "mAP", "mean_per_class_acc", "top5"):
         assert both[name] == pytest.approx(one[name], abs=1e-6)
-    shared, own = (probabilities(tmp_path / name / "predictions.csv") for name in ("run", "alone"))
-    assert len(own) == 9
-    assert shared.keys() == own.keys()
-    for path, row in own.items():
-        assert shared[path] == pytest.approx(row, abs=1e-6)
-
-
-def probabilities(predictions: Path) -> dict[str, list[float]]:
-    """Read what was said of each image, once each."""
-    with predictions.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    found = {
-        row["path"]: [float(row[name]) for name in row if name.startswith("probability_")]
-        for row in rows
-    }
-    assert len(found) == len(rows)
-    return found
+    shared, own = (
+        read_predictions(tmp_path / name / "predictions.csv") for name in ("run", "alone")
+    )
+    assert len(own.paths) == len(set(own.paths)) == 9
+    assert shared.paths == own.paths
+    assert shared.probability == pytest.approx(own.probability, abs=1e-6)
 
 
 def test_pretrained_without_network_fails_at_once(data: Path, tmp_path: Path) -> None:
@@ -154,14 +114,8 @@ def test_text_named_jpg_is_one_message(tmp_path: Path) -> None:
     bad = [root / "train" / "cat" / "notes.jpg", root / "val" / "dog" / "cut.png"]
     bad[0].write_text("not an image")
     bad[1].write_bytes((root / "val" / "dog" / "0.png").read_bytes()[:3000])
-    done = run(
-        "train.py",
-        *TINY,
-        "workers=1",
-        f"dataset.root={root}",
-        f"run_dir={tmp_path / 'run'}",
-        cwd=tmp_path,
-    )
+    places = [f"dataset.root={root}", f"run_dir={tmp_path / 'run'}"]
+    done = run("train.py", *TINY, "workers=1", *places, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         f"error: cannot read {bad[0]} as an image: it is not an image in a known format "
