@@ -167,5 +167,5 @@ def fit_sklearn(xy: Points, seed: int) -> GaussianMixture:
 def log_likelihood(xy: Points, seed: int) -> float:
     """Fit our mixture, and express its likelihood in pixels."""
     statistics = pad_statistics([whiten(xy)], -(-len(xy) // PAD) * PAD)
-    whitened = float(fit_mixtures(torch.from_numpy(statistics), 8, seed=seed).log_likelihood[0])
+    whitened = float(fit_mixtures(torch.from_numpy(statistics), 8, seed=seed)[1][0])
     return whitened - 0.5 * float(np.linalg.slogdet(np.cov(xy.T.astype(np.float64), bias=True))[1])

@@ -18,12 +18,11 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
-from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
 
 from agnet_vision.demo import visit
 from agnet_vision.errors import ImageReadError, PredictionError
@@ -46,6 +45,8 @@ CSS = """
 #panels .styler { background: none; display: grid; gap: 12px;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
 footer { display: none !important; }
+/* The buttons would lie over the ends of titles. */
+@media (hover: hover) { #panels .block:not(:hover) .icon-button-wrapper { opacity: 0; } }
 @media (max-width: 480px) { .gradio-container { padding: 8px !important; } }
 """
 # The figures take the page's theme: the last input of every look is filled in by the browser.
@@ -64,7 +65,9 @@ class Handlers:
         """Set the slider and the source of regions to what a network was trained with."""
         model = self.models[name]
         own = model.proposer.num_clusters
-        return gr.Slider(maximum=model.head.num_clusters, value=own), visit.own_source(model)
+        return gr.Slider(maximum=model.head.num_clusters, value=own), visit.source_name(
+            model.proposer
+        )
 
     def look(
         self, path: str | None, name: str, source: str, kappa: float, theme: ThemeName
@@ -88,20 +91,6 @@ class Handlers:
         words = visit.remark(model, explanation, source, num_clusters)
         return [gr.skip(), visit.ranking(explanation), words, *drawn]
 
-    def write(
-        self, path: str | None, name: str, source: str, kappa: float, theme: ThemeName
-    ) -> list[gr.DownloadButton]:
-        """Write the figure as PNG and SVG, and put both behind the buttons."""
-        if path is None:
-            return [gr.DownloadButton(value=None, interactive=False) for _ in range(2)]
-
-        explanation = visit.explain_file(self.models[name], path, source, int(kappa))
-        places = [
-            save_bytes_to_cache(content, f"explanation.{suffix}", get_upload_folder())
-            for suffix, content in visit.figure_files(explanation, theme).items()
-        ]
-        return [gr.DownloadButton(value=place, interactive=True) for place in places]
-
 
 def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) -> gr.Blocks:
     """Lay out the page for one network or several.
@@ -121,9 +110,6 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
             with gr.Column(scale=2, min_width=300):
                 label = gr.Label(label="Prediction", num_top_classes=5, elem_id="prediction")
                 note = gr.Markdown(elem_id="note")
-                with gr.Row():
-                    png = gr.DownloadButton("Figure as PNG", interactive=False, elem_id="png")
-                    svg = gr.DownloadButton("Figure as SVG", interactive=False, elem_id="svg")
         with gr.Group(elem_id="panels"):
             panels = [
                 gr.Image(
@@ -131,7 +117,7 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
                     interactive=False,
                     show_label=False,
                     format="png",
-                    buttons=["fullscreen"],
+                    buttons=["download", "fullscreen"],
                     elem_id=f"panel-{name}",
                     visible=False,
                 )
@@ -143,13 +129,17 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
 
         handlers = Handlers(models)
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        drawing = {**quiet, "inputs": [upload, model, source, kappa, theme], "js": WITH_THEME}
-        look = {**drawing, "fn": handlers.look, "outputs": [upload, label, note, *panels]}
-        write = {**drawing, "fn": handlers.write, "outputs": [png, svg]}
-        model.input(handlers.fit, model, [kappa, source], **quiet).then(**look).then(**write)
+        look: dict[str, Any] = {
+            "fn": handlers.look,
+            "inputs": [upload, model, source, kappa, theme],
+            "outputs": [upload, label, note, *panels],
+            "js": WITH_THEME,
+            **quiet,
+        }
+        model.input(handlers.fit, model, [kappa, source], **quiet).then(**look)
         # A slider that is dragged, typed into or moved by keys: the last value is the one drawn.
         for event in (upload.change, source.input, kappa.input):
-            event(**look, trigger_mode="always_last").then(**write)
+            event(**look, trigger_mode="always_last")
         upload.clear(lambda: "", None, note, **quiet)
     return page
 
@@ -171,7 +161,7 @@ def _controls(
     upload.preprocess = _path_of  # type: ignore[method-assign]
 
     name, model = next(iter(models.items()))
-    own, kappa = visit.own_source(model), model.head.num_clusters
+    own, kappa = visit.source_name(model.proposer), model.head.num_clusters
     choices = [*dict.fromkeys([*visit.region_sources(), own])]
     return (
         upload,
@@ -226,7 +216,7 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
         app_kwargs={
             "middleware": [
                 Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
-                Middleware(LocalSources),
+                Middleware(BaseHTTPMiddleware, dispatch=add_policy),
             ]
         },
     )
@@ -234,21 +224,9 @@ def launch(page: gr.Blocks, *, host: str = "127.0.0.1", port: int | None = None)
     return address
 
 
-class LocalSources:
-    """Middleware that lets the browser connect to this page alone."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the policy to every answer."""
-
-        async def send_with_policy(message: Message) -> None:
-            """Send a message, with the policy among its headers."""
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["content-security-policy"] = POLICY
-                headers["referrer-policy"] = "no-referrer"
-            await send(message)
-
-        await self.app(scope, receive, send_with_policy)
+async def add_policy(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Let the browser connect to this page alone."""
+    response = await call_next(request)
+    response.headers["content-security-policy"] = POLICY
+    response.headers["referrer-policy"] = "no-referrer"
+    return response

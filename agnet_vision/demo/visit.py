@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from contextlib import suppress
-from typing import get_args
+from dataclasses import replace
+from itertools import product
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,36 +14,32 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.figures import Panel, explanation_figure, panel_figure
+from agnet_vision.explain.figures import Panel, panel_figure
 from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.regions.keypoints import Detector, detect
+from agnet_vision.regions.keypoints import Detector
 from agnet_vision.regions.proposer import RegionProposer, Source
 
 MAX_UPLOAD_PIXELS = 40_000_000
 PANEL_DPI = 150
 
 
-def region_sources() -> dict[str, dict[str, str]]:
+def region_sources() -> dict[str, dict[str, Any]]:
     """Name all sources of regions, for the detectors that this OpenCV has."""
     sources = {}
-    for source in get_args(Source):
-        if not RegionProposer(source).needs_keypoints:
-            sources[f"control: {source}"] = {"source": source}
-            continue
-        for name in get_args(Detector):
-            with suppress(ConfigError):
-                detect(np.zeros((8, 8, 3), np.uint8), name)
-                sources[f"{source}: {name}"] = {"source": source, "detector": name}
+    for source, detector in product(get_args(Source), get_args(Detector)):
+        proposer = RegionProposer(source, detector)
+        with suppress(ConfigError):
+            proposer.keypoints(np.zeros((8, 8, 3), np.uint8))
+            sources[source_name(proposer)] = {"source": source, "detector": detector}
     return sources
 
 
-def own_source(model: AGNet) -> str:
-    """Name the choice that the network was trained with."""
-    own = model.proposer
-    if own.needs_keypoints:
-        return f"{own.source}: {own.detector}"
-    return f"control: {own.source}"
+def source_name(proposer: RegionProposer) -> str:
+    """Name the source of a proposer's regions as the page does."""
+    if proposer.needs_keypoints:
+        return f"{proposer.source}: {proposer.detector}"
+    return f"control: {proposer.source}"
 
 
 def explain_file(model: AGNet, path: str, source: str, num_clusters: int) -> Explanation:
@@ -56,8 +53,7 @@ def explain_file(model: AGNet, path: str, source: str, num_clusters: int) -> Exp
         PredictionError: the network's output is not finite.
     """
     image = read_image(path, max_pixels=MAX_UPLOAD_PIXELS)
-    chosen = region_sources()[source] | {"num_clusters": num_clusters}
-    proposer = RegionProposer.from_settings({**model.proposer.settings(), **chosen})
+    proposer = replace(model.proposer, num_clusters=num_clusters, **region_sources()[source])
     return explain(model, image, proposer=proposer)
 
 
@@ -76,7 +72,7 @@ def remark(model: AGNet, explanation: Explanation, source: str, num_clusters: in
     words += f"κ = {num_clusters}, {source}."
     if explanation.has_attention and not explanation.separates_regions():
         words += " The attention has not separated them: importances lie within 1 % of uniform."
-    trained = (own_source(model), model.proposer.num_clusters)
+    trained = (source_name(model.proposer), model.proposer.num_clusters)
     if trained != (source, num_clusters):
         words += f" The network was trained with κ = {trained[1]}, {trained[0]}; "
         words += "others are new to it."
@@ -91,12 +87,3 @@ def draw(
     canvas.figure.set_dpi(PANEL_DPI)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
-
-
-def figure_files(explanation: Explanation, theme: ThemeName) -> dict[str, bytes]:
-    """Render the whole figure as PNG and SVG, by suffix."""
-    figure = explanation_figure(explanation, theme=theme)
-    files = {"png": io.BytesIO(), "svg": io.BytesIO()}
-    for form, file in files.items():
-        figure.savefig(file, format=form, dpi=PANEL_DPI)
-    return {form: file.getvalue() for form, file in files.items()}

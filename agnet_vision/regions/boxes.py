@@ -68,12 +68,8 @@ def boxes_of_images(
     """Draw boxes as ``boxes_from_keypoints`` does, for many images of one size at once.
 
     Args:
-        xy: positions of the points of all images.
-        group: label of each point.
         image: index of each point's image, from 0.
         num_images: number of images; some may have no point.
-        image_size: ``(width, height)`` of all images in pixels.
-        num_clusters: kappa.
     """
     size = np.array(image_size, dtype=np.float64)
     if (size <= 0).any():

@@ -104,8 +104,8 @@ def _group_batched(
             statistics = torch.from_numpy(
                 pad_statistics([whiten(points[index]) for index in chunk], padded)
             )
-            mixtures = fit_mixtures(statistics, components, seed=seed)
-            found = assign(mixtures.coefficients, statistics).numpy()
+            coefficients, _ = fit_mixtures(statistics, components, seed=seed)
+            found = assign(coefficients, statistics).numpy()
             for row, index in enumerate(chunk):
                 labels[index] = found[row, : len(points[index])]
     return labels
@@ -114,7 +114,7 @@ def _group_batched(
 def _group_sklearn(
     xy: Float[np.ndarray, "points 2"], num_clusters: int, seed: int
 ) -> Int[np.ndarray, " points"]:
-    """Fit scikit-learn's mixture, with wider components where a covariance is ill-defined."""
+    """Fit scikit-learn's mixture to the whitened points."""
     from sklearn.exceptions import ConvergenceWarning  # slow to import, and only this path needs it
     from sklearn.mixture import GaussianMixture
 
@@ -126,13 +126,5 @@ def _group_sklearn(
         # 100 iterations without convergence still give usable groups, and so do fewer clusters than
         # asked.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for regularization in (1e-6, 1e-2, 1.0):
-            mixture = GaussianMixture(
-                components, covariance_type="full", random_state=seed, reg_covar=regularization
-            )
-            try:
-                return np.asarray(mixture.fit_predict(xy.astype(np.float64)), dtype=np.int64)
-            except ValueError as error:
-                if "ill-defined" not in str(error):
-                    raise
-    return np.zeros(len(xy), dtype=np.int64)
+        labels = GaussianMixture(components, random_state=seed).fit_predict(whiten(xy))
+    return np.asarray(labels, dtype=np.int64)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,19 +26,6 @@ MAX_ITERATIONS = 100  # scikit-learn's
 LLOYD_STEPS = 4  # ours: 16 gain nothing (docs/regions.md)
 SEED_CANDIDATES = 4  # scikit-learn's 2 + log(kappa) for kappa = 8
 TIE = 1e-9  # candidates closer than this count as equal, and the first one wins
-
-
-class Mixtures(NamedTuple):
-    """Fitted mixtures in the coordinates they were fitted in.
-
-    Attributes:
-        coefficients: log-weight plus log-density of each component as a linear form of the six
-            statistics.
-        log_likelihood: mean over the points.
-    """
-
-    coefficients: Float[Tensor, "batch clusters 6"]
-    log_likelihood: Float[Tensor, " batch"]
 
 
 def pad_statistics(
@@ -60,25 +46,29 @@ def pad_statistics(
 
 def fit_mixtures(
     statistics: Float[Tensor, "batch 6 points"], components: int, *, seed: int = 0
-) -> Mixtures:
+) -> tuple[Float[Tensor, "batch clusters 6"], Float[Tensor, " batch"]]:
     """Fit each image's full-covariance mixture by EM, to convergence.
 
     Args:
         statistics: points as ``pad_statistics`` writes them.
         components: number of components of each mixture.
         seed: seed of the k-means++ start.
+
+    Returns:
+        Log-weight plus log-density of each component as a linear form of the six statistics; and
+        the mean log-likelihood of each image's points.
     """
     coefficients = maximize(_kmeans(statistics, components, seed), statistics)
     previous = statistics.new_full((len(statistics),), -math.inf)
-    result = Mixtures(coefficients.clone(), previous.clone())
+    fitted, reached = coefficients.clone(), previous.clone()
     active = torch.arange(len(statistics), device=statistics.device)
 
     for _ in range(MAX_ITERATIONS):
         responsibilities, log_density = expect(coefficients, statistics)
         real = statistics[:, 0]
         log_likelihood = (log_density * real).sum(dim=1) / real.sum(dim=1)
-        result.coefficients[active] = coefficients
-        result.log_likelihood[active] = log_likelihood
+        fitted[active] = coefficients
+        reached[active] = log_likelihood
 
         rising = (log_likelihood - previous >= LIKELIHOOD_TOLERANCE).nonzero().squeeze(1)
         if not len(rising):
@@ -91,7 +81,7 @@ def fit_mixtures(
         coefficients = maximize(responsibilities, statistics)
         previous = log_likelihood
 
-    return result
+    return fitted, reached
 
 
 def expect(

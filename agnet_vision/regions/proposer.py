@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any, Literal, Protocol, get_args
@@ -22,6 +22,11 @@ Source = Literal["keypoints", "grid", "random"]
 ContentSeed = int | Sequence[int]  # what numpy.random.default_rng takes
 Boxes = tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]
 
+# The sources without keypoints, each of which draws a frame's boxes by itself.
+CONTROLS: Mapping[Source, Callable[[int, np.random.Generator], tuple[Any, Any]]] = {
+    "grid": lambda num_clusters, _: grid_boxes(num_clusters),
+    "random": random_boxes,
+}
 REVISION = 1  # raise when detection or grouping changes its results: stored regions become stale
 
 
@@ -97,7 +102,7 @@ class RegionProposer:
     @property
     def needs_keypoints(self) -> bool:
         """Whether regions come from keypoints, which are worth storing."""
-        return self.source == "keypoints"
+        return self.source not in CONTROLS
 
     def keypoints(self, image: GrayOrRGBImage) -> Keypoints:
         """Find and group the keypoints of one image; a control finds none."""
@@ -140,20 +145,15 @@ class RegionProposer:
             num_clusters: kappa of the slots, at least the proposer's own; None: the same.
         """
         kappa = self.num_clusters if num_clusters is None else num_clusters
-        match self.source:
-            case "keypoints":
-                owner = np.repeat(np.arange(len(points)), [len(one.xy) for one in points])
-                xy = np.concatenate([np.zeros((0, 2), np.float32), *(one.xy for one in points)])
-                group = np.concatenate([np.zeros(0, np.int64), *(one.group for one in points)])
-                return boxes_of_images(xy, group, owner, len(points), image_size, kappa)
-            case "grid":
-                drawn = [grid_boxes(self.num_clusters) for _ in seeds]
-            case "random":
-                drawn = [
-                    random_boxes(self.num_clusters, np.random.default_rng(seed)) for seed in seeds
-                ]
+        if self.needs_keypoints:
+            owner = np.repeat(np.arange(len(points)), [len(one.xy) for one in points])
+            xy = np.concatenate([np.zeros((0, 2), np.float32), *(one.xy for one in points)])
+            group = np.concatenate([np.zeros(0, np.int64), *(one.group for one in points)])
+            return boxes_of_images(xy, group, owner, len(points), image_size, kappa)
 
-        filled = [union_boxes(boxes[: self.num_clusters], kappa) for boxes, _ in drawn]
+        draw = CONTROLS[self.source]
+        drawn = [draw(self.num_clusters, np.random.default_rng(seed))[0] for seed in seeds]
+        filled = [union_boxes(boxes[: self.num_clusters], kappa) for boxes in drawn]
         return np.stack([boxes for boxes, _ in filled]), np.stack([mask for _, mask in filled])
 
     def content_seed(self, image: GrayOrRGBImage) -> list[int]:

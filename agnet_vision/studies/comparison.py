@@ -41,7 +41,6 @@ class Trained:
     seed: tuple[Any, ...]
     scores: dict[str, float]
     record: dict[str, Any]
-    history: list[dict[str, float]]
     tested: Sequence[str] = ()
     label: Int[np.ndarray, " images"] | None = None
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
@@ -50,7 +49,7 @@ class Trained:
 def read_trained(
     folder: RunFolder, seed: tuple[Any, ...], tested: RunFolder | None = None
 ) -> Trained:
-    """Read the scores, the options and the cost of a finished training.
+    """Read the scores and the cost of a finished training.
 
     Args:
         tested: folder of an evaluation of it, whose scores count instead of its own.
@@ -59,21 +58,20 @@ def read_trained(
         ConfigError: it is not finished, or its files are damaged.
     """
     record = folder.read_record()
-    history = folder.read_history()
     tested = tested or folder
     if tested.is_tested():
         found = tested.read_results()
         scores = {name: float(found.scores[name]) for name in SCORES}
         by_score = estimates(found.label, found.probability)
-        return Trained(seed, scores, record, history, found.paths, found.label, by_score)
+        return Trained(seed, scores, record, found.paths, found.label, by_score)
 
-    rows = [row for row in history if "val/mAP" in row]
+    rows = [row for row in folder.read_history() if "val/mAP" in row]
     if not record.get("finished") or not rows:
         raise ConfigError(
             f"{folder.path} holds no finished training; let it finish or leave it out"
         )
     best = max(rows, key=lambda row: row["val/mAP"])
-    return Trained(seed, {name: best[f"val/{name}"] for name in SCORES}, record, history)
+    return Trained(seed, {name: best[f"val/{name}"] for name in SCORES}, record)
 
 
 @dataclass(frozen=True)

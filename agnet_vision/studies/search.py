@@ -16,7 +16,7 @@ from pathlib import Path
 import optuna
 import pytorch_lightning as pl
 import torch
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from joblib import Parallel, delayed
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -27,7 +27,7 @@ from agnet_vision.errors import ConfigError, PredictionError, Stopped
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.export.latency import latency_ms
 from agnet_vision.options.resolve import training_options
-from agnet_vision.studies.space import Search, options_of, short_text
+from agnet_vision.studies.space import Search, short_text, values_of
 from agnet_vision.training.build import build_model, build_table
 from agnet_vision.training.console import console
 from agnet_vision.training.run import train_with
@@ -57,8 +57,7 @@ def run_search(
     threads = threads or max(1, torch.get_num_threads() // jobs)
     work = (delayed(_work)(search, output, trials, table.classes, threads) for _ in range(jobs))
     try:
-        # In the caller's own process where it is one at a time: Ctrl-C saves, as in any training.
-        Parallel(n_jobs=jobs, backend="loky" if jobs > 1 else "sequential")(work)
+        Parallel(n_jobs=jobs)(work)  # one at a time is in this process: Ctrl-C saves
     except Stopped as stop:
         raise Stopped(stop.number, "the same command goes on with the search") from stop
 
@@ -96,32 +95,30 @@ def _work(search: Search, output: Path, count: int, classes: tuple[str, ...], th
     torch.set_num_threads(threads)
     while (taken := next_trial(search, output, count)) is not None:
         trial, lock = taken
-        drawn = " ".join(f"{name}={short_text(value)}" for name, value in options_of(trial).items())
-        console().print(f"trial {trial.number}: {drawn}")
-        try:
+        with lock:
+            drawn = values_of(trial.params).items()
+            options = " ".join(f"{name}={short_text(value)}" for name, value in drawn)
+            console().print(f"trial {trial.number}: {options}")
             result = run_trial(search, trial, output / "trials" / str(trial.number), classes)
-        finally:
-            lock.release()
         console().print(f"trial {trial.number}: {result}")
 
 
-def next_trial(search: Search, output: Path, count: int) -> tuple[Trial, FileLock] | None:
+def next_trial(search: Search, output: Path, count: int) -> tuple[Trial, AcquireReturnProxy] | None:
     """Take a trial that nobody runs, and its lock; None: there are enough."""
     (output / "trials").mkdir(parents=True, exist_ok=True)
+
+    def take(trial: Trial) -> tuple[Trial, AcquireReturnProxy]:
+        lock = FileLock(output / "trials" / f".{trial.number}.lock")
+        return trial, lock.acquire(timeout=0)
+
     with FileLock(output / ".lock"):
         study = open_study(search, output)
         for begun in study.get_trials(states=(TrialState.RUNNING,)):
-            lock = FileLock(output / "trials" / f".{begun.number}.lock")
             with suppress(Timeout):
-                lock.acquire(timeout=0)  # its process has died
-                return Trial(study, begun._trial_id), lock
-
+                return take(Trial(study, begun._trial_id))  # its process has died
         if len(study.trials) >= count:
             return None
-        trial = study.ask(search.distributions())
-        lock = FileLock(output / "trials" / f".{trial.number}.lock")
-        lock.acquire()
-        return trial, lock
+        return take(study.ask(search.distributions()))
 
 
 def run_trial(search: Search, trial: Trial, folder: Path, classes: tuple[str, ...]) -> str:
@@ -132,8 +129,7 @@ def run_trial(search: Search, trial: Trial, folder: Path, classes: tuple[str, ..
             raise optuna.TrialPruned(f"over budget: {latency:.2f} ms")
         train_with(search.options(trial.params, folder), [pruning(trial, search.metric)])
     except (optuna.TrialPruned, PredictionError) as end:
-        diverged = isinstance(end, PredictionError)
-        result = f"stopped: {end}" if diverged else str(end)
+        result = str(end)
         trial.set_user_attr("reason", result)
         trial.study.tell(trial, state=TrialState.PRUNED)
     else:
@@ -151,8 +147,8 @@ def _latency(search: Search, trial: Trial, folder: Path, classes: tuple[str, ...
     Raises:
         TrialPruned: there is no such network.
     """
-    config = training_options(search.options(trial.params, folder))
     try:
+        config = training_options(search.options(trial.params, folder))
         model = build_model(config, classes, with_weights=False)
     except ConfigError as error:
         raise optuna.TrialPruned(f"impossible: {error}") from error
@@ -170,10 +166,10 @@ def pruning(trial: Trial, metric: str) -> LambdaCallback:
     """Report every epoch's score to Optuna, whose pruner may end the training."""
 
     def report(trainer: pl.Trainer, _: pl.LightningModule) -> None:
-        """Report the score; the last epoch ends by itself."""
         epoch = trainer.current_epoch
         score = float(trainer.callback_metrics[f"val/{metric}"])
         trial.report(score, epoch)
+        # The last epoch ends by itself.
         if epoch + 1 < (trainer.max_epochs or 0) and trial.should_prune():
             raise optuna.TrialPruned(f"stopped: {score:.4f} after epoch {epoch + 1}")
 

@@ -21,7 +21,7 @@ from agnet_vision.files import write_atomically
 from agnet_vision.options.resolve import training_options
 from agnet_vision.studies.comparison import markdown_table
 from agnet_vision.studies.search import open_study
-from agnet_vision.studies.space import Search, options_of, short_text
+from agnet_vision.studies.space import Search, short_text, values_of
 
 # Options of a trial that a training of its own need not have.
 OF_A_TRIAL = {"run_dir", "resume", "test", "report"}
@@ -94,7 +94,7 @@ def _row(trial: FrozenTrial, metric: str, pareto: set[int]) -> dict[str, Any]:
         metric: max(scores, default=None),
         "latency_ms": trial.user_attrs.get("latency_ms"),
         "epochs_trained": len(scores),
-        **options_of(trial),
+        **values_of(trial.params),
         "outcome": "front"
         if trial.number in pareto
         else trial.user_attrs.get("reason", "finished"),

@@ -14,13 +14,10 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import FrozenTrial, Trial
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.options.compose import Values, files_of, find_file, flatten, lay, read_yaml
 from agnet_vision.options.resolve import training_options
-
-SPACE_KEYS = ("base", "space")
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,8 @@ class Search:
 
     def options(self, drawn: Mapping[str, Any], folder: Path) -> Values:
         """Put the options of a trial together; the test split is not used."""
-        chosen = {name: value_of(value) for name, value in drawn.items()}
         own = {"run_dir": str(folder), "resume": "auto", "test": False, "report": False}
-        return {**lay(self.base, chosen), **own, "monitor": self.metric}
+        return {**lay(self.base, values_of(drawn)), **own, "monitor": self.metric}
 
 
 def read_search(
@@ -72,8 +68,8 @@ def read_search(
         name = dataset if dataset in files_of("searches") else "default"
     path = find_file("search", "searches", name)
     content = read_yaml(path)
-    if unknown := sorted(set(content) - set(SPACE_KEYS)):
-        raise ConfigError(f"{path} must hold {' and '.join(SPACE_KEYS)}, got {', '.join(unknown)}")
+    if unknown := sorted(set(content) - {"base", "space"}):
+        raise ConfigError(f"{path} must hold base and space, got {', '.join(unknown)}")
 
     entries = {**flatten(content.get("space") or {}), **flatten(space)}
     search = Search(
@@ -105,14 +101,9 @@ def distribution(name: str, values: Any) -> BaseDistribution:
         raise ConfigError(f"space.{name} must be {rule}, got {values} ({error})") from error
 
 
-def options_of(trial: Trial | FrozenTrial) -> Values:
-    """Return the options that were drawn for a trial."""
-    return {name: value_of(drawn) for name, drawn in trial.params.items()}
-
-
-def value_of(drawn: Any) -> Any:
-    """Return the value of an option that was drawn."""
-    return json.loads(drawn) if isinstance(drawn, str) else drawn
+def values_of(drawn: Mapping[str, Any]) -> Values:
+    """Return the options that were drawn, values of lists as they were before they became text."""
+    return {n: json.loads(each) if isinstance(each, str) else each for n, each in drawn.items()}
 
 
 def short_text(value: Any) -> str:

@@ -23,7 +23,6 @@ from agnet_vision.options.compose import Values, compose, flatten, lay, read_yam
 from agnet_vision.options.resolve import read_stored, training_options
 from agnet_vision.training.run import evaluate_with, train_with
 
-STUDY_KEYS = ("about", "base", "arms", "seeds", "baseline")
 # Options, and groups of them, that may change between the runs of an arm: where it runs, and what
 # is made of it.
 HARMLESS = (
@@ -45,21 +44,20 @@ class Study:
 
     Attributes:
         about: question that it answers, in a sentence or two.
-        arms: options that make each arm, over those of the base, by its name. Arms that differ in
-            ``tta`` alone are tests of the same runs: the first of them is trained.
-        baseline: name of the arm that the others are compared to.
+        arms: options that make each arm, over those of the base, by its name; the baseline, which
+            the others are compared to, comes first. Arms that differ in ``tta`` alone are tests of
+            the same runs: the first of them is trained.
     """
 
     about: str
     base: Values
     arms: Mapping[str, Values]
     seeds: Sequence[int]
-    baseline: str
 
     def trained(self, arm: str) -> str:
         """Return the arm that trains for this one: itself, or one that differs in ``tta`` alone."""
-        own = {**self.composed[arm], "tta": None}
-        return next(n for n in self.in_order() if {**self.composed[n], "tta": None} == own)
+        trainings = {name: {**found, "tta": None} for name, found in self.composed.items()}
+        return next(name for name, found in trainings.items() if found == trainings[arm])
 
     def tta(self, arm: str) -> TTA:
         """Tell which views of images an arm's tests take."""
@@ -70,10 +68,6 @@ class Study:
         """Put the base, each arm, and the experiment that they name together."""
         arms = {arm: compose("train", lay(self.base, own)) for arm, own in self.arms.items()}
         return {arm: {**found.values, "run_dir": None} for arm, found in arms.items()}
-
-    def in_order(self) -> list[str]:
-        """List the arms, the baseline first."""
-        return [self.baseline, *(arm for arm in self.arms if arm != self.baseline)]
 
     def options(self, arm: str, seed: int, folder: Path) -> Values:
         """Put the options of a run together."""
@@ -92,11 +86,11 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
         ConfigError: the file is damaged, or an option of an arm is wrong.
     """
     content = read_yaml(path)
-    if unknown := sorted(set(content) - set(STUDY_KEYS)):
-        raise ConfigError(f"{path} must hold {', '.join(STUDY_KEYS)}, got {', '.join(unknown)}")
-    arms = {
-        str(name): flatten(options or {}) for name, options in (content.get("arms") or {}).items()
-    }
+    if unknown := sorted(set(content) - {"about", "base", "arms", "seeds", "baseline"}):
+        raise ConfigError(
+            f"{path} must hold base, arms, seeds, baseline and about, got {', '.join(unknown)}"
+        )
+    arms = {str(name): flatten(own or {}) for name, own in (content.get("arms") or {}).items()}
     baseline = content.get("baseline")
     if baseline not in arms:
         raise ConfigError(f"{path}: baseline must be one of the arms {', '.join(arms)}")
@@ -104,9 +98,8 @@ def read_study(path: Path, base: Mapping[str, Any] | None = None) -> Study:
     study = Study(
         about=str(content.get("about", "")).strip(),
         base=lay(flatten(content.get("base") or {}), flatten(base or {})),
-        arms=arms,
+        arms={baseline: arms[baseline], **arms},
         seeds=content.get("seeds") or [0],
-        baseline=baseline,
     )
     for arm in arms:
         training_options(study.options(arm, 0, Path("unused")))
@@ -136,8 +129,8 @@ def run_study(
     if cluster is None:
         threads = threads or max(1, torch.get_num_threads() // jobs)
     run = partial(_run_one, study, output, threads=threads)
-    trained = [arm for arm in study.in_order() if study.trained(arm) == arm]
-    tested = [arm for arm in study.in_order() if arm not in trained]
+    trained = [arm for arm in study.arms if study.trained(arm) == arm]
+    tested = [arm for arm in study.arms if arm not in trained]
 
     for arms in (trained, tested):
         pairs = [(arm, seed) for seed in study.seeds for arm in arms]
@@ -145,10 +138,8 @@ def run_study(
         if cluster is not None and left:
             _submit(run, left, output, jobs, cluster)
         else:
-            # In the caller's own process where it is one at a time: Ctrl-C saves, as in any
-            # training.
-            backend = "loky" if jobs > 1 else "sequential"
-            Parallel(n_jobs=jobs, backend=backend)(delayed(run)(arm, seed) for arm, seed in left)
+            # One at a time is in this process: Ctrl-C saves, as in any training.
+            Parallel(n_jobs=jobs)(delayed(run)(arm, seed) for arm, seed in left)
 
 
 def check_runs(study: Study, output: Path) -> None:
@@ -205,19 +196,12 @@ def _submit(
         raise ConfigError("cluster= needs SLURM's sbatch, which is not here; leave cluster out")
     executor = submitit.AutoExecutor(output / "cluster", cluster="slurm")
     executor.update_parameters(**{"slurm_array_parallelism": jobs, **parameters})
-    errors = failures(executor.map_array(run, *zip(*pairs, strict=True)))
-    if errors:
+    started = executor.map_array(run, *zip(*pairs, strict=True))
+    if failed := [job.job_id for job in started if job.exception()]:
         raise AGNetError(
-            f"{len(errors)} of {len(pairs)} runs failed, the first with {errors[0]}; "
-            f"their output is in {executor.folder}"
+            f"{len(failed)} of {len(pairs)} runs failed, the first as job {failed[0]}; "
+            f"what they said is in {executor.folder}"
         )
-
-
-def failures(jobs: Sequence[Any]) -> list[str]:
-    """Wait for submitit's jobs, and return the last line of each error."""
-    errors = [str(error) for job in jobs if (error := job.exception())]
-    # A traceback stands between two lines of dashes; a job that never ran has none.
-    return [[*error.split("\n-----"), error][1].strip().splitlines()[-1] for error in errors]
 
 
 def _run_one(study: Study, output: Path, arm: str, seed: int, *, threads: int | None) -> None:
@@ -227,15 +211,16 @@ def _run_one(study: Study, output: Path, arm: str, seed: int, *, threads: int | 
     folder = run_folder(output, arm, seed)
     if is_finished(folder):  # by a job of an earlier command, which waited in the queue as well
         return
-    options = study.options(arm, seed, folder.path)
-    if (source := study.trained(arm)) != arm:
-        run = run_folder(output, source, seed)
-        stored = read_yaml(run.config)
-        own = {name: stored[name] for name in ("batch_size", "workers", "cache_dir", "trainer")}
-        own |= {"run_dir": str(folder.path), "tta": study.tta(arm), "report": False}
-        evaluate_with({"checkpoint": str(run.path), **own})
+
+    source = study.trained(arm)
+    if source == arm:
+        train_with(study.options(arm, seed, folder.path))
         return
-    train_with(options)
+    run = run_folder(output, source, seed)
+    stored = read_yaml(run.config)
+    own = {name: stored[name] for name in ("batch_size", "workers", "cache_dir", "trainer")}
+    own |= {"run_dir": str(folder.path), "tta": study.tta(arm), "report": False}
+    evaluate_with({"checkpoint": str(run.path), **own})
 
 
 def is_finished(folder: RunFolder) -> bool:

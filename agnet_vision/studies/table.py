@@ -1,8 +1,7 @@
-"""A study's differences, learning curves and timings."""
+"""A study's table, its plot of differences, and timings of its networks."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,19 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from agnet_vision.data.views import COUNTS
 from agnet_vision.errors import ConfigError
-from agnet_vision.evaluation.charts import (
-    CYCLE,
-    FAINT,
-    SECOND,
-    History,
-    add_legend,
-    make_figure,
-    save_png,
-)
+from agnet_vision.evaluation.charts import FAINT, SECOND, make_figure, save_png
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.export.latency import time_in_turn
 from agnet_vision.export.onnx import GridIn
@@ -48,18 +38,18 @@ TIMED_BATCH = 8  # images per pass whose time is taken
 
 
 def summarize_study(study: Study, output: Path) -> list[ArmSummary]:
-    """Write the table, JSON and plots of the runs of a study that are finished.
+    """Write the table, JSON and plot of the runs of a study that are finished.
 
     Raises:
         ConfigError: no run of the baseline is finished.
     """
     kinds = {
         arm: [
-            _read(study, output, arm, seed)
+            read_trained(run_folder(output, study.trained(arm), seed), (seed,), tested=tested)
             for seed in study.seeds
-            if is_finished(run_folder(output, arm, seed))
+            if is_finished(tested := run_folder(output, arm, seed))
         ]
-        for arm in study.in_order()
+        for arm in study.arms
     }
 
     seeds = {arm: runs[0].seed[0] for arm, runs in kinds.items() if runs}
@@ -68,17 +58,7 @@ def summarize_study(study: Study, output: Path) -> list[ArmSummary]:
     }
     milliseconds = forward_ms(checkpoints)
     forward = {arm: milliseconds[arm] * COUNTS[study.tta(arm)] for arm in seeds}
-    return write_comparison(kinds, study.baseline, output, study.about, forward)
-
-
-def _read(study: Study, output: Path, arm: str, seed: int) -> Trained:
-    """Read a run, or the test of another arm's run, which has no learning curve of its own."""
-    folder = run_folder(output, arm, seed)
-    source = study.trained(arm)
-    if source == arm:
-        return read_trained(folder, (seed,))
-    trained = read_trained(run_folder(output, source, seed), (seed,), tested=folder)
-    return replace(trained, history=[])
+    return write_comparison(kinds, next(iter(kinds)), output, study.about, forward)
 
 
 def forward_ms(checkpoints: Mapping[str, Path]) -> dict[str, float]:
@@ -106,8 +86,6 @@ def summarize_runs(
         ConfigError: a folder is not a finished training, or two have the same options and seeds.
     """
     stored = {folder: flatten(read_stored(folder)) for folder in folders}
-    if not stored:
-        raise ConfigError("there is no run to compare; name folders of finished trainings")
     varied = different_options(list(stored.values()), (*REPEATED, *HARMLESS))
 
     kinds: dict[str, list[Trained]] = {}
@@ -128,7 +106,7 @@ def write_comparison(
     about: str,
     forward: Mapping[str, float],
 ) -> list[ArmSummary]:
-    """Write ``README.md``, ``study.json`` and two plots.
+    """Write ``README.md``, ``study.json`` and ``differences.png``.
 
     Args:
         about: text above the table.
@@ -152,32 +130,8 @@ def write_comparison(
     text = f"{about}\n\n{as_markdown(rows)}\n![differences](differences.png)\n"
     write_atomically(output / "README.md", text.lstrip())
 
-    histories = {
-        name: [run.history for run in runs]
-        for name, runs in kinds.items()
-        if any(run.history for run in runs)
-    }
-    if histories:
-        save_png(arm_curves(histories), output / "curves.png")
     save_png(arm_differences(rows), output / "differences.png")
     return rows
-
-
-def arm_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
-    """Draw the mean validation mAP of each arm over the epochs."""
-    figure, (axes,) = make_figure(6.4, 3.8, 1)
-    for (name, runs), color in zip(histories.items(), itertools.cycle(CYCLE), strict=False):
-        values: dict[int, list[float]] = {}
-        for row in itertools.chain.from_iterable(runs):
-            if "val/mAP" in row:
-                values.setdefault(int(row["epoch"]) + 1, []).append(row["val/mAP"])
-        epochs = sorted(values)
-        means = [float(np.mean(values[epoch])) for epoch in epochs]
-        axes.plot(epochs, means, color=color, marker=".", markersize=4, label=name)
-    axes.set(title="Validation mAP", xlabel="epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    add_legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1))
-    return figure
 
 
 def arm_differences(rows: Sequence[ArmSummary], score: str = "mAP") -> Figure:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import struct
+import re
 import subprocess
-import sys
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,24 +14,9 @@ import torch
 
 from agnet_vision.data.demo import paint_image
 from agnet_vision.models.agnet import AGNet
+from tests.cli.test_train import ENVIRONMENT, command
 
 CLASSES = ("bee", "red_wasp", "fly")
-
-
-def bomb(path: Path, side: int = 10_000) -> Path:
-    """Write a PNG of 100 megapixels in some kilobytes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + checksum
-
-    packer = zlib.compressobj(9)
-    row = b"\0" * (side + 1)
-    data = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
-    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b"")]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +25,8 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uploads")
     image = paint_image(np.random.default_rng(1), "bar", image_size=192)
     cv2.imwrite(str(folder / "pebbles.jpg"), image[..., ::-1])
+    cv2.imwrite(str(folder / "bomb.png"), np.zeros((10_000, 10_000), np.uint8))
     (folder / "fake.png").write_text("no image either")
-    (folder / "drawing.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    bomb(folder / "bomb.png")
     return folder
 
 
@@ -61,54 +41,25 @@ def models() -> dict[str, AGNet]:
     }
 
 
-@contextmanager
-def serve(
-    networks: Path, example: Path, folder: Path
-) -> Iterator[tuple[str, Callable[[int], None]]]:
-    """Serve the page from a process that ends with the context.
-
-    Yields:
-        Address of the page, and a function that moves the clock of its files ahead, by minutes.
-    """
-    log = folder / "log.txt"
+@pytest.fixture(scope="session")
+def address(models: dict[str, AGNet], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the page with the two networks, served by ``agnet demo``."""
+    folder = tmp_path_factory.mktemp("server")
+    for name, model in models.items():
+        model.save_pretrained(folder / name)
+    places = ",".join(f"'{folder / name}'" for name in models)
     with (
-        log.open("w") as stderr,
+        (folder / "log.txt").open("w") as log,
         subprocess.Popen(
-            [sys.executable, "-m", "tests.demo.server", str(networks), str(example)],
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio")},
-            stdin=subprocess.PIPE,
+            command("demo.py", f"checkpoint=[{places}]", "device=cpu"),
+            cwd=folder,
+            env={**ENVIRONMENT, "GRADIO_TEMP_DIR": str(folder / "gradio")},
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=log,
             text=True,
         ) as process,
     ):
-        address = process.stdout.readline().strip()
-        assert address, log.read_text()
-
-        def pass_time(minutes: int) -> None:
-            print(minutes, file=process.stdin, flush=True)
-
-        yield address, pass_time
+        found = re.search(r"open (\S+) in a browser", process.stdout.readline())
+        assert found, (folder / "log.txt").read_text()
+        yield found[1]
         process.kill()
-
-
-@pytest.fixture(scope="session")
-def networks(models: dict[str, AGNet], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the two networks."""
-    folder = tmp_path_factory.mktemp("networks")
-    for name, model in models.items():
-        model.save_pretrained(folder / name)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def address(
-    networks: Path, uploads: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """Address of the page with the two networks."""
-    with serve(networks, uploads / "pebbles.jpg", tmp_path_factory.mktemp("server")) as (
-        address,
-        _,
-    ):
-        yield address

@@ -42,7 +42,8 @@ def test_value_forged_paths_are_refused(address: str) -> None:
         page = json.loads(answer.read())
     look = next(d for d in page["dependencies"] if len(d["inputs"]) == 5)
     forged = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
-    data = [forged, "full", "keypoints: sift", 4, "light"]
+    name = next(c["props"]["value"] for c in page["components"] if c["type"] == "dropdown")
+    data = [forged, name, "keypoints: sift", 4, "light"]
     body = json.dumps({"data": data, "fn_index": look["id"], "session_hash": "forged"}).encode()
     prefix = page.get("api_prefix", "")
     request = urllib.request.Request(

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
 from agnet_vision.demo import visit
 from agnet_vision.errors import ImageReadError
-from agnet_vision.explain.explanation import explain
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions import keypoints
 
@@ -70,9 +68,3 @@ def test_raises_on_files_that_are_no_images(
 ) -> None:
     with pytest.raises(ImageReadError, match=words):
         visit.explain_file(models["full"], str(uploads / name), "keypoints: sift", 4)
-
-
-def test_value_figure_files_are_what_their_names_say(models: dict[str, AGNet]) -> None:
-    files = visit.figure_files(explain(models["full"], np.zeros((40, 60, 3), np.uint8)), "dark")
-    assert files["png"].startswith(b"\x89PNG")
-    assert b"<svg" in files["svg"]

@@ -28,5 +28,4 @@ def study() -> Study:
         {"epochs": 4},
         {"plain": {"model": "backbone_only"}, "slow": {"model": "full"}},
         (0, 1),
-        "plain",
     )
