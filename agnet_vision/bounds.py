@@ -8,6 +8,7 @@ so that whatever can be made can also be opened again.
 from __future__ import annotations
 
 from numbers import Integral, Real
+from reprlib import repr as short_repr
 from typing import Any, NamedTuple
 
 
@@ -32,7 +33,7 @@ class Bound(NamedTuple):
 BOUNDS = {
     # the head
     "in_channels": Bound(1, 65_536),
-    "num_classes": Bound(0, 1_000_000),
+    "num_classes": Bound(1, 1_000_000),
     "num_clusters": Bound(1, 64),  # the cache stores a group in a byte
     "pool_size": Bound(1, 64),
     "attention_units": Bound(1, 4_096),
@@ -60,17 +61,7 @@ BOUNDS = {
 
 
 def check_bounds(**options: Any) -> None:
-    """Hold numbers against the bounds of their names.
-
-    Raises:
-        ValueError: names the first that is out of bounds.
-    """
+    """Raise a ``ValueError`` for the first number that is out of the bounds of its name."""
     for name, value in options.items():
         if not BOUNDS[name].holds(value):
             raise ValueError(f"{name} must be {BOUNDS[name]}, got {short_repr(value)}")
-
-
-def short_repr(value: Any) -> str:
-    """Print a value, cut short."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -29,11 +29,7 @@ class ShellCommand(NamedTuple):
     options: Mapping[str, Any]
 
     def typed(self, program: str) -> str:
-        """Write the command as it is typed.
-
-        Args:
-            program: what stands before its options, such as ``agnet train``.
-        """
+        """Write the command as it is typed, after a program such as ``agnet train``."""
         words = [f"{name}={as_typed(value)}" for name, value in self.options.items()]
         return f"{program} {shlex.join(words)}"
 
@@ -82,10 +78,7 @@ class ImageReadError(AGNetError):
     def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"cannot read {path} as an image: {reason}")
         self.path, self.reason = Path(path), reason
-
-    def __reduce__(self) -> tuple[type[ImageReadError], tuple[Path, str]]:
-        """Survive the trip from a loader worker; the default rebuilds from the message alone."""
-        return type(self), (self.path, self.reason)
+        self.args = (self.path, reason)  # what it is made from again after a loader worker sent it
 
 
 class CacheError(AGNetError):

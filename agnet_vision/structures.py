@@ -94,17 +94,12 @@ def check_regions(
 ) -> Regions:
     """Refuse regions that do not fit a feature map, whatever an empty slot holds.
 
-    Args:
-        regions: boxes and mask to be checked.
-        feature_map: feature map that they will be pooled from.
-        num_clusters: kappa, which says how many slots there must be.
-
     Returns:
         The regions. Off the CPU and in a compiled graph the boxes of an image that breaks the rule
         are NaN.
 
     Raises:
-        ValueError: a shape, type or device does not fit, or on the CPU a box breaks the rule.
+        ValueError: a shape or type does not fit, or on the CPU a box breaks the rule.
     """
     boxes, mask = regions
     expected = (feature_map.shape[0], num_regions(num_clusters))
@@ -116,11 +111,6 @@ def check_regions(
     if not boxes.is_floating_point() or mask.dtype != torch.bool:
         raise ValueError(
             f"boxes must be floating point and mask bool, got {boxes.dtype} and {mask.dtype}"
-        )
-    if boxes.device != feature_map.device or mask.device != feature_map.device:
-        raise ValueError(
-            f"regions must be on the map's device {feature_map.device}, got {boxes.device} and "
-            f"{mask.device}; move them with regions.to(device)"
         )
 
     cleared = Regions(boxes.masked_fill(~mask[..., None], 0), mask)

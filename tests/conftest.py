@@ -1,8 +1,7 @@
-"""Shared by all rooms: inputs of the head, an image, and where real data lies."""
+"""Shared by all rooms: inputs of the head, an image, and a folder of images."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +45,3 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one_thread() -> None:
     """Compute on one thread: matrices are small here, and the processes share the cores."""
     torch.set_num_threads(1)
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    """Folder of the real images and weights; the test is skipped where there is none."""
-    folder = Path(os.environ.get("AGNET_SHARED", ""))
-    if not os.environ.get("AGNET_SHARED") or not folder.is_dir():
-        pytest.skip("set AGNET_SHARED to the folder with the real images and weights")
-    return folder

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agnet_vision import RegionProposer, load_model
-from agnet_vision.bounds import BOUNDS, Bound, check_bounds
+from agnet_vision.bounds import BOUNDS, Bound
 from agnet_vision.errors import ConfigError
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.fields import list_options
@@ -42,21 +42,11 @@ def beyond(bound: Bound) -> list[float]:
 
 def test_value() -> None:
     whole, share = Bound(1, 8), Bound(0, 1, whole=False)
-    assert [whole.holds(v) for v in (1, 8, 0, 9, 1.5, True, "1", None, math.nan)] == [
-        *[True] * 2,
-        *[False] * 7,
-    ]
-    assert [share.holds(v) for v in (0, 0.5, 1, -0.1, math.inf, math.nan, "a")] == [
-        *[True] * 3,
-        *[False] * 4,
-    ]
-    assert not whole.holds(10**400)
+    assert all(map(whole.holds, (1, 8)))
+    assert not any(map(whole.holds, (0, 9, 10**400, 1.5, True, "1", None, math.nan)))
+    assert all(map(share.holds, (0, 0.5, 1)))
+    assert not any(map(share.holds, (-0.1, math.inf, math.nan, "a")))
     assert str(whole) == "a whole number in [1, 8]"
-
-
-def test_the_papers_network_is_within() -> None:
-    check_bounds(in_channels=2048, num_classes=257, num_clusters=8, pool_size=7, dropout=0)
-    assert all(bound.low < bound.high for bound in BOUNDS.values())
 
 
 @pytest.mark.parametrize(("option", "name"), SHARED.items())

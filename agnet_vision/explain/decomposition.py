@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from agnet_vision.models.head import AGNetHead
 from agnet_vision.structures import Regions
@@ -80,10 +80,9 @@ def decompose(
 def _linear(head: AGNetHead) -> tuple[Float[Tensor, "classes channels"], Float[Tensor, " classes"]]:
     """Fold the batch norm of evaluation into the linear layer."""
     norm, linear = head.classifier.norm, head.classifier.linear
-    if not isinstance(linear, nn.Linear) or norm.running_mean is None or norm.running_var is None:
-        raise ValueError("num_classes must be at least 1 for logits to be taken apart, got 0")
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    bias = linear.bias + linear.weight @ (norm.bias - norm.running_mean * scale)
+    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    bias = linear.bias + linear.weight @ (norm.bias - mean * scale)
     return linear.weight * scale, bias
 
 

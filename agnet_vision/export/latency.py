@@ -10,11 +10,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from agnet_vision.export.onnx import export_onnx, has_boxes, require
+from agnet_vision.errors import extra_needed
+from agnet_vision.export.onnx import export_onnx, has_boxes
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.boxes import grid_boxes
-
-WARM_UP = 5  # ours: the runtime allocates in its first passes
 
 
 def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
@@ -28,8 +27,8 @@ def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
         model: the network; the images have its own input size, and all slots are filled.
         repeats: number of passes, whose median counts.
     """
-    require("onnx", "onnxruntime", "onnxscript")
-    import onnxruntime
+    with extra_needed("export"):
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # the calling thread itself
@@ -44,7 +43,7 @@ def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
         inputs["boxes"] = boxes[None].astype(np.float32)
 
     classify = {"onnx": lambda: session.run(None, inputs)}
-    seconds = time_in_turn(classify, repeats, clock=time.thread_time, warm_up=WARM_UP)
+    seconds = time_in_turn(classify, repeats, clock=time.thread_time)
     return 1000 * statistics.median(seconds["onnx"])
 
 
@@ -53,22 +52,19 @@ def time_in_turn(
     rounds: int,
     *,
     clock: Callable[[], float] = time.perf_counter,
-    warm_up: int = 1,
 ) -> dict[str, list[float]]:
     """Time functions in turn, so that whatever else the machine does hits all of them.
 
     Args:
         functions: functions by name.
-        rounds: number of timed calls of each.
+        rounds: number of timed calls of each, after one that warms caches.
         clock: seconds of wall time, or of the CPU where the machine does other work.
-        warm_up: number of untimed calls of each before.
 
     Returns:
         Seconds of each round, by name.
     """
     for function in functions.values():
-        for _ in range(warm_up):
-            function()
+        function()
 
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):

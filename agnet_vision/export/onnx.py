@@ -1,10 +1,11 @@
 """Trained networks for other programs: ONNX and ``torch.export``.
 
 The graph holds the network; regions come in as boxes. Inputs are ``images`` (batch, 3, H, W),
-normalized, and ``boxes`` (batch, regions, 4), fractions as everywhere; batch and region count are
-dynamic. A box of four zeros is an empty slot. The last box is the whole image's; those before it
-fill the slots in order, so fewer boxes than slots leave the rest empty (kappa + 1 boxes: the
-primary regions alone). A network that needs no regions has ``images`` alone.
+normalized and of ``data_config``'s size, and ``boxes`` (batch, regions, 4), fractions as
+everywhere; batch and region count are dynamic. A box of four zeros is an empty slot. The last box
+is the whole image's; those before it fill the slots in order, so fewer boxes than slots leave the
+rest empty (kappa + 1 boxes: the primary regions alone). A network that needs no regions has
+``images`` alone.
 
 What a program needs to prepare its input travels as JSON in the file's metadata under ``agnet``:
 what ``AGNet.config`` returns. ``docs/examples/onnx_predict.py`` is such a program.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from importlib import import_module
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +76,15 @@ class GridIn(nn.Module):
         return self.model(images, regions)
 
 
-def export_program(
-    model: AGNet, *, image_size: tuple[int, int] | None = None, grid: bool = False
-) -> ExportedProgram:
+def export_program(model: AGNet, *, grid: bool = False) -> ExportedProgram:
     """Capture the network, for ``torch.export.save`` to save.
 
-    Args:
-        model: network to capture; it is left in the mode it was in.
-        image_size: (height, width) of the images; by default the network's own. The batch is
-            dynamic, the size is not.
-        grid: whether regions come from a fixed grid, so that images are the only input.
+    With ``grid``, regions come from a fixed grid, so that images are the only input.
     """
-    height, width = image_size or model.data_config["input_size"][-2:]
     device = next(model.parameters()).device
     # Any but 0 and 1, which the exporter takes for constants.
     batch, given = 3, max(model.head.num_regions - 2, 2)
-    inputs = [torch.zeros(batch, model.backbone.in_channels, height, width, device=device)]
+    inputs = [torch.zeros(batch, *model.data_config["input_size"], device=device)]
     shapes: list[dict[int, Any]] = [{0: Dim("batch", min=1)}]
 
     module: nn.Module = GridIn(model)
@@ -100,16 +94,12 @@ def export_program(
         inputs.append(whole.expand(batch, given, 4).contiguous())
         shapes.append({0: shapes[0][0], 1: Dim("regions", min=2)})
 
-    training = model.training
-    try:
-        return torch.export.export(
-            module.eval(),
-            tuple(inputs),
-            dynamic_shapes=tuple(shapes),
-            prefer_deferred_runtime_asserts_over_guards=True,
-        )
-    finally:
-        model.train(training)
+    return torch.export.export(
+        deepcopy(module).eval(),
+        tuple(inputs),
+        dynamic_shapes=tuple(shapes),
+        prefer_deferred_runtime_asserts_over_guards=True,
+    )
 
 
 def has_boxes(model: AGNet, grid: bool = False) -> bool:
@@ -117,45 +107,26 @@ def has_boxes(model: AGNet, grid: bool = False) -> bool:
     return model.head.needs_regions and not grid
 
 
-def export_onnx(
-    model: AGNet, path: Path | str, *, image_size: tuple[int, int] | None = None, grid: bool = False
-) -> Path:
-    """Write the network as one ONNX file.
+def export_onnx(model: AGNet, path: Path | str, *, grid: bool = False) -> Path:
+    """Write the network as one ONNX file; ``export_program`` says what ``grid`` means."""
+    with extra_needed("export"):
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
 
-    Args:
-        model: network to write.
-        path: file to write.
-        image_size: (height, width) of the images; by default the network's own.
-        grid: whether regions come from a fixed grid, so that images are the only input.
-    """
-    require("onnx", "onnxscript")
     path = Path(path)
-    height, width = image_size or model.data_config["input_size"][-2:]
-    program = export_program(model, image_size=(height, width), grid=grid)
     with warnings.catch_warnings():
         # The exporter's own deprecations; its errors are exceptions.
         warnings.simplefilter("ignore")
-        onnx_program = torch.onnx.export(
-            program,
+        onnx_program: Any = torch.onnx.export(
+            export_program(model, grid=grid),
             input_names=["images", "boxes"] if has_boxes(model, grid) else ["images"],
             output_names=["logits"],
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
-    if onnx_program is None:
-        raise RuntimeError("torch.onnx.export must use the exporter that returns a program")
 
-    config = model.config()
-    config["data_config"]["input_size"] = [model.backbone.in_channels, height, width]
-    onnx_program.model.metadata_props["agnet"] = json.dumps(config)
+    onnx_program.model.metadata_props["agnet"] = json.dumps(model.config())
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx_program.save(path, external_data=False)
     return path
-
-
-def require(*packages: str) -> None:
-    """Refuse to go on without packages, and name the extra that has them."""
-    with extra_needed("export"):
-        for name in packages:
-            import_module(name)

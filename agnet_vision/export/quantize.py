@@ -17,19 +17,18 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet_vision.export.onnx import require
+from agnet_vision.errors import extra_needed
 
 MIN_AGREEMENT = 0.97  # ours: three images in a hundred may change their class
 LAYERS = ("Conv", "Gemm")
 # With them a layer's range is that of its activation. Otherwise a ReLU6 network spends most of its
 # 256 values on what is cut off a step later.
 ACTIVATIONS = ("Clip", "Relu")
-MIN_IMAGES = 32  # ours: on fewer the agreement does not say much
 CALIBRATION_BATCH = 8  # images that are calibrated on at once, with every layer's output in memory
 
 
 class LowAgreementWarning(UserWarning):
-    """The integers name other classes than the floats too often, or too few images tell."""
+    """The integers name other classes than the floats too often."""
 
 
 class Quantized(NamedTuple):
@@ -49,7 +48,7 @@ class Quantized(NamedTuple):
 def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ...]) -> Quantized:
     """Turn the network of an ONNX file into 8-bit integers.
 
-    A ``LowAgreementWarning`` is given if fewer than 97 % of the classes agree, or images are few.
+    A ``LowAgreementWarning`` is given if fewer than 97 % of the classes agree.
 
     Args:
         source: a file of ``export_onnx``.
@@ -63,13 +62,13 @@ def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ..
         ConfigError: onnxruntime is not installed.
         ValueError: there are fewer than two images.
     """
-    require("onnx", "onnxruntime")
     if len(inputs[0]) < 2:
         raise ValueError(
             "inputs must hold two images or more, to calibrate on and to measure the agreement, "
             f"got {len(inputs[0])}"
         )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    with extra_needed("export"):
+        from onnxruntime.quantization.shape_inference import quant_pre_process
 
     path = Path(path)
     calibration, others = (tuple(each[start::2] for each in inputs) for start in (0, 1))
@@ -81,11 +80,11 @@ def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ..
         made.replace(path)
 
     agreement = float(same.mean())
-    if agreement < MIN_AGREEMENT or len(same) < MIN_IMAGES:
+    if agreement < MIN_AGREEMENT:
         warnings.warn(
             f"the 8-bit network gives {agreement:.3f} of {len(same)} images the class of the float "
-            f"network, and should give {MIN_AGREEMENT} of {MIN_IMAGES} or more; measure its "
-            "accuracy on labeled images before you use it, or use the float network",
+            f"network, and should give {MIN_AGREEMENT}; measure its accuracy on labeled images "
+            "before you use it, or use the float network",
             LowAgreementWarning,
             stacklevel=2,
         )

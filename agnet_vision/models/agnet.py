@@ -37,7 +37,6 @@ class AGNet(
 
     Args:
         backbone: name of a timm model.
-        num_classes: number of logits.
         num_clusters: kappa, the number of primary regions; 8 (paper).
         variant: the head's variant: ``full`` (paper), ``no_attention`` or ``backbone_only``.
         pretrained: whether timm's pretrained weights are loaded into the backbone.
@@ -177,7 +176,7 @@ class AGNet(
 
         Raises:
             ValueError: an entry is not allowed or out of bounds.
-            TypeError: an entry is missing, unknown or of the wrong kind.
+            TypeError: an entry is missing or unknown.
         """
         options = asdict(Description(**config))
         data_config = options.pop("data_config")
@@ -199,11 +198,7 @@ class AGNet(
     ) -> AGNet:
         """Open a trained network as ``load_model`` does.
 
-        Args:
-            source: what ``load_model`` takes.
-            revision: branch, tag or commit of a repository.
-            hub: more options of ``huggingface_hub.snapshot_download``: ``token``, ``cache_dir``,
-                ``local_files_only`` ...
+        ``hub`` are options of ``huggingface_hub.snapshot_download``, such as ``token``.
         """
         saved = checkpoint.find(source, revision=revision, **hub)
         return checkpoint.rebuild(cls.from_config, saved)

@@ -63,7 +63,6 @@ class TimmBackbone(nn.Module):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._frozen: list[str] = []  # modules that freeze_stages keeps in evaluation mode
         self.taps = tuple(taps) if taps is not None else None
 
         with torch.device("meta"):
@@ -84,15 +83,16 @@ class TimmBackbone(nn.Module):
             self.stride = round(images.shape[-1] / dry_map.shape[-1])
             self.size_rule = find_size_rule(sketch, images)
             self.architecture: str = sketch.pretrained_cfg.get("architecture", name)
-            removed, frozen = self._split_unused(sketch, images)
+            removed = self._remove_unused(sketch, images)
 
         self.in_channels = images.shape[1]
         self.channels = dry_map.shape[1]
         self.model = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         for module_name in removed:
             self.model.set_submodule(module_name, nn.Identity())
-        for module_name in frozen:
-            self.model.get_submodule(module_name).requires_grad_(False)
+        for parameter_name, parameter in sketch.named_parameters():
+            if parameter.grad is None:  # it runs, but the map does not depend on it
+                self.model.get_parameter(parameter_name).requires_grad_(False)
 
     def forward(
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
@@ -131,29 +131,23 @@ class TimmBackbone(nn.Module):
         if count > last:
             raise ValueError(f"freeze_at must be at most {last}, the stages of {name}, got {count}")
 
-        frozen = {parameter for parameter, stage in stages.items() if stage <= count}
-        for parameter_name, parameter in self.model.named_parameters():
-            if parameter_name in frozen:
-                parameter.requires_grad_(False)
-        self._frozen = [
-            module_name
-            for module_name, module in self.model.named_modules()
-            if (inside := [f"{module_name}.{p}" for p, _ in module.named_parameters()])
-            and frozen.issuperset(inside)
-        ]
+        for parameter_name, stage in stages.items():
+            if stage <= count:
+                self.model.get_parameter(parameter_name).requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> TimmBackbone:
-        """Change to training mode, but for frozen stages."""
+        """Change to training mode, but for modules whose parameters are all frozen."""
         super().train(mode)
-        for name in self._frozen:
-            self.model.get_submodule(name).eval()
+        for module in self.model.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(each.requires_grad for each in parameters):
+                module.eval()
         return self
 
-    def _split_unused(self, sketch: Any, images: Tensor) -> tuple[list[str], list[str]]:
-        """Part unused modules into those that can be removed and those that run anyway."""
-        removed: list[str] = []
-        frozen: list[str] = []
+    def _remove_unused(self, sketch: Any, images: Tensor) -> list[str]:
+        """Take the modules out that the map does not need, and return their names."""
+        removed = []
         for name in unused_modules(sketch):
             module = sketch.get_submodule(name)
             sketch.set_submodule(name, nn.Identity())
@@ -164,8 +158,7 @@ class TimmBackbone(nn.Module):
             # CrossViT's last block computes its small branch in any case.
             except (RuntimeError, TypeError):
                 sketch.set_submodule(name, module)
-                frozen.append(name)
-        return removed, frozen
+        return removed
 
     def data_config(self) -> dict[str, Any]:
         """Return timm's input size, interpolation, mean and std."""

@@ -29,11 +29,6 @@ FORMAT = 1  # raise when an older version of this library could not rebuild the 
 MAX_BUFFER_VALUES = 2**26  # ours: of what a network computes for itself instead of loading it
 PREFIX = "model."  # before the names of the weights in a checkpoint of a run
 
-# What building from something that is not a description raises, inside timm too.
-NO_DESCRIPTION = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError),
-    *(RuntimeError, TypeError, ValueError),
-)
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -70,16 +65,13 @@ def find(source: Path | str, *, revision: str | None = None, **hub: Any) -> Save
     if (place / "best.ckpt").is_file():
         return _read_run(place / "best.ckpt")
 
-    if place.is_dir():
+    is_hub_name = len(place.parts) == 2 and not place.parent.is_dir()
+    if place.is_dir() or not is_hub_name:
+        what = f"has neither best.ckpt nor {CONFIG}" if place.is_dir() else "does not exist"
         raise CheckpointError(
-            f"{place} has neither best.ckpt nor {CONFIG}; give a run folder, a .ckpt or a folder "
-            "written by save_pretrained"
+            f"{place} {what}; give a run folder, a .ckpt or a folder written by save_pretrained"
         )
-    if len(place.parts) != 2 or place.parent.is_dir():  # no owner/name of the Hub
-        raise CheckpointError(
-            f"there is no {place}; give a run folder, a .ckpt or a folder written by "
-            "save_pretrained"
-        )
+
     try:
         folder = snapshot_download(
             str(source), revision=revision, allow_patterns=[CONFIG, WEIGHTS], **hub
@@ -130,13 +122,10 @@ def rebuild(build: Callable[[Mapping[str, Any]], Network], saved: Saved) -> Netw
     try:
         version, config = saved.description["format"], saved.description["model"]
         if version > FORMAT:
-            raise CheckpointError(
-                f"{saved.place} has format {version}, this version reads up to {FORMAT}; update "
-                "agnet_vision"
-            )
+            raise ValueError(f"its format must be {FORMAT}, got {version}; update agnet_vision")
         with torch.device("meta"):
             sketch = build(config)
-    except NO_DESCRIPTION as error:
+    except Exception as error:  # a description of anything else may fail in any line of timm
         raise CheckpointError(
             f"{saved.place} describes no network of agnet_vision: {first_line(error)}"
         ) from error
@@ -170,16 +159,11 @@ def _read_folder(folder: Path) -> Saved:
     try:
         description = json.loads(config.read_text(encoding="utf-8"))
         state = safetensors.torch.load_file(weights)
-    except FileNotFoundError as error:
+    except (OSError, RecursionError, SafetensorError, ValueError) as error:
         raise CheckpointError(
-            f"{folder} must have {CONFIG} and {WEIGHTS}; give a folder written by save_pretrained"
+            f"{folder} must have {CONFIG} and {WEIGHTS} as save_pretrained writes them: "
+            f"{first_line(error)}"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{config} is not a configuration of agnet_vision: {first_line(error)}"
-        ) from error
-    except SafetensorError as error:
-        raise CheckpointError(f"{weights} is damaged or not a safetensors file: {error}") from error
 
     return Saved(config, description, state, weights.stat().st_size)
 

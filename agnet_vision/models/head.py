@@ -46,7 +46,6 @@ class AGNetHead(nn.Module):
 
     Args:
         in_channels: C of the feature map.
-        num_classes: number of logits; 0 for the embedding that the linear layer would see.
         num_clusters: kappa; the head has kappa (kappa + 1) / 2 + 1 region slots; 8 (paper).
         variant: ``full``, or one of the paper's ablations: ``no_attention`` (the mean of the gated
             regions instead of both attentions), ``backbone_only`` (no regions at all).
@@ -62,6 +61,7 @@ class AGNetHead(nn.Module):
     Attributes:
         num_regions: R, the number of region slots.
         needs_regions: whether ``forward`` must be given regions.
+        has_attention: whether regions are weighed by what they show.
 
     Raises:
         ValueError: the variant is unknown, or a number is out of bounds.
@@ -111,12 +111,8 @@ class AGNetHead(nn.Module):
         self.region_attention = parts.region_attention(
             channels * pool_size**2, units=attention_units, normalize_context=normalize_context
         )
+        self.has_attention = self.region_attention.has_attention
         self.classifier = MixedPoolClassifier(channels, num_classes, dropout=dropout)
-
-    @property
-    def has_attention(self) -> bool:
-        """Whether regions are weighed by what they show."""
-        return self.region_attention.has_attention
 
     def forward(
         self,
@@ -169,12 +165,6 @@ class AGNetHead(nn.Module):
 
         if not self.needs_regions:
             return None
-        if min(feature_map.shape[-2:]) < self.pool_size:
-            raise ValueError(
-                f"feature_map must be at least pool_size={self.pool_size} cells high and wide, got "
-                f"{tuple(feature_map.shape[-2:])}; use larger images, an earlier map or a smaller "
-                "pool_size (AGNet chooses it when given image_size)"
-            )
         if regions is None:
             raise ValueError(
                 "this variant needs regions; RegionProposer makes them from the images"

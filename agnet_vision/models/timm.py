@@ -7,7 +7,6 @@ from typing import Any
 
 import timm
 from timm.models import register_model
-from torch import nn
 
 from agnet_vision.models.agnet import AGNet
 
@@ -18,13 +17,8 @@ class TimmAGNet(AGNet):
     def __init__(self, backbone: str, num_classes: int, **options: Any) -> None:
         super().__init__(backbone, num_classes, **options)
         self.num_classes = num_classes
-        self.num_features = self.backbone.channels
         self.pretrained_cfg = {**self.backbone.model.pretrained_cfg, "num_classes": num_classes}
         self.default_cfg = self.pretrained_cfg  # timm's old name for it
-
-    def get_classifier(self) -> nn.Module:
-        """Return the last linear layer."""
-        return self.head.classifier.linear
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trade the backbone's memory for time."""

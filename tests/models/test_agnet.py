@@ -9,7 +9,7 @@ import torch
 
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.structures import Regions, num_regions
+from agnet_vision.structures import num_regions
 from tests.conftest import random_regions
 
 # Learnable parameters for ResNet-50, 10 classes, 8 clusters (method page):
@@ -56,13 +56,6 @@ def test_shape(model: AGNet) -> None:
     assert logits.shape == (2, 5)
     assert attention.importance.shape == (2, num_regions(3))
     assert attention.pairwise.shape == (2, num_regions(3), num_regions(3))
-
-
-def test_permuting_the_batch_permutes_the_logits(model: AGNet) -> None:
-    images, regions = torch.randn(3, 3, 64, 64), random_regions(3, 3, masked=2)
-    order = torch.tensor([1, 2, 0])
-    permuted = model(images[order], Regions(regions.boxes[order], regions.mask[order]))
-    torch.testing.assert_close(permuted, model(images, regions)[order], atol=1e-4, rtol=1e-4)
 
 
 def test_proposes_regions_when_none_are_given(model: AGNet) -> None:

@@ -7,6 +7,7 @@ import timm
 import torch
 
 from agnet_vision.models.backbone import TimmBackbone
+from agnet_vision.models.sketch import SizeRule
 
 # Name, layout, channels, stride at the model's own input size.
 ARCHITECTURES = [
@@ -43,6 +44,20 @@ def test_shape(name: str, layout: str, channels: int, stride: int) -> None:
     assert (backbone.layout, backbone.channels, backbone.stride) == (layout, channels, stride)
     assert wide.shape[:2] == (1, channels)
     assert wide.shape[-1] > wide.shape[-2] or backbone.size_rule.fixed is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "nearest"),
+    [
+        ("test_resnet", SizeRule(), (33, 100)),
+        ("test_vit", SizeRule(multiple=16), (32, 96)),
+        ("mixer_s32_224", SizeRule(fixed=(224, 224)), (224, 224)),
+    ],
+)
+def test_value_size_rule(name: str, rule: SizeRule, nearest: tuple[int, int]) -> None:
+    with torch.device("meta"):
+        assert TimmBackbone(name).size_rule == rule
+    assert rule.nearest(33, 100) == nearest
 
 
 def test_value_layouts() -> None:

@@ -57,7 +57,7 @@ def test_others_may_read_what_is_saved(saved_folder: Path) -> None:
     [
         ("best.ckpt", "no checkpoint at"),
         ("", r"has neither best\.ckpt nor config\.json"),
-        ("not/there", "there is no"),
+        ("not/there", "does not exist"),
     ],
 )
 def test_raises_missing(name: str, words: str, tmp_path: Path) -> None:
@@ -65,11 +65,35 @@ def test_raises_missing(name: str, words: str, tmp_path: Path) -> None:
         load_model(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a file"])
-def test_raises_damaged(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "best.ckpt").write_bytes(content)
-    with pytest.raises(CheckpointError, match="damaged"):
-        load_model(tmp_path / "best.ckpt")
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "damaged"),
+        (b"not a checkpoint", "damaged"),
+        (b"PK\x03\x04 half a file", "damaged"),
+        ([1], "not a checkpoint of agnet_vision"),
+        ({"weights": torch.zeros(3)}, "not a checkpoint of agnet_vision"),
+        ({"state_dict": [1], "agnet": {}}, "not a checkpoint of agnet_vision"),
+        ({"state_dict": {}, "agnet": "text"}, "describes no network"),
+        ({"state_dict": {}, "agnet": {"format": 1, "model": [1]}}, "describes no network"),
+        ({"state_dict": {}, "agnet": {"format": 99, "model": {}}}, "update agnet_vision"),
+    ],
+)
+def test_raises_on_a_checkpoint(content: Any, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "best.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(CheckpointError, match=words):
+        load_model(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 10**6])
+def test_raises_on_a_folder(saved_folder: Path, text: str) -> None:
+    (saved_folder / CONFIG).write_text(text)
+    with pytest.raises(CheckpointError, match=r"must have config\.json and model\.safetensors"):
+        load_model(saved_folder)
 
 
 def test_no_file_runs_code(
@@ -82,18 +106,9 @@ def test_no_file_runs_code(
     with pytest.raises(CheckpointError):
         read_checkpoint(tmp_path / "old.ckpt")
     (saved_folder / WEIGHTS).write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(CheckpointError, match="not a safetensors file"):
+    with pytest.raises(CheckpointError, match=r"as save_pretrained writes them: .*header"):
         load_model(saved_folder)
     assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize(
-    "content", [{"weights": torch.zeros(3)}, {"state_dict": [1], "agnet": {}}, [1]]
-)
-def test_raises_foreign(tmp_path: Path, content: Any) -> None:
-    torch.save(content, tmp_path / "best.ckpt")
-    with pytest.raises(CheckpointError, match="not a checkpoint of agnet_vision"):
-        load_model(tmp_path / "best.ckpt")
 
 
 def test_raises_on_a_packed_checkpoint(tmp_path: Path) -> None:
@@ -110,28 +125,6 @@ def test_raises_on_a_packed_checkpoint(tmp_path: Path) -> None:
                 file.write(bytes(2**20))
     assert (tmp_path / "best.ckpt").stat().st_size < 2**17
     with pytest.raises(CheckpointError, match=r"must not be compressed, it has .* unpacks to 67,"):
-        load_model(tmp_path)
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"model": {}}', '{"format": 99, "model": {}}'])
-def test_raises_on_config(saved_folder: Path, text: str) -> None:
-    (saved_folder / CONFIG).write_text(text)
-    with pytest.raises(CheckpointError, match=r"not a configuration|describes no|update agnet"):
-        load_model(saved_folder)
-
-
-@pytest.mark.parametrize(
-    "description", [{}, "text", {"format": 1}, {"format": 1, "model": {"backbone": "none"}}]
-)
-def test_raises_no_description(tmp_path: Path, description: Any) -> None:
-    torch.save({"state_dict": {}, "agnet": description}, tmp_path / "best.ckpt")
-    with pytest.raises(CheckpointError, match="describes no network"):
-        load_model(tmp_path / "best.ckpt")
-
-
-def test_raises_on_a_folder_without_weights(tmp_path: Path) -> None:
-    (tmp_path / CONFIG).write_text("{}")
-    with pytest.raises(CheckpointError, match=r"must have config\.json and model\.safetensors"):
         load_model(tmp_path)
 
 

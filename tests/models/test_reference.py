@@ -1,4 +1,4 @@
-"""The readable definition: the numbers of loops and fast path."""
+"""The readable definition gives the numbers of the fast path."""
 
 from __future__ import annotations
 
@@ -8,19 +8,9 @@ import torch
 from agnet_vision.models import reference
 from agnet_vision.models.layers.region_pooling import pool_regions
 from tests.conftest import random_regions
-from tests.models import loops
 from tests.models.test_head import CLUSTERS, feature_map, trained_head
 
 __all__ = ["feature_map"]  # a fixture
-
-
-@pytest.mark.parametrize("normalize_context", [True, False])
-def test_value_loops(feature_map: torch.Tensor, normalize_context: bool) -> None:
-    head = trained_head(normalize_context=normalize_context)
-    regions = random_regions(3, CLUSTERS, masked=2)
-    logits = reference.logits(head, feature_map, regions)
-    expected = loops.head_logits(head, feature_map, regions)
-    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("normalize_context", [True, False])

@@ -13,7 +13,6 @@ class MixedPoolClassifier(nn.Module):
 
     Args:
         channels: C.
-        num_classes: number of logits; 0 to stop before the linear layer.
         dropout: probability of dropping a channel of y before the linear layer; 0 (paper).
     """
 
@@ -22,7 +21,7 @@ class MixedPoolClassifier(nn.Module):
         self.mix = nn.Linear(channels, 1)
         self.norm = nn.BatchNorm1d(channels)
         self.dropout = nn.Dropout(dropout)
-        self.linear: nn.Module = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
+        self.linear = nn.Linear(channels, num_classes)
 
     def forward(
         self, descriptor: Float[Tensor, "batch bins channels"], pre_logits: bool = False

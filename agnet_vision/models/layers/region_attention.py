@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from agnet_vision.models.layers.region_features import MapFeatures, RegionFeatures
@@ -85,13 +85,9 @@ class RegionAttention(nn.Module):
 
     def forward(self, features: RegionFeatures) -> Attention:
         """Compute the attention of images with at least one region."""
-        return self.relate(features.project(self.project.weight), features.mask)
-
-    def relate(
-        self, projected: Float[Tensor, "batch regions outputs"], mask: Bool[Tensor, "batch regions"]
-    ) -> Attention:
-        """Compute the attention from phi times the weight of ``project``."""
-        own, other, score = (projected * self.scale).split([self.units, self.units, 1], dim=-1)
+        mask = features.mask
+        projected = features.project(self.project.weight) * self.scale
+        own, other, score = projected.split([self.units, self.units, 1], dim=-1)
         # (batch, regions, regions, units)
         relation = torch.tanh(own[:, :, None] + other[:, None, :] + self.pair_bias)
         both = mask[:, :, None] & mask[:, None, :]

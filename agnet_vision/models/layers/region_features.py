@@ -8,7 +8,7 @@ for a few images at a time, so that it is still in the processor's cache when it
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from agnet_vision.models.layers.fast_linear import fast_linear
@@ -28,7 +28,6 @@ class MapFeatures:
     def __init__(self, feature_map: Float[Tensor, "batch channels height width"]) -> None:
         batch, _, height, width = feature_map.shape
         self.feature_map = feature_map
-        self.mask: Bool[Tensor, "batch regions"]
         self.mask = torch.ones(batch, 1, dtype=torch.bool, device=feature_map.device)
         self.grid = (height, width)
 
@@ -74,6 +73,7 @@ class RegionFeatures(MapFeatures):
         gates: Float[Tensor, "batch regions channels"] | None = None,
     ) -> None:
         self.feature_map = feature_map
+        self.regions = regions
         self.boxes, self.mask = regions
         self.pool_size = pool_size
         self.grid = (pool_size, pool_size)
@@ -88,9 +88,7 @@ class RegionFeatures(MapFeatures):
 
     def gated(self, gates: Float[Tensor, "batch regions channels"]) -> RegionFeatures:
         """Return the same regions with these gates."""
-        return RegionFeatures(
-            self.feature_map, Regions(self.boxes, self.mask), self.pool_size, gates
-        )
+        return RegionFeatures(self.feature_map, self.regions, self.pool_size, gates)
 
     def dense(self) -> Float[Tensor, "batch regions bins channels"]:
         """Return phi itself."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from agnet_vision.models.layers.region_features import RegionFeatures
 
@@ -32,11 +31,7 @@ class SlotSqueezeExcite(nn.Module):
 
     def forward(self, features: RegionFeatures) -> RegionFeatures:
         """Return the features with their channels gated."""
-        return features.gated(self.gates(features.means()))
-
-    def gates(
-        self, means: Float[Tensor, "batch regions channels"]
-    ) -> Float[Tensor, "batch regions channels"]:
-        """Compute the sigmoid gates from each region's channel means."""
-        hidden = torch.bmm(means.transpose(0, 1), self.squeeze).relu()  # (regions, batch, inner)
-        return torch.bmm(hidden, self.excite).sigmoid().transpose(0, 1)
+        means = features.means().transpose(0, 1)  # (regions, batch, channels)
+        hidden = torch.bmm(means, self.squeeze).relu()  # (regions, batch, inner)
+        gates = torch.bmm(hidden, self.excite).sigmoid()
+        return features.gated(gates.transpose(0, 1))

@@ -1,7 +1,4 @@
-"""Region attention: counts, hand-worked numbers, masks.
-
-The plain loops run in test_head.py.
-"""
+"""Region attention: counts, hand-worked numbers, masks; the plain version: ``test_reference``."""
 
 from __future__ import annotations
 
@@ -10,9 +7,15 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
-from agnet_vision.models.layers import Attention, MapFeatures, RegionAttention, UniformAttention
-from agnet_vision.models.layers.fast_linear import fast_linear
+from agnet_vision.models.layers import (
+    Attention,
+    MapFeatures,
+    RegionAttention,
+    RegionFeatures,
+    UniformAttention,
+)
 
 
 def by_hand() -> RegionAttention:
@@ -24,10 +27,20 @@ def by_hand() -> RegionAttention:
     return layer
 
 
+class Given(RegionFeatures):
+    """Flat features that are given instead of pooled."""
+
+    def __init__(self, phi: Tensor, mask: Tensor) -> None:
+        self.phi, self.mask = phi, mask
+
+    def project(self, weight: Tensor) -> Tensor:
+        return linear(self.phi, weight)
+
+
 def answer(layer: RegionAttention, phi: Tensor, mask: Tensor | None = None) -> Attention:
     """The attention for features that are given."""
     mask = torch.ones(phi.shape[:2], dtype=torch.bool) if mask is None else mask
-    return layer.relate(fast_linear(phi, layer.project.weight), mask)
+    return layer(Given(phi, mask))
 
 
 def test_parameter_count() -> None:

@@ -1,7 +1,4 @@
-"""Region pooling: hand-worked numbers, the plain loop, torchvision's functions.
-
-These are roi_align and interpolate.
-"""
+"""Region pooling: hand-worked numbers, and torchvision's roi_align and torch's interpolate."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ from torchvision.ops import roi_align
 
 from agnet_vision.models.layers.region_pooling import axis_weights, pool_region_means, pool_regions
 from tests.conftest import random_regions
-from tests.models import loops
 
 
 def oracle(feature_map: torch.Tensor, boxes: torch.Tensor, pool_size: int) -> torch.Tensor:
@@ -52,14 +48,6 @@ def test_nan_stays_nan() -> None:
     pooled = pool_regions(torch.ones(1, 3, 4, 4), boxes, 2)
     assert pooled[0, 0].isfinite().all()
     assert pooled[0, 1].isnan().all()
-
-
-def test_value_loop() -> None:
-    feature_map = torch.randn(1, 3, 4, 6, dtype=torch.float64)
-    boxes = random_regions(1, 2).boxes.double()
-    for box, pooled in zip(boxes[0], pool_regions(feature_map, boxes, 3)[0], strict=True):
-        expected = loops.pool_region(feature_map[0], box, 3).flatten(1).T
-        torch.testing.assert_close(pooled, expected)
 
 
 @pytest.mark.parametrize("size", [7, 14, 9])
