@@ -14,7 +14,7 @@ from agnet_vision.options.fields import Options
 from agnet_vision.options.run import EvaluateConfig, TrainConfig
 from agnet_vision.options.validation import look_up, validate
 
-# Options that decide which images are held out.
+# Options that decide which images are held out; a run must not train on those it is tested on.
 DRAWN = (
     "seed",
     "dataset.split_seed",
@@ -74,29 +74,19 @@ def _resumed(composed: Composed, run_dir: Path) -> TrainConfig:
     """Lay what is given over the options of the run that goes on."""
     if "experiment" in composed.names and composed.values["resume"] is True:
         raise ConfigError("a run goes on with its own options; with resume leave experiment out")
-    given = composed.given
-    stored = read_stored(run_dir)
-    before = stored["dataset"]["name"]
-    now = given.get("dataset.name", before)
-    if now != before:
-        raise ConfigError(
-            f"a run goes on with its own dataset={before}, got {now}; leave dataset out"
-        )
-    own = {**given, "resume": True, "run_dir": str(run_dir)}
-    config = validate(TrainConfig, lay_over(stored, own))
-
-    values = config.model_dump()
-    names = [*KEPT, *DRAWN]  # with other images held out, it would train on those it is tested on
-    if (stored["ema_decay"] is None) != (config.ema_decay is None):
+    stored = lay_over(read_stored(run_dir), {})  # a list stays a list
+    values = lay_over(stored, {**composed.given, "resume": True, "run_dir": str(run_dir)})
+    names = ["dataset.name", *KEPT, *DRAWN]
+    if (stored["ema_decay"] is None) != (values["ema_decay"] is None):
         names.append("ema_decay")
     for name in names:
-        own_value, value = look_up(stored, name), look_up(values, name)
-        if own_value != value:
+        before, now = look_up(stored, name), look_up(values, name)
+        if before != now:
             raise ConfigError(
-                f"a run goes on with its own {name}={as_typed(own_value)}, "
-                f"got {as_typed(value)}; with resume leave {name} out"
+                f"a run goes on with its own {name}={as_typed(before)}, "
+                f"got {as_typed(now)}; with resume leave {name} out"
             )
-    return config
+    return validate(TrainConfig, values)
 
 
 def evaluation_options(given: Mapping[str, Any]) -> EvaluateConfig:

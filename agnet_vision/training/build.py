@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -75,17 +76,14 @@ def require_classes(table: SampleTable, known: tuple[str, ...], where: Path | st
     Raises:
         CheckpointError: says how they differ.
     """
-    if known == table.classes:
-        return
-    if len(known) != len(table.classes):
-        difference = f"has {len(known)} classes, dataset={table.name} has {len(table.classes)}"
-    else:
-        pairs = enumerate(zip(known, table.classes, strict=True))
-        number, (own, other) = next(each for each in pairs if each[1][0] != each[1][1])
-        difference = f"has {own!r} as class {number}, dataset={table.name} has {other!r}"
-    raise CheckpointError(
-        f"{where} {difference}; take the dataset it was trained on, or start a training on this one"
-    )
+    if known != table.classes:
+        pairs = zip_longest(known, table.classes)
+        own, other = next(pair for pair in pairs if pair[0] != pair[1])
+        raise CheckpointError(
+            f"{where} has {len(known)} classes, dataset={table.name} has {len(table.classes)}, "
+            f"{other!r} instead of {own!r}; take the dataset it was trained on, or start a "
+            "training on this one"
+        )
 
 
 def build_model(
@@ -110,8 +108,8 @@ def build_model(
         options["output_stride"] = backbone.output_stride
     check_backbone_options(name, options)
 
-    # Initial weights come from the global generator; the run's own state comes after it, in
-    # RandomState.
+    # Initial weights come from the global generator; steps have seeds of their own, by
+    # SeededSteps.
     torch.manual_seed(int(np.random.SeedSequence(config.seed).generate_state(1)[0]))
     with options_checked(), weights_fetched(name) if pretrained else nullcontext():
         proposer = RegionProposer(**dict(config.regions))

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor
 
@@ -52,41 +51,18 @@ class AveragedWeights(WeightAveraging):
         super().__init__(avg_fn=average)
 
 
-class RandomState(Callback):
-    """Random state of each process, so that dropout repeats and a resumed run goes on the same."""
+class SeededSteps(Callback):
+    """Dropout that repeats, also in a run that goes on: each step of each process has its seed."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._states: list[dict[str, Any]] = []
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on with this process's stored state."""
-        if trainer.global_rank < len(self._states):
-            state = self._states[trainer.global_rank]
-            torch.set_rng_state(state["torch"])
-            if "cuda" in state and torch.cuda.is_available():
-                torch.cuda.set_rng_state(state["cuda"])
-        self._states = []
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seed from run, epoch and process."""
-        sequence = np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank])
-        torch.manual_seed(int(sequence.generate_state(1)[0]))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return torch's state on every process; all of them call this."""
-        state = {"torch": torch.get_rng_state()}
-        if torch.cuda.is_initialized():
-            state["cuda"] = torch.cuda.get_rng_state()
-        states: list[Any] = [state]
-        if dist.is_available() and dist.is_initialized():
-            states *= dist.get_world_size()
-            dist.all_gather_object(states, state)
-        return {"processes": states}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until training starts."""
-        self._states = state_dict["processes"]
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed from run, epoch, batch and process."""
+        place = [self.seed, trainer.current_epoch, batch_idx, trainer.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
 
 class EarlyStop(EarlyStopping):

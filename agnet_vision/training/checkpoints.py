@@ -50,7 +50,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if path.name == "best.ckpt":
             checkpoint = {key: checkpoint[key] for key in NETWORK_KEYS}
 
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open_atomically(path) as file:
                 torch.save(checkpoint, file)
@@ -67,20 +66,12 @@ class StopRequest:
     def __init__(self) -> None:
         self.patient = False  # whether the run will look at the number soon
         self.number = 0  # of the signal that came
-        self._before: dict[int, Any] = {}
 
     def listen(self) -> None:
         """Take the signals, also back from Lightning's own handlers."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                before = signal.signal(number, self._note)
-                self._before.setdefault(number, before)
-
-    def give_back(self) -> None:
-        """Let the signals do what they did before."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+                signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.number or not self.patient:
@@ -95,6 +86,8 @@ class StopRequest:
 @contextmanager
 def stoppable(run_dir: Path) -> Iterator[StopRequest]:
     """Turn signals into ``Stopped``, and say how the run goes on after one or a full disk."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in SIGNALS if is_main}
     request = StopRequest()
     request.listen()
 
@@ -115,7 +108,8 @@ def stoppable(run_dir: Path) -> Iterator[StopRequest]:
             f"the disk is full ({what}); free some space, then {cure}", command
         ) from error
     finally:
-        request.give_back()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class RunCheckpoints(Checkpoint):

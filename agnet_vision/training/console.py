@@ -42,18 +42,11 @@ def print_start(config: TrainConfig, table: SampleTable, model: AGNet, trainer: 
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = f", {learned:,} of them learned" if learned < weights else ""
 
-    side = -(-config.image_size // model.backbone.stride)
-    pool_size = model.head.pool_size
-    regions = f", {model.head.num_regions} regions pooled to {pool_size} x {pool_size}"
-    if not model.head.needs_regions:
-        regions = ""
-
     lines = {
         "run": config.run_dir,
         "device": f"{several}{name}, precision {trainer.precision}",
         "images": f"{table.name}, {len(table.classes)} classes: {images}",
         "network": f"{model.backbone_name}, {model.variant}: {weights:,} parameters{frozen}",
-        "map": f"{side} x {side} cells at {config.image_size} pixels{regions}",
     }
     for name, text in lines.items():
         console().print(f"{name:8}{text}")

@@ -22,8 +22,6 @@ from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import load_model
-from agnet_vision.options.compose import Values
-from agnet_vision.options.dataset import Dataset
 from agnet_vision.options.resolve import has_own_images, is_same, run_folder_of, run_options
 from agnet_vision.options.run import EvaluateConfig
 from agnet_vision.options.validation import look_up
@@ -152,28 +150,15 @@ def table_to_score(config: EvaluateConfig, known: tuple[str, ...]) -> SampleTabl
         table = build_table(config.dataset, config.seed)
         return table.read_splits(path) if path.is_file() else table
 
-    dataset = config.dataset
-    is_of_run = path.is_file() and look_up(stored, "dataset.name") == dataset.name
-    if is_of_run and _is_inherited_list(dataset, stored, path):
-        dataset = dataset.model_copy(update={"csv": None})
-    table = build_table(dataset, config.seed, known)
-    if is_of_run:
+    table = build_table(config.dataset, config.seed, known)
+    if path.is_file() and look_up(stored, "dataset.name") == config.dataset.name:
         difference = table.compare_splits(path)
         is_whole = not difference.missing and not difference.relabeled
         root = look_up(stored, "dataset.root")
-        if is_whole and not is_same(dataset.root, root) and _is_copy(table, path, root):
+        if is_whole and not is_same(config.dataset.root, root) and _is_copy(table, path, root):
             return table.read_splits(path)
         _warn_of_known_names(table, config.split, path)
-    _warn_of_absent_classes(table, config.split)
     return table
-
-
-def _is_inherited_list(dataset: Dataset, stored: Values, path: Path) -> bool:
-    """Tell whether a list of the run's images was taken over, of which none is at another root."""
-    csv = getattr(dataset, "csv", None)
-    if csv is None or csv != look_up(stored, "dataset.csv") or dataset.root is None:
-        return False
-    return not any(Path(dataset.root, row.path).exists() for row in read_split_list(path))
 
 
 def _is_copy(table: SampleTable, path: Path, root: str | None) -> bool:
@@ -196,19 +181,6 @@ def _warn_of_known_names(table: SampleTable, split: str, path: Path) -> None:
             f"{len(known):,} of the {len(scored):,} images in the {split} split of "
             f"{table.root} have names of images the network was trained on, {min(known)} for one; "
             "if they are the same, the scores are too good",
-            DatasetWarning,
-            stacklevel=3,
-        )
-
-
-def _warn_of_absent_classes(table: SampleTable, split: str) -> None:
-    """Name the classes that cannot be scored."""
-    present = {sample.label for sample in table.splits[split]}
-    absent = [name for label, name in enumerate(table.classes) if label not in present]
-    if absent and present:
-        warnings.warn(
-            f"{table.root} has no {split} image of {', '.join(absent)}: without an AP these "
-            "classes take no part in the means",
             DatasetWarning,
             stacklevel=3,
         )

@@ -31,7 +31,7 @@ from agnet_vision.training.build import (
     require_classes,
     require_samples,
 )
-from agnet_vision.training.callbacks import AveragedWeights, EarlyStop, FreezeBackbone, RandomState
+from agnet_vision.training.callbacks import AveragedWeights, EarlyStop, FreezeBackbone, SeededSteps
 from agnet_vision.training.checkpoints import (
     AtomicCheckpointIO,
     RunCheckpoints,
@@ -223,7 +223,7 @@ class Training(TestedNetwork):
         config = self.config
         has_validation = bool(self.table.splits["val"])
 
-        callbacks = [RandomState(config.seed), LearningRateMonitor("step"), self.timer]
+        callbacks = [SeededSteps(config.seed), LearningRateMonitor("step"), self.timer]
         if config.trainer.progress_bar:
             callbacks.append(progress_callback())
         if config.freeze_backbone_epochs:

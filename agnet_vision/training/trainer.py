@@ -40,10 +40,7 @@ def build_trainer(
     """Create Lightning's trainer.
 
     Args:
-        options: devices and arithmetic.
         run_dir: folder that Lightning writes to.
-        callbacks: callbacks of the run, a progress bar among them or not.
-        loggers: places that losses and scores go to.
         freezes: whether some parameters learn nothing in some epochs.
         **training: further options of ``pytorch_lightning.Trainer``: epochs, clipping.
 

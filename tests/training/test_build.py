@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.training.build import build_data, build_model, build_table
 from agnet_vision.training.train import train
 from agnet_vision.training.trainer import build_trainer
 from tests.training.tiny import (
@@ -21,23 +20,7 @@ from tests.training.tiny import (
     checkpoint,
     differ,
     learned,
-    write_unbalanced,
 )
-
-
-def test_balanced_sampler(configure: Configure, tmp_path: Path) -> None:
-    config = configure(
-        *PLAIN, f"dataset.root={write_unbalanced(tmp_path / 'data')}", "sampler=balanced"
-    )
-    table = build_table(config.dataset, config.seed)
-    model = build_model(config, table.classes)
-    sampler = build_data(table, model, config, sampler=config.sampler).train_dataloader().sampler
-    counts = [0, 0, 0]
-    for epoch in range(100):
-        sampler.set_epoch(epoch)
-        for draw in sampler:
-            counts[table.splits["train"][draw.sample].label] += 1
-    assert [count / 1400 for count in counts] == pytest.approx([1 / 3] * 3, abs=0.05)
 
 
 def test_frozen_stages(configure: Configure, recorder: Recorder) -> None:

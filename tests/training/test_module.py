@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -57,36 +55,6 @@ def test_raises_when_training_diverges(configure: Configure, tmp_path: Path) -> 
             configure("optimizer.lr=1e30", "optimizer.backbone_lr=1e30", "schedule.warmup_epochs=0")
         )
     assert not (tmp_path / "run" / "metrics.json").exists()
-
-
-def test_fp16(
-    configure: Configure, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half precision with a gradient scaler learns what float32 learns.
-
-    Lightning gives it to GPUs alone, torch to CPUs too.
-    """
-    import pytorch_lightning as pl
-    from pytorch_lightning.plugins.precision import MixedPrecision
-
-    original, scaler = pl.Trainer, torch.amp.GradScaler("cpu", init_scale=2.0**10)
-
-    def trainer(*, precision: str, plugins: list, **options: object) -> pl.Trainer:
-        assert precision == "16-mixed"
-        return original(plugins=[*plugins, MixedPrecision(precision, "cpu", scaler)], **options)
-
-    monkeypatch.setattr(pl, "Trainer", trainer)
-    train(configure("test=false", "trainer.precision=16-mixed"))
-    assert scaler.get_scale() >= 2.0**10, "no gradient overflowed"
-    assert set(
-        torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["MixedPrecision"]
-    ) == set(scaler.state_dict())
-    losses = [
-        [float(row["train/loss_epoch"]) for row in RunFolder(folder).read_history()]
-        for folder in (finished, tmp_path / "run")
-    ]
-    assert losses[0] != losses[1]
-    np.testing.assert_allclose(*losses, rtol=0.05)
 
 
 def test_other_class_weights(configure: Configure, copy: Path) -> None:

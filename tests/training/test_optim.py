@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
@@ -116,21 +115,6 @@ def test_layer_decay_by_hand(model: AGNet) -> None:
 def test_schedules_by_hand(options: dict, length: dict, expected: dict[int, float]) -> None:
     factor = schedule_factor(schedule(**options), **length)
     assert {step: factor(step) for step in expected} == pytest.approx(expected)
-
-
-def test_learning_rates_of_warmup_and_cosine(configure: Configure, recorder: Recorder) -> None:
-    lr = ("optimizer.lr=0.1", "optimizer.backbone_lr=0.01", "schedule.final_fraction=0.2")
-    train(configure(*PLAIN, "epochs=3", *lr))
-    factors = [0.2, 0.4, 0.6, 0.8, 1.0]  # five steps of an epoch, then from 1 to 0.2 in ten
-    factors += [0.6 + 0.4 * math.cos(math.pi * step / 10) for step in range(10)]
-    for found, factor in zip(recorder.learning_rates, factors, strict=True):
-        for name, rate in found.items():
-            expected = factor * (0.01 if name.startswith("backbone") else 0.1)
-            assert rate == pytest.approx(expected), name
-    groups = recorder.trainer.optimizers[0].param_groups
-    decay = {group["name"]: group["weight_decay"] for group in groups}
-    backbone = {"backbone_decay": 0.05, "backbone_no_decay": 0}
-    assert decay == {**backbone, "head_decay": 0.05, "head_no_decay": 0}
 
 
 @pytest.mark.parametrize("stop_after", [3.75, 4])
