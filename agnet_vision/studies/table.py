@@ -86,6 +86,8 @@ def summarize_runs(
         ConfigError: a folder is not a finished training, or two have the same options and seeds.
     """
     stored = {folder: flatten(read_stored(folder)) for folder in folders}
+    if not stored:
+        raise ConfigError("there is no run to compare; runs= names folders of trainings, quoted")
     varied = different_options(list(stored.values()), (*REPEATED, *HARMLESS))
 
     kinds: dict[str, list[Trained]] = {}
