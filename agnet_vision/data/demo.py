@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from rich.console import Console
 from rich.progress import track
 
+from agnet_vision.data.sources.listing import SPLITS
 from agnet_vision.errors import DatasetError
 from agnet_vision.structures import RGBImage
 
@@ -27,7 +28,6 @@ from agnet_vision.structures import RGBImage
 # mixed in.
 VERSION = 2
 MARKER = "demo.json"
-SPLITS = ("train", "val", "test")
 MARKS = ("bar", "chevron", "crescent", "cross", "ring", "triangle")
 
 GROUNDS = np.array([[168, 146, 112], [140, 138, 134], [112, 84, 60], [92, 116, 62]], np.float32)
@@ -77,7 +77,7 @@ def generate_demo(
             folder = unfinished / split / mark
             folder.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(folder / f"{number:05d}.jpg"), image[..., ::-1])
-        (unfinished / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
+        (unfinished / MARKER).write_text(json.dumps(settings, indent=2), encoding="utf-8")
 
         if not _is_present(root, settings):  # else another process has finished it meanwhile
             unfinished.rename(root)
@@ -94,7 +94,7 @@ def _is_present(root: Path, settings: dict[str, int]) -> bool:
             f"the demo set goes into a folder of its own, but {root} holds other files: {cure}"
         )
 
-    found = json.loads(marker.read_text())
+    found = json.loads(marker.read_text(encoding="utf-8"))
     if found != settings:
         raise DatasetError(f"{root} holds another demo set ({found} instead of {settings}): {cure}")
     return True

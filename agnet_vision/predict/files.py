@@ -53,7 +53,7 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
         found = _matching(Path(where), listing)
 
     report_skipped(listing)
-    problems = [problem for problem in listing.problems if problem.kind != "case_duplicate"]
+    problems = listing.problems
     if not found:
         cure = "give a file, a folder, a pattern such as 'photos/*.jpg', or - for a list"
         raise ConfigError(f"no images at {where}; {problems[0] if problems else cure}")

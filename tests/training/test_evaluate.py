@@ -120,7 +120,9 @@ def test_a_class_without_images_has_no_ap(
     assert (scores["num_images"], scores["per_class"]["dog"]["ap"]) == (10, None)
     (root / "dog").rename(root / "yak")
     cv2.imwrite(str(root / "yak" / "1.png"), np.zeros((40, 40, 3), np.uint8))
-    with pytest.raises(DatasetError, match="yak: the network has no such class; it has cat and"):
+    with pytest.raises(
+        DatasetError, match="yak: there is no such class in training, which has cat,"
+    ):
         score_folder(configure_evaluation, finished, f"dataset.root={root}")
 
 

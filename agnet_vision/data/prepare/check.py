@@ -32,9 +32,9 @@ from agnet_vision.data.sources.split_list import list_images, write_split_list
 from agnet_vision.errors import ImageReadError
 from agnet_vision.files import write_atomically
 
-# With these a dataset can still be used as it is: file systems differ, a table may say more than is
-# asked, and a class may have folders of its own.
-ACCEPTED: frozenset[ProblemKind] = frozenset({"case_duplicate", "unused_column", "same_folders"})
+# With these a dataset can still be used as it is: a table may say more than is asked, and a class
+# may have folders of its own.
+ACCEPTED: frozenset[ProblemKind] = frozenset({"unused_column", "same_folders"})
 # Benchmarks hold such images as published; in data of one's own they can be repaired.
 ACCEPTED_AS_PUBLISHED: frozenset[ProblemKind] = ACCEPTED | {"near_duplicate", "contradiction"}
 DARK = 256 // 8  # ours: 12-bit values in 16-bit files end at a sixteenth of the range

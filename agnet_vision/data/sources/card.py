@@ -77,17 +77,14 @@ def datasets_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "datasets"
 
 
-def default_root(name: str) -> Path:
-    """Return the default folder of a dataset, which in a checkout lies beside its card."""
+def dataset_root(name: str, root: Path | str | None) -> Path:
+    """Return the folder of a dataset: the user's, or one beside its card in a checkout."""
+    if root is not None:
+        return Path(root).expanduser()
     folder = datasets_folder()
     if folder.name == "_datasets":  # an installed package is no place for images
         folder = user_cache() / "datasets"
     return folder / name / "data"
-
-
-def dataset_root(name: str, root: Path | str | None) -> Path:
-    """Return the folder of a dataset that the user gives, or the default one."""
-    return Path(root).expanduser() if root is not None else default_root(name)
 
 
 @cache
@@ -109,7 +106,7 @@ def load_card(name: str) -> Card:
         for split, values in content.pop("counts", {}).items()
     }
 
-    for key in ("classes", "inside", "needs", "totals"):
-        if key in content:
-            content[key] = tuple(content[key])
-    return Card(files=files, counts=counts, **content)
+    facts: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
+    }
+    return Card(files=files, counts=counts, **facts)

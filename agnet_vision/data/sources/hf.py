@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from agnet_vision.data.sources.layouts.folder import SPLIT_NAMES, read_folder
-from agnet_vision.data.sources.listing import Listing
+from agnet_vision.data.sources.layouts.lists import read_table
+from agnet_vision.data.sources.listing import SPLIT_NAMES, SPLITS, Listing
 from agnet_vision.data.sources.split_list import ListedImage, write_split_list
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError, extra_needed
 from agnet_vision.files import write_atomically
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LIST, RECORD = "images.csv", "import.json"
 LABEL_NAMES = ("label", "labels", "class", "target")  # of a column without a type of its own
 # First bytes of a file -> its suffix; other files are named without one, and read all the same.
-_SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"GIF8": ".gif"}
+SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"GIF8": ".gif"}
 
 
 class Columns(NamedTuple):
@@ -53,11 +53,10 @@ def read_hf(
         root: folder in which the images are written out.
         classes: classes of a network that is to be scored, as for ``read_folder``.
         path: name on the Hub, local folder, or Parquet file.
-        subset: name of one of the dataset's configurations; not needed where there is one.
-        image_column: name of the column of images; not needed where there is one.
-        label_column: name of the column of classes; not needed where there is one, or one called
-            label.
-        group_column: name of a column that says who or what an image shows.
+        subset: name of one of the dataset's configurations.
+        image_column: column of images; the only one of that type where None.
+        label_column: column of classes; the only one of that type or name where None.
+        group_column: column that says who or what an image shows.
 
     Raises:
         DatasetNotFoundError: there is no such dataset, or no network to get it.
@@ -69,14 +68,11 @@ def read_hf(
     folder = root / re.sub(r"[^\w.-]+", "-", f"{path} {subset or ''}").strip("-.")
     skipped = _write_out(splits, columns, folder)
 
-    listing = read_folder(
-        folder, classes, csv=folder / LIST, group_column=columns.group and "group"
-    )
+    listing = read_table(folder, folder / LIST, group_column and "group", classes)
     listing.layout = folder
     listing.is_divided = len(splits) > 1
     if skipped:
-        detail = f"{skipped:,} rows have no label and are left out"
-        listing.report("skipped", path, detail)
+        listing.report("skipped", path, f"{skipped:,} rows have no label and are left out")
     return listing
 
 
@@ -108,16 +104,13 @@ def _map_splits(found: dict[str, Dataset], path: str, *, needs_train: bool) -> d
     if len(found) == 1:
         return {"train": next(iter(found.values()))}
 
-    splits: dict[str, Dataset] = {}
-    for name, part in found.items():
-        split = SPLIT_NAMES.get(name.lower())
-        if split in splits:
-            raise DatasetError(f"path={path} has two splits that are {split}: {', '.join(found)}")
-        if split is not None:
-            splits[split] = part
-
-    if not splits or (needs_train and "train" not in splits):
-        raise DatasetError(f"path={path} must have a split called train, has {', '.join(found)}")
+    named = {SPLIT_NAMES.get(name.lower(), name): part for name, part in found.items()}
+    splits = {split: named[split] for split in SPLITS if split in named}
+    if not splits or (needs_train and "train" not in splits) or len(named) < len(found):
+        raise DatasetError(
+            f"path={path} must have a split called train, and at most one val and one test, "
+            f"has {', '.join(found)}"
+        )
     return splits
 
 
@@ -135,31 +128,23 @@ def _find_columns(
     images = [name for name, kind in types.items() if isinstance(kind, Image)]
     labels = [name for name, kind in types.items() if isinstance(kind, ClassLabel)]
     labels = labels or [name for name in LABEL_NAMES if name in types]
-    return Columns(
-        image or _only(images, "image_column", "images", types),
-        label or _only(labels, "label_column", "labels", types),
-        group,
-    )
-
-
-def _only(found: list[str], option: str, what: str, types: Any) -> str:
-    """Return the only column that was found, or ask for the option that names one."""
-    if len(found) != 1:
-        number = f"{len(found)} columns of {what} ({', '.join(found)})" if found else f"no {what}"
-        raise ConfigError(
-            f"the dataset has {number}; say {option}= one of its columns: {', '.join(types)}"
-        )
-    return found[0]
+    for option, name, found in (("image_column", image, images), ("label_column", label, labels)):
+        if name is None and len(found) != 1:
+            raise ConfigError(
+                f"{option}= must name one of the columns {', '.join(types)}: "
+                f"{' and '.join(found) or 'none'} could be it"
+            )
+    return Columns(image or images[0], label or labels[0], group)
 
 
 def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> int:
     """Write images and list unless they are there, and return the number of skipped rows."""
     files = {name: [file["filename"] for file in part.cache_files] for name, part in splits.items()}
-    record: dict[str, Any] = {"files": files, "columns": list(columns)}
+    record = {"files": files, "columns": list(columns)}
     place = folder / RECORD
     if place.is_file():
         before = json.loads(place.read_text(encoding="utf-8"))
-        if {name: before.get(name) for name in record} == record:
+        if before == {**record, "skipped": before.get("skipped")}:
             return before["skipped"]
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +161,8 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
             copies[digest] += 1
             # Copies of an image are files of their own, as in any folder: checks name them.
             again = f"_{copies[digest]}" if copies[digest] > 1 else ""
-            name = f"{digest[:2]}/{digest}{again}{_suffix(content)}"
+            suffix = next((s for start, s in SUFFIXES.items() if content.startswith(start)), "")
+            name = f"{digest[:2]}/{digest}{again}{suffix}"
             if not (folder / name).is_file():
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_atomically(folder / name, content)
@@ -196,19 +182,13 @@ def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, 
         if label is None or label == -1:
             yield b"", None, ""
             continue
+
         text = names.int2str(label) if isinstance(names, ClassLabel) else str(label)
-        yield _content(image), text, "" if columns.group is None else str(row[columns.group])
-
-
-def _content(image: dict[str, Any] | None) -> bytes:
-    """Return the bytes of an image from its row, or from the file that the row names."""
-    if image is None or not (image["bytes"] or image["path"]):
-        raise DatasetError("a row of the dataset has a label but no image; remove such rows")
-    try:
-        return image["bytes"] or Path(image["path"]).read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{image['path']} cannot be read: {error.strerror}") from error
-
-
-def _suffix(content: bytes) -> str:
-    return next((suffix for start, suffix in _SUFFIXES.items() if content.startswith(start)), "")
+        group = "" if columns.group is None else str(row[columns.group])
+        try:  # in the row itself, or in a file that it names
+            content = image["bytes"] or Path(image["path"]).read_bytes()
+        except (TypeError, OSError) as error:
+            raise DatasetError(
+                f"a row with the label {text} has no image that can be read; remove such rows"
+            ) from error
+        yield content, text, group

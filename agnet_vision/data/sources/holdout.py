@@ -28,8 +28,8 @@ def hold_out(
 
     Args:
         samples: samples of one split.
-        fraction: share of each class that is held out, on average; below 1.
-        seed: seed of the choice; another seed gives another part.
+        fraction: share of each class that is held out, on average.
+        seed: seed of the choice.
         part: name of the held-out part ("val", "test"); another name gives another part.
         layout: folder to which the names of images are relative.
 
@@ -44,7 +44,11 @@ def hold_out(
 
     units = [_unit(sample, layout) for sample in samples]
     numbers = {unit: _number(f"{seed}\0{part}\0{unit}") for unit in units}
-    held = _choose(units, [sample.label for sample in samples], numbers, fraction)
+    members: dict[int, set[str]] = defaultdict(set)
+    for unit, sample in zip(units, samples, strict=True):
+        members[sample.label].add(unit)
+
+    held = _choose(members, numbers, fraction)
     if not held and any(sample.group is not None for sample in samples):
         raise DatasetError(
             f"no group can be held out as {part}: each is all that a class has; "
@@ -69,32 +73,20 @@ def _number(text: str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
-def _choose(
-    units: list[str], labels: list[int], numbers: dict[str, float], fraction: float
-) -> set[str]:
+def _choose(members: dict[int, set[str]], numbers: dict[str, float], fraction: float) -> set[str]:
     """Choose the units below ``fraction``, with each class on both sides."""
     held = {unit for unit, number in numbers.items() if number < fraction}
+    ranked = [sorted(members[label], key=numbers.__getitem__) for label in sorted(members)]
 
-    members: dict[int, set[str]] = defaultdict(set)
-    for unit, label in zip(units, labels, strict=True):
-        members[label].add(unit)
-    ranked = {label: sorted(members[label], key=numbers.__getitem__) for label in sorted(members)}
+    for units in ranked:
+        if held.issuperset(units):
+            held.remove(units[-1])
 
-    for of_class in ranked.values():
-        if all(unit in held for unit in of_class):
-            held.discard(of_class[-1])
-
-    kept = {label: len(members[label] - held) for label in members}
-    classes_of: dict[str, set[int]] = defaultdict(set)
-    for unit, label in zip(units, labels, strict=True):
-        classes_of[unit].add(label)
-    for of_class in ranked.values():
-        if any(unit in held for unit in of_class):
-            continue
-        for unit in of_class:
-            if all(kept[label] > 1 for label in classes_of[unit]):
-                held.add(unit)
-                for label in classes_of[unit]:
-                    kept[label] -= 1
-                break
+    for units in ranked:
+        if held.isdisjoint(units):
+            for unit in units:
+                others = [members[label] for label in members if unit in members[label]]
+                if all(len(of_class - held) > 1 for of_class in others):
+                    held.add(unit)
+                    break
     return held

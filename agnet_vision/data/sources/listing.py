@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+SPLITS = ("train", "val", "test")
+# What data of one's own may call them.
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
 
 ProblemKind = Literal[
     "missing_file",  # listed, not on disk
@@ -14,13 +26,10 @@ ProblemKind = Literal[
     "one_class",  # nothing to tell apart
     "empty_class",  # a class without one training image
     "absent_class",  # a class without one image in another split
-    "extra_class",  # a class the card does not know
     "unknown_class",  # a class in val or test that train does not know
     "wrong_count",  # the card says another number
     "wrong_list",  # a list contradicts itself or the layout
     "unused_column",  # a list has a column that nothing reads
-    "listed_twice",  # a list names a file twice; it counts once
-    "case_duplicate",  # two files whose names are one on a case-insensitive disk
     "class_duplicate",  # two class folders whose names are one on a case-insensitive disk
     "bad_name",  # bytes that are not Unicode: no table or report could hold the name
     "symlink_loop",  # a link back to a folder above it, or to nothing
@@ -29,7 +38,7 @@ ProblemKind = Literal[
     "undecodable",  # not an image, or damaged
     "dark",  # 16-bit values that use a small part of their range
     "group_overlap",  # the same driver or patient in two given splits
-    "overlap",  # the same path in two splits
+    "overlap",  # the same path in two splits, or twice in one
     "contradiction",  # the same bytes in two classes
     "duplicate",  # the same bytes in two splits
     "near_duplicate",  # nearly the same image in two splits
@@ -77,17 +86,15 @@ class Listing:
         problems: problems found; no layout raises for a single bad file.
         left_out: images of the official test split that an option takes away; they still count
             against the card.
-        folders: folder of each (split, class), in layouts that have one for them.
         skipped: files that look like images but are not read.
         layout: folder in which the layout begins; images are named relative to it.
-        is_divided: whether the data says of what split an image is; otherwise all are in train.
+        is_divided: whether the data says in which split an image is; otherwise all are in train.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, list[Sample]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     left_out: list[Sample] = field(default_factory=list)
-    folders: dict[tuple[str, str], Path] = field(default_factory=dict)
     skipped: list[Path] = field(default_factory=list)
     layout: Path = Path()
     is_divided: bool = True
@@ -112,3 +119,9 @@ class Listing:
 def image_name(path: Path, layout: Path) -> str:
     """Name an image by its path relative to the layout, with slashes."""
     return Path(os.path.relpath(path, layout)).as_posix()
+
+
+def name_some(names: Collection[str], number: int = 4) -> str:
+    """Write the first names, and count the rest."""
+    more = len(names) - number
+    return ", ".join([*names][:number]) + (f" and {more:,} more" if more > 0 else "")

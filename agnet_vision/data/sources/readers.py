@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,23 @@ from typing import Any
 from agnet_vision.data.demo import generate_demo
 from agnet_vision.data.sources.card import Card, dataset_root, load_card
 from agnet_vision.data.sources.hf import read_hf
-from agnet_vision.data.sources.layouts.aucd import read_aucd_v1, read_aucd_v2
-from agnet_vision.data.sources.layouts.caltech256 import read_caltech256
+from agnet_vision.data.sources.layouts import benchmarks
 from agnet_vision.data.sources.layouts.folder import read_folder
-from agnet_vision.data.sources.layouts.food101 import read_food101
-from agnet_vision.data.sources.layouts.ppmi import read_ppmi
 from agnet_vision.data.sources.layouts.scan import class_folders, report_skipped
-from agnet_vision.data.sources.layouts.stanford40 import read_stanford40
 from agnet_vision.data.sources.listing import Listing, ProblemKind, image_name
-from agnet_vision.errors import ConfigError, DatasetNotFoundError
+from agnet_vision.errors import ConfigError, DatasetNotFoundError, ShellCommand
 
 # Dataset -> what reads its layout from a root, with the card's classes and its own options.
 READERS: dict[str, Callable[..., Listing]] = {
     "demo": read_folder,
     "folder": read_folder,
     "hf": read_hf,
-    "aucd_v1": read_aucd_v1,
-    "aucd_v2": read_aucd_v2,
-    "stanford40": read_stanford40,
-    "ppmi": read_ppmi,
-    "food101": read_food101,
-    "caltech256": read_caltech256,
+    "aucd_v1": benchmarks.read_aucd_v1,
+    "aucd_v2": benchmarks.read_aucd_v2,
+    "stanford40": benchmarks.read_stanford40,
+    "ppmi": benchmarks.read_ppmi,
+    "food101": benchmarks.read_food101,
+    "caltech256": benchmarks.read_caltech256,
 }
 
 
@@ -41,14 +36,12 @@ def read_listing(
 ) -> Listing:
     """Read the official splits of a dataset, and check names and counts.
 
-    An option of the dataset, or ``group_regex``, may be None, as if it were left out.
-
     Args:
         name: name of the dataset.
         root: folder of the data; ``datasets/<name>/data`` where None.
         known: classes of a network that is to be scored; data of one's own is then read for that,
             not for training.
-        **options: options of the dataset.
+        **options: options of the dataset, and ``group_regex``; None is as if left out.
 
     Raises:
         DatasetNotFoundError: the root, or what the layout cannot do without, is missing.
@@ -100,8 +93,8 @@ def find_layout(card: Card, root: Path) -> Path:
     raise DatasetNotFoundError(
         f"{card.title} is not there: {_what_lacks(card, root, folders)}.\n"
         f"  {card.how_to_get}\n"
-        f"  If it lies elsewhere, name that folder as its root. "
-        f"To check it: {check_command(card.name, root, {})}"
+        f"  If it lies elsewhere, name that folder as its root. To check it:",
+        check_command(card.name, root, {}),
     )
 
 
@@ -116,11 +109,10 @@ def _what_lacks(card: Card, root: Path, folders: list[Path]) -> str:
     return " or ".join(str(folder / card.needs[0]) for folder in folders) + " does not exist"
 
 
-def check_command(name: str, root: Path, options: dict[str, Any]) -> str:
-    """Write the command that checks a dataset, ready for a shell."""
-    given = {"root": root, **{key: value for key, value in options.items() if value is not None}}
-    words = shlex.join(f"dataset.{key}={value}" for key, value in given.items())
-    return f"agnet prepare dataset={name} {words}"
+def check_command(name: str, root: Path, options: dict[str, Any], **more: str) -> ShellCommand:
+    """Name the command that checks a dataset, with options of the dataset and of the command."""
+    given = {f"dataset.{key}": value for key, value in options.items() if value is not None}
+    return ShellCommand("prepare", {"dataset": name, "dataset.root": root, **given, **more})
 
 
 def _assign_groups(listing: Listing, pattern: str) -> None:
@@ -152,44 +144,42 @@ def _assign_groups(listing: Listing, pattern: str) -> None:
 
 def _report_divided_groups(listing: Listing) -> None:
     """Record groups that the given splits have on two sides."""
-    first: dict[str, str] = {}
-    divided: dict[tuple[str, str, str], int] = defaultdict(int)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for split, samples in listing.splits.items():
         for group in (sample.group for sample in samples if sample.group is not None):
-            if first.setdefault(group, split) != split:
-                divided[group, first[group], split] += 1
-    for (group, first_split, split), number in divided.items():
-        detail = f"the group {group} is in {first_split}, and {number:,} times in {split}"
-        listing.report("group_overlap", listing.layout, detail)
+            counts[group][split] += 1
+    for group, of_split in counts.items():
+        if len(of_split) > 1:
+            shown = " and ".join(
+                f"{number:,} times in {split}" for split, number in of_split.items()
+            )
+            listing.report("group_overlap", listing.layout, f"the group {group} is {shown}")
 
 
 def _check_counts(card: Card, root: Path, listing: Listing) -> None:
     """Record what training lacks, and sizes unlike the card's."""
     if not listing.splits["train"]:
-        expected = (
-            "expected <class>/*.jpg or train/<class>/*.jpg inside"
-            if card.own
-            else "is the archive unpacked completely?"
-        )
-        listing.report("no_images", root, f"no training image; {expected}")
+        cure = "is the archive unpacked completely?"
+        if card.own:
+            cure = "expected <class>/*.jpg or train/<class>/*.jpg inside"
+        listing.report("no_images", root, f"no training image; {cure}")
     elif len(listing.classes) < 2:
         (name,) = listing.classes
-        folder = listing.folders.get(("train", name), root)
-        deeper = f": is it dataset.root={folder}?" if len(class_folders(folder)) > 1 else ""
-        listing.report(
-            "one_class",
-            root,
+        detail = (
             f"there must be at least two classes, there is one: {name!r}; "
-            f"a class is a folder of images{deeper}",
+            "a class is a folder of images"
         )
+        folder = listing.layout / name
+        if folder.is_dir() and len(class_folders(folder)) > 1:
+            detail += f": is it dataset.root={folder}?"
+        listing.report("one_class", root, detail)
 
     for split, counts in listing.counts().items():
         for name in [name for name, count in counts.items() if count == 0]:
             kind: ProblemKind = "empty_class" if split == "train" else "absent_class"
-            where = listing.folders.get((split, name), root)
-            listing.report(kind, where, f"{split}: the class {name} has no image")
-        expected_count = card.splits.get(split)
-        found = sum(counts.values()) + (len(listing.left_out) if split == "test" else 0)
-        if expected_count is not None and found != expected_count:
-            detail = f"{split}: {found:,} images, the card says {expected_count:,}"
+            listing.report(kind, root, f"{split}: the class {name} has no image")
+    for split, expected in card.splits.items():
+        found = len(listing.splits[split]) + (len(listing.left_out) if split == "test" else 0)
+        if found != expected:
+            detail = f"{split}: {found:,} images, the card says {expected:,}"
             listing.report("wrong_count", root, detail)

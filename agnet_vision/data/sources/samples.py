@@ -5,16 +5,14 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agnet_vision.data.sources.card import dataset_root, load_card
 from agnet_vision.data.sources.holdout import hold_out
-from agnet_vision.data.sources.listing import Listing, Problem, Sample
+from agnet_vision.data.sources.listing import FATAL, SPLITS, Listing, Problem, Sample, name_some
 from agnet_vision.data.sources.readers import check_command, read_listing
 from agnet_vision.data.sources.split_list import (
-    SPLITS,
-    SplitDifference,
-    compare_with_list,
+    ListedImage,
     list_images,
     read_split_list,
     write_split_list,
@@ -27,6 +25,20 @@ TEST_FRACTION = 0.2  # ours
 
 class DatasetWarning(UserWarning):
     """A warning about a dataset that can be used although it deviates from its card."""
+
+
+class SplitDifference(NamedTuple):
+    """The images, by path, in which a dataset on disk and a list differ.
+
+    Attributes:
+        missing: images that are listed, but no longer there.
+        new: images that are there, but not listed.
+        relabeled: images that are in another class now.
+    """
+
+    missing: list[str]
+    new: list[str]
+    relabeled: list[str]
 
 
 @dataclass
@@ -56,12 +68,19 @@ class SampleTable:
         write_split_list(path, self._rows())
 
     def compare_splits(self, path: Path) -> SplitDifference:
-        """Name the images that differ from a stored split list.
+        """Compare the images with those of a stored split list, whatever their splits.
 
         Raises:
-            DatasetError: there is no such list, or it is damaged.
+            DatasetNotFoundError: there is no such list.
+            DatasetError: it is damaged.
         """
-        return compare_with_list(self._rows(), read_split_list(path))
+        before = {row.path: row.label for row in read_split_list(path)}
+        now = {row.path: row.label for row in self._rows()}
+        return SplitDifference(
+            missing=[path for path in before if path not in now],
+            new=[path for path in now if path not in before],
+            relabeled=[path for path in before if now.get(path, before[path]) != before[path]],
+        )
 
     def read_splits(self, path: Path) -> SampleTable:
         """Put the images back into the splits of a stored list, in its order.
@@ -69,16 +88,24 @@ class SampleTable:
         Images that the list does not name are left out, with a ``DatasetWarning``.
 
         Raises:
-            DatasetError: there is no such list, it is damaged, or a listed image is missing or has
-                another class now.
+            DatasetNotFoundError: there is no such list.
+            DatasetError: it is damaged, or a listed image is missing or has another class now.
         """
-        difference = self.compare_splits(path)
-        if difference.missing or difference.relabeled:
-            raise DatasetError(_refusal(self, path, difference))
-        if difference.new:
+        missing, new, relabeled = self.compare_splits(path)
+        changes = []
+        if missing:
+            changes.append(f"{len(missing):,} of its images are missing ({name_some(missing)})")
+        if relabeled:
+            changes.append(f"{len(relabeled):,} are in another class now ({name_some(relabeled)})")
+        if changes:
+            raise DatasetError(
+                f"{path} must fit the images in {self.root}, but {' and '.join(changes)}; "
+                "restore them, or start a new run"
+            )
+        if new:
             warnings.warn(
-                f"{len(difference.new):,} images of {self.root} are not in {path} and are left "
-                f"out: {_some(difference.new)}",
+                f"{len(new):,} images of {self.root} are not in {path} and are left out: "
+                f"{name_some(new)}",
                 DatasetWarning,
                 stacklevel=2,
             )
@@ -87,33 +114,11 @@ class SampleTable:
         layout = self.layout or self.root
         splits: dict[str, list[Sample]] = {split: [] for split in SPLITS}
         for row in read_split_list(path):
-            sample = Sample(layout / row.path, labels[row.label], row.group)
-            splits[row.split].append(sample)
+            splits[row.split].append(Sample(layout / row.path, labels[row.label], row.group))
         return replace(self, splits=splits)
 
-    def _rows(self) -> list[Any]:
+    def _rows(self) -> list[ListedImage]:
         return list_images(self.splits, self.classes, self.layout or self.root)
-
-
-def _refusal(table: SampleTable, path: Path, difference: SplitDifference) -> str:
-    """Say which listed images changed, and what to do."""
-    parts = []
-    if difference.missing:
-        count = len(difference.missing)
-        parts.append(f"{count:,} of its images are missing ({_some(difference.missing)})")
-    if difference.relabeled:
-        count = len(difference.relabeled)
-        parts.append(f"{count:,} are in another class now ({_some(difference.relabeled)})")
-    return (
-        f"{path} must fit the images in {table.root}, but {' and '.join(parts)}; "
-        "restore them, or start a new run"
-    )
-
-
-def _some(names: list[str], number: int = 3) -> str:
-    """Show the first names, and count the rest."""
-    more = len(names) - number
-    return ", ".join(names[:number]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def read_samples(
@@ -131,10 +136,8 @@ def read_samples(
     Args:
         name: demo, folder, hf, aucd_v1, aucd_v2, stanford40, ppmi, food101 or caltech256.
         root: folder of the data; ``datasets/<name>/data`` where None.
-        val_fraction: part of train held out as val where there is no val split; 0.1 (ours; the
-            papers have none).
-        test_fraction: part held out as test where the data has no test split; 0.2 (ours). Only
-            for data of one's own: benchmarks have a test split.
+        val_fraction: part of train held out as val where there is no val split (ours).
+        test_fraction: part of train held out as test where there is no test split (ours).
         seed: seed of what is held out; each image is placed by its own name (``holdout``).
         known: classes of a network that is to be scored. Of data of one's own nothing is then held
             out, no class must have images, and where it is not divided each split is all of it.
@@ -153,20 +156,15 @@ def read_samples(
     listing = read_listing(name, root, known=known, **options)
     root = dataset_root(name, root)
     _refuse_or_warn(name, root, listing, options)
-    if known:
-        given = listing.splits
-        splits = {
-            split: given.get(split if listing.is_divided else "train", []) for split in SPLITS
-        }
-        return SampleTable(
-            name, root, listing.classes, splits, listing.problems, layout=listing.layout
-        )
 
-    splits = draw_splits(listing, val_fraction, test_fraction, seed)
-    drawn = tuple(split for split in ("val", "test") if split not in listing.splits)
-    return SampleTable(
-        name, root, listing.classes, splits, listing.problems, drawn, layout=listing.layout
-    )
+    drawn: tuple[str, ...] = ()
+    if known:
+        part_of = {split: split if listing.is_divided else "train" for split in SPLITS}
+        splits = {split: listing.splits.get(part, []) for split, part in part_of.items()}
+    else:
+        drawn = tuple(split for split in ("val", "test") if split not in listing.splits)
+        splits = draw_splits(listing, val_fraction, test_fraction, seed)
+    return SampleTable(name, root, listing.classes, splits, listing.problems, drawn, listing.layout)
 
 
 def draw_splits(
@@ -184,21 +182,17 @@ def draw_splits(
 
 def _refuse_or_warn(name: str, root: Path, listing: Listing, options: dict[str, Any]) -> None:
     """Raise an error for problems that spoil the labels, and warn of others."""
-    check = f"{check_command(name, root, options)} report=problems.json"
-    if fatal := listing.fatal():
-        others = [problem for problem in listing.problems if problem not in fatal]
-        named = _first([*fatal, *others])
-        raise DatasetError(f"dataset={name} cannot be used:\n  {named}\n  All of it: {check}")
-    if listing.problems:
+    problems = sorted(listing.problems, key=lambda problem: problem.kind not in FATAL)
+    shown = "\n  ".join(map(str, problems[:3]))
+    if len(problems) > 3:
+        shown += f"\n  and {len(problems) - 3:,} more"
+
+    command = check_command(name, root, options, report="problems.json")
+    if listing.fatal():
+        raise DatasetError(f"dataset={name} cannot be used:\n  {shown}\n  All of it:", command)
+    if problems:
         warnings.warn(
-            f"dataset={name} is not what it should be:\n  {_first(listing.problems)}\n"
-            f"  All of it: {check}",
+            f"dataset={name} is not what it should be:\n  {shown}\n  All of it: {command}",
             DatasetWarning,
             stacklevel=3,
         )
-
-
-def _first(problems: list[Problem], number: int = 3) -> str:
-    """Show the first problems, and count the rest."""
-    more = len(problems) - number
-    return "\n  ".join([*map(str, problems[:number]), *([f"and {more} more"] if more > 0 else [])])

@@ -1,7 +1,6 @@
 """Split lists: CSV files that say which image is in which split.
 
-Their columns are ``path,label,split,group``. A list says what a run was trained, validated and
-tested on. Paths are relative to the folder in
+A list says what a run was trained, validated and tested on. Paths are relative to the folder in
 which the layout of the dataset begins, so a list fits a dataset that was moved. ``dataset=folder``
 reads the same columns, so a list is also a dataset description.
 """
@@ -14,13 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from agnet_vision.data.sources.layouts.lists import read_rows
-from agnet_vision.data.sources.listing import Sample, image_name
+from agnet_vision.data.sources.layouts.lists import COLUMNS, read_rows
+from agnet_vision.data.sources.listing import SPLITS, Sample, image_name
 from agnet_vision.errors import DatasetError
 from agnet_vision.files import write_atomically
-
-COLUMNS = ("path", "label", "split", "group")
-SPLITS = ("train", "val", "test")
 
 
 class ListedImage(NamedTuple):
@@ -52,11 +48,9 @@ def read_split_list(path: Path) -> list[ListedImage]:
     """Read the rows of a split list, in its order.
 
     Raises:
-        DatasetError: there is none, it is damaged, or it names an image twice.
+        DatasetNotFoundError: there is none.
+        DatasetError: it is damaged, or it names an image twice.
     """
-    if not path.is_file():
-        raise DatasetError(f"{path} does not exist; a run writes its split list when it starts")
-
     rows: list[ListedImage] = []
     seen = set[str]()
     for number, row in read_rows(path, COLUMNS[:3], optional=COLUMNS[3:], strip=False):
@@ -75,43 +69,9 @@ def read_split_list(path: Path) -> list[ListedImage]:
 def list_images(
     splits: dict[str, list[Sample]], classes: Sequence[str], layout: Path
 ) -> list[ListedImage]:
-    """Describe the samples of all splits as rows.
-
-    Args:
-        splits: samples of each split.
-        classes: names of the classes in label order.
-        layout: folder to which paths are written relative.
-    """
+    """Describe the samples of all splits as rows, with paths relative to ``layout``."""
     return [
         ListedImage(image_name(sample.path, layout), classes[sample.label], split, sample.group)
         for split, samples in splits.items()
         for sample in samples
     ]
-
-
-class SplitDifference(NamedTuple):
-    """The images, by path, in which a dataset on disk and a list differ.
-
-    Attributes:
-        missing: images that are listed, but no longer there.
-        new: images that are there, but not listed.
-        relabeled: images that are in another class now.
-    """
-
-    missing: list[str]
-    new: list[str]
-    relabeled: list[str]
-
-
-def compare_with_list(
-    found: Sequence[ListedImage], listed: Sequence[ListedImage]
-) -> SplitDifference:
-    """Compare the images of a dataset with those of a split list, whatever their splits."""
-    before = {row.path: row for row in listed}
-    now = {row.path: row for row in found}
-    both = [path for path in before if path in now]
-    return SplitDifference(
-        missing=[path for path in before if path not in now],
-        new=[path for path in now if path not in before],
-        relabeled=[path for path in both if before[path].label != now[path].label],
-    )

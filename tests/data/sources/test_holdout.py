@@ -28,7 +28,7 @@ def hold_out(
     return hold_out_of(samples, fraction, seed=seed, part=part, layout=LAYOUT)
 
 
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0, 0.9), st.integers(0, 5))
+@given(st.lists(st.integers(0, 4), max_size=60), st.floats(0, 0.9), st.integers(0, 5))
 def test_every_sample_once_and_in_order(labels: list[int], fraction: float, seed: int) -> None:
     samples = make(labels)
     kept, held = hold_out(samples, fraction, seed=seed)
@@ -39,6 +39,8 @@ def test_every_sample_once_and_in_order(labels: list[int], fraction: float, seed
     if fraction:
         several = {label for label, count in Counter(labels).items() if count > 1}
         assert {sample.label for sample in held} >= several
+    else:
+        assert held == []
 
 
 @pytest.mark.parametrize("per_group", [1, 3])
@@ -78,12 +80,6 @@ def test_parts_are_drawn_independently() -> None:
     assert len(val) == pytest.approx(640, abs=100)
 
 
-def test_small_classes_are_on_both_sides() -> None:
-    for size in (2, 3, 5):
-        kept, held = hold_out(make([0] * size + [1] * 300), 0.05)
-        assert {sample.label for sample in kept} == {sample.label for sample in held} == {0, 1}
-
-
 def test_groups_whole_and_near_the_fraction() -> None:
     samples = make([i % 3 for i in range(3000)], [f"g{i // 10}" for i in range(3000)])
     kept, held = hold_out(samples, 0.2)
@@ -100,13 +96,6 @@ def test_two_groups() -> None:
 
 def test_raises() -> None:
     with pytest.raises(DatasetError, match=r"no group can be held out as val: .*val_fraction=0"):
-        hold_out(make([0, 1], ["a", "a"]), 0.5)
-    with pytest.raises(DatasetError, match="each is all that a class has"):
         hold_out(make([0, 0, 0, 1], ["a", "a", "a", "b"]), 0.5)
     with pytest.raises(ConfigError, match=r"val_fraction must be a number in \[0, 0.99\], got 1.5"):
         hold_out(make([0, 1]), 1.5)
-
-
-def test_empty() -> None:
-    assert hold_out([], 0.5) == ([], [])
-    assert hold_out(make([0, 1]), 0.0) == (make([0, 1]), [])

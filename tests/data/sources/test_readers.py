@@ -1,51 +1,57 @@
+"""Data found, and groups read from paths."""
+
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
 from agnet_vision.data.prepare.check import check_dataset
 from agnet_vision.data.sources.readers import read_listing
-from agnet_vision.data.sources.samples import read_samples
-from agnet_vision.errors import ConfigError
+from agnet_vision.data.sources.samples import SampleTable, read_samples
+from agnet_vision.errors import ConfigError, DatasetNotFoundError
+from tests.cli.saved import given
 from tests.data import miniatures
-from tests.data.miniatures import aucd_v1, aucd_v2, stanford40, write_image
 
 
-def test_extra_classes_of_the_benchmarks_are_named(tmp_path: Path) -> None:
-    for name, write in (("aucd_v1", aucd_v1), ("aucd_v2", aucd_v2), ("stanford40", stanford40)):
-        (tmp_path / name).mkdir()
-        write(tmp_path / name)
-    extra = {
-        "aucd_v1": tmp_path / "aucd_v1" / "v1_cam1_no_split" / "Sleeping",
-        "aucd_v2": tmp_path
-        / "aucd_v2"
-        / "v2_cam1_cam2_ split_by_driver"
-        / "Camera 2"
-        / "test"
-        / "c10",
-        "stanford40": tmp_path / "stanford40" / "ImageSplits" / "dancing_train.txt",
-    }
-    for name, path in extra.items():
-        path.write_text("x.jpg\n") if path.suffix else write_image(path / "1.jpg")
-        problems = read_listing(name, tmp_path / name).problems
-        assert [p.path for p in problems if p.kind == "extra_class"] == [str(path)]
+@pytest.mark.parametrize("name", miniatures.WRITERS)
+def test_missing_root_says_what_to_do(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DatasetNotFoundError) as error:
+        read_samples(name, tmp_path / "nowhere")
+    for part in (str(tmp_path / "nowhere"), f"agnet prepare dataset={name}", "dataset.root="):
+        assert part in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "message"),
+    ("name", "part"),
     [
-        ("folder", {"group_regex": "("}, "must be a regular expression"),
-        ("folder", {"group_regex": "nobody"}, "finds nothing in train/ant/001.png"),
-        ("imagenet", {}, "dataset=imagenet is not known"),
+        ("stanford40", "ImageSplits"),
+        ("aucd_v1", "v1_cam1_no_split/Test_data_list.csv"),
+        ("aucd_v2", "v2_cam1_cam2_ split_by_driver/Camera 2"),
+        ("food101", "food-101/meta"),
     ],
 )
-def test_raises_wrong_options(
-    tmp_path: Path, name: str, options: dict[str, object], message: str
-) -> None:
-    miniatures.folder(tmp_path)
-    with pytest.raises(ConfigError, match=message):
-        read_samples(name, tmp_path, **options)
+def test_half_unpacked_names_the_missing_half(tmp_path: Path, name: str, part: str) -> None:
+    miniatures.WRITERS[name](tmp_path)
+    path = tmp_path / part
+    path.unlink() if path.is_file() else shutil.rmtree(path)
+    with pytest.raises(DatasetNotFoundError) as raised:
+        read_listing(name, tmp_path)
+    assert f"{path} missing" in str(raised.value).splitlines()[0]
+
+
+def test_the_command_in_a_message_can_be_pasted(tmp_path: Path) -> None:
+    odd = tmp_path / "my (photos), é"
+    with pytest.raises(DatasetNotFoundError) as raised:
+        read_listing("ppmi", odd)
+    (_, _, option) = shlex.split(str(raised.value).rpartition("agnet ")[2])
+    assert given("prepare", option) == {"dataset.root": str(odd)}
+
+    odd.write_text("")
+    with pytest.raises(DatasetNotFoundError, match="is not a folder"):
+        read_listing("ppmi", odd)
 
 
 def test_demo_is_drawn_when_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,49 +62,56 @@ def test_demo_is_drawn_when_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("agnet_vision.data.sources.readers.generate_demo", draw)
     table = read_samples("demo", tmp_path / "demo")
     assert len(table.classes) == 3
-    monkeypatch.setattr(
-        "agnet_vision.data.sources.readers.generate_demo", None
-    )  # not called a second time
+    monkeypatch.setattr("agnet_vision.data.sources.readers.generate_demo", None)  # not called again
     assert read_samples("demo", tmp_path / "demo").splits == table.splits
 
 
-def test_group_on_both_sides_of_a_given_split_is_named(root: Path) -> None:
-    result = read_listing("folder", root, group_regex=r"/(ant|bee|шмель)/")
-    named = [problem.detail for problem in result.problems if problem.kind == "group_overlap"]
-    assert len(named) == 6
-    assert named[0] == "the group ant is in train, and 2 times in val"
-    assert not check_dataset(
-        "folder", root, workers=1, show_progress=False, group_regex="(ant|bee|шмель)"
-    ).agrees
+def groups_of(table: SampleTable) -> list[set[str | None]]:
+    """Return the groups of train, val and test."""
+    return [{sample.group for sample in samples} for samples in table.splits.values()]
 
 
 def test_folder_groups_stay_on_one_side(tmp_path: Path) -> None:
-    for number in range(60):
-        miniatures.write_image(
-            tmp_path / "ab"[number % 2] / f"patient{number // 6}_{number}.png", number
-        )
-    table = read_samples("folder", tmp_path, group_regex=r"patient(\d+)")
-    groups = {
-        split: {sample.group for sample in samples} for split, samples in table.splits.items()
-    }
-    assert groups["train"] | groups["val"] | groups["test"] == set(map(str, range(10)))
-    assert not groups["train"] & groups["test"]
-    assert not groups["train"] & groups["val"]
-    assert not groups["val"] & groups["test"]
+    miniatures.write_images(
+        tmp_path / "ab"[number % 2] / f"patient{number // 6}_{number}.png" for number in range(60)
+    )
+    groups = groups_of(read_samples("folder", tmp_path, group_regex=r"patient(\d+)"))
+    assert set().union(*groups) == set(map(str, range(10)))
+    assert sum(map(len, groups)) == 10
 
 
 def test_every_dataset_of_files_takes_groups_from_paths(tmp_path: Path, incomplete: None) -> None:
     miniatures.aucd_v2(tmp_path)
     table = read_samples("aucd_v2", tmp_path, val_fraction=0.3, group_regex=r"(\d)\.jpg")
-    groups = {split: {s.group for s in table.splits[split]} for split in table.splits}
-    assert groups["train"] | groups["val"] == set("0123456789")
-    assert not groups["train"] & groups["val"]
+    train, val, _ = groups_of(table)
+    assert train | val == set("0123456789")
+    assert not train & val
 
 
-def test_raises_two_sources_of_groups(tmp_path: Path) -> None:
-    miniatures.write_images(tmp_path / f"{i}.png" for i in range(4))
-    rows = [f"{i}.png,{'xy'[i % 2]},{i}" for i in range(4)]
-    (tmp_path / "list.csv").write_text("\n".join(["path,label,patient", *rows]))
-    options = {"csv": tmp_path / "list.csv", "group_column": "patient"}
-    with pytest.raises(ConfigError, match="must be the only source of groups"):
-        read_samples("folder", tmp_path, group_regex="(.)", **options)
+def test_group_on_both_sides_of_a_given_split_is_named(root: Path) -> None:
+    result = check_dataset(
+        "folder", root, workers=1, show_progress=False, group_regex="(ant|bee|шмель)"
+    )
+    named = [problem.detail for problem in result.problems if problem.kind == "group_overlap"]
+    assert len(named) == 3
+    assert named[0] == "the group ant is 2 times in train and 2 times in val and 2 times in test"
+    assert not result.agrees
+
+
+@pytest.mark.parametrize(
+    ("pattern", "options", "message"),
+    [
+        ("(", {}, "must be a regular expression"),
+        ("nobody", {}, "finds nothing in train/ant/001.png"),
+        (".", {"csv": "list.csv", "group_column": "who"}, "must be the only source of groups"),
+    ],
+)
+def test_raises_wrong_groups(
+    root: Path, pattern: str, options: dict[str, str], message: str
+) -> None:
+    rows = "train/ant/001.png,ant,1\ntrain/bee/003.png,bee,2\n"
+    (root / "list.csv").write_text(f"path,label,who\n{rows}")
+    if options:
+        options = {**options, "csv": str(root / "list.csv")}
+    with pytest.raises(ConfigError, match=message):
+        read_samples("folder", root, group_regex=pattern, **options)

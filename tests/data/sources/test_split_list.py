@@ -6,7 +6,7 @@ import pytest
 
 from agnet_vision.data.sources.samples import DatasetWarning, SampleTable, read_samples
 from agnet_vision.data.sources.split_list import ListedImage, read_split_list, write_split_list
-from agnet_vision.errors import DatasetError
+from agnet_vision.errors import DatasetError, DatasetNotFoundError
 from tests.data import miniatures
 
 
@@ -35,8 +35,7 @@ def test_value_round_trip(tmp_path: Path) -> None:
     ]
     write_split_list(tmp_path / "splits.csv", rows)
     assert read_split_list(tmp_path / "splits.csv") == rows
-    text = (tmp_path / "splits.csv").read_text()
-    assert text.splitlines()[0] == "path,label,split,group"
+    assert (tmp_path / "splits.csv").read_text().startswith("path,label,split,group\n")
 
 
 def test_restored_splits_are_those_of_the_run(flat: Path, stored: Path) -> None:
@@ -69,13 +68,12 @@ def test_new_images_are_left_out_by_name(flat: Path, stored: Path) -> None:
 
 def test_raises_missing_and_relabeled_images(flat: Path, stored: Path) -> None:
     (flat / "ant" / "001.png").unlink()
-    with pytest.raises(
-        DatasetError, match=r"1 of its images are missing \(ant/001\.png\); restore them"
-    ):
-        read(flat).read_splits(stored)
-    lines = stored.read_text().replace("bee/021.png,bee", "bee/021.png,ant")
-    stored.write_text("".join(line for line in lines.splitlines(True) if "ant/001" not in line))
-    with pytest.raises(DatasetError, match=r"1 are in another class now \(bee/021\.png\)"):
+    stored.write_text(stored.read_text().replace("bee/021.png,bee", "bee/021.png,ant"))
+    changes = (
+        r"1 of its images are missing \(ant/001\.png\) and "
+        r"1 are in another class now \(bee/021\.png\); restore them"
+    )
+    with pytest.raises(DatasetError, match=changes):
         read(flat).read_splits(stored)
 
 
@@ -95,5 +93,5 @@ def test_raises_damaged_list(flat: Path, tmp_path: Path, text: str, message: str
 
 
 def test_raises_no_list(flat: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="does not exist; a run writes its split list"):
+    with pytest.raises(DatasetNotFoundError, match=r"none\.csv does not exist"):
         read(flat).read_splits(tmp_path / "none.csv")

@@ -5,43 +5,28 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection
 from pathlib import Path
 from unicodedata import normalize
 
 from agnet_vision.data.image import is_image_name
-from agnet_vision.data.sources.layouts.lists import (
-    ListedFiles,
-    read_rows,
-    report_unused_columns,
-)
-from agnet_vision.data.sources.layouts.ours import own_folders
+from agnet_vision.data.sources.layouts.lists import read_table
 from agnet_vision.data.sources.layouts.scan import (
     class_folders,
-    has_images,
     holds_images,
     image_files,
     is_unicode,
     leads_back,
+    own_folders,
 )
-from agnet_vision.data.sources.listing import Listing, Sample
-from agnet_vision.data.sources.split_list import COLUMNS
-from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError
+from agnet_vision.data.sources.listing import SPLIT_NAMES, SPLITS, Listing, Sample, name_some
+from agnet_vision.errors import ConfigError, DatasetError
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-# Words in the names of folders that are parts of a dataset, too, but of which kind is not certain.
-LIKE_A_SPLIT = {**SPLIT_NAMES, "testing": "test", "pred": "test", "holdout": "test"} | {
-    "eval": "val",
-    "evaluation": "val",
-    "dev": "val",
-}
+# Words in the names of folders that may be a split, too.
+LIKE_A_SPLIT = (
+    SPLIT_NAMES
+    | dict.fromkeys(("testing", "pred", "holdout"), "test")
+    | dict.fromkeys(("eval", "evaluation", "dev"), "val")
+)
 # Parts of a dataset in which images lie apart from what is said of them.
 LIKE_A_PART = {"images", "imgs", "annotation", "annotations", "labels", "masks"}
 
@@ -65,7 +50,7 @@ def read_folder(
         group_column: column of the CSV that names who or what an image shows.
     """
     if csv is not None:
-        return _read_csv(root, Path(csv).expanduser(), group_column, classes)
+        return read_table(root, Path(csv).expanduser(), group_column, classes)
     if group_column is not None:
         raise ConfigError(f"group_column={group_column} needs a csv; without one use group_regex")
 
@@ -73,18 +58,16 @@ def read_folder(
     parts = _find_parts(root, listing, needs_train=not classes)
     listing.is_divided = root not in parts.values()
     listing.classes = classes or _class_names(parts["train"], listing)
-    _report_unknown_classes(parts, listing, is_given=bool(classes))
 
     for split, part in parts.items():
         samples = listing.splits[split] = []
-        spelled = {normalize("NFC", folder.name): folder for folder in class_folders(part)}
+        folders = {normalize("NFC", folder.name): folder for folder in class_folders(part)}
         for label, name in enumerate(listing.classes):
-            folder = part / name
-            if not folder.is_dir():
-                folder = spelled.get(normalize("NFC", name), folder)
-            listing.folders[split, name] = folder
-            paths = image_files(folder, listing, recursive=True) if folder.is_dir() else []
-            samples += [Sample(path, label) for path in paths]
+            folder = folders.get(normalize("NFC", name))
+            if folder is not None:
+                paths = image_files(folder, listing, recursive=True)
+                samples += [Sample(path, label) for path in paths]
+        _report_unknown_classes(part, listing)
         _report_loose_images(part, listing)
 
     if not listing.is_divided and not classes:
@@ -93,10 +76,7 @@ def read_folder(
 
 
 def _find_parts(root: Path, listing: Listing, *, needs_train: bool) -> dict[str, Path]:
-    """Find the folders of the splits; where there are none, all is train.
-
-    Folders with images that are not read become problems.
-    """
+    """Find the folders of the splits; where there are none, all is train."""
     folders = own_folders(root)
     inner = {folder: {each.name for each in class_folders(folder)} for folder in folders}
     found: dict[str, Path] = {}
@@ -113,37 +93,36 @@ def _find_parts(root: Path, listing: Listing, *, needs_train: bool) -> dict[str,
     others = [f for f in folders if f not in found.values() and holds_images(f)]
     if len(found) == 1:
         (part,) = found.values()
-        classes = [f for f in others if not _kind_of_part(f) and not inner[f] & inner[part]]
-        if len(classes) > 1 or (classes and has_images(part)):
-            listing.report(
-                "skipped",
-                part,
-                f"taken for a class, since {_shown(classes)} beside it look like classes; if it is "
-                "a split, move them away",
+        classes = [f.name for f in others if not _like_a_split(f) and not inner[f] & inner[part]]
+        if len(classes) > 1 or (classes and any(map(is_image_name, os.listdir(part)))):
+            detail = (
+                f"taken for a class, since {name_some(classes)} beside it look like classes; "
+                "if it is a split, move them away"
             )
+            listing.report("skipped", part, detail)
             found = {}
 
     if not found:
         _refuse_parts_as_classes(root, folders)
         return {"train": root}
 
+    names = [folder.name for folder in found.values()]
     if needs_train and "train" not in found:
-        names = " and ".join(folder.name for folder in found.values())
         raise DatasetError(
-            f"{root} holds {names}, but no folder train with class folders inside; "
+            f"{root} holds {' and '.join(names)}, but no folder train with class folders inside; "
             "add it, or rename what is no split"
         )
     for folder in others:
         detail = (
             f"holds images, but is not read: a split is a folder {', '.join(SPLIT_NAMES)} with a "
-            f"folder per class inside; where {_shown(found.values())} is a class, lay all classes "
+            f"folder per class inside; where {' or '.join(names)} is a class, lay all classes "
             "into one folder train"
         )
         listing.report("skipped", folder, detail)
-    return {split: found[split] for split in ("train", "val", "test") if split in found}
+    return {split: found[split] for split in SPLITS if split in found}
 
 
-def _kind_of_part(folder: Path) -> str | None:
+def _like_a_split(folder: Path) -> str | None:
     """Tell which split a folder may be, by a word in its name."""
     words = re.findall(r"[a-z]+", folder.name.lower())
     return next((LIKE_A_SPLIT[word] for word in words if word in LIKE_A_SPLIT), None)
@@ -151,19 +130,16 @@ def _kind_of_part(folder: Path) -> str | None:
 
 def _refuse_parts_as_classes(root: Path, folders: list[Path]) -> None:
     """Refuse class folders whose names are those of the parts of a dataset."""
-    kinds = {folder: kind for folder in folders if (kind := _kind_of_part(folder))}
-    if "train" in kinds.values() and len(set(kinds.values())) > 1:
-        raise DatasetError(
-            f"{root} would have the classes {_shown(kinds)}, which look like the splits of a "
-            "dataset; lay it out as train/<class>/*.jpg and test/<class>/*.jpg, or give the folder "
-            f"that holds the class folders, dataset.root={next(iter(kinds))} for one"
-        )
-    parts = [folder for folder in folders if folder.name.lower() in LIKE_A_PART]
+    splits = {folder.name: split for folder in folders if (split := _like_a_split(folder))}
+    parts = [folder.name for folder in folders if folder.name.lower() in LIKE_A_PART]
+    if "train" in splits.values() and len(set(splits.values())) > 1:
+        parts = [*splits]
     if len(parts) > 1:
         raise DatasetError(
-            f"{root} would have the classes {_shown(parts)}, which look like parts of a dataset; "
-            "give the folder that holds the class folders, or list images and classes in "
-            "dataset.csv="
+            f"{root} would have the classes {name_some(parts)}, which look like parts of a "
+            f"dataset; give the folder that holds the class folders, as dataset.root="
+            f"{root / parts[0]}, lay images out as train/<class>/*.jpg and test/<class>/*.jpg, "
+            "or list images and classes in dataset.csv="
         )
 
 
@@ -179,17 +155,11 @@ def _report_folders_in_classes(root: Path, listing: Listing) -> None:
     if shared:
         classes = sorted(set().union(*(holders[name] for name in shared)))
         detail = (
-            f"the classes are {_shown(classes)}, in which lie folders {_shown(shared)}; if these "
-            f"are the classes, the root is one level too high: dataset.root={root / classes[0]}"
+            f"the classes are {name_some(classes)}, in which lie folders {name_some(shared)}; if "
+            f"these are the classes, the root is one level too high: dataset.root="
+            f"{root / classes[0]}"
         )
         listing.report("same_folders", root, detail)
-
-
-def _shown(folders: Collection[Path | str], number: int = 4) -> str:
-    """Show the first names, and count the rest."""
-    names = [Path(folder).name for folder in folders]
-    more = len(names) - number
-    return " and ".join(names[:number]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _report_loose_images(folder: Path, listing: Listing) -> None:
@@ -212,77 +182,20 @@ def _class_names(train: Path, listing: Listing) -> tuple[str, ...]:
         shown = str(train / unreadable[0]).encode("utf-8", "backslashreplace").decode()
         raise DatasetError(f"{shown}: the name of this class is not valid UTF-8; rename the folder")
 
-    lower: dict[str, str] = {}
+    spelled: dict[str, str] = {}
     for name in names:
-        twin = lower.setdefault(name.lower(), name)
+        twin = spelled.setdefault(normalize("NFC", name).lower(), name)
         if twin != name:
-            detail = f"this class differs from {twin} only by upper and lower case"
+            detail = f"this class differs from {twin} only by case, or by how accents are coded"
             listing.report("class_duplicate", train / name, detail)
     return names
 
 
-def _report_unknown_classes(parts: dict[str, Path], listing: Listing, *, is_given: bool) -> None:
+def _report_unknown_classes(part: Path, listing: Listing) -> None:
     """Record folders with images that are of none of the classes."""
     known = {normalize("NFC", name) for name in listing.classes}
-    for split, part in parts.items():
-        if split == "train" and not is_given:
-            continue
-        for folder in own_folders(part):
-            if normalize("NFC", folder.name) not in known and holds_images(folder):
-                detail = "there is no such class in the training folder"
-                if is_given:
-                    detail = f"the network has no such class; it has {_shown(listing.classes)}"
-                listing.report("unknown_class", folder, detail)
-
-
-def _read_csv(
-    root: Path, path: Path, group_column: str | None, classes: tuple[str, ...]
-) -> Listing:
-    """Read the files that a CSV lists; labels follow the sorted names of the classes."""
-    if not path.is_file():
-        raise DatasetNotFoundError(
-            f"csv={path} does not exist; give a CSV with the columns path,label[,split]"
-        )
-
-    columns = ("path", "label") if group_column is None else ("path", "label", group_column)
-    rows = read_rows(path, columns, optional=("split",))
-    names = classes or tuple(sorted({normalize("NFC", row["label"]) for _, row in rows}))
-    labels = {normalize("NFC", name): label for label, name in enumerate(names)}
-
-    listing = Listing(names, {} if classes else {"train": []})
-    listing.is_divided = any(row.get("split") for _, row in rows)
-    is_split_list = rows and tuple(rows[0][1]) == COLUMNS  # its groups have made its splits
-    used = COLUMNS if is_split_list else (*columns, "split")
-    report_unused_columns(path, rows, used, listing)
-    files, seen = ListedFiles(listing), set[str]()
-    for number, row in rows:
-        split = SPLIT_NAMES.get((row.get("split") or "train").lower())
-        if split is None:
-            raise DatasetError(
-                f"{path}, line {number}: split {row['split']!r} must be train, val or test"
-            )
-
-        image = root / row["path"]
-        found = files.find(image) or files.find(root / row["path"].replace("\\", "/"))
-        spelled = os.path.normpath(found or image)
-        if spelled in seen:
-            detail = f"line {number}: {row['path']} is listed a second time"
-            listing.report("wrong_list", path, detail)
-            continue
-        seen.add(spelled)
-
-        label = labels.get(normalize("NFC", row["label"]))
-        if label is None:
-            detail = f"line {number}: the network has no class {row['label']!r}"
-            listing.report("unknown_class", path, f"{detail}; it has {_shown(names)}")
-            continue
-        group = row[group_column] if group_column else None
-        files.add(split, found or image, label, list_name=path.name, group=group)
-
-    missing = [problem.path for problem in listing.problems if problem.kind == "missing_file"]
-    if missing and len(missing) == len(seen):
-        raise DatasetError(
-            f"{path}: {len(missing):,} of {len(seen):,} listed files are not on disk, first: "
-            f"{missing[0]}; paths start inside dataset.root, with upper and lower case as on disk"
-        )
-    return listing
+    for folder in own_folders(part):
+        is_known = normalize("NFC", folder.name) in known or leads_back(folder)
+        if not is_known and holds_images(folder):
+            detail = f"there is no such class in training, which has {name_some(listing.classes)}"
+            listing.report("unknown_class", folder, detail)

@@ -1,15 +1,17 @@
-"""Splits that publishers give as lists of files."""
+"""Lists of files, and CSV tables of them: all text that says what a dataset's images show."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
-from collections.abc import Collection
 from pathlib import Path
 from unicodedata import normalize
 
-from agnet_vision.data.sources.listing import Listing, Sample
-from agnet_vision.errors import DatasetError
+from agnet_vision.data.sources.listing import SPLIT_NAMES, Listing, ProblemKind, Sample, name_some
+from agnet_vision.errors import DatasetError, DatasetNotFoundError
+
+COLUMNS = ("path", "label", "split", "group")  # of a split list
 
 
 class ListedFiles:
@@ -19,10 +21,15 @@ class ListedFiles:
     twice for a split counts once; one listed for two splits counts in both, as published. Existence
     is answered from one directory listing per folder: 100,000 questions cost seconds even on a
     network disk.
+
+    Args:
+        listing: listing that takes files and problems.
+        repeated: kind of problem that a file listed again is.
     """
 
-    def __init__(self, listing: Listing) -> None:
+    def __init__(self, listing: Listing, repeated: ProblemKind = "overlap") -> None:
         self.listing = listing
+        self.repeated: ProblemKind = repeated
         self._folders: dict[str, dict[str, Path]] = {}
         self._seen: dict[Path, dict[str, tuple[str, int]]] = {}
 
@@ -48,39 +55,77 @@ class ListedFiles:
     def add(
         self, split: str, path: Path, label: int, *, list_name: str, group: str | None = None
     ) -> None:
-        """Add one listed file to a split; problems name the list that says so."""
+        """Add one listed file to a split; problems name the list, or its line, that says so."""
         found = self.find(path)
         path = found or path
         before = self._seen.setdefault(path, {})
-        if split in before:
-            self._report_repeat(path, label, before[split], list_name)
-            return
         for other, (other_list, other_label) in before.items():
-            detail = f"listed for {other} in {other_list} and for {split} in {list_name}"
-            self.listing.report("overlap", path, detail)
             if other_label != label:
-                self._report_two_classes(path, other_list, list_name)
-        before[split] = (list_name, label)
+                detail = f"listed in {other_list} and in {list_name}, as two classes"
+                self.listing.report("wrong_list", path, detail)
+            else:
+                detail = f"listed for {other} in {other_list} and for {split} in {list_name}"
+                self.listing.report(self.repeated, path, detail)
+        if split in before:
+            return
 
+        before[split] = (list_name, label)
         if found:
             self.listing.splits.setdefault(split, []).append(Sample(path, label, group))
         else:
             self.listing.report("missing_file", path, f"listed in {list_name}, not on disk")
 
-    def _report_repeat(
-        self, path: Path, label: int, first: tuple[str, int], list_name: str
-    ) -> None:
-        """Record a file that one split names twice."""
-        first_list, first_label = first
-        if first_label != label:
-            self._report_two_classes(path, first_list, list_name)
-        else:
-            where = " and in ".join(dict.fromkeys([first_list, list_name]))
-            self.listing.report("listed_twice", path, f"listed twice in {where}; it counts once")
 
-    def _report_two_classes(self, path: Path, first_list: str, list_name: str) -> None:
-        detail = f"listed in {first_list} and in {list_name}, as two classes"
-        self.listing.report("wrong_list", path, detail)
+def read_table(
+    root: Path, path: Path, group_column: str | None, classes: tuple[str, ...]
+) -> Listing:
+    """Read the files that a CSV lists; its classes are numbered by their sorted names."""
+    columns = ("path", "label") if group_column is None else ("path", "label", group_column)
+    rows = read_rows(path, columns, optional=("split",))
+    names = classes or tuple(sorted({normalize("NFC", row["label"]) for _, row in rows}))
+    labels = {normalize("NFC", name): label for label, name in enumerate(names)}
+
+    listing = Listing(names, {} if classes else {"train": []})
+    listing.is_divided = any(row.get("split") for _, row in rows)
+    is_split_list = rows and tuple(rows[0][1]) == COLUMNS  # its groups have made its splits
+    _report_unused(path, rows, COLUMNS if is_split_list else (*columns, "split"), listing)
+
+    files = ListedFiles(listing, repeated="wrong_list")
+    for number, row in rows:
+        split = SPLIT_NAMES.get((row.get("split") or "train").lower())
+        if split is None:
+            raise DatasetError(
+                f"{path}, line {number}: split {row['split']!r} must be train, val or test"
+            )
+        label = labels.get(normalize("NFC", row["label"]))
+        if label is None:
+            detail = f"line {number}: the network has no class {row['label']!r}"
+            listing.report("unknown_class", path, f"{detail}; it has {name_some(names)}")
+            continue
+
+        image = Path(os.path.normpath(root / row["path"]))
+        if files.find(image) is None:
+            image = files.find(root / row["path"].replace("\\", "/")) or image
+        group = row[group_column] if group_column else None
+        files.add(split, image, label, list_name=f"line {number} of {path.name}", group=group)
+
+    missing = [problem.path for problem in listing.problems if problem.kind == "missing_file"]
+    if missing and not any(listing.splits.values()):
+        raise DatasetError(
+            f"{path}: {len(missing):,} of {len(rows):,} listed files are not on disk, first: "
+            f"{missing[0]}; paths start inside dataset.root, with upper and lower case as on disk"
+        )
+    return listing
+
+
+def _report_unused(
+    path: Path, rows: list[tuple[int, dict[str, str]]], used: tuple[str, ...], listing: Listing
+) -> None:
+    """Record the columns with values that nobody reads."""
+    filled = dict.fromkeys(name for _, row in rows for name, value in row.items() if value)
+    if unused := [name or "one without a name" for name in filled if name not in used]:
+        detail = f"columns that are not used: {', '.join(unused)}; used: {', '.join(used)}"
+        listing.report("unused_column", path, detail)
 
 
 def read_rows(
@@ -92,21 +137,22 @@ def read_rows(
     asks for keep their own names. Lines without any value are passed over.
 
     Args:
-        path: CSV in UTF-8.
         columns: columns that must be there, and have a value in every row.
         optional: columns that may be there.
         strip: whether blanks around values are dropped: "ant" and "ant " are one class.
 
     Raises:
+        DatasetNotFoundError: there is no such file.
         DatasetError: it is not a CSV in UTF-8, a column is missing or there twice, or a row has no
             value in one of ``columns``, or more values than the header has names.
     """
+    if not path.is_file():
+        raise DatasetNotFoundError(
+            f"{path} does not exist; it must be a CSV with the columns {', '.join(columns)}"
+        )
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""))
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            lines = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from error
+        lines = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
         raise DatasetError(
             f"{path}, line {reader.line_num}: cannot be read as CSV ({error})"
@@ -150,24 +196,19 @@ def _header(
     return header
 
 
-def report_unused_columns(
-    path: Path, rows: list[tuple[int, dict[str, str]]], used: Collection[str], listing: Listing
-) -> None:
-    """Record the columns with values that are not among the ``used`` ones."""
-    filled = dict.fromkeys(name for _, row in rows for name, value in row.items() if value)
-    if unused := [name or "one without a name" for name in filled if name not in used]:
-        detail = f"columns that are not used: {', '.join(unused)}; used: {', '.join(used)}"
-        listing.report("unused_column", path, detail)
+def read_lines(path: Path, listing: Listing) -> list[str]:
+    """Read the lines of a list that are not empty; a missing list becomes a problem."""
+    if not path.is_file():
+        listing.report("missing_file", path, "this split list is missing")
+        return []
+    return [line.strip() for line in _read_text(path).splitlines() if line.strip()]
 
 
-def read_lines(path: Path) -> list[str]:
-    """Read the lines that are not empty, without byte-order mark and line ends."""
+def _read_text(path: Path) -> str:
+    """Read a text in UTF-8, whatever the machine's own encoding is."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _not_utf8(path: Path, error: UnicodeDecodeError) -> DatasetError:
-    return DatasetError(f"{path} is not a UTF-8 text file (byte {error.start}); save it as UTF-8")
+        raise DatasetError(
+            f"{path} is not a UTF-8 text file (byte {error.start}); save it as UTF-8"
+        ) from error

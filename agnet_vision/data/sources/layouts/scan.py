@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from agnet_vision.data.image import READ_SUFFIXES, is_image_content, is_image_name
@@ -17,6 +17,10 @@ OTHER_IMAGE_SUFFIXES = frozenset(
     | {".ico", ".pcx", ".exr", ".hdr", ".dcm"}
     | {".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"}
 )
+
+# What this library writes beside images.
+RUN_FILES = frozenset({".lock", "config.yaml", "run.json", "metrics.json", "predictions.csv"})
+EXPORT_SUFFIXES = frozenset({".onnx", ".pt2", ".ckpt", ".safetensors"})
 
 # Folders in which operating systems and disk stations keep thumbnails, metadata and deleted files.
 LITTER = frozenset(
@@ -47,9 +51,35 @@ def class_folders(folder: Path) -> list[Path]:
         raise DatasetError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
-def has_images(folder: Path) -> bool:
-    """Tell whether images lie in ``folder`` itself."""
-    return any(is_image_name(name) for name in os.listdir(folder))
+def own_folders(folder: Path) -> list[Path]:
+    """List the visible folders inside ``folder`` but for those that this library wrote."""
+    return [inner for inner in class_folders(folder) if not _is_ours(inner)]
+
+
+def _is_ours(folder: Path) -> bool:
+    """Tell whether a folder holds runs, exports or figures, and no other images."""
+    found = False
+    for place, inner, names in os.walk(folder):
+        if len(RUN_FILES.intersection(names)) > 1:
+            found = True
+            inner.clear()
+            continue
+
+        images = [Path(place, name) for name in names if is_image_name(name)]
+        are_figures = all(map(_is_figure, images))
+        if not are_figures and folder.name != "outputs":
+            return False
+        is_written = ".lock" in names or any(Path(name).suffix in EXPORT_SUFFIXES for name in names)
+        found = found or is_written or (are_figures and bool(images))
+    return found
+
+
+def _is_figure(path: Path) -> bool:
+    """Tell whether ``agnet predict`` drew an image: ``cat.jpg.png``, by Matplotlib."""
+    if path.suffix != ".png" or Path(path.stem).suffix.lower() not in READ_SUFFIXES:
+        return False
+    with path.open("rb") as file:
+        return b"Matplotlib" in file.read(512)
 
 
 def holds_images(folder: Path) -> bool:
@@ -59,13 +89,6 @@ def holds_images(folder: Path) -> bool:
             return True
         inner[:] = [name for name in inner if not is_litter(name)]
     return False
-
-
-def report_extra_folders(parent: Path, known: Collection[str], listing: Listing) -> None:
-    """Record the folders inside ``parent`` that are none of the ``known`` classes."""
-    for folder in class_folders(parent) if parent.is_dir() else []:
-        if folder.name not in known:
-            listing.report("extra_class", folder, "no such class in the card; it is left out")
 
 
 def leads_back(folder: Path) -> bool:
@@ -78,23 +101,11 @@ def image_files(folder: Path, listing: Listing, *, recursive: bool = False) -> l
     """List the images of a folder by name, following links without loops.
 
     Args:
-        folder: folder to search; a missing one is recorded.
-        listing: listing that takes the problems.
+        folder: folder to search.
+        listing: listing that takes the problems, of the folder, too.
         recursive: whether folders inside it are searched as well.
     """
-    if not folder.is_dir():
-        listing.report("missing_folder", folder, "this folder of the layout is missing")
-        return []
-
-    found = list(_walk(folder, listing, recursive, above=(os.path.realpath(folder),)))
-
-    lower: dict[str, Path] = {}
-    for path in found:
-        twin = lower.setdefault(str(path).lower(), path)
-        if twin != path:
-            detail = f"differs from {twin.name} only by upper and lower case"
-            listing.report("case_duplicate", path, detail)
-    return found
+    return list(_walk(folder, listing, recursive, above=(os.path.realpath(folder),)))
 
 
 def _walk(
@@ -123,25 +134,17 @@ def _walk(
                 listing.report("symlink_loop", path, f"a link back to {real}")
             else:
                 yield from _walk(path, listing, recursive, (*above, real))
-        elif is_image_name(entry.name) and not is_folder:
-            if _is_usable(entry, path, listing):
-                yield path
-        elif not is_folder and looks_like_an_image(path):
-            listing.skipped.append(path)
-
-
-def _is_usable(entry: os.DirEntry[str], path: Path, listing: Listing) -> bool:
-    """Tell whether a file can be listed, and record why not."""
-    if not is_unicode(entry.name):
-        listing.report("bad_name", path, "its name is not valid UTF-8; left out, rename it")
-    elif entry.is_symlink() and not path.exists():
-        listing.report("missing_file", path, "a link to a file that does not exist")
-    elif not entry.is_file():  # reading a pipe would wait for ever
-        detail = "not a file but a pipe, a socket or a device; left out"
-        listing.report("undecodable", path, detail)
-    else:
-        return True
-    return False
+        elif is_folder:
+            continue
+        elif not is_image_name(entry.name):
+            if looks_like_an_image(path):
+                listing.skipped.append(path)
+        elif not is_unicode(entry.name):
+            listing.report("bad_name", path, "its name is not valid UTF-8; left out, rename it")
+        elif not entry.is_file():  # reading a pipe would wait for ever
+            listing.report("missing_file", path, "a link that leads nowhere, or a pipe; left out")
+        else:
+            yield path
 
 
 def looks_like_an_image(path: Path) -> bool:

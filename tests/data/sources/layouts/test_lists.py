@@ -5,77 +5,80 @@ from unicodedata import normalize
 
 import pytest
 
+from agnet_vision.data.sources.listing import SPLITS, Listing
 from agnet_vision.data.sources.readers import read_listing
-from agnet_vision.data.sources.samples import DatasetWarning, read_samples
-from agnet_vision.data.sources.split_list import SPLITS
-from agnet_vision.errors import DatasetError
+from agnet_vision.data.sources.samples import read_samples
+from agnet_vision.errors import DatasetError, DatasetNotFoundError
 from tests.data import miniatures
 
+ROWS = "train/ant/001.png,ant\ntrain/bee/003.png,bee"
 
-def test_overlap_of_official_lists_is_named(tmp_path: Path) -> None:
-    miniatures.stanford40(tmp_path)
-    (tmp_path / "ImageSplits" / "reading_test.txt").write_text("reading_001.jpg\n")
-    with pytest.warns(
-        DatasetWarning,
-        match=r"reading_001\.jpg: listed for train in reading_train\.txt and for test",
-    ):
-        read_samples("stanford40", tmp_path)
+
+def read(root: Path, text: str, **options: str) -> Listing:
+    """Read a dataset that a CSV describes."""
+    (root / "list.csv").write_text(text, encoding="utf-8")
+    return read_listing("folder", root, csv=root / "list.csv", **options)
+
+
+def test_folder_from_csv(tmp_path: Path) -> None:
+    miniatures.write_images(tmp_path / f"{i}.png" for i in range(8))
+    lines = [
+        f"{i}.png,{'xy'[i % 2]}{' ' * (i % 3)},{'test' if i < 2 else 'train'},p{i // 2}"
+        for i in range(8)
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split,patient", *lines]))
+    options = {"csv": str(tmp_path / "list.csv"), "group_column": "patient"}
+    table = read_samples("folder", tmp_path, val_fraction=0.3, **options)
+    assert table.classes == ("x", "y")
+    assert [sample.path.name for sample in table.splits["test"]] == ["0.png", "1.png"]
+    train, val = ({sample.group for sample in table.splits[split]} for split in ("train", "val"))
+    assert not train & val
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,label,patient\ntrain/ant/001.png\n", "line 2: it has no label and no patient"),
-        (
-            "path,label,patient\ntrain/ant/001.png,ant,1\ntrain/bee/007.png,bee,\n",
-            "line 3: it has no patient",
-        ),
-        ("path,label,patient\n" + "x" * 200_000 + ",ant,1\n", "line 2: cannot be read as CSV"),
-        ("path,label\ntrain/ant/001.png,ant\n", "missing: patient"),
+        ("path,label,who\na.png\n", "line 2: it has no label and no who"),
+        ("path,label,who\na.png,ant,1\nb.png,bee,\n", "line 3: it has no who"),
+        ("path,label,who\n" + "x" * 200_000 + ",ant,1\n", "line 2: cannot be read as CSV"),
+        ("path,label\na.png,ant\n", "has the columns path, label; missing: who"),
+        ("path,label,who,split\na.png,ant,1,holdout\n", "line 2: split 'holdout' must be"),
+        ("path,label,who,Label\na.png,ant,1,bee\n", "two columns called label"),
+        ("path,label,who\na.png,ant,1\nb.png,bee, red,2\n", "line 3: it has 4 values, the header"),
+        ("path,label,who\nTRAIN/ant/001.png,ant,1\n", "1 of 1 listed files are not on disk, first"),
     ],
 )
-def test_raises_csv_with_holes(root: Path, text: str, message: str) -> None:
-    (root / "list.csv").write_text(text)
+def test_raises_damaged_csv(root: Path, text: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        read_listing("folder", root, csv=root / "list.csv", group_column="patient")
+        read(root, text, group_column="who")
 
 
-def test_raises_csv_of_another_encoding(root: Path) -> None:
+def test_raises_no_text(root: Path) -> None:
+    with pytest.raises(DatasetNotFoundError, match=r"other\.csv does not exist; it must be a CSV"):
+        read_listing("folder", root, csv=root / "other.csv")
     (root / "list.csv").write_bytes("path,label\nschön.png,a\n".encode("latin-1"))
     with pytest.raises(DatasetError, match=r"list\.csv is not a UTF-8 text file"):
         read_listing("folder", root, csv=root / "list.csv")
 
 
-def test_a_line_listed_twice_counts_once_and_is_named(tmp_path: Path) -> None:
-    miniatures.stanford40(tmp_path)
-    path = tmp_path / "ImageSplits" / "reading_train.txt"
-    path.write_text("reading_001.jpg\nreading_001.jpg\n")
-    listing = read_listing("stanford40", tmp_path)
-    assert [s.path.name for s in listing.splits["train"]].count("reading_001.jpg") == 1
-    (problem,) = [p for p in listing.problems if p.kind == "listed_twice"]
-    assert problem.detail == "listed twice in reading_train.txt; it counts once"
-
-
-def test_a_file_listed_for_two_classes_is_refused(tmp_path: Path) -> None:
-    miniatures.stanford40(tmp_path)
-    (tmp_path / "ImageSplits" / "reading_train.txt").write_text("applauding_001.jpg\n")
-    with pytest.raises(
-        DatasetError, match=r"in applauding_train\.txt and in reading_train\.txt, as two classes"
-    ):
-        read_samples("stanford40", tmp_path)
+@pytest.mark.parametrize(
+    "again", ["train/ant/001.png", "./train/ant/001.png", "a/../train/ant/001.png"]
+)
+def test_a_file_in_two_rows_is_refused(root: Path, again: str) -> None:
+    (root / "list.csv").write_text(f"path,label,split\n{ROWS}\n{again},ant,test\n")
+    with pytest.raises(DatasetError, match=r"for train in line 2 .* for test in line 4") as raised:
+        read_samples("folder", root, csv=root / "list.csv")
+    options = f"dataset.root={root} dataset.csv={root / 'list.csv'} report=problems.json"
+    assert str(raised.value).endswith(f"dataset=folder {options}")
 
 
 @pytest.mark.parametrize(
     "header", ["path,label, split", "PATH,Label,Split", '" Path ",LABEL,SPLIT,,']
 )
 def test_a_header_may_have_blanks_and_capitals(root: Path, header: str) -> None:
-    lines = [
-        f"{split}/{name}/001.png,{name},{split}" for split in SPLITS for name in ("ant", "bee")
-    ]
-    for number, line in enumerate(lines):
-        miniatures.write_image(root / line.partition(",")[0], number)
-    (root / "list.csv").write_text("\n".join(["\ufeff" + header, *lines, ",,"]), encoding="utf-8")
-    listing = read_listing("folder", root, csv=root / "list.csv")
+    lines = [f"{split}/{split}{name}.png,{name},{split}" for split in SPLITS for name in "ab"]
+    miniatures.write_images(root / line.partition(",")[0] for line in lines)
+    listing = read(root, "\n".join(["\ufeff" + header, *lines, ",,"]))
     assert {split: len(samples) for split, samples in listing.splits.items()} == dict.fromkeys(
         SPLITS, 2
     )
@@ -83,30 +86,12 @@ def test_a_header_may_have_blanks_and_capitals(root: Path, header: str) -> None:
 
 
 def test_columns_that_are_not_used_are_named(root: Path) -> None:
-    text = (
-        ",path,label,splits,empty\n0,train/ant/001.png,ant,test,\n1,train/bee/007.png,bee,test,\n"
-    )
-    (root / "list.csv").write_text(text)
-    (problem,) = [
-        p
-        for p in read_listing("folder", root, csv=root / "list.csv").problems
-        if p.kind == "unused_column"
-    ]
-    assert problem.detail == (
+    lines = [f"{number},{line},test," for number, line in enumerate(ROWS.split())]
+    listing = read(root, "\n".join([",path,label,splits,empty", *lines]))
+    details = [p.detail for p in listing.problems if p.kind == "unused_column"]
+    assert details == [
         "columns that are not used: one without a name, splits; used: path, label, split"
-    )
-    (root / "list.csv").write_text("path,label,Label\ntrain/ant/001.png,ant,bee\n")
-    with pytest.raises(DatasetError, match="two columns called label"):
-        read_listing("folder", root, csv=root / "list.csv")
-
-
-def test_a_row_with_more_values_than_the_header_is_refused(root: Path) -> None:
-    rows = "train/ant/001.png,ant,,\ntrain/bee/007.png,bee"
-    (root / "list.csv").write_text(f"path,label\n{rows}, red\n")
-    with pytest.raises(DatasetError, match="line 3: it has 3 values, the header has 2; put quotes"):
-        read_listing("folder", root, csv=root / "list.csv")
-    (root / "list.csv").write_text(f"path,label,\n{rows}\n")
-    assert read_listing("folder", root, csv=root / "list.csv").classes == ("ant", "bee")
+    ]
 
 
 def test_paths_of_other_systems(root: Path) -> None:
@@ -114,15 +99,39 @@ def test_paths_of_other_systems(root: Path) -> None:
     for number, name in enumerate(files):
         miniatures.write_image(root / normalize("NFD" if "é" in name else "NFC", name), number)
     lines = [f"{listed},{label}" for listed, label in zip(files.values(), "ab", strict=True)]
-    (root / "list.csv").write_text("\n".join(["path,label", *lines]), encoding="utf-8")
-    listing = read_listing("folder", root, csv=root / "list.csv")
+    listing = read(root, "\n".join(["path,label", *lines]))
     assert all(sample.path.is_file() for sample in listing.splits["train"])
     assert len(listing.splits["train"]) == 2
 
-    (root / "list.csv").write_text(
-        "path,label\ndata/train/ant/001.png,ant\nTRAIN/bee/007.png,bee\n"
-    )
-    with pytest.raises(
-        DatasetError, match=r"2 of 2 listed files are not on disk, first: .*/data/tr"
-    ):
-        read_listing("folder", root, csv=root / "list.csv")
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind", "detail"),
+    [
+        (
+            "reading_test",
+            "reading_001.jpg\n",
+            "overlap",
+            "listed for train in reading_train.txt and for test in reading_test.txt",
+        ),
+        (
+            "reading_train",
+            "reading_001.jpg\nreading_001.jpg\n",
+            "overlap",
+            "listed for train in reading_train.txt and for train in reading_train.txt",
+        ),
+        (
+            "reading_train",
+            "reading_001.jpg\napplauding_001.jpg\n",
+            "wrong_list",
+            "listed in applauding_train.txt and in reading_train.txt, as two classes",
+        ),
+    ],
+)
+def test_a_file_in_two_published_lists_is_named(
+    tmp_path: Path, name: str, text: str, kind: str, detail: str
+) -> None:
+    miniatures.stanford40(tmp_path)
+    (tmp_path / "ImageSplits" / f"{name}.txt").write_text(text)
+    listing = read_listing("stanford40", tmp_path)
+    assert [s.path.name for s in listing.splits["train"]].count("reading_001.jpg") == 1
+    assert (kind, detail) in [(problem.kind, problem.detail) for problem in listing.problems]
