@@ -45,7 +45,7 @@ def learning_curves(history: History, baseline: History = ()) -> Figure:
                     looks: dict[str, Any] = {"color": color, "marker": ".", "markersize": 4}
                     place.plot(epochs, values, style, label=label + suffix, **looks)
         place.set(title=title, xlabel="epoch")
-        place.xaxis.set_major_locator(MaxNLocator(integer=True))
+        place.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if place.lines:  # below the curves, never over them
             add_legend(place, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     return figure
@@ -65,7 +65,7 @@ def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> 
         looks: dict[str, Any] = {"color": color, "markersize": 4, "clip_on": False}
         axes.plot(confidence, accuracy, style, label=f"{name}: ECE {error:.3f}", **looks)
 
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title="Calibration")
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     add_legend(axes)
     return figure
 

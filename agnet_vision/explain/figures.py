@@ -113,16 +113,14 @@ def _keypoints(explanation: Explanation, axes: Axes, theme: Theme) -> None:
 
 
 def _keypoints_title(explanation: Explanation, groups: int) -> str:
-    """Count points and groups, and say why there are few."""
+    """Count points and groups, or say why there are none."""
     if not explanation.num_primary:
         return "No regions: this network sees the whole image"
 
     points = len(explanation.keypoints.xy)
     if groups and not points:
         return f"{groups} boxes, not from keypoints"
-    too_few = groups < explanation.num_primary >= points
-    reason = f", too few for {explanation.num_primary}" if too_few else ""
-    return f"{points} keypoints in {groups} groups{reason}"
+    return f"{points} keypoints in {groups} groups"
 
 
 def _regions(explanation: Explanation, axes: Axes, theme: Theme) -> None:

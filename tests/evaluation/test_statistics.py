@@ -197,9 +197,3 @@ def test_value_intervals_cover(images_per_class: list[int], skill: float) -> Non
     coverage = interval_coverage(images_per_class, skill, sets=400)
     assert min(coverage.values()) > 0.9
     assert coverage["mAP"] < 0.995  # no wider than it must be
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("seeds", "seed_spread"), [(1, 0.0), (3, 0.2), (5, 0.05)])
-def test_value_difference_covers(seeds: int, seed_spread: float) -> None:
-    assert difference_coverage([10] * 40, 0.3, seeds, seed_spread, sets=150) > 0.9

@@ -36,17 +36,6 @@ def pixels_of(address: str) -> np.ndarray:
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "shape"),
-    [(90, 150, (2 * 132, SIDE)), (150, 90, (SIDE, 2 * 132))],
-)
-def test_shape_of_a_thumbnail(
-    model: AGNet, height: int, width: int, shape: tuple[int, int]
-) -> None:
-    pixels = pixels_of(thumbnail(explain(model, block_image(height=height, width=width))))
-    assert pixels.shape[:2] == shape
-
-
 def test_value_the_left_half_is_the_image_and_the_right_one_the_evidence(model: AGNet) -> None:
     image = block_image(height=150, width=150)
     explanation = with_importance(explain(model, image), 0.0)  # nothing outlined

@@ -42,15 +42,10 @@ def test_value_fewer_clusters_leave_slots_empty(model: AGNet) -> None:
     found = explain(model, block_image(), proposer=RegionProposer(num_clusters=2))
     assert found.mask[:4].tolist() == [True, True, False, False]
     assert found.mask.sum() == 4  # two groups, their pair, the whole image
+    random = explain(model, block_image(), proposer=RegionProposer("random", num_clusters=3))
+    assert (random.mask.sum(), len(random.keypoints.xy)) == (7, 0)
     with pytest.raises(ValueError, match="at most the 4"):
         explain(model, block_image(), proposer=RegionProposer(num_clusters=5))
-
-
-@pytest.mark.parametrize("source", ["grid", "random"])
-def test_smoke_controls(model: AGNet, source: str) -> None:
-    found = explain(model, block_image(), proposer=RegionProposer(source, num_clusters=3))
-    assert found.mask.sum() == 7
-    assert not len(found.keypoints.xy)
 
 
 def test_smoke_blank_image(model: AGNet) -> None:
@@ -61,12 +56,9 @@ def test_smoke_blank_image(model: AGNet) -> None:
     assert not blank.separates_regions()
 
 
-def test_value_region_names(explanation: Explanation) -> None:
+def test_value_regions_have_names_and_an_order(explanation: Explanation) -> None:
     names = [explanation.region_name(region) for region in (0, 3, 4, 9, 10)]
     assert names == ["1", "4", "1+2", "3+4", "whole"]
-
-
-def test_value_regions_come_most_important_first(explanation: Explanation) -> None:
     order = explanation.regions_by_importance()
     assert len(explanation.mask) - 1 not in order
     assert (np.diff(explanation.importance[order]) <= 0).all()

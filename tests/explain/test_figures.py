@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -88,11 +87,3 @@ def test_value_regions_that_are_not_separated_are_not_ranked(explanation: Explan
     assert title == "Regions, all alike"
     assert labels == ["1", "2", "3", "4"]  # names, no shares
     assert drawn(explanation, "attention")[0] == "Attention separates no regions (within 1 %)"
-
-
-def test_value_too_few_keypoints_are_said() -> None:
-    image = np.full((90, 140, 3), 128, np.uint8)
-    image[40:50, 60:70] = 0
-    torch.manual_seed(0)
-    explanation = explain(AGNet("test_resnet", 4, num_clusters=8), image)
-    assert ", too few for 8" in drawn(explanation, "keypoints")[0]

@@ -16,6 +16,7 @@ from agnet_vision.explain.explanation import explain
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.files import find_images
 from agnet_vision.predict.predictor import Predictor, choose_device
+from agnet_vision.predict.prepared import Preparation, batch_of
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
 from tests.conftest import block_image
@@ -100,3 +101,18 @@ def test_value_answers_are_the_mean_over_the_views(source: str, tta: str) -> Non
         np.testing.assert_allclose(
             found.embeddings[number], torch.stack(embeddings).mean(0), atol=1e-4
         )
+
+
+def test_value_images_are_prepared_each_as_alone(model: AGNet) -> None:
+    images = [block_image(0, 100, 200), block_image(1, 100, 60), np.zeros((30, 30, 3), np.uint8)]
+    prepared = Preparation(model)(images)
+    x0, y0, x1, y1 = prepared[0].frame  # the center crop
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((100, 50), abs=1)
+    assert x1 - x0 == pytest.approx(y1 - y0, rel=0.02)
+
+    inputs, regions = batch_of(prepared)
+    for number, image in enumerate(images):
+        (alone,) = Preparation(model)([image])
+        torch.testing.assert_close(inputs[number], alone.input)
+        torch.testing.assert_close(regions.boxes[number], alone.regions.boxes[0])
+        assert torch.equal(regions.mask[number], alone.regions.mask[0])
