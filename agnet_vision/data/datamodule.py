@@ -144,13 +144,11 @@ class AGNetDataModule(pl.LightningDataModule):
             views=views,
             cache=self._cache,
             seed=self.seed,
-            frozen=not train,
         )
 
-        order: Order = self.sampler if train else "sequential"
         sampler = EpochSampler(
             [sample.label for sample in samples],
-            order,
+            self.sampler if train else "sequential",
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,

@@ -34,7 +34,6 @@ class RegionDataset(Dataset):
         views: several views of each image instead of one, all with its index; None: one.
         cache: labeled points of every sample; without it they are detected at every access, which
             is slow.
-        frozen: whether items are the same in every epoch, as in evaluation.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class RegionDataset(Dataset):
         views: TestTimeViews | None = None,
         cache: RegionCache | None = None,
         seed: int = 0,
-        frozen: bool = False,
     ) -> None:
         self.samples = list(samples)
         self.transform = transform
@@ -54,7 +52,6 @@ class RegionDataset(Dataset):
         self.views = views
         self.cache = cache
         self.seed = seed
-        self.frozen = frozen
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -98,14 +95,12 @@ class RegionDataset(Dataset):
         except AGNetError as error:
             return error
 
-        # In evaluation an image is the same in every epoch, however often it comes.
-        epoch, place = (0, 0) if self.frozen else (request.epoch, request.place)
-        seeds = np.random.SeedSequence([self.seed, epoch, request.sample, place])
-        augmentation_seed, box_seed = seeds.generate_state(2).tolist()
+        entropy = [self.seed, request.epoch, request.sample, request.place]
+        seeds = np.random.SeedSequence(entropy).generate_state(2).tolist()
         if self.views is not None:
             views = self.views(image)
         else:
-            views = [self.transform(image, seed=augmentation_seed)]
+            views = [self.transform(image, seed=seeds[0])]
 
         index = request.sample if request.counted else -1
         return [
@@ -113,7 +108,7 @@ class RegionDataset(Dataset):
                 {"image": pixels, "label": sample.label, "index": index},
                 move_points(points.xy, matrix),
                 points.group,
-                box_seed,
+                seeds[1],
             )
             for pixels, matrix in views
         ]

@@ -69,7 +69,7 @@ def check_images(paths: Iterable[Path]) -> None:
     A JPEG or PNG is judged by its head and end, so damage in its middle passes; others are decoded.
 
     Raises:
-        ImageReadError: some are not readable; it names the first ten.
+        ImageReadError: some are not readable; it names the first.
     """
     failures = [failure for path in paths if (failure := _find_failure(path)) is not None]
     if not failures:
@@ -78,9 +78,7 @@ def check_images(paths: Iterable[Path]) -> None:
     first, *others = failures
     cure = "repair or delete such files; preparing the dataset lists them all"
     if others:
-        names = ", ".join(str(failure.path) for failure in others[:9])
-        among = ", among them" if len(others) > 9 else ":"
-        cure = f"and {len(others):,} more cannot be read{among} {names}; {cure}"
+        cure = f"and {len(others):,} more cannot be read; {cure}"
     raise ImageReadError(first.path, f"{first.reason}; {cure}")
 
 

@@ -16,7 +16,8 @@ class SampleRequest(NamedTuple):
     """One sample to be loaded in one epoch.
 
     Attributes:
-        epoch: part of the augmentation's seed; it travels along because workers outlive it.
+        epoch: part of the augmentation's seed, 0 in evaluation; it travels along because workers
+            outlive it.
         sample: number of the sample.
         counted: False for a copy that only fills up a batch; metrics leave it out.
         place: place in the epoch where a sample may come several times, else 0; part of the
@@ -71,12 +72,13 @@ class EpochSampler(Sampler[SampleRequest]):
     def __iter__(self) -> Iterator[SampleRequest]:
         """Yield this process's requests, from number ``start`` on."""
         indices = self._indices()
+        epoch = 0 if self.order == "sequential" else self.epoch
         for position in range(self.start, len(self)):
             place = position * self.world_size + self.rank
             counted = place < len(indices)
             sample = int(indices[place if counted else 0])
             draw = place if self.order == "balanced" else 0
-            yield SampleRequest(self.epoch, sample, counted, draw)
+            yield SampleRequest(epoch, sample, counted, draw)
 
     def _indices(self) -> Int[np.ndarray, " samples"]:
         count = len(self.labels)

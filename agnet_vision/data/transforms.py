@@ -116,7 +116,9 @@ def training_transform(
                 interpolation=mode,
                 area_for_downscale="image",
             )
-            steps = [zoom, _affine(mean, rotation_degrees, 0.5), _color(), *flip]
+            kept = (1 - COLOR_STRENGTH, 1 + COLOR_STRENGTH)
+            color = A.ColorJitter(kept, kept, kept, hue=(-0.03, 0.03), p=0.8)
+            steps = [zoom, _affine(mean, rotation_degrees, 0.5), color, *flip]
         case "paper":
             resized = round(image_size / crop_fraction)
             # A crop of the whole costs as much as a real one.
@@ -125,14 +127,6 @@ def training_transform(
         case "none":
             steps = [_squeeze(image_size, mode)]
     return TrainingTransform(steps, mean, config["std"])
-
-
-def _color() -> A.ColorJitter:
-    """Change most images' brightness, contrast, saturation and, slightly, hue."""
-    strength = (1 - COLOR_STRENGTH, 1 + COLOR_STRENGTH)
-    return A.ColorJitter(
-        brightness=strength, contrast=strength, saturation=strength, hue=(-0.03, 0.03), p=0.8
-    )
 
 
 def _affine(mean: Sequence[float], rotation_degrees: float, probability: float) -> A.Affine:

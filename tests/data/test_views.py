@@ -100,10 +100,10 @@ def test_value_crops_of_what_is_not_cropped_are_one() -> None:
 def test_value_items_of_all_views_have_the_index_of_their_image(samples: list[Sample]) -> None:
     transform = EvaluationTransform(CONFIG)
     views = make_views("whole")
-    dataset = RegionDataset(samples, transform, PROPOSER, views=views, frozen=True)
+    dataset = RegionDataset(samples, transform, PROPOSER, views=views)
     items = dataset.__getitems__([SampleRequest(0, 1), SampleRequest(0, 0, counted=False)])
     assert [item["index"] for item in items] == [1, 1, -1, -1]
-    plain = RegionDataset(samples, transform, PROPOSER, frozen=True)[1]
+    plain = RegionDataset(samples, transform, PROPOSER)[1]
     for name in ("image", "boxes", "mask"):
         assert torch.equal(items[0][name], plain[name])
     assert not torch.equal(items[1]["boxes"], plain["boxes"])

@@ -57,10 +57,7 @@ def main_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "4",
-        },  # as on a user's machine: threads from the start
+        env={**os.environ, "OMP_NUM_THREADS": "4"},  # threads from the start, as users have them
     ) as process:
         yield process
         process.kill()

@@ -46,10 +46,8 @@ class CheckResult:
 
     Attributes:
         splits: number of images per class in every split that is given.
-        problems: problems, each named with its path.
         pairs: images in two splits, the most alike first.
         accepted: kinds of problem with which the dataset can still be used as it is.
-        listing: files that were checked.
         groups: for data of one's own, the group of each image that must not be parted from others.
     """
 

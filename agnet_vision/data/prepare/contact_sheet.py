@@ -25,19 +25,15 @@ def draw_sheet(pairs: list[DuplicatePair], path: Path) -> None:
     draw = ImageDraw.Draw(sheet)
 
     for number, pair in enumerate(shown):
-        x, y = number % _COLUMNS * width + _MARGIN, number // _COLUMNS * height + _MARGIN
-        for i, file in enumerate((pair.first, pair.second)):
-            image = ImageOps.contain(Image.fromarray(read_image(file)), (_CELL, _CELL))
-            sheet.paste(image, (x + i * (_CELL + _MARGIN), y))
-            draw.text((x + i * (_CELL + _MARGIN), y + _CELL + 2), _shorten(file.name), fill="black")
+        y = number // _COLUMNS * height + _MARGIN
         alike = "same bytes" if pair.similarity == 1.0 else f"{pair.similarity:.3f} alike"
-        draw.text((x, y + _CELL + 15), alike, fill="firebrick")
+        for i, file in enumerate((pair.first, pair.second)):
+            x = number % _COLUMNS * width + _MARGIN + i * (_CELL + _MARGIN)
+            image = ImageOps.contain(Image.fromarray(read_image(file)), (_CELL, _CELL))
+            sheet.paste(image, (x, y))
+            # The end of a long name tells most, and Pillow's own font has Latin letters alone.
+            name = file.name[-32:].encode("latin-1", "replace").decode("latin-1")
+            draw.text((x, y + _CELL + 2), f"{name}\n{alike}", fill="black")
 
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
-
-
-def _shorten(name: str, length: int = 32) -> str:
-    """Keep the end of a long name, in Latin letters."""
-    name = name.encode("latin-1", "replace").decode("latin-1")
-    return name if len(name) <= length else f"...{name[-length + 3 :]}"

@@ -36,6 +36,14 @@ def test_a_good_folder_agrees(root: Path) -> None:
     assert result.splits["test"] == {"ant": 6, "bee": 6, "шмель": 6}
 
 
+def test_report(root: Path, tmp_path: Path) -> None:
+    (root / "train" / "ant" / "x.jpg").write_text("hello")
+    check("folder", root).write(tmp_path / "out" / "report.json")
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["splits"]["test"] == {"ant": 6, "bee": 6, "шмель": 6}
+    assert [set(problem) for problem in report["problems"]] == [{"kind", "path", "detail"}]
+
+
 def test_text_named_jpg_and_truncated_file(root: Path) -> None:
     (root / "train" / "ant" / "x.jpg").write_text("hello")
     path = root / "train" / "bee" / "007.png"
@@ -153,15 +161,6 @@ def test_what_training_refuses_does_not_agree(tmp_path: Path, make: str) -> None
     assert found(result, "one_class" if make == "one class" else "no_images")
     with pytest.raises(DatasetError):
         read_samples("folder", tmp_path)
-
-
-def test_report(root: Path, tmp_path: Path) -> None:
-    shutil.copy(root / "train" / "шмель" / "013.png", root / "test" / "ant" / "013.png")
-    result = check("folder", root)
-    result.write(tmp_path / "out" / "report.json")
-    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    assert report["splits"] == result.splits
-    assert [set(problem) for problem in report["problems"]] == [{"kind", "path", "detail"}] * 2
 
 
 @pytest.mark.parametrize("name", ["aucd_v1", "aucd_v2", "stanford40", "ppmi", "food101"])

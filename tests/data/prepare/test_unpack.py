@@ -88,39 +88,33 @@ def test_raises_links_and_devices(tmp_path: Path, kind: bytes, target: str) -> N
     assert not (tmp_path / "out" / "link").is_symlink()
 
 
-def damaged(make: Callable[[Path, dict[str, bytes]], Path], path: Path) -> None:
-    """Write an archive, and zeros into the middle of its 2 MB."""
-    noise = random.Random(0).randbytes(2_000_000)  # more than one block of bzip2
-    content = make(path, {"a": noise}).read_bytes()
-    path.write_bytes(content[:1_500_000] + bytes(40) + content[1_500_040:])
-
-
-def truncated(make: Callable[[Path, dict[str, bytes]], Path], path: Path) -> None:
-    make(path, {f"{i}": bytes(range(256)) * 20 for i in range(50)})
-    path.write_bytes(path.read_bytes()[:-200])
-
-
-def text(path: Path) -> None:
-    path.write_text("<html>404</html>")
-
-
 def not_utf8(path: Path) -> None:
     content = make_zip(path, {"é.txt": b"x"}).read_bytes()
     path.write_bytes(content.replace("é".encode(), b"\xe9x"))
 
 
+def with_zeros(make: Callable[..., Path], path: Path) -> None:
+    content = make(path, {"a": random.Random(0).randbytes(2_000_000)}).read_bytes()
+    path.write_bytes(content[:1_500_000] + bytes(40) + content[1_500_040:])
+
+
+def truncated(make: Callable[..., Path], path: Path) -> None:
+    content = make(path, {f"{i}": bytes(range(256)) * 20 for i in range(50)}).read_bytes()
+    path.write_bytes(content[:-200])
+
+
 @pytest.mark.parametrize(
     "write",
     [
-        partial(damaged, partial(make_tar, mode="w:bz2")),
-        partial(damaged, make_zip),
+        partial(with_zeros, partial(make_tar, mode="w:bz2")),  # of more than one block
+        partial(with_zeros, make_zip),
         partial(truncated, make_tar),
         partial(truncated, make_zip),
-        text,
+        lambda path: path.write_text("<html>404</html>"),
         not_utf8,
     ],
 )
-def test_raises_damaged(tmp_path: Path, write: Callable[[Path], None]) -> None:
+def test_raises_damaged(tmp_path: Path, write: Callable[[Path], object]) -> None:
     write(tmp_path / "archive")
     with pytest.raises(DatasetError, match="delete it and download it again"):
         unpack(tmp_path / "archive", tmp_path / "out")
