@@ -15,25 +15,26 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from rich.console import Console
 from rich.progress import Progress
 
-from agnet_vision.data.cache import extraction
-from agnet_vision.data.cache.extraction import file_state, read_file
-from agnet_vision.data.image import check_images
-from agnet_vision.errors import CacheError, ImageReadError
+from agnet_vision.data.image import check_images, read_image
+from agnet_vision.errors import CacheError, ConfigError, ImageReadError, extra_needed
 from agnet_vision.files import user_cache
 from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.structures import Keypoints
 
 TABLES_FORMAT = 3  # raise when the tables change
 TASK_IMAGES = 32  # enough for the batched mixtures, few enough to lose when a process is killed
@@ -42,6 +43,8 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS keypoints (content BLOB PRIMARY KEY, xy BLOB, label BLOB, checksum INT);
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, state TEXT, content BLOB);
 """
+
+Found = tuple[str, str, bytes, Keypoints]  # path, and state and digest as read_file returns them
 
 
 class StoredKeypoints(NamedTuple):
@@ -101,11 +104,8 @@ class RegionCache:
         check_images(map(Path, missing))  # seconds, where the keypoints may take hours
 
         starts = range(0, len(missing), TASK_IMAGES)
-        tasks = (
-            delayed(extraction.find_keypoints)(missing[i : i + TASK_IMAGES], proposer)
-            for i in starts
-        )
-        cluster = extraction.connect_cluster(scheduler) if scheduler else nullcontext()
+        tasks = (delayed(find_keypoints)(missing[i : i + TASK_IMAGES], proposer) for i in starts)
+        cluster = _connect_cluster(scheduler) if scheduler else nullcontext()
         bar = Progress(console=Console(stderr=True), disable=not progress)
         with cluster, parallel_config("dask" if scheduler else "loky", n_jobs=workers or -1), bar:
             results = Parallel(return_as="generator_unordered")(tasks)
@@ -163,7 +163,7 @@ def database_path(folder: Path | str, proposer: RegionProposer) -> Path:
     return Path(folder).absolute() / name
 
 
-def save(path: Path, found: Iterable[extraction.Found]) -> None:
+def save(path: Path, found: Iterable[Found]) -> None:
     """Write results into a file, all or none of them."""
     with _explained(path), closing(_open(path)) as connection, connection:
         for file, state, content, points in found:
@@ -177,6 +177,41 @@ def register(connection: sqlite3.Connection, path: str, state: str, content: byt
     """Store which content a file has."""
     row = (os.fsencode(path), state, content)
     connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", row)
+
+
+def file_state(path: str) -> str:
+    """Return what changes whenever a file's bytes do: its size, and the times of its changes."""
+    stat = os.stat(path)
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+
+
+def read_file(path: str) -> tuple[str, bytes, bytes]:
+    """Return a file's state, the digest of its bytes, and these."""
+    state = file_state(path)  # asked first: a file replaced while it is read will not match later
+    content = Path(path).read_bytes()
+    return state, blake2b(content, digest_size=16).digest(), content
+
+
+def find_keypoints(paths: Sequence[str], proposer: RegionProposer) -> list[Found]:
+    """Find the keypoints of a few images, in a worker or on a cluster, with one thread."""
+    files, images = [], []
+    for path in paths:
+        state, digest, content = read_file(path)
+        files.append((path, state, digest))
+        try:
+            images.append(read_image(content))
+        except ImageReadError as error:
+            raise ImageReadError(path, error.reason) from error
+
+    threads = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    try:
+        keypoints = proposer.keypoints_many(images)
+    finally:
+        cv2.setNumThreads(threads[0])
+        torch.set_num_threads(threads[1])
+    return [(*file, points) for file, points in zip(files, keypoints, strict=True)]
 
 
 def _find_missing(path: Path, wanted: Iterable[str]) -> list[str]:
@@ -213,6 +248,16 @@ def _find_content(connection: sqlite3.Connection, content: bytes) -> StoredKeypo
 
 def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
+
+
+def _connect_cluster(scheduler: str) -> AbstractContextManager[object]:
+    """Connect to a Dask cluster."""
+    with extra_needed("cluster"):
+        from distributed import Client
+    try:
+        return Client(scheduler, timeout=30)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"no Dask scheduler answers at scheduler={scheduler}: {error}") from error
 
 
 @contextmanager
