@@ -158,13 +158,12 @@ def read_caltech256(root: Path, classes: tuple[str, ...], *, split_seed: int = 0
     labels = {name: label for label, name in enumerate(classes)}
 
     lines = draw_training_paths(classes, load_card("caltech256").totals, split_seed)
-    training = [root / line for line in lines]
+    training = dict.fromkeys(root / line for line in lines)
     for path in training:
         files.add("train", path, labels[path.parent.name], list_name=f"split {split_seed}")
 
-    known = set(training)
     for label, name in enumerate(classes):
-        rest = [path for path in image_files(root / name, listing) if path not in known]
+        rest = [path for path in image_files(root / name, listing) if path not in training]
         listing.splits["test"] += [Sample(path, label) for path in rest]
     return listing
 
