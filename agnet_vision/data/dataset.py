@@ -83,7 +83,11 @@ class RegionDataset(Dataset):
                 loaded += views
 
         if self.proposer is not None and loaded:
-            _add_boxes(loaded, self.proposer)
+            height, width = loaded[0].item["image"].shape[1:]
+            seeds = [each.seed for each in loaded]
+            drawn = self.proposer.draw_boxes(loaded, (width, height), seeds=seeds)
+            for each, boxes, mask in zip(loaded, *map(torch.from_numpy, drawn), strict=True):
+                each.item.update(boxes=boxes, mask=mask)
         return results
 
     def _load(self, request: SampleRequest) -> list[_Loaded] | AGNetError:
@@ -127,16 +131,6 @@ class _Loaded(NamedTuple):
     xy: Float[np.ndarray, "points 2"]
     group: Int[np.ndarray, " points"]
     seed: int
-
-
-def _add_boxes(loaded: Sequence[_Loaded], proposer: RegionProposer) -> None:
-    """Draw the boxes of all images in the augmented frame."""
-    height, width = loaded[0].item["image"].shape[1:]
-    seeds = [each.seed for each in loaded]
-    boxes, mask = proposer.draw_boxes(loaded, (width, height), seeds=seeds)
-    rows = zip(loaded, torch.from_numpy(boxes), torch.from_numpy(mask), strict=True)
-    for each, image_boxes, image_mask in rows:
-        each.item.update(boxes=image_boxes, mask=image_mask)
 
 
 def collate(items: Sequence[Item | AGNetError]) -> Item | AGNetError:

@@ -34,7 +34,7 @@ READ_SUFFIXES = frozenset(
 
 # Ours: above the 108 million of a phone, below Pillow's own alarm (179).
 MAX_PIXELS = 120_000_000
-# A JPEG's own limit. A PNG 1 pixel wide and 80 million high would take gigabytes of row pointers.
+# A JPEG's own limit. A PNG 1 pixel wide and 100 million high would take gigabytes of row pointers.
 MAX_SIDE = 65_535
 
 # The last bytes of a whole file, zeros after them apart.

@@ -14,8 +14,6 @@ from agnet_vision.data.image import (
     READ_SUFFIXES,
     check_images,
     has_16_bits,
-    is_image_content,
-    is_image_name,
     read_image,
 )
 from agnet_vision.errors import ImageReadError
@@ -228,12 +226,3 @@ def test_mutated_images_are_read_or_refused(name: str) -> None:
             continue
         assert read.dtype == np.uint8
         assert read.shape[2] == 3
-
-
-def test_names_and_content_of_images(tmp_path: Path, image: np.ndarray) -> None:
-    assert is_image_name("a.JPG")
-    assert not any(map(is_image_name, ("._a.jpg", "a.heic", "jpg", "a.jpg.txt")))
-    Image.fromarray(image).save(tmp_path / "a", "PNG")
-    (tmp_path / "b").write_text("text")
-    assert is_image_content(tmp_path / "a")
-    assert not is_image_content(tmp_path / "b")

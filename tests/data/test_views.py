@@ -77,9 +77,10 @@ def test_value_the_whole_image_is_whole() -> None:
     assert bool(bright[-1, 0])
 
 
-def test_value_a_view_of_the_whole_is_not_shown_twice() -> None:
-    image = np.zeros((80, 160, 3), np.uint8)
-    assert len(make_views("whole", crop_mode="squash", crop_pct=1.0)(image)) == 1
+@pytest.mark.parametrize(("tta", "count"), [("whole", 1), ("crops", 2)])
+def test_value_no_view_of_what_is_not_cropped_comes_twice(tta: TTA, count: int) -> None:
+    views = make_views(tta, crop_mode="squash", crop_pct=1.0)
+    assert len(views(np.zeros((80, 160, 3), np.uint8))) == count
 
 
 def test_value_crops_show_the_corners() -> None:
@@ -90,11 +91,6 @@ def test_value_crops_show_the_corners() -> None:
     assert bright == [False, True, False, False, False] * 2
     assert brightest(views[1])[0] > 32
     assert brightest(views[6])[0] < 32  # mirrored
-
-
-def test_value_crops_of_what_is_not_cropped_are_one() -> None:
-    image = np.zeros((50, 60, 3), np.uint8)
-    assert len(make_views("crops", crop_mode="squash", crop_pct=1.0)(image)) == 2
 
 
 def test_value_items_of_all_views_have_the_index_of_their_image(samples: list[Sample]) -> None:
