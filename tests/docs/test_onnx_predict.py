@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import runpy
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from sklearn.datasets import load_sample_images
 from agnet_vision import AGNet, RegionProposer
 from agnet_vision.data.image import read_image
 from agnet_vision.export.onnx import export_onnx
-from agnet_vision.predict.predictor import Predictor
 from agnet_vision.predict.prepared import Preparation
 
 pytest.importorskip("onnxruntime")
@@ -88,20 +86,3 @@ def test_raises_in_one_line(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert done.stderr.startswith(f"error: {wrong}: ")
         assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.skipif("AGNET_SHARED" not in os.environ, reason="needs real photographs")
-def test_value_classes_of_photographs(example: dict[str, Any], tmp_path: Path) -> None:
-    """99 of 100 photographs get the class of predict."""
-    model = make_model(data={"crop_pct": 0.875})
-    folder = Path(os.environ["AGNET_SHARED"]) / "data/stanford40/JPEGImages"
-    paths = sorted(folder.glob("*.jpg"))[::90][:100]
-    session, config = example["open_network"](str(export_onnx(model, tmp_path / "model.onnx")))
-    same = 0
-    for path, prediction in zip(paths, Predictor(model)(paths), strict=True):
-        inputs = example["prepare"](example["read_image"](str(path)), config)
-        (logits,) = session.run(None, inputs)[0]
-        assert prediction.probabilities is not None
-        same += int(logits.argmax() == prediction.probabilities.argmax())
-    assert same >= 99

@@ -42,15 +42,6 @@ def many_sets() -> list[np.ndarray]:
     return [grid, line, ring, np.ones((30, 2), np.float32), *(clouds(size, size) for size in sizes)]
 
 
-def test_smoke_labels_without_gaps_in_reading_order():
-    xy = clouds(0)
-    (labels,) = group_points([xy])
-    assert labels.dtype == np.int64
-    assert sorted(set(labels.tolist())) == list(range(8))
-    heights = [xy[labels == label, 1].mean() for label in range(8)]
-    assert heights == sorted(heights)
-
-
 def test_value_numbers_without_gaps_top_to_bottom_then_left_to_right():
     xy = np.array([[9, 5], [1, 5], [4, 1], [4, 1]], dtype=np.float32)
     assert number_by_position(xy, np.array([7, 3, 5, 5])).tolist() == [2, 1, 0, 0]
