@@ -28,13 +28,9 @@ class ShellCommand(NamedTuple):
     name: str
     options: Mapping[str, Any]
 
-    def typed(self, program: str) -> str:
-        """Write the command as it is typed, after a program such as ``agnet train``."""
-        words = [f"{name}={as_typed(value)}" for name, value in self.options.items()]
-        return f"{program} {shlex.join(words)}"
-
     def __str__(self) -> str:
-        return self.typed(f"agnet {self.name}")
+        words = [f"{name}={as_typed(value)}" for name, value in self.options.items()]
+        return f"agnet {self.name} {shlex.join(words)}"
 
 
 def first_line(error: BaseException) -> str:

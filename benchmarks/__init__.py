@@ -17,11 +17,11 @@ PARTS = {
 }
 
 
-def run(words: Sequence[str], program: str) -> None:
+def run(words: Sequence[str]) -> None:
     """Run the part that the first word names, with the options in the others."""
     lines = "\n".join(f"  {part:12}{what}" for part, what in PARTS.items())
     parser = argparse.ArgumentParser(
-        prog=program,
+        prog="agnet benchmark",
         description="Measure a part of the library; --help after PART lists its options.",
         epilog=f"parts:\n{lines}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -30,6 +30,6 @@ def run(words: Sequence[str], program: str) -> None:
     part = parser.parse_args(words[:1]).part
 
     module = import_module(f"benchmarks.{part}")
-    options = argparse.ArgumentParser(prog=f"{program} {part}", description=module.__doc__)
+    options = argparse.ArgumentParser(prog=f"agnet benchmark {part}", description=module.__doc__)
     module.add_arguments(options)
     module.run(options.parse_args(words[1:]))

@@ -12,7 +12,7 @@ from agnet_vision.errors import ConfigError
 CHECKOUT = Path(__file__).parents[2]
 
 
-def run(words: Sequence[str], program: str) -> None:
+def run(words: Sequence[str]) -> None:
     """Measure a part of the library.
 
     Raises:
@@ -24,4 +24,4 @@ def run(words: Sequence[str], program: str) -> None:
             "sources"
         )
     sys.path.insert(0, str(CHECKOUT))
-    importlib.import_module("benchmarks").run(words, program)
+    importlib.import_module("benchmarks").run(words)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +28,7 @@ def run_command(name: str, words: Sequence[str], started: Sequence[str]) -> None
     """Let Hydra compose a command's options, and run it with them.
 
     Args:
-        name: name of the command.
-        words: words that follow it on the command line.
+        words: words that follow its name on the command line.
         started: words before those, by which this process was started.
 
     Raises:
@@ -50,10 +49,12 @@ def run_command(name: str, words: Sequence[str], started: Sequence[str]) -> None
         sys.argv = [*started, *((*task, *as_words(flags)) if sweeping else words)]
 
         command = load_command(name)
-        with one_line_errors(), removed_if_empty(folder):
+        with one_line_errors(), ExitStack() as stack:
+            stack.callback(remove_if_empty, folder)
             with composition_errors():
                 names = (word.partition("=")[0].lstrip("+") for word in task)
                 composed = as_composed(config, names)
+
             if command.has_run_dir and "run_dir" not in composed.names and is_first():
                 composed.values["run_dir"] = str(folder)
                 if any(word.startswith("hydra.sweep.") for word in settings.overrides.hydra):
@@ -67,11 +68,7 @@ def run_command(name: str, words: Sequence[str], started: Sequence[str]) -> None
         hydra.main(str(conf_folder()), name, version_base=HYDRA_VERSION)(job)()
 
 
-@contextmanager
-def removed_if_empty(folder: Path) -> Iterator[None]:
-    """Remove the folder that Hydra has made, and those around it, if nothing was written."""
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # it holds something
-            os.removedirs(os.path.relpath(folder))
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that Hydra has made, and those around it, if nothing was written."""
+    with suppress(OSError):  # it holds something
+        os.removedirs(os.path.relpath(folder))

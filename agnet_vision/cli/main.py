@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from agnet_vision.cli.command import COMMANDS, load_command
-from agnet_vision.cli.shell_errors import one_line_errors, program
+from agnet_vision.cli.command import COMMANDS
+from agnet_vision.cli.shell_errors import one_line_errors
 from agnet_vision.errors import ConfigError, extra_needed
 
 USAGE = """usage: agnet COMMAND [name=value ...]
@@ -52,21 +52,19 @@ def run(name: str) -> None:
 
 
 def dispatch(name: str, words: Sequence[str], started: Sequence[str]) -> None:
-    """Run a command, or say what it takes.
+    """Run a command with the words behind it, or say what it takes.
 
     Args:
-        name: name of the command.
-        words: words after it.
         started: words before those, by which this process was started.
     """
     if name == "benchmark":
         from agnet_vision.cli import benchmark
 
-        benchmark.run(words, program(name))
+        benchmark.run(words)
     elif {"--help", "-h"} & set(words):
         from agnet_vision.cli.reference import help_text
 
-        print(help_text(name, load_command(name), program(name)))
+        print(help_text(name))
     elif "--version" in words:
         print(VERSION)
     else:

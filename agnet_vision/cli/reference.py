@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from agnet_vision.cli.command import COMMANDS, GROUPS, Command, load_command
+from agnet_vision.cli.command import COMMANDS, GROUPS, load_command
 from agnet_vision.options.compose import (
     Values,
     conf_folder,
@@ -50,17 +50,12 @@ def defaults_of(name: str) -> Values:
     return defaults
 
 
-def help_text(name: str, command: Command, program: str, width: int | None = None) -> str:
-    """Say what a command does and takes.
-
-    Args:
-        program: words that start it.
-        width: columns of a line; None: those of the terminal.
-    """
+def help_text(name: str, width: int | None = None) -> str:
+    """Say what a command does and takes, in lines as wide as the terminal or as ``width`` says."""
     width = width or max(shutil.get_terminal_size((100, 24)).columns, 60)
-    what = COMMANDS[name]
-    lines = [f"usage: {program} [name=value ...]", "", f"{what[0].upper()}{what[1:]}.", ""]
-    lines += ["examples:", *(f"  {program} {example}" for example in command.examples), ""]
+    command, what = load_command(name), COMMANDS[name]
+    lines = [f"usage: agnet {name} [name=value ...]", "", f"{what[0].upper()}{what[1:]}.", ""]
+    lines += ["examples:", *(f"  agnet {name} {example}" for example in command.examples), ""]
 
     groups = groups_of(name)
     if groups:
@@ -98,8 +93,8 @@ def reference_page() -> str:
     parts = [PAGE.read_text(encoding="utf-8").partition(first)[0]]
     for name in COMMANDS:
         if name != "benchmark":  # its parts list options of their own
-            text = help_text(name, load_command(name), f"agnet {name}", width=100)
-            parts.append(f"## agnet {name}\n\n```text\n{text.removesuffix(END)}\n```\n\n")
+            text = help_text(name, width=100).removesuffix(END)
+            parts.append(f"## agnet {name}\n\n```text\n{text}\n```\n\n")
     return "".join(parts).rstrip("\n") + "\n"
 
 

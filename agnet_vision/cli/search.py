@@ -10,7 +10,6 @@ from typing import Any, Literal
 from pydantic import FiniteFloat
 
 from agnet_vision.cli.command import Command
-from agnet_vision.cli.shell_errors import program
 from agnet_vision.options.fields import Base, Jobs, LocalPath, Options, Place, Seed, Threads, option
 
 
@@ -67,7 +66,7 @@ def call(config: SearchConfig) -> None:
     run_search(search, output, config.trials, jobs=config.jobs, threads=config.threads)
     print(f"best within the budget: {summarize_search(search, output)}")
     print(f"written to {output}; to train and test it:")
-    print(f"{program('train')} {shlex.join([f'--config-dir={output}', 'experiment=best'])}")
+    print(f"agnet train {shlex.join([f'--config-dir={output}', 'experiment=best'])}")
 
 
 COMMAND = Command(

@@ -8,15 +8,6 @@ from pydantic import Field, FiniteFloat
 
 from agnet_vision.options.fields import LocalPath, Options, Place, Text, option
 
-TestFraction = Annotated[
-    FiniteFloat,
-    option("part of train that is held out where there is no test (ours)", bound="test_fraction"),
-]
-GroupColumn = Annotated[
-    Text | None,
-    option("column naming who an image is of; a group stays on one side of a split"),
-]
-
 
 class Dataset(Options):
     """Options that every dataset has."""
@@ -38,35 +29,42 @@ class HeldOut(Dataset):
     )
 
 
+class BothHeldOut(HeldOut):
+    """Options of the user's own data, which may have no test split either."""
+
+    test_fraction: FiniteFloat = option(
+        "part of train that is held out where there is no test (ours)", bound="test_fraction"
+    )
+    group_column: Text | None = option(
+        "column naming who an image is of; a group stays on one side of a split"
+    )
+
+
 class Demo(Dataset):
     """The demo set, painted by this library."""
 
     name: Literal["demo"] = option("the dataset")
 
 
-class Folder(HeldOut):
+class Folder(BothHeldOut):
     """A folder of the user's own images."""
 
     name: Literal["folder"] = option("the dataset")
-    test_fraction: TestFraction
     csv: LocalPath | None = option(
         "a CSV with the columns path,label[,split] instead of class folders"
     )
-    group_column: GroupColumn
 
 
-class HuggingFace(HeldOut):
+class HuggingFace(BothHeldOut):
     """A Hugging Face dataset, from the Hub or on disk."""
 
     name: Literal["hf"] = option("the dataset")
     path: Place = option("name on the Hub, folder, or Parquet file")
     subset: Text | None = option("configuration of the dataset; null: its only one")
-    test_fraction: TestFraction
     image_column: Text | None = option("column of images; null: the only one of that type")
     label_column: Text | None = option(
         "column of labels; null: the only one of that type, or the one called label"
     )
-    group_column: GroupColumn
 
 
 class AucdV2(HeldOut):

@@ -102,7 +102,6 @@ class Option:
 
     Attributes:
         name: full name, such as ``optimizer.lr``.
-        description: the purpose of the option, in a line.
         rule: the values it may have, in words.
         choices: the values it may have; empty where they are not a list.
         is_text: whether any text is a value, as of a path.

@@ -119,8 +119,13 @@ def check_evaluation(composed: Composed) -> EvaluateConfig:
     for name, default in {"seed": 0, "tta": "none"}.items():
         if values.get(name) is None:
             values[name] = stored.get(name, default)
-    if has_own_images(stored, values):
-        _refuse_other_split(stored, values)
+    for name in DRAWN if has_own_images(stored, values) else ():
+        now, before = look_up(values, name), look_up(stored, name)
+        if not is_same(now, before):
+            raise ConfigError(
+                f"{name}={as_typed(now)} may draw another split than the run did, and score images "
+                f"it was trained on; give {name}={as_typed(before)}, or leave it out"
+            )
     return validate(EvaluateConfig, values)
 
 
@@ -166,17 +171,6 @@ def run_options(checkpoint: Any) -> Values:
             f"{path} must hold the options of a run, and names no dataset or seed{cure}"
         )
     return stored
-
-
-def _refuse_other_split(stored: Values, values: Values) -> None:
-    for name in DRAWN:
-        given, before = look_up(values, name), look_up(stored, name)
-        if not is_same(given, before):
-            raise ConfigError(
-                f"{name}={as_typed(given)} may draw another split than the run did, "
-                f"and score images it was trained on; give {name}={as_typed(before)}, "
-                "or leave it out"
-            )
 
 
 def has_own_images(stored: Mapping[str, Any], values: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ def test_the_page_is_current() -> None:
 @pytest.mark.parametrize("name", WITH_OPTIONS)
 def test_every_option_has_a_default_and_help_explains_it(name: str) -> None:
     command = load_command(name)
-    text = help_text(name, command, f"agnet {name}")
+    text = help_text(name)
     options = [option.name for option in list_options(command.schema)]
     assert set(options) - set(defaults_of(name)) <= {"dataset.name"}
     own = text.split("options:\n")[1].split("\n\n")[0].splitlines()

@@ -67,7 +67,7 @@ def test_errors_name_options(tmp_path: Path) -> None:
         ConfigError, match=r"there is no option learning_rate; did you mean optimizer.lr"
     ):
         agnet_vision.train("folder", tmp_path, learning_rate=1)
-    with pytest.raises(ConfigError, match="dataset must be given"):
+    with pytest.raises(ConfigError, match="give dataset, or another checkpoint"):
         agnet_vision.evaluate(tmp_path)
 
 
