@@ -16,7 +16,6 @@ import torch
 from agnet_vision.options.resolve import training_options
 from agnet_vision.training.train import train
 
-CLASSES = ("cat", "dog", "owl")
 OPTIONS: dict[str, Any] = {
     "dataset": "folder",
     "backbone": {"name": "test_resnet.r160_in1k", "pretrained": False},
@@ -92,17 +91,20 @@ def _answer_with(answer: Connection, function: Callable[..., Any], arguments: An
         raise SystemExit(1) from error
 
 
-def write_images(root: Path, counts: Mapping[str, int]) -> Path:
-    """Paint noisy circles, one size per class, into ``root/<split>/<class>/<number>.png``."""
+def write_images(
+    root: Path, counts: Mapping[str, int], classes: tuple[str, ...] = ("cat", "dog", "owl")
+) -> Path:
+    """Paint circles on noise, a size and color per class, as ``root/<split>/<class>/<n>.png``."""
     generator = np.random.default_rng(0)
     for split, count in counts.items():
-        for label, name in enumerate(CLASSES):
+        for label, name in enumerate(classes):
             folder = root / split / name
             folder.mkdir(parents=True)
             for number in range(count):
                 image = generator.integers(0, 60, (56, 72, 3), dtype=np.uint8)
                 x, y = (int(value) for value in generator.integers(15, 40, 2))
-                cv2.circle(image, (x, y), 5 + 4 * label, (130, 80, 80), 2 + label)
+                color = tuple(80 + 50 * (label == channel) for channel in range(3))
+                cv2.circle(image, (x, y), 5 + 4 * label, color, 2 + label)
                 cv2.imwrite(str(folder / f"{number}.png"), image)
     return root
 

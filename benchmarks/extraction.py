@@ -19,7 +19,7 @@ from joblib.externals.loky import get_reusable_executor
 from rich.console import Console
 
 from agnet_vision.data.cache.store import RegionCache
-from agnet_vision.errors import DatasetNotFoundError
+from agnet_vision.predict.files import find_images
 from agnet_vision.regions.boxes import boxes_from_keypoints
 from agnet_vision.regions.proposer import RegionProposer
 from benchmarks.conditions import conditions, ratio, summarize, write_report
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         required=True,
-        help="folder of photographs, searched with its subfolders",
+        help="folder of images, searched with its subfolders",
     )
     parser.add_argument(
         "--workers",
@@ -56,16 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Compare process counts, then extract everything and read it."""
-    paths = sorted(
-        path
-        for path in arguments.images.rglob("*")
-        if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
-    )
-    if not paths:
-        raise DatasetNotFoundError(
-            f"--images={arguments.images} holds no .jpg or .png file; name a folder of photographs"
-        )
-
+    paths = find_images(arguments.images)
     paths = [paths[i] for i in np.random.default_rng(arguments.seed).permutation(len(paths))]
     report = {
         "images": len(paths),

@@ -23,7 +23,7 @@ from agnet_vision.data.dataset import RegionDataset, collate
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.transforms import training_transform
 from agnet_vision.data.workers import start_worker, worker_context
-from agnet_vision.errors import DatasetNotFoundError
+from agnet_vision.predict.files import find_images
 from agnet_vision.regions.boxes import boxes_from_keypoints
 from agnet_vision.regions.proposer import RegionProposer
 from benchmarks.conditions import conditions, measure_interleaved, ratio, summarize, write_report
@@ -48,16 +48,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure epochs in this process, in CPU time as a worker spends it, and with workers."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    paths = sorted(
-        path
-        for path in arguments.images.rglob("*")
-        if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
-    )
-    if not paths:
-        raise DatasetNotFoundError(
-            f"--images={arguments.images} holds no .jpg or .png file; name a folder of images"
-        )
-
+    paths = find_images(arguments.images)
     chosen = np.random.default_rng(arguments.seed).permutation(len(paths))[: arguments.count]
     samples = [Sample(paths[i], 0) for i in chosen]
     report: dict[str, Any] = {

@@ -21,6 +21,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from agnet_vision.data.image import read_image
+from agnet_vision.predict.files import find_images
 from agnet_vision.regions.boxes import boxes_from_keypoints
 from agnet_vision.regions.grouping import PAD, group_points, whiten
 from agnet_vision.regions.keypoints import detect, gray_image
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        images = sample_images(arguments.images, arguments.count, arguments.seed)
+        images = choose_images(arguments.images, arguments.count, arguments.seed)
         report = {
             "images": len(images),
             "source": "a folder"
@@ -88,17 +89,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def sample_images(folder: Path | None, count: int, seed: int) -> list[RGBImage]:
+def choose_images(folder: Path | None, count: int, seed: int) -> list[RGBImage]:
     """Choose images and scale them to 224 x 224."""
     rng = np.random.default_rng(seed)
     if folder is not None:
-        paths = sorted(
-            path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
-        )
-        chosen = [
-            read_image(paths[i])
-            for i in rng.choice(len(paths), min(count, len(paths)), replace=False)
-        ]
+        paths = find_images(folder)
+        chosen = [read_image(paths[i]) for i in rng.permutation(len(paths))[:count]]
     else:
         sources = load_sample_images().images
         chosen = []

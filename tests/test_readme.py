@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from agnet_vision.cli.main import main
+from benchmarks.child import write_images
 from tests.cli.test_train import ENVIRONMENT, ROOT
 from tests.data import miniatures
-from tests.training.tiny import write_images
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAIN = (

@@ -16,8 +16,8 @@ from agnet_vision.export.onnx import BoxesIn, GridIn, export_onnx, export_progra
 from agnet_vision.predict.files import find_images
 from agnet_vision.predict.predictor import Predictor
 from benchmarks import onnx as benchmark
+from benchmarks.child import write_images
 from tests.conftest import random_regions
-from tests.training.tiny import write_images
 
 onnxruntime = pytest.importorskip("onnxruntime")
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/onnx_predict.py"

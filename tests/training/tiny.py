@@ -8,8 +8,6 @@ import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -19,6 +17,7 @@ from torch import Tensor
 from agnet_vision.options.resolve import evaluation_options, training_options
 from agnet_vision.options.run import EvaluateConfig, TrainConfig
 from agnet_vision.training.module import AGNetModule, TrainingModule
+from benchmarks.child import write_images
 from tests.cli.saved import given
 
 Configure = Callable[..., TrainConfig]
@@ -70,24 +69,6 @@ DESCENT = (
     "schedule.name=constant",
     "schedule.warmup_epochs=0",
 )
-
-
-def write_images(
-    root: Path, counts: dict[str, int], classes: tuple[str, ...] = ("cat", "dog", "owl")
-) -> Path:
-    """Write noisy images, one shape and one folder per class and split."""
-    generator = np.random.default_rng(0)
-    for split, count in counts.items():
-        for label, name in enumerate(classes):
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                image = generator.integers(0, 60, (56, 72, 3), dtype=np.uint8)
-                center = tuple(int(value) for value in generator.integers(15, 40, 2))
-                color = tuple(int(80 + 50 * (label == c)) for c in range(3))
-                cv2.circle(image, center, 5 + 4 * label, color, 2 + label)
-                cv2.imwrite(str(folder / f"{number}.png"), image)
-    return root
 
 
 def training(*words: str) -> TrainConfig:
