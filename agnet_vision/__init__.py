@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import training when it is asked for.
-
-    It needs more packages than the network does.
-    """
+    """Import training when it is asked for: it needs more packages than the network does."""
     if name not in ("train", "evaluate"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from agnet_vision.training import run

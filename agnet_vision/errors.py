@@ -18,12 +18,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)  # what the system says of a full disk
 
 
 class ShellCommand(NamedTuple):
-    """A command that cures an error.
-
-    Attributes:
-        name: what follows ``agnet``.
-        options: name -> value.
-    """
+    """A command that cures an error: the word after ``agnet``, and values of options by name."""
 
     name: str
     options: Mapping[str, Any]
@@ -47,9 +42,7 @@ def as_typed(value: Any) -> str:
 class AGNetError(Exception):
     """A mistake that the user can repair, printed without traceback.
 
-    Args:
-        message: what is wrong, and the cure.
-        command: the cure, or its end, where it is a command.
+    The message says what is wrong, and the cure; ``command`` is its end where that is a command.
     """
 
     def __init__(self, message: str, command: ShellCommand | None = None) -> None:

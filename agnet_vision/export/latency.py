@@ -21,11 +21,8 @@ def latency_ms(model: AGNet, *, repeats: int = 50) -> float:
 
     It is the time of one thread that computes, so what else the machine does, such as training
     another network, does not count. Finding keypoints is not in it. Weights change nothing: an
-    untrained network has the latency of the trained one.
-
-    Args:
-        model: the network; the images have its own input size, and all slots are filled.
-        repeats: number of passes, whose median counts.
+    untrained network has the latency of the trained one. The images have the network's own input
+    size, all slots are filled, and the median of the passes counts.
     """
     with extra_needed("export"):
         import onnxruntime

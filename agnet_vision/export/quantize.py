@@ -35,7 +35,6 @@ class Quantized(NamedTuple):
     """A quantized file, and how far it is to be trusted.
 
     Attributes:
-        path: path of the file.
         agreement: share of the images not calibrated on that get the class they had before.
         images: number of those images.
     """
@@ -59,7 +58,6 @@ def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ..
             is calibrated on; the others measure the agreement.
 
     Raises:
-        ConfigError: onnxruntime is not installed.
         ValueError: there are fewer than two images.
     """
     if len(inputs[0]) < 2:

@@ -57,9 +57,6 @@ class AGNet(
             names them.
         calibration: temperature and tau that the last layer's weights were corrected by, for the
             record; empty: none.
-
-    Raises:
-        ValueError: an option does not fit the others.
     """
 
     def __init__(
@@ -173,10 +170,6 @@ class AGNet(
 
         The configuration may be a stranger's: nothing is downloaded or read from disk, and sizes
         are held against ``bounds`` first.
-
-        Raises:
-            ValueError: an entry is not allowed or out of bounds.
-            TypeError: an entry is missing or unknown.
         """
         options = asdict(Description(**config))
         data_config = options.pop("data_config")

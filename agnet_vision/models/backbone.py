@@ -39,14 +39,12 @@ class TimmBackbone(nn.Module):
 
     Attributes:
         architecture: timm's name of the architecture, without the source of its weights.
-        channels: number of channels of the map.
         map_size: (height, width) of the map at ``data_config``'s input size.
         stride: pixels of the image per cell of the map.
         layout: layout in which the model answers.
         size_rule: image sizes that the model takes: any, multiples of its patch, or one. Images of
             another size are resized to the nearest it takes; boxes are fractions of the image, so
             regions stay where they are.
-        model: the timm model.
 
     Raises:
         ValueError: the model gives no map, or has no such taps.
@@ -98,10 +96,6 @@ class TimmBackbone(nn.Module):
         self, images: Float[Tensor, "batch in_channels image_height image_width"]
     ) -> Float[Tensor, "batch channels height width"]:
         """Compute the feature map."""
-        if images.ndim != 4 or images.shape[1] != self.in_channels:
-            raise ValueError(
-                f"images must be (B, {self.in_channels}, H, W), got {tuple(images.shape)}"
-            )
         if not images.is_floating_point():
             raise ValueError(
                 f"images must be normalized floating point, got {images.dtype}; see data_config"
@@ -115,10 +109,7 @@ class TimmBackbone(nn.Module):
         """Freeze the stem and the first stages for good.
 
         Their parameters get no gradient, so that the backward pass ends before them, and they stay
-        in evaluation mode.
-
-        Args:
-            count: number of stages, as timm groups the model; with 0 not even the stem is frozen.
+        in evaluation mode. ``count`` are stages as timm groups the model; with 0 nothing is frozen.
         """
         if count == 0:
             return

@@ -38,9 +38,6 @@ class Description:
 
     The fields are arguments of ``AGNet``; ``regions`` are the settings of its proposer, which
     checks them, as ``AGNetHead`` checks ``variant`` and ``head_kwargs``.
-
-    Raises:
-        ValueError: says which field, and what it may be.
     """
 
     backbone: str
