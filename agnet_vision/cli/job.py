@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from agnet_vision.cli.command import load_command
 from agnet_vision.cli.shell_errors import one_line_errors
-from agnet_vision.cli.words import as_words, for_hydra, parse_line
+from agnet_vision.cli.words import SWEEP, as_words, for_hydra, parse_line
 from agnet_vision.options.compose import (
     HYDRA_VERSION,
     as_composed,
@@ -40,7 +40,7 @@ def run_command(name: str, words: Sequence[str], started: Sequence[str]) -> None
     if not is_first():  # of a run's processes the first alone makes a folder
         own.append("hydra.run.dir=.")
     flags = parse_line(words)[1]
-    sweeping = [flags.pop(name) for name in ("--multirun", "-m") if name in flags]
+    sweeping = [flags.pop(name) for name in SWEEP if name in flags]
 
     def job(config: DictConfig) -> None:
         """Run the command as if the options of this job alone had been typed."""

@@ -17,10 +17,9 @@ from agnet_vision.options.run import TrainConfig
 from agnet_vision.options.validation import did_you_mean, unknown_option
 
 # Flags of Hydra's: those that stand alone, and those that a value follows.
-ALONE = (
-    *("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help"),
-    *("--shell-completion", "-sc"),
-)
+SWEEP = ("--multirun", "-m")
+COMPLETION = ("--shell-completion", "-sc")
+ALONE = (*SWEEP, *COMPLETION, "--run", "-r", "--resolve", "--hydra-help")
 VALUED = ("--cfg", "-c", "--info", "-i", "--package", "-p", "--config-dir", "-cd")
 
 
@@ -59,10 +58,10 @@ def for_hydra(words: Sequence[str], name: str) -> list[str]:
         ConfigError: a word is not ``name=value``, or names no option of the command.
     """
     options, flags = parse_line(words)
-    if flags.keys() & {"--shell-completion", "-sc"}:
+    if flags.keys() & set(COMPLETION):
         return list(words)
     command, groups = load_command(name), groups_of(name)
-    is_sweep = bool(flags.keys() & {"--multirun", "-m"})
+    is_sweep = bool(flags.keys() & set(SWEEP))
     if is_sweep and not command.has_run_dir:
         raise ConfigError("--multirun is for train and evaluate")
 
