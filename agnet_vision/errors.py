@@ -116,6 +116,7 @@ EXTRAS = {
     "onnxruntime": "export",
     "onnxscript": "export",
     "optuna": "search",
+    "pycocotools": "coco",
 }
 
 

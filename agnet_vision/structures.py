@@ -34,6 +34,7 @@ from torch import Tensor
 RGBImage = UInt8[np.ndarray, "height width 3"]
 GrayOrRGBImage = UInt8[np.ndarray, "height width ..."]
 
+NO, YES = -1, 1  # what a mark says: not there, there
 BOX_TOLERANCE = 1e-4  # ours: fractions that a float32 division pushed over the border are fine
 
 
@@ -68,6 +69,27 @@ class Regions(NamedTuple):
             self.boxes.to(device, non_blocking=non_blocking),
             self.mask.to(device, non_blocking=non_blocking),
         )
+
+
+class Marks(NamedTuple):
+    """Where a batch's evidence must not, or must, lie.
+
+    Attributes:
+        boxes: ``(x0, y0, x1, y1)`` as fractions of what the network sees; a part outside counts
+            for nothing.
+        look: ``NO`` not there, ``YES`` there, 0 an empty slot.
+    """
+
+    boxes: Float[Tensor, "batch marks 4"]
+    look: Int[Tensor, "batch marks"]
+
+    def cells(self, look: int, height: int, width: int) -> Bool[Tensor, "batch height width"]:
+        """Tell which cells of a map a mark of this kind touches."""
+        x0, y0, x1, y1 = self.boxes.unbind(-1)
+        rows = _touched(y0, y1, height)
+        columns = _touched(x0, x1, width)
+        touched = rows[:, :, :, None] & columns[:, :, None, :]
+        return (touched & (self.look == look)[:, :, None, None]).any(dim=1)
 
 
 def num_regions(num_clusters: int) -> int:
@@ -140,3 +162,9 @@ def check_boxes(regions: Regions) -> None:
         f"every image must have at least one region, image {image} has none; the whole image is "
         "always one"
     )
+
+
+def _touched(low: Tensor, high: Tensor, size: int) -> Bool[Tensor, "batch marks size"]:
+    """Tell which cells of an axis an interval overlaps."""
+    edges = torch.linspace(0, 1, size + 1, device=low.device, dtype=low.dtype)
+    return (low[..., None] < edges[1:]) & (high[..., None] > edges[:-1])

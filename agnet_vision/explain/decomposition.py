@@ -59,8 +59,8 @@ def decompose(
     coefficients = attention.coefficients
     parts = coefficients[:, :, None, None] * features.dense()
 
-    weight, bias = _linear(head)
-    share = _pooling_share(head, parts.sum(dim=1))
+    weight, bias = head.classifier.folded()
+    share = head.classifier.share(parts.sum(dim=1))
     evidence = torch.einsum("brnc,bnc,kc->brk", parts, share, weight)
     per_channel = share * weight[target][:, None]  # (batch, bins, channels)
     bins = torch.einsum("brnc,bnc->brn", parts, per_channel)
@@ -75,24 +75,3 @@ def decompose(
         attention.importance,
         attention.pairwise,
     )
-
-
-def _linear(head: AGNetHead) -> tuple[Float[Tensor, "classes channels"], Float[Tensor, " classes"]]:
-    """Fold the batch norm of evaluation into the linear layer."""
-    norm, linear = head.classifier.norm, head.classifier.linear
-    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
-    scale = norm.weight * (variance + norm.eps).rsqrt()
-    bias = linear.bias + linear.weight @ (norm.bias - mean * scale)
-    return linear.weight * scale, bias
-
-
-def _pooling_share(
-    head: AGNetHead, descriptor: Float[Tensor, "batch bins channels"]
-) -> Float[Tensor, "batch bins channels"]:
-    """Weigh each bin in the mix of both pools.
-
-    The winner of a channel gets omega, and all bins share the rest.
-    """
-    omega = head.classifier.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
-    winner = torch.zeros_like(descriptor).scatter_(1, descriptor.argmax(dim=1, keepdim=True), 1.0)
-    return omega * winner + (1 - omega) / descriptor.shape[1]

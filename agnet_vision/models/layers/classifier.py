@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ class MixedPoolClassifier(nn.Module):
 
     Args:
         channels: C.
+        num_classes: number of logits; 0 to stop before the linear layer.
         dropout: probability of dropping a channel of y before the linear layer; 0 (paper).
     """
 
@@ -21,7 +23,7 @@ class MixedPoolClassifier(nn.Module):
         self.mix = nn.Linear(channels, 1)
         self.norm = nn.BatchNorm1d(channels)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(channels, num_classes)
+        self.linear: nn.Module = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
 
     def forward(
         self, descriptor: Float[Tensor, "batch bins channels"], pre_logits: bool = False
@@ -37,3 +39,33 @@ class MixedPoolClassifier(nn.Module):
         average = descriptor.mean(dim=1)
         omega = self.mix(average).sigmoid()  # (batch, 1)
         return average + omega * (descriptor.amax(dim=1) - average)
+
+    def share(
+        self, descriptor: Float[Tensor, "batch bins channels"]
+    ) -> Float[Tensor, "batch bins channels"]:
+        """Weigh each bin in the pooled value, ``pool(f) = sum_n share_n f_n``.
+
+        The winner of a channel gets omega, and all bins share the rest.
+        """
+        omega = self.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
+        best = descriptor.argmax(dim=1, keepdim=True)
+        winner = torch.zeros_like(descriptor).scatter_(1, best, 1.0)
+        return omega * winner + (1 - omega) / descriptor.shape[1]
+
+    @property
+    def scale(self) -> Float[Tensor, " channels"]:
+        """What the batch norm of evaluation multiplies each channel by."""
+        return self.norm.weight * (self.norm.get_buffer("running_var") + self.norm.eps).rsqrt()
+
+    def folded(self) -> tuple[Float[Tensor, "classes channels"], Float[Tensor, " classes"]]:
+        """Fold the batch norm of evaluation into the linear layer: weight and bias.
+
+        Raises:
+            ValueError: there are no classes.
+        """
+        norm, linear = self.norm, self.linear
+        if not isinstance(linear, nn.Linear):
+            raise ValueError("num_classes must be at least 1 for logits to be taken apart, got 0")
+        scale = self.scale
+        bias = linear.bias + linear.weight @ (norm.bias - norm.get_buffer("running_mean") * scale)
+        return linear.weight * scale, bias

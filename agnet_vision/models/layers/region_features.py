@@ -8,7 +8,7 @@ for a few images at a time, so that it is still in the processor's cache when it
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agnet_vision.models.layers.fast_linear import fast_linear
@@ -30,6 +30,10 @@ class MapFeatures:
         self.feature_map = feature_map
         self.mask = torch.ones(batch, 1, dtype=torch.bool, device=feature_map.device)
         self.grid = (height, width)
+
+    def only(self, cells: Bool[Tensor, "batch height width"]) -> MapFeatures:
+        """Return the same features of these cells alone, the others at zero."""
+        return MapFeatures(self.feature_map * cells[:, None])
 
     def dense(self) -> Float[Tensor, "batch regions bins channels"]:
         """Return phi itself."""
@@ -89,6 +93,11 @@ class RegionFeatures(MapFeatures):
     def gated(self, gates: Float[Tensor, "batch regions channels"]) -> RegionFeatures:
         """Return the same regions with these gates."""
         return RegionFeatures(self.feature_map, self.regions, self.pool_size, gates)
+
+    def only(self, cells: Bool[Tensor, "batch height width"]) -> RegionFeatures:
+        """Return the same features of these cells alone, the others at zero."""
+        feature_map = self.feature_map * cells[:, None]
+        return RegionFeatures(feature_map, self.regions, self.pool_size, self.gates)
 
     def dense(self) -> Float[Tensor, "batch regions bins channels"]:
         """Return phi itself."""

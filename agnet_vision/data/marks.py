@@ -1,0 +1,229 @@
+"""Marks on images: where a network's evidence must not lie, or must.
+
+A mark is a box of an image with ``look``: "no" (not there) or "yes" (there). Marks come from a CSV
+``path,x0,y0,x1,y1,look``, from the boxes of a COCO file, or from a folder of pixel masks, of which
+each connected part counts as its box: a coarse mark corrects a network as well as a fine one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from PIL import Image, UnidentifiedImageError
+from scipy import ndimage
+
+from agnet_vision.data.preprocessing import Matrix
+from agnet_vision.data.sources.layouts.lists import read_rows
+from agnet_vision.errors import DatasetError, extra_needed
+from agnet_vision.structures import NO, YES
+
+Look = Literal["no", "yes"]
+LOOKS: dict[str, int] = {"no": NO, "yes": YES}
+COORDINATES = ("x0", "y0", "x1", "y1")
+
+
+class Mark(NamedTuple):
+    """One mark.
+
+    Attributes:
+        box: ``(x0, y0, x1, y1)`` in fractions of the image, or in its pixels where one is over 1.
+        look: -1 "not there" or 1 "there".
+        where: file and line that say so, for errors.
+    """
+
+    box: tuple[float, float, float, float]
+    look: int
+    where: str
+
+
+class ImageMarks(NamedTuple):
+    """The marks of one image, as fractions of it or of the frame a network sees."""
+
+    boxes: Float[np.ndarray, "marks 4"]
+    look: Int[np.ndarray, " marks"]
+
+    def moved(self, matrix: Matrix, width: int, height: int, side: int) -> ImageMarks:
+        """Move them into a frame; of a turned box the upright box around it counts.
+
+        Args:
+            matrix: matrix that takes points ``(x, y, 1)``, in pixels of the image, to the frame.
+            width: width of the image in pixels.
+            height: height of the image in pixels.
+            side: side of the frame in pixels.
+        """
+        x0, y0, x1, y1 = (self.boxes * [width, height, width, height]).T
+        corners = np.stack([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]).transpose(2, 0, 1)
+        moved = (corners @ matrix[:2] + matrix[2]) / side
+        boxes = np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1)
+        return ImageMarks(boxes.astype(np.float32), self.look)
+
+
+class MarkTable:
+    """The marks of a dataset's images, by their names in its split list."""
+
+    def __init__(self) -> None:
+        self._everywhere: list[Mark] = []
+        self._by_name: dict[str, list[Mark]] = defaultdict(list)
+
+    def add(self, name: str, mark: Mark) -> None:
+        """Add a mark of one image, or of all (``name`` empty).
+
+        Raises:
+            DatasetError: it is no box.
+        """
+        x0, y0, x1, y1 = mark.box
+        if not (0 <= x0 < x1 < np.inf and 0 <= y0 < y1 < np.inf):
+            raise DatasetError(
+                f"{mark.where}: a mark must have 0 <= x0 < x1 and 0 <= y0 < y1, got {mark.box}"
+            )
+        if name:
+            self._by_name[name].append(mark)
+        else:
+            self._everywhere.append(mark)
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names of the images that have marks of their own."""
+        return set(self._by_name)
+
+    @property
+    def marks_all(self) -> bool:
+        """Tell whether there is a mark for all images."""
+        return bool(self._everywhere)
+
+    @property
+    def most(self) -> int:
+        """Return how many marks an image has at most."""
+        own = max(map(len, self._by_name.values()), default=0)
+        return len(self._everywhere) + own
+
+    def of(self, name: str, width: int, height: int) -> ImageMarks:
+        """Return an image's marks as fractions of it.
+
+        Raises:
+            DatasetError: a mark in pixels lies outside the image.
+        """
+        marks = [*self._everywhere, *self._by_name.get(name, [])]
+        boxes = np.zeros((len(marks), 4))
+        for row, mark in enumerate(marks):
+            box = np.array(mark.box)
+            if box.max() > 1:
+                box /= [width, height, width, height]
+            if box[:2].max() >= 1:
+                raise DatasetError(
+                    f"{mark.where}: the mark lies outside {name}, which is {width} x {height}"
+                )
+            boxes[row] = box.clip(max=1)
+        return ImageMarks(boxes, np.array([mark.look for mark in marks], dtype=np.int64))
+
+    def only(self, names: Collection[str]) -> MarkTable:
+        """Return the marks of these images, and those of all."""
+        table = MarkTable()
+        table._everywhere = list(self._everywhere)
+        table._by_name.update({name: self._by_name[name] for name in self.names & set(names)})
+        return table
+
+
+def read_marks(path: Path, names: Collection[str], look: Look = "no") -> MarkTable:
+    """Read marks from a CSV, a COCO file or a folder of masks.
+
+    Args:
+        path: ``.csv`` with the columns ``x0,y0,x1,y1`` and, if need be, ``path`` (empty: all
+            images) and ``look``; ``.json`` in COCO's format; or a folder with a mask per image, of
+            its name and any suffix, in which every value but 0 is marked.
+        names: names of the dataset's images, relative to its folder.
+        look: what a mark says where its file does not.
+
+    Raises:
+        DatasetError: the file is damaged, a mark is no box, or of no image of the dataset.
+    """
+    if path.is_dir():
+        marks = _read_masks(path, names, LOOKS[look])
+    elif path.suffix.lower() == ".json":
+        marks = _read_coco(path, names, LOOKS[look])
+    elif path.is_file():
+        marks = _read_csv(path, look)
+    else:
+        raise DatasetError(
+            f"there is no marks={path}; give a CSV with {','.join(COORDINATES)} and path, look, a "
+            "COCO .json, or a folder of masks"
+        )
+
+    table, known = MarkTable(), set(names)
+    for name, mark in marks:
+        if name and name not in known:
+            raise DatasetError(
+                f"{mark.where}: the dataset has no image {name!r}; its names are such as "
+                f"{min(known, default='')!r}"
+            )
+        table.add(name, mark)
+    if not table.most:
+        raise DatasetError(f"{path} has no mark")
+    return table
+
+
+def _read_csv(path: Path, look: Look) -> Iterator[tuple[str, Mark]]:
+    for number, row in read_rows(path, COORDINATES, optional=("path", "look")):
+        where = f"{path}, line {number}"
+        says = (row.get("look") or look).lower()
+        if says not in LOOKS:
+            raise DatasetError(f"{where}: look must be no or yes, got {says!r}")
+        try:
+            x0, y0, x1, y1 = (float(row[name]) for name in COORDINATES)
+        except ValueError as error:
+            raise DatasetError(f"{where}: x0, y0, x1 and y1 must be numbers: {error}") from error
+        yield row.get("path", "").replace("\\", "/"), Mark((x0, y0, x1, y1), LOOKS[says], where)
+
+
+def _read_coco(path: Path, names: Collection[str], look: int) -> Iterator[tuple[str, Mark]]:
+    """Read boxes; images are found by their name in the dataset, or its last part."""
+    with extra_needed("coco"):
+        from pycocotools.coco import COCO
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it reports its progress
+            coco = COCO(str(path))
+        boxes = [(coco.imgs[each["image_id"]], each["bbox"]) for each in coco.anns.values()]
+    except (AssertionError, KeyError, OSError, TypeError, ValueError) as error:
+        raise DatasetError(f"{path} is not a COCO file of boxes: {error}") from error
+
+    full = {name: name for name in names}
+    short: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        short[PurePosixPath(name).name].add(name)
+    for image, (left, top, width, height) in boxes:
+        name = str(image["file_name"])
+        same = short.get(PurePosixPath(name).name, set())
+        found = full.get(name) or (next(iter(same)) if len(same) == 1 else name)
+        wide, high = float(image["width"]), float(image["height"])
+        right, bottom = min(left + width, wide), min(top + height, high)
+        box = (left / wide, top / high, right / wide, bottom / high)
+        yield found, Mark(box, look, f"{path}, image {name}")
+
+
+def _read_masks(folder: Path, names: Collection[str], look: int) -> Iterator[tuple[str, Mark]]:
+    by_stem = {str(PurePosixPath(name).with_suffix("")): name for name in names}
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        stem = file.relative_to(folder).with_suffix("").as_posix()
+        try:
+            with Image.open(file) as image:
+                mask = np.asarray(image.convert("L")) > 0
+        except (OSError, UnidentifiedImageError) as error:
+            raise DatasetError(f"{file} is not a mask: {error}") from error
+
+        height, width = mask.shape
+        parts, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+        for rows, columns in ndimage.find_objects(parts):
+            box = (
+                columns.start / width,
+                rows.start / height,
+                columns.stop / width,
+                rows.stop / height,
+            )
+            yield by_stem.get(stem, stem), Mark(box, look, str(file))
