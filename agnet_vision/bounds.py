@@ -39,6 +39,8 @@ BOUNDS = {
     "attention_units": Bound(1, 4_096),
     "width": Bound(1, 65_536),
     "dropout": Bound(0, 0.99, whole=False),
+    "upsample": Bound(1, 256),
+    "region_dropout": Bound(0, 0.99, whole=False),
     # data_config, each number of it
     "input_size": Bound(1, 8_192),
     "mean": Bound(-1_000, 1_000, whole=False),

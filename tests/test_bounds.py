@@ -26,6 +26,8 @@ SHARED = {
     "model.head.dropout": "dropout",
     "model.head.width": "width",
     "model.head.pool_size": "pool_size",
+    "model.head.upsample": "upsample",
+    "model.head.region_dropout": "region_dropout",
     "model.head.attention_units": "attention_units",
     "image_size": "input_size",
     "augmentation.crop_fraction": "crop_pct",

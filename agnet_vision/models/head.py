@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from agnet_vision.bounds import check_bounds
 from agnet_vision.models.layers import (
     Attention,
+    AveragePoolClassifier,
     MapFeatures,
     MixedPoolClassifier,
     RegionAttention,
+    RegionDropout,
     RegionFeatures,
     SelfAttention,
     SlotSqueezeExcite,
@@ -21,7 +23,12 @@ from agnet_vision.models.layers import (
 from agnet_vision.structures import Regions, check_regions, num_regions
 
 Variant = Literal["full", "no_attention", "backbone_only"]
+Pooling = Literal["mixed", "average"]
 POOL_SIZE = 7  # paper
+CLASSIFIERS: dict[str, type[AveragePoolClassifier]] = {
+    "mixed": MixedPoolClassifier,  # paper
+    "average": AveragePoolClassifier,  # ours
+}
 
 
 class Parts(NamedTuple):
@@ -57,6 +64,12 @@ class AGNetHead(nn.Module):
         normalize_context: whether a region's context is a mean instead of a sum, see
             ``RegionAttention``.
         dropout: probability of dropping a channel before the linear layer; 0 (paper).
+        pooling: how the classifier reduces the descriptor's bins: ``mixed``, a learned mix of max
+            and average pooling (paper), or ``average`` (ours).
+        upsample: side that the map is enlarged to, bilinearly, before regions are pooled from it,
+            at no cost; None: as it is. The paper says nothing of it.
+        region_dropout: probability of leaving a region out in training, see ``RegionDropout``; 0.
+            The paper says nothing of it.
 
     Attributes:
         num_regions: R, the number of region slots.
@@ -64,7 +77,7 @@ class AGNetHead(nn.Module):
         has_attention: whether regions are weighed by what they show.
 
     Raises:
-        ValueError: the variant is unknown, or a number is out of bounds.
+        ValueError: the variant or the pooling is unknown, or a number is out of bounds.
     """
 
     def __init__(
@@ -79,10 +92,17 @@ class AGNetHead(nn.Module):
         width: int | None = None,
         normalize_context: bool = True,
         dropout: float = 0.0,
+        pooling: str = "mixed",
+        upsample: int | None = None,
+        region_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if variant not in VARIANTS:
-            raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+        for name, value, known in (
+            ("variant", variant, VARIANTS),
+            ("pooling", pooling, CLASSIFIERS),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         check_bounds(
             in_channels=in_channels,
             num_classes=num_classes,
@@ -91,12 +111,16 @@ class AGNetHead(nn.Module):
             attention_units=attention_units,
             dropout=dropout,
             width=in_channels if width is None else width,
+            upsample=1 if upsample is None else upsample,
+            region_dropout=region_dropout,
         )
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.num_clusters = num_clusters
         self.num_regions = num_regions(num_clusters)
         self.pool_size = pool_size
+        self.upsample = upsample
+        self.region_dropout = RegionDropout(region_dropout)
 
         parts = VARIANTS[variant]
         self.needs_regions = parts.needs_regions
@@ -112,7 +136,7 @@ class AGNetHead(nn.Module):
             channels * pool_size**2, units=attention_units, normalize_context=normalize_context
         )
         self.has_attention = self.region_attention.has_attention
-        self.classifier = MixedPoolClassifier(channels, num_classes, dropout=dropout)
+        self.classifier = CLASSIFIERS[pooling](channels, num_classes, dropout=dropout)
 
     def forward(
         self,
@@ -152,7 +176,9 @@ class AGNetHead(nn.Module):
         feature_map = self.self_attention(self.projection(feature_map))  # section III-B
         features = MapFeatures(feature_map)
         if regions is not None:
-            features = RegionFeatures(feature_map, regions, self.pool_size)
+            features = RegionFeatures(
+                feature_map, self.region_dropout(regions), self.pool_size, upsample=self.upsample
+            )
         features = self.squeeze_excite(features)  # section III-C
         return features, self.region_attention(features)  # section III-D
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, interpolate
 from torchvision.ops import roi_align
 
 from agnet_vision.models.head import AGNetHead
@@ -34,11 +34,12 @@ def logits(
         isinstance(head.self_attention, SelfAttention)
         and isinstance(head.squeeze_excite, SlotSqueezeExcite)
         and isinstance(head.region_attention, RegionAttention)
+        and isinstance(head.classifier, MixedPoolClassifier)
     ):
-        raise ValueError("head must have all layers of variant=full")
+        raise ValueError("head must have all layers of variant=full, and pooling=mixed")
 
     feature_map = attend_to_positions(head.self_attention, head.projection(feature_map))
-    x = pool_regions(feature_map, regions.boxes, head.pool_size)
+    x = pool_regions(feature_map, regions.boxes, head.pool_size, head.upsample)
     phi = gate_channels(head.squeeze_excite, x)
     flat = phi.permute(0, 1, 3, 4, 2).flatten(2)  # (B, R, D): row, column, channel
 
@@ -69,11 +70,14 @@ def pool_regions(
     feature_map: Float[Tensor, "batch channels height width"],
     boxes: Float[Tensor, "batch regions 4"],
     pool_size: int,
+    upsample: int | None = None,
 ) -> Float[Tensor, "batch regions channels rows columns"]:
     """Pool the regions, section III-C.
 
-    Every box is sampled at the centers of a p x p grid, bilinearly.
+    Every box is sampled at the centers of a p x p grid, bilinearly, of the map or the enlarged map.
     """
+    if upsample is not None:
+        feature_map = interpolate(feature_map, (upsample, upsample), mode="bilinear")
     batch, _, height, width = feature_map.shape
     in_cells = boxes * boxes.new_tensor([width, height, width, height])
     pooled = roi_align(feature_map, list(in_cells), pool_size, sampling_ratio=1, aligned=True)

@@ -8,7 +8,7 @@ import timm
 from pydantic import FiniteFloat, model_validator
 
 from agnet_vision.models.description import REACHING_OUT, check_backbone
-from agnet_vision.models.head import Variant
+from agnet_vision.models.head import Pooling, Variant
 from agnet_vision.options.fields import LocalPath, Options, Seed, Text, option
 from agnet_vision.options.validation import did_you_mean
 from agnet_vision.regions.grouping import Grouping
@@ -68,6 +68,9 @@ class BackboneConfig(Options):
 class HeadConfig(Options):
     """Options of ``AGNetHead``."""
 
+    pooling: Pooling = option(
+        "before the classifier: a learned mix of max and average pooling (paper), or their average"
+    )
     dropout: FiniteFloat = option(
         "part of the channels dropped before the classifier", bound="dropout"
     )
@@ -77,6 +80,13 @@ class HeadConfig(Options):
     pool_size: int | None = option(
         "cells per side of a pooled region; null: the paper's 7, less on small maps",
         bound="pool_size",
+    )
+    upsample: int | None = option(
+        "side that the map is enlarged to before regions are pooled; null: as it is; free of cost",
+        bound="upsample",
+    )
+    region_dropout: FiniteFloat = option(
+        "part of the regions left out in training, never the whole image", bound="region_dropout"
     )
     attention_units: int = option("hidden units of the pairwise attention", bound="attention_units")
     normalize_context: bool = option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,10 @@ CLASSES = ("ant", "$bee$", "$", "a_$b$_c")
 VARIANTS = ["full", "no_attention", "backbone_only"]
 
 
-def fitted_head(variant: str) -> AGNetHead:
+def fitted_head(variant: str, **options: Any) -> AGNetHead:
     """Build a head whose attention, self-attention and batch norm are away from their start."""
     torch.manual_seed(3)
-    head = AGNetHead(12, 5, num_clusters=3, variant=variant, pool_size=3).double()
+    head = AGNetHead(12, 5, num_clusters=3, variant=variant, pool_size=3, **options).double()
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.5)

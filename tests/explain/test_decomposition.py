@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -16,9 +18,11 @@ def double_regions(batch: int, masked: int = 0) -> Regions:
     return Regions(boxes.double(), mask)
 
 
+@pytest.mark.parametrize("options", [{}, {"pooling": "average"}, {"upsample": 42}])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_value_parts_add_up_to_the_logits(variant: str) -> None:
-    head, feature_map = fitted_head(variant), torch.randn(3, 12, 5, 4, dtype=torch.double)
+def test_value_parts_add_up_to_the_logits(variant: str, options: dict[str, Any]) -> None:
+    head = fitted_head(variant, **options)
+    feature_map = torch.randn(3, 12, 5, 4, dtype=torch.double)
     regions, target = double_regions(3, masked=2), torch.tensor([0, 4, 2])
     parts = decompose(head, feature_map, regions if head.needs_regions else None, target)
     logits = head(feature_map, regions)

@@ -5,7 +5,7 @@ Its values are in ``test_reference``.
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -20,12 +20,10 @@ from tests.conftest import random_regions
 CHANNELS, CLUSTERS = 32, 3
 
 
-def trained_head(*, normalize_context: bool = True) -> AGNetHead:
+def trained_head(**options: Any) -> AGNetHead:
     """A head away from its neutral start, in evaluation mode."""
     torch.manual_seed(0)
-    head = AGNetHead(
-        CHANNELS, 5, num_clusters=CLUSTERS, pool_size=3, normalize_context=normalize_context
-    )
+    head = AGNetHead(CHANNELS, 5, num_clusters=CLUSTERS, pool_size=3, **options)
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return head.eval()
@@ -103,6 +101,10 @@ def test_raises_on_input(feature_map: torch.Tensor) -> None:
         head(feature_map, Regions(regions.boxes, regions.mask.float()))
     with pytest.raises(ValueError, match=r"variant must be one of full, no_attention, .* 'fulll'"):
         AGNetHead(CHANNELS, 5, variant="fulll")
+    with pytest.raises(ValueError, match="pooling must be one of mixed, average, got 'max'"):
+        AGNetHead(CHANNELS, 5, pooling="max")
+    with pytest.raises(ValueError, match=r"upsample must be a whole number in \[1, 256\], got 0"):
+        AGNetHead(CHANNELS, 5, upsample=0)
     with pytest.raises(ValueError, match="no attention to return"):
         AGNetHead(CHANNELS, 5, variant="backbone_only", pool_size=3)(
             feature_map, return_attention=True
@@ -143,6 +145,22 @@ def test_value_a_narrow_head_is_one_on_the_projected_map(
     features, _ = head.describe(feature_map, regions)
     assert features.dense().shape[-1] == 2
     assert head(feature_map, regions, pre_logits=True).shape == (3, 2)
+
+
+@pytest.mark.parametrize("variant", ["full", "no_attention"])
+def test_a_dropped_region_is_one_that_the_image_lacks(
+    variant: str, feature_map: torch.Tensor
+) -> None:
+    """Logits and gradients are those of the same image with fewer regions."""
+    head = trained_head(variant=variant, region_dropout=0.5)
+    boxes, mask = random_regions(3, CLUSTERS, masked=2)
+    head.region_dropout.train()
+    torch.manual_seed(1)
+    logits = head(feature_map, Regions(boxes, mask))
+    torch.manual_seed(1)
+    kept = head.region_dropout(Regions(boxes, mask)).mask
+    assert kept.sum() < mask.sum()
+    torch.testing.assert_close(logits, head.eval()(feature_map, Regions(boxes, kept)))
 
 
 def test_value_pre_logits(feature_map: torch.Tensor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -13,10 +15,10 @@ from tests.models.test_head import CLUSTERS, feature_map, trained_head
 __all__ = ["feature_map"]  # a fixture
 
 
-@pytest.mark.parametrize("normalize_context", [True, False])
-def test_value_head(feature_map: torch.Tensor, normalize_context: bool) -> None:
+@pytest.mark.parametrize("options", [{}, {"normalize_context": False}, {"upsample": 42}])
+def test_value_head(feature_map: torch.Tensor, options: dict[str, Any]) -> None:
     """The head gives the same logits, and gradients of the map and of every weight."""
-    head, results = trained_head(normalize_context=normalize_context), list[list[torch.Tensor]]()
+    head, results = trained_head(**options), list[list[torch.Tensor]]()
     regions = random_regions(3, CLUSTERS, masked=2)
     inputs = [feature_map.requires_grad_(), *head.parameters()]
     for logits in (head(feature_map, regions), reference.logits(head, feature_map, regions)):

@@ -7,10 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class MixedPoolClassifier(nn.Module):
-    """Classifier of a learned mix of max and average pooling.
-
-    ``y = omega GMP(f) + (1 - omega) GAP(f)``, where ``omega = sigmoid(W_o GAP(f) + b_o)``.
+class AveragePoolClassifier(nn.Module):
+    """Classifier of the average over the bins (ours): batch norm and a linear layer.
 
     Args:
         channels: C.
@@ -20,7 +18,6 @@ class MixedPoolClassifier(nn.Module):
 
     def __init__(self, channels: int, num_classes: int, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.mix = nn.Linear(channels, 1)
         self.norm = nn.BatchNorm1d(channels)
         self.dropout = nn.Dropout(dropout)
         self.linear: nn.Module = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
@@ -35,22 +32,14 @@ class MixedPoolClassifier(nn.Module):
     def pool(
         self, descriptor: Float[Tensor, "batch bins channels"]
     ) -> Float[Tensor, "batch channels"]:
-        """Mix max and average pooling over the bins."""
-        average = descriptor.mean(dim=1)
-        omega = self.mix(average).sigmoid()  # (batch, 1)
-        return average + omega * (descriptor.amax(dim=1) - average)
+        """Reduce the bins to one value per channel."""
+        return descriptor.mean(dim=1)
 
     def share(
         self, descriptor: Float[Tensor, "batch bins channels"]
     ) -> Float[Tensor, "batch bins channels"]:
-        """Weigh each bin in the pooled value, ``pool(f) = sum_n share_n f_n``.
-
-        The winner of a channel gets omega, and all bins share the rest.
-        """
-        omega = self.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
-        best = descriptor.argmax(dim=1, keepdim=True)
-        winner = torch.zeros_like(descriptor).scatter_(1, best, 1.0)
-        return omega * winner + (1 - omega) / descriptor.shape[1]
+        """Weigh each bin in the pooled value, ``pool(f) = sum_n share_n f_n``."""
+        return torch.full_like(descriptor, 1 / descriptor.shape[1])
 
     @property
     def scale(self) -> Float[Tensor, " channels"]:
@@ -69,3 +58,31 @@ class MixedPoolClassifier(nn.Module):
         scale = self.scale
         bias = linear.bias + linear.weight @ (norm.bias - norm.get_buffer("running_mean") * scale)
         return linear.weight * scale, bias
+
+
+class MixedPoolClassifier(AveragePoolClassifier):
+    """Classifier of a learned mix of max and average pooling (paper).
+
+    ``y = omega GMP(f) + (1 - omega) GAP(f)``, where ``omega = sigmoid(W_o GAP(f) + b_o)``.
+    """
+
+    def __init__(self, channels: int, num_classes: int, *, dropout: float = 0.0) -> None:
+        super().__init__(channels, num_classes, dropout=dropout)
+        self.mix = nn.Linear(channels, 1)
+
+    def pool(
+        self, descriptor: Float[Tensor, "batch bins channels"]
+    ) -> Float[Tensor, "batch channels"]:
+        """Mix max and average pooling over the bins."""
+        average = descriptor.mean(dim=1)
+        omega = self.mix(average).sigmoid()  # (batch, 1)
+        return average + omega * (descriptor.amax(dim=1) - average)
+
+    def share(
+        self, descriptor: Float[Tensor, "batch bins channels"]
+    ) -> Float[Tensor, "batch bins channels"]:
+        """Weigh each bin: the winner of a channel gets omega, and all bins share the rest."""
+        omega = self.mix(descriptor.mean(dim=1)).sigmoid()[:, :, None]  # (batch, 1, 1)
+        best = descriptor.argmax(dim=1, keepdim=True)
+        winner = torch.zeros_like(descriptor).scatter_(1, best, 1.0)
+        return omega * winner + (1 - omega) / descriptor.shape[1]

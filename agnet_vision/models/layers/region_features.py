@@ -67,6 +67,8 @@ class RegionFeatures(MapFeatures):
         regions: boxes that obey the rule of ``structures``, and their mask.
         pool_size: p, the side of a region's grid of bins.
         gates: gate of every channel of each region; None: no gate yet, ``phi_r = x_r``.
+        upsample: side of the map that the regions are pooled from as if it were enlarged; None: the
+            map as it is.
     """
 
     def __init__(
@@ -75,11 +77,14 @@ class RegionFeatures(MapFeatures):
         regions: Regions,
         pool_size: int,
         gates: Float[Tensor, "batch regions channels"] | None = None,
+        *,
+        upsample: int | None = None,
     ) -> None:
         self.feature_map = feature_map
         self.regions = regions
         self.boxes, self.mask = regions
         self.pool_size = pool_size
+        self.upsample = upsample
         self.grid = (pool_size, pool_size)
         if gates is None:
             gates = feature_map.new_zeros(*self.mask.shape, feature_map.shape[1])
@@ -88,16 +93,15 @@ class RegionFeatures(MapFeatures):
 
     def means(self) -> Float[Tensor, "batch regions channels"]:
         """Average each region's channels over its bins, before any gate."""
-        return pool_region_means(self.feature_map, self.boxes, self.pool_size)
+        return pool_region_means(self.feature_map, self.boxes, self.pool_size, self.upsample)
 
     def gated(self, gates: Float[Tensor, "batch regions channels"]) -> RegionFeatures:
         """Return the same regions with these gates."""
-        return RegionFeatures(self.feature_map, self.regions, self.pool_size, gates)
+        return self._with(self.feature_map, gates)
 
     def only(self, cells: Bool[Tensor, "batch height width"]) -> RegionFeatures:
         """Return the same features of these cells alone, the others at zero."""
-        feature_map = self.feature_map * cells[:, None]
-        return RegionFeatures(feature_map, self.regions, self.pool_size, self.gates)
+        return self._with(self.feature_map * cells[:, None], self.gates)
 
     def dense(self) -> Float[Tensor, "batch regions bins channels"]:
         """Return phi itself."""
@@ -126,18 +130,24 @@ class RegionFeatures(MapFeatures):
     ) -> Float[Tensor, "batch height width"]:
         """Share a weighted sum of features among the map's cells."""
         height, width = self.feature_map.shape[-2:]
-        sampled = sampling_weights(self.boxes, height, width, self.pool_size)
+        sampled = sampling_weights(self.boxes, height, width, self.pool_size, self.upsample)
         scale = coefficients[:, :, None] * (1 + self.gates)
         taken = torch.einsum("brnp,brc->bnpc", sampled, scale)
         shares = torch.einsum("bnpc,bnc,bcp->bp", taken, weights, self.feature_map.flatten(2))
         return shares.unflatten(1, self.feature_map.shape[2:])
+
+    def _with(self, feature_map: Tensor, gates: Tensor) -> RegionFeatures:
+        """Return the same regions of a map, with gates."""
+        return RegionFeatures(
+            feature_map, self.regions, self.pool_size, gates, upsample=self.upsample
+        )
 
     def _parts(self) -> list[Tensor]:
         """Make phi, once, in parts of a few images on the CPU."""
         if self._made is None:
             self._made = []
             for part, boxes, gates in self._split(self.feature_map, self.boxes, self.gates):
-                phi = pool_regions(part, boxes, self.pool_size)
+                phi = pool_regions(part, boxes, self.pool_size, self.upsample)
                 scale = (1 + gates)[:, :, None]
                 # In place where no gradient needs the pooled values: phi is large, memory is slow.
                 self._made.append(phi * scale if torch.is_grad_enabled() else phi.mul_(scale))

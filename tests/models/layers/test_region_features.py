@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from agnet_vision.models.layers import MapFeatures, RegionFeatures, region_features
 from agnet_vision.structures import Regions
@@ -91,6 +93,28 @@ def test_shares_add_up(kind: type[MapFeatures]) -> None:
     whole = (features.weighted_sum(coefficients) * weights).sum(dim=(1, 2))
     assert shares.shape == (BATCH, 4, 6)
     torch.testing.assert_close(shares.sum(dim=(1, 2)), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_value_upsample() -> None:
+    """Everything is as on the enlarged map, whose cells are shared back among those of the map."""
+    features, leaves = made()
+    feature_map = leaves["feature_map"].requires_grad_()
+    regions, coefficients = Regions(leaves["boxes"], features.mask), leaves["coefficients"]
+    enlarged = interpolate(feature_map, (42, 42), mode="bilinear", align_corners=False)
+    expected = RegionFeatures(enlarged, regions, POOL_SIZE, leaves["gates"])
+    features = RegionFeatures(feature_map, regions, POOL_SIZE, upsample=42).gated(leaves["gates"])
+    close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-5)
+    close(features.means(), expected.means())
+    close(used(features, leaves), used(expected, leaves))
+
+    weights = torch.randn(BATCH, POOL_SIZE**2, CHANNELS)
+    whole = (expected.weighted_sum(coefficients) * weights).sum()
+    (gradient,) = torch.autograd.grad(whole, feature_map)
+    cells = features.share_among_cells(coefficients, weights)
+    close(cells, (feature_map * gradient).sum(dim=1))
+    inside = torch.rand(BATCH, 4, 6) < 0.5
+    part = (features.only(inside).weighted_sum(coefficients) * weights).sum()
+    close(part, (cells * inside).sum())
 
 
 def test_the_map_is_one_region() -> None:

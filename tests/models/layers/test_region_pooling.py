@@ -72,6 +72,25 @@ def test_value_means() -> None:
     )
 
 
+@pytest.mark.parametrize(("height", "width"), [(7, 7), (5, 11), (1, 3), (14, 14)])
+@pytest.mark.parametrize("upsample", [42, 6])
+def test_value_upsample(height: int, width: int, upsample: int) -> None:
+    """No enlarged map is made, and the values are those of one, smaller ones included."""
+    feature_map, boxes = torch.randn(2, 6, height, width), random_regions(2, 3).boxes
+    enlarged = interpolate(feature_map, (upsample, upsample), mode="bilinear", align_corners=False)
+    for pool in (pool_regions, pool_region_means):
+        expected = pool(enlarged, boxes, 7)
+        torch.testing.assert_close(
+            pool(feature_map, boxes, 7, upsample), expected, atol=1e-5, rtol=1e-5
+        )
+    torch.testing.assert_close(
+        pool_regions(feature_map, boxes, 7, upsample),
+        oracle(enlarged, boxes, 7),
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
 def test_gradient() -> None:
     feature_map = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
     boxes = random_regions(1, 1).boxes.double()
