@@ -1,34 +1,41 @@
 """AG-Net: keypoint-guided region attention for fine-grained image recognition."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from agnet_vision.models.agnet import AGNet, load_model
-from agnet_vision.models.head import AGNetHead
-from agnet_vision.regions.proposer import RegionProposer
-from agnet_vision.structures import Keypoints, Regions
 
 __version__ = "0.2.0"  # the one place it stands
 
-__all__ = [
-    "AGNet",
-    "AGNetHead",
-    "Keypoints",
-    "RegionProposer",
-    "Regions",
-    "evaluate",
-    "load_model",
-    "train",
-]
-
 if TYPE_CHECKING:
+    from agnet_vision.models.agnet import AGNet as AGNet
+    from agnet_vision.models.agnet import load_model as load_model
+    from agnet_vision.models.head import AGNetHead as AGNetHead
+    from agnet_vision.regions.proposer import RegionProposer as RegionProposer
+    from agnet_vision.structures import Keypoints as Keypoints
+    from agnet_vision.structures import Regions as Regions
     from agnet_vision.training.run import evaluate as evaluate
     from agnet_vision.training.run import train as train
 
+# Public name -> its home.
+HOMES = {
+    "AGNet": "models.agnet",
+    "AGNetHead": "models.head",
+    "Keypoints": "structures",
+    "RegionProposer": "regions.proposer",
+    "Regions": "structures",
+    "evaluate": "training.run",
+    "load_model": "models.agnet",
+    "train": "training.run",
+}
+__all__ = list(HOMES)
+
 
 def __getattr__(name: str) -> Any:
-    """Import training when it is asked for: it needs more packages than the network does."""
-    if name not in ("train", "evaluate"):
+    """Import a public name when it is asked for: the command line needs no torch to say no."""
+    if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from agnet_vision.training import run
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
 
-    return getattr(run, name)
+
+def __dir__() -> list[str]:
+    """List the public names, for the Tab key of a notebook."""
+    return sorted({*globals(), *HOMES})

@@ -10,7 +10,6 @@ from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.options.fields import Checkpoint, LocalPath, Options, Place, option
 from agnet_vision.options.resolve import run_folder_of
 
@@ -85,6 +84,8 @@ def export(config: ExportConfig) -> Path:
 
 def measured(checkpoint: str) -> dict[str, float]:
     """Read the run's scores on the test split, if any."""
+    from agnet_vision.evaluation.run_folder import RunFolder
+
     folder = RunFolder(run_folder_of(checkpoint))
     if not folder.metrics.is_file():
         return {}

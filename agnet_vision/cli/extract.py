@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from pydantic import model_validator
+
 from agnet_vision.cli.command import Command
-from agnet_vision.errors import ConfigError
 from agnet_vision.options.dataset import DatasetConfig
 from agnet_vision.options.fields import CacheDir, Options, Progress, Text, option
 from agnet_vision.options.network import RegionsConfig
-from agnet_vision.regions.proposer import RegionProposer
 
 
 class ExtractConfig(Options):
@@ -25,16 +25,20 @@ class ExtractConfig(Options):
     )
     progress: Progress
 
+    @model_validator(mode="after")
+    def _check(self) -> ExtractConfig:
+        if self.regions.source != "keypoints":
+            raise ValueError(
+                f"regions={self.regions.source} needs no keypoints, so there is nothing to "
+                "extract; use regions=keypoints"
+            )
+        return self
+
 
 def call(config: ExtractConfig) -> None:
     """Extract all splits' keypoints, and print size and time."""
-    proposer = RegionProposer(**dict(config.regions))
-    if not proposer.needs_keypoints:
-        raise ConfigError(
-            f"regions={config.regions.source} needs no keypoints, so there is nothing to extract; "
-            "use regions=keypoints"
-        )
     from agnet_vision.data.cache.store import RegionCache, default_cache_folder
+    from agnet_vision.regions.proposer import RegionProposer
     from agnet_vision.training.build import build_table
 
     table = build_table(config.dataset, seed=0)  # all splits are extracted, however drawn
@@ -42,7 +46,7 @@ def call(config: ExtractConfig) -> None:
     started = time.perf_counter()
     cache = RegionCache.build(
         paths,
-        proposer,
+        RegionProposer(**dict(config.regions)),
         Path(config.cache_dir) if config.cache_dir else default_cache_folder(table.root),
         workers=config.workers,
         scheduler=config.scheduler,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
+from agnet_vision.choices import TTA
 from agnet_vision.cli.command import Command
-from agnet_vision.data.views import TTA
 from agnet_vision.options.fields import (
     Checkpoint,
     Device,

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
+from agnet_vision.options.compose import find_file
 from agnet_vision.options.fields import Base, Jobs, LocalPath, Options, Place, Text, Threads, option
 
 
@@ -44,19 +45,18 @@ class StudyConfig(Options):
 
 def call(config: StudyConfig) -> None:
     """Run what is not finished, and print the table."""
-    from agnet_vision.options.compose import find_file
+    path = find_file("study", "studies", config.study) if config.study else None
     from agnet_vision.studies.comparison import as_markdown
     from agnet_vision.studies.study import check_runs, read_study, run_study
     from agnet_vision.studies.table import summarize_runs, summarize_study
 
-    if config.runs is not None:
+    if path is None:
         output = Path(config.output or "outputs/studies/runs")
-        patterns = [config.runs] if isinstance(config.runs, str) else config.runs
+        patterns = [config.runs] if isinstance(config.runs, str) else config.runs or []
         found = [Path(path) for pattern in patterns for path in sorted(glob.glob(pattern))]
         folders = [path for path in found if (path / "config.yaml").is_file()]
         rows = summarize_runs(folders, output, config.baseline)
     else:
-        path = find_file("study", "studies", str(config.study))
         study = read_study(path, config.base)
         output = Path(config.output or Path("outputs", "studies", path.stem))
         if config.summary:

@@ -8,7 +8,7 @@ of ``structures``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet_vision.choices import Preset
 from agnet_vision.structures import RGBImage
 
-Preset = Literal["modern", "paper", "none"]
 # Ways to enlarge; shrinking always averages areas.
 OPENCV_INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,

@@ -25,12 +25,12 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet_vision.choices import Preset
 from agnet_vision.data.preprocessing import (
     CROP_FRACTION,
     OPENCV_INTERPOLATIONS,
     Matrix,
     Normalization,
-    Preset,
 )
 from agnet_vision.structures import RGBImage
 

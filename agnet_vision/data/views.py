@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet_vision.choices import TTA
 from agnet_vision.data.preprocessing import EvaluationTransform, Matrix
 from agnet_vision.structures import RGBImage
 
-TTA = Literal["none", "flip", "whole", "crops"]
 COUNTS: Mapping[str, int] = {"none": 1, "flip": 2, "whole": 2, "crops": 10}
 
 # The network's input, and the matrix that takes points (x, y, 1) of the image to where they are.

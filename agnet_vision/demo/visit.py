@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from agnet_vision.choices import Detector, Source
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.figures import Panel, panel_figure
 from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.regions.keypoints import Detector
-from agnet_vision.regions.proposer import RegionProposer, Source
+from agnet_vision.regions.proposer import RegionProposer
 
 MAX_UPLOAD_PIXELS = 40_000_000
 PANEL_DPI = 150

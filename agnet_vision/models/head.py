@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,8 +22,6 @@ from agnet_vision.models.layers import (
 )
 from agnet_vision.structures import Regions, check_regions, num_regions
 
-Variant = Literal["full", "no_attention", "backbone_only"]
-Pooling = Literal["mixed", "average"]
 POOL_SIZE = 7  # paper
 CLASSIFIERS: dict[str, type[AveragePoolClassifier]] = {
     "mixed": MixedPoolClassifier,  # paper

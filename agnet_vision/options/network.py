@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import timm
-from pydantic import FiniteFloat, model_validator
+from pydantic import FiniteFloat
 
-from agnet_vision.models.description import REACHING_OUT, check_backbone
-from agnet_vision.models.head import Pooling, Variant
+from agnet_vision.choices import Detector, Grouping, Pooling, Source, Variant
 from agnet_vision.options.fields import LocalPath, Options, Seed, Text, option
 from agnet_vision.options.validation import did_you_mean
-from agnet_vision.regions.grouping import Grouping
-from agnet_vision.regions.keypoints import Detector
-from agnet_vision.regions.proposer import Source
 
 # Arguments of timm.create_model that this library gives itself.
 TAKEN = (
@@ -50,8 +45,15 @@ class BackboneConfig(Options):
         rule="options of timm.create_model such as {drop_path_rate: 0.1}",
     )
 
-    @model_validator(mode="after")
-    def _check(self) -> BackboneConfig:
+    def check_name(self) -> None:
+        """Refuse a network that timm does not have, and what it could not be opened with again.
+
+        This imports timm and with it torch, so it is the last of all checks.
+        """
+        import timm
+
+        from agnet_vision.models.description import REACHING_OUT, check_backbone
+
         if not timm.is_model(self.name):
             hint = did_you_mean(self.name, timm.list_models()) or "; timm.list_models() lists all"
             raise ValueError(f"timm has no model {self.name!r}{hint}")
@@ -60,9 +62,7 @@ class BackboneConfig(Options):
                 f"backbone.kwargs must not have {taken[0]}, which other options and the dataset "
                 "decide; leave it out"
             )
-        # What it refuses could be trained, but not opened again.
         check_backbone(self.name, {k: v for k, v in self.kwargs.items() if k not in REACHING_OUT})
-        return self
 
 
 class HeadConfig(Options):

@@ -64,9 +64,9 @@ def check_training(composed: Composed) -> TrainConfig:
         if resume is True or (resume == "auto" and last.is_file()):
             return _resumed(composed, last.parent)
 
+    if (resume is True or resume == "auto") and not is_named:
+        raise ConfigError(f"resume={as_typed(resume)} needs run_dir, the folder of the run")
     config = validate(TrainConfig, {**values, "run_dir_is_new": not is_named})
-    if config.resume and not is_named:
-        raise ConfigError(f"resume={as_typed(config.resume)} needs run_dir, the folder of the run")
     return config.model_copy(update={"resume": False})
 
 

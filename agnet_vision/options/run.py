@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from agnet_vision.data.preprocessing import Preset
-from agnet_vision.data.views import TTA
+from agnet_vision.choices import TTA, Preset
 from agnet_vision.options.dataset import DatasetConfig
 from agnet_vision.options.fields import (
     CacheDir,
@@ -181,6 +180,7 @@ class TrainConfig(Options):
                 "sampler=balanced and loss.class_weights=balanced make up for rare classes twice; "
                 "choose one of them"
             )
+        self.backbone.check_name()
         return self
 
 

@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet_vision.choices import TTA
 from agnet_vision.data.image import read_image
-from agnet_vision.data.views import TTA, TestTimeViews
+from agnet_vision.data.views import TestTimeViews
 from agnet_vision.errors import ConfigError, ImageReadError, PredictionError
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.prepared import Preparation, PreparedImage, batch_of

@@ -11,16 +11,14 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from agnet_vision.choices import Grouping
 from agnet_vision.regions.boxes import order_by_position
 from agnet_vision.regions.mixture import assign, fit_mixtures, pad_statistics
-
-Grouping = Literal["em", "sklearn"]
 
 PAD = 128  # point sets are padded to a multiple of this
 CHUNK = 64  # images fitted together: their responsibilities stay in the processor's cache

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from agnet_vision.choices import Detector
 from agnet_vision.errors import ConfigError
 from agnet_vision.structures import GrayOrRGBImage
 
-Detector = Literal["sift", "orb", "akaze", "dense"]
 # Ours: 144 points, about as many as SIFT keeps on an image of 224 x 224.
 DENSE_POINTS_PER_SIDE = 12
 MIN_PYRAMID_SIDE = 32  # pixels

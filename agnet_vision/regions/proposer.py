@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import cv2
 import numpy as np
@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from agnet_vision.bounds import check_bounds
+from agnet_vision.choices import Detector, Grouping, Source
 from agnet_vision.regions.boxes import boxes_of_images, grid_boxes, random_boxes, union_boxes
-from agnet_vision.regions.grouping import Grouping, group_points
-from agnet_vision.regions.keypoints import Detector, detect
+from agnet_vision.regions.grouping import group_points
+from agnet_vision.regions.keypoints import detect
 from agnet_vision.structures import GrayOrRGBImage, Keypoints, Regions, num_regions
 
-Source = Literal["keypoints", "grid", "random"]
 ContentSeed = int | Sequence[int]  # what numpy.random.default_rng takes
 Boxes = tuple[Float[np.ndarray, "batch regions 4"], Bool[np.ndarray, "batch regions"]]
 

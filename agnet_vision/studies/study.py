@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from joblib import Parallel, delayed
 
-from agnet_vision.data.views import TTA
+from agnet_vision.choices import TTA
 from agnet_vision.errors import AGNetError, ConfigError, extra_needed
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.options.compose import Values, compose, flatten, lay, read_yaml

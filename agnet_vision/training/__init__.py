@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agnet_vision.models.agnet import AGNet, load_model
+if TYPE_CHECKING:
+    from agnet_vision.models.agnet import AGNet
 
 
 @dataclass(frozen=True)
@@ -26,4 +27,6 @@ class Run:
 
     def load_model(self) -> AGNet:
         """Open the network, on the CPU and in evaluation mode."""
+        from agnet_vision.models.agnet import load_model
+
         return load_model(self.checkpoint)

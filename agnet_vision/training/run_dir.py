@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
-from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from torch.distributed import PrefixStore, TCPStore
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.files import TEMPORARY_PATTERN
+
+if TYPE_CHECKING:
+    from torch.distributed import PrefixStore
 
 # Lightning starts the other processes of a run on this machine with this process's environment.
 RUN_DIR_VARIABLE = "AGNET_RUN_DIR"
@@ -93,6 +95,9 @@ def _is_empty(run_dir: Path) -> bool:
 
 def _shared_store() -> PrefixStore | None:
     """Reach the processes that a launcher started on other machines, if any."""
+    from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+    from torch.distributed import PrefixStore, TCPStore
+
     launchers = (TorchElasticEnvironment, SLURMEnvironment)
     launcher = next((each() for each in launchers if each.detect()), None)
     if is_first() and (launcher is None or launcher.world_size() == 1):

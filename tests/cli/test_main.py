@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +13,18 @@ import pytest
 
 from agnet_vision.cli import main as program
 from agnet_vision.cli.command import COMMANDS
+
+HEAVY = {
+    "albumentations",
+    "cv2",
+    "lightning_fabric",
+    "matplotlib",
+    "pytorch_lightning",
+    "scipy",
+    "sklearn",
+    "timm",
+    "torch",
+}
 
 
 def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -68,3 +83,45 @@ def test_mistakes_are_one_line(
     assert str(stopped.value.code).startswith("error: ")
     assert message in str(stopped.value.code)
     assert "\n" not in str(stopped.value.code)
+
+
+def test_what_needs_no_network_imports_none(tmp_path: Path) -> None:
+    """Help, version, completion, what Hydra shows, and refusals come at once."""
+    script = (
+        "import json, sys\n"
+        "from contextlib import suppress\n"
+        "import agnet_vision\n"
+        "from agnet_vision.cli.main import main\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['agnet', *words]\n"
+        "    with suppress(SystemExit):\n"
+        "        main()\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    words = [
+        ["--version"],
+        *([name, "--help"] for name in COMMANDS),
+        ["train", "--cfg", "job"],
+        ["-sc", "query=bash"],
+        ["trian"],
+        ["train", "epoch=1"],
+        ["train", "epochs=0"],
+        ["train", "experiment=papr"],
+        ["train", "resume=true"],
+        ["study", "study=dmeo"],
+        ["extract", "regions=grid"],
+        ["export", "checkpoint=x", "format=int8"],
+    ]
+    words = [each for each in words if each[0] != "benchmark"]  # its parts have help of their own
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(words)],
+        cwd=tmp_path,
+        env={**os.environ, "COMP_LINE": "agnet train optimizer.l", "COMP_POINT": "23"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert {"hydra", "pydantic"} <= loaded
+    assert not loaded & HEAVY
+    assert not list(tmp_path.iterdir())

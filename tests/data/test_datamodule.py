@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from agnet_vision.choices import Source
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.sources.listing import Sample
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.data.transforms import training_transform
 from agnet_vision.errors import DatasetError, ImageReadError
-from agnet_vision.regions.proposer import RegionProposer, Source
+from agnet_vision.regions.proposer import RegionProposer
 from tests.data.inputs import input_config
 from tests.data.miniatures import write_image
 

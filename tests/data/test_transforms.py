@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agnet_vision.choices import Preset
 from agnet_vision.data.preprocessing import (
     EvaluationTransform,
     ImageTransform,
-    Preset,
     data_config,
     move_points,
 )

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from agnet_vision.choices import TTA
 from agnet_vision.data.dataset import RegionDataset
 from agnet_vision.data.preprocessing import EvaluationTransform, move_points
 from agnet_vision.data.sampler import SampleRequest
 from agnet_vision.data.sources.listing import Sample
-from agnet_vision.data.views import COUNTS, TTA, TestTimeViews, View, mirror
+from agnet_vision.data.views import COUNTS, TestTimeViews, View, mirror
 from agnet_vision.regions.proposer import RegionProposer
 from tests.data.inputs import input_config
 

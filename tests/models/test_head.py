@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from agnet_vision.choices import Variant
 from agnet_vision.models.agnet import AGNet
-from agnet_vision.models.head import VARIANTS, AGNetHead, Parts, Variant
+from agnet_vision.models.head import VARIANTS, AGNetHead, Parts
 from agnet_vision.models.layers import RegionAttention, SelfAttention
 from agnet_vision.structures import Regions
 from tests.conftest import random_regions
