@@ -8,10 +8,13 @@ __version__ = "0.2.0"  # the one place it stands
 if TYPE_CHECKING:
     from agnet_vision.models.agnet import AGNet as AGNet
     from agnet_vision.models.agnet import load_model as load_model
+    from agnet_vision.models.evidence import evidence_loss as evidence_loss
     from agnet_vision.models.head import AGNetHead as AGNetHead
     from agnet_vision.regions.proposer import RegionProposer as RegionProposer
     from agnet_vision.structures import Keypoints as Keypoints
+    from agnet_vision.structures import Marks as Marks
     from agnet_vision.structures import Regions as Regions
+    from agnet_vision.training.run import correct as correct
     from agnet_vision.training.run import evaluate as evaluate
     from agnet_vision.training.run import train as train
 
@@ -20,9 +23,12 @@ HOMES = {
     "AGNet": "models.agnet",
     "AGNetHead": "models.head",
     "Keypoints": "structures",
+    "Marks": "structures",
     "RegionProposer": "regions.proposer",
     "Regions": "structures",
+    "correct": "training.run",
     "evaluate": "training.run",
+    "evidence_loss": "models.evidence",
     "load_model": "models.agnet",
     "train": "training.run",
 }

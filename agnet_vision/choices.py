@@ -20,3 +20,6 @@ Grouping = Literal["em", "sklearn"]
 # Its images: augmentation in training, views in a test.
 Preset = Literal["modern", "paper", "none"]
 TTA = Literal["none", "flip", "whole", "crops"]
+
+# Its marks: not there, or there.
+Look = Literal["no", "yes"]

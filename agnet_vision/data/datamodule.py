@@ -14,6 +14,7 @@ from torch import Tensor
 from agnet_vision.data.cache.store import RegionCache, default_cache_folder
 from agnet_vision.data.dataset import RegionDataset, collate
 from agnet_vision.data.image import check_images
+from agnet_vision.data.marks import MarkTable
 from agnet_vision.data.preprocessing import ImageTransform
 from agnet_vision.data.sampler import EpochLoader, EpochSampler, Order
 from agnet_vision.data.sources.samples import SampleTable
@@ -37,6 +38,10 @@ class AGNetDataModule(pl.LightningDataModule):
             where that cannot be written, in the user's cache folder.
         batch_size: images per step on each process.
         workers: loader processes; None: one per core, 8 at most; 0: load in the main process.
+
+    Attributes:
+        splits: splits whose images are read before the first epoch.
+        marks: marks that batches carry; None: none.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class AGNetDataModule(pl.LightningDataModule):
         self.seed = seed
         self.workers = min(8, cpu_count()) if workers is None else workers
         self.splits: tuple[str, ...] = ("train", "val", "test")
+        self.marks: MarkTable | None = None
         self._cache: RegionCache | None = None
         self._position: dict[str, int] | None = None
         self._train_loader: EpochLoader | None = None
@@ -144,6 +150,7 @@ class AGNetDataModule(pl.LightningDataModule):
             views=views,
             cache=self._cache,
             seed=self.seed,
+            marks=self.marks,
         )
 
         sampler = EpochSampler(

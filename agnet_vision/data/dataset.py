@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, default_collate
 
 from agnet_vision.data.cache.store import RegionCache
 from agnet_vision.data.image import read_image
+from agnet_vision.data.marks import MarkTable
 from agnet_vision.data.preprocessing import ImageTransform, move_points
 from agnet_vision.data.sampler import SampleRequest
 from agnet_vision.data.sources.listing import Sample
@@ -34,6 +35,8 @@ class RegionDataset(Dataset):
         views: several views of each image instead of one, all with its index; None: one.
         cache: labeled points of every sample; without it they are detected at every access, which
             is slow.
+        marks: marks of images; items then have ``"mark_boxes"`` (M, 4) and ``"look"`` (M,), as
+            ``Marks`` of a batch, moved with the image.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class RegionDataset(Dataset):
         views: TestTimeViews | None = None,
         cache: RegionCache | None = None,
         seed: int = 0,
+        marks: MarkTable | None = None,
     ) -> None:
         self.samples = list(samples)
         self.transform = transform
@@ -52,6 +56,7 @@ class RegionDataset(Dataset):
         self.views = views
         self.cache = cache
         self.seed = seed
+        self.marks = marks
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -96,6 +101,7 @@ class RegionDataset(Dataset):
         try:
             image = read_image(sample.path)
             points = self._points(sample, image)
+            marks = self.marks.of(sample.path, image) if self.marks is not None else None
         except AGNetError as error:
             return error
 
@@ -109,7 +115,8 @@ class RegionDataset(Dataset):
         index = request.sample if request.counted else -1
         return [
             _Loaded(
-                {"image": pixels, "label": sample.label, "index": index},
+                {"image": pixels, "label": sample.label, "index": index}
+                | (marks.moved(matrix, pixels.shape[-1]) if marks is not None else {}),
                 move_points(points.xy, matrix),
                 points.group,
                 seeds[1],

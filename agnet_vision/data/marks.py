@@ -12,19 +12,21 @@ import io
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
 
+from agnet_vision.choices import Look
 from agnet_vision.data.preprocessing import Matrix
 from agnet_vision.data.sources.layouts.lists import read_rows
+from agnet_vision.data.sources.listing import image_name
+from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.errors import DatasetError, extra_needed
-from agnet_vision.structures import NO, YES
+from agnet_vision.structures import NO, YES, RGBImage
 
-Look = Literal["no", "yes"]
 LOOKS: dict[str, int] = {"no": NO, "yes": YES}
 COORDINATES = ("x0", "y0", "x1", "y1")
 
@@ -44,31 +46,34 @@ class Mark(NamedTuple):
 
 
 class ImageMarks(NamedTuple):
-    """The marks of one image, as fractions of it or of the frame a network sees."""
+    """The marks of one image: boxes in its pixels, padded by empty slots to the most of any."""
 
     boxes: Float[np.ndarray, "marks 4"]
     look: Int[np.ndarray, " marks"]
 
-    def moved(self, matrix: Matrix, width: int, height: int, side: int) -> ImageMarks:
-        """Move them into a frame; of a turned box the upright box around it counts.
+    def moved(self, matrix: Matrix, side: int) -> dict[str, np.ndarray]:
+        """Move them into a frame, as fractions of it; of a turned box the upright box counts.
 
         Args:
             matrix: matrix that takes points ``(x, y, 1)``, in pixels of the image, to the frame.
-            width: width of the image in pixels.
-            height: height of the image in pixels.
             side: side of the frame in pixels.
         """
-        x0, y0, x1, y1 = (self.boxes * [width, height, width, height]).T
+        x0, y0, x1, y1 = self.boxes.T
         corners = np.stack([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]).transpose(2, 0, 1)
         moved = (corners @ matrix[:2] + matrix[2]) / side
         boxes = np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1)
-        return ImageMarks(boxes.astype(np.float32), self.look)
+        return {"mark_boxes": boxes.astype(np.float32), "look": self.look}
 
 
 class MarkTable:
-    """The marks of a dataset's images, by their names in its split list."""
+    """The marks of a dataset's images.
 
-    def __init__(self) -> None:
+    Args:
+        layout: folder that names of images are relative to.
+    """
+
+    def __init__(self, layout: Path) -> None:
+        self.layout = layout
         self._everywhere: list[Mark] = []
         self._by_name: dict[str, list[Mark]] = defaultdict(list)
 
@@ -83,20 +88,7 @@ class MarkTable:
             raise DatasetError(
                 f"{mark.where}: a mark must have 0 <= x0 < x1 and 0 <= y0 < y1, got {mark.box}"
             )
-        if name:
-            self._by_name[name].append(mark)
-        else:
-            self._everywhere.append(mark)
-
-    @property
-    def names(self) -> set[str]:
-        """Return the names of the images that have marks of their own."""
-        return set(self._by_name)
-
-    @property
-    def marks_all(self) -> bool:
-        """Tell whether there is a mark for all images."""
-        return bool(self._everywhere)
+        (self._by_name[name] if name else self._everywhere).append(mark)
 
     @property
     def most(self) -> int:
@@ -104,46 +96,48 @@ class MarkTable:
         own = max(map(len, self._by_name.values()), default=0)
         return len(self._everywhere) + own
 
-    def of(self, name: str, width: int, height: int) -> ImageMarks:
-        """Return an image's marks as fractions of it.
+    def are_on(self, path: Path) -> bool:
+        """Tell whether an image has a mark."""
+        return bool(self._everywhere) or image_name(path, self.layout) in self._by_name
+
+    def of(self, path: Path, image: RGBImage) -> ImageMarks:
+        """Return the marks of an image.
 
         Raises:
             DatasetError: a mark in pixels lies outside the image.
         """
-        marks = [*self._everywhere, *self._by_name.get(name, [])]
-        boxes = np.zeros((len(marks), 4))
-        for row, mark in enumerate(marks):
+        height, width = image.shape[:2]
+        size = np.array([width, height, width, height])
+        boxes, look = np.zeros((self.most, 4)), np.zeros(self.most, dtype=np.int64)
+
+        name = image_name(path, self.layout)
+        for slot, mark in enumerate([*self._everywhere, *self._by_name.get(name, [])]):
             box = np.array(mark.box)
-            if box.max() > 1:
-                box /= [width, height, width, height]
-            if box[:2].max() >= 1:
+            if box.max() <= 1:
+                box = box * size
+            if (box[:2] >= size[:2]).any():
                 raise DatasetError(
                     f"{mark.where}: the mark lies outside {name}, which is {width} x {height}"
                 )
-            boxes[row] = box.clip(max=1)
-        return ImageMarks(boxes, np.array([mark.look for mark in marks], dtype=np.int64))
-
-    def only(self, names: Collection[str]) -> MarkTable:
-        """Return the marks of these images, and those of all."""
-        table = MarkTable()
-        table._everywhere = list(self._everywhere)
-        table._by_name.update({name: self._by_name[name] for name in self.names & set(names)})
-        return table
+            boxes[slot], look[slot] = box.clip(max=size), mark.look
+        return ImageMarks(boxes, look)
 
 
-def read_marks(path: Path, names: Collection[str], look: Look = "no") -> MarkTable:
+def read_marks(path: Path, table: SampleTable, look: Look = "no") -> MarkTable:
     """Read marks from a CSV, a COCO file or a folder of masks.
 
     Args:
         path: ``.csv`` with the columns ``x0,y0,x1,y1`` and, if need be, ``path`` (empty: all
             images) and ``look``; ``.json`` in COCO's format; or a folder with a mask per image, of
             its name and any suffix, in which every value but 0 is marked.
-        names: names of the dataset's images, relative to its folder.
+        table: images of the dataset; files name them as its split list does.
         look: what a mark says where its file does not.
 
     Raises:
         DatasetError: the file is damaged, a mark is no box, or of no image of the dataset.
     """
+    layout = table.layout or table.root
+    names = {image_name(sample.path, layout) for split in table.splits.values() for sample in split}
     if path.is_dir():
         marks = _read_masks(path, names, LOOKS[look])
     elif path.suffix.lower() == ".json":
@@ -156,17 +150,17 @@ def read_marks(path: Path, names: Collection[str], look: Look = "no") -> MarkTab
             "COCO .json, or a folder of masks"
         )
 
-    table, known = MarkTable(), set(names)
+    found = MarkTable(layout)
     for name, mark in marks:
-        if name and name not in known:
+        if name and name not in names:
             raise DatasetError(
                 f"{mark.where}: the dataset has no image {name!r}; its names are such as "
-                f"{min(known, default='')!r}"
+                f"{min(names, default='')!r}"
             )
-        table.add(name, mark)
-    if not table.most:
+        found.add(name, mark)
+    if not found.most:
         raise DatasetError(f"{path} has no mark")
-    return table
+    return found
 
 
 def _read_csv(path: Path, look: Look) -> Iterator[tuple[str, Mark]]:

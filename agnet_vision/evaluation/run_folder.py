@@ -40,6 +40,7 @@ class RunFolder:
         self.views = self.path / "views.png"  # first training views, with their regions
         self.curves = self.path / "curves.png"
         self.confusion = self.path / "confusion.png"
+        self.correction = self.path / "correction.json"  # what a correction cost and changed
 
     def is_tested(self) -> bool:
         """Tell whether scores and the predictions behind them are written."""
@@ -52,6 +53,19 @@ class RunFolder:
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write what the run ran on."""
         write_atomically(self.record, _as_json(record))
+
+    @property
+    def before(self) -> RunFolder:
+        """Return the folder of the scores before a correction."""
+        return RunFolder(self.path / "before")
+
+    def write_correction(self, content: Mapping[str, Any]) -> None:
+        """Write what a correction cost and changed."""
+        write_atomically(self.correction, _as_json(content))
+
+    def read_correction(self) -> dict[str, Any]:
+        """Read what a correction cost and changed; empty where the run is none."""
+        return _read_json(self.correction) if self.correction.is_file() else {}
 
     def read_record(self) -> dict[str, Any]:
         """Read what the run ran on; empty where it is not recorded."""

@@ -64,7 +64,7 @@ def decompose(
     evidence = torch.einsum("brnc,bnc,kc->brk", parts, share, weight)
     per_channel = share * weight[target][:, None]  # (batch, bins, channels)
     bins = torch.einsum("brnc,bnc->brn", parts, per_channel)
-    cells = features.share_among_cells(coefficients, per_channel)
+    cells = features.share_among_cells(coefficients, per_channel).sum(dim=-1)
 
     return Decomposition(
         bias,

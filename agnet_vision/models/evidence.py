@@ -62,12 +62,16 @@ def map_evidence_loss(
 
     if len(chosen := (marks.look == NO).any(dim=1).nonzero().squeeze(1)):
         inside = marks.cells(NO, height, width)[chosen]
-        evidence = evidence_inside(head, feature_map[chosen], _of(regions, chosen), inside)
+        evidence = evidence_inside(
+            head, feature_map[chosen], chosen_regions(regions, chosen), inside
+        )
         loss = loss + centered_square(evidence).mean()
 
     if len(chosen := (marks.look == YES).any(dim=1).nonzero().squeeze(1)):
         inside = marks.cells(YES, height, width)[chosen]
-        cells = cell_evidence(head, feature_map[chosen], _of(regions, chosen), labels[chosen])
+        cells = cell_evidence(
+            head, feature_map[chosen], chosen_regions(regions, chosen), labels[chosen]
+        )
         loss = loss + share_outside(cells, inside).mean()
     return loss
 
@@ -108,10 +112,20 @@ def cell_evidence(
 ) -> Float[Tensor, "batch height width"]:
     """Compute what each cell of the map adds to one logit per image, exactly."""
     weight, _ = head.classifier.folded()
+    parts = cell_embeddings(head, feature_map, regions)
+    return torch.einsum("bhwc,bc->bhw", parts, weight[labels])
+
+
+def cell_embeddings(
+    head: AGNetHead,
+    feature_map: Float[Tensor, "batch channels height width"],
+    regions: Regions | None,
+) -> Float[Tensor, "batch height width channels"]:
+    """Pool what each cell brings; the product with the folded weights is its evidence."""
     features, attention = head.describe(feature_map, regions)
     coefficients = attention.coefficients
     share = head.classifier.share(features.weighted_sum(coefficients))
-    return features.share_among_cells(coefficients, share * weight[labels][:, None])
+    return features.share_among_cells(coefficients, share)
 
 
 def centered_square(evidence: Float[Tensor, "batch classes"]) -> Float[Tensor, " batch"]:
@@ -129,5 +143,6 @@ def share_outside(
     return outside / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
-def _of(regions: Regions | None, chosen: Tensor) -> Regions | None:
+def chosen_regions(regions: Regions | None, chosen: Int[Tensor, " chosen"]) -> Regions | None:
+    """Return the regions of some of the images."""
     return None if regions is None else Regions(regions.boxes[chosen], regions.mask[chosen])

@@ -11,7 +11,7 @@ import yaml
 from agnet_vision.errors import ConfigError, as_typed
 from agnet_vision.options.compose import Composed, Values, compose, lay_over, read_yaml
 from agnet_vision.options.fields import Options
-from agnet_vision.options.run import EvaluateConfig, TrainConfig
+from agnet_vision.options.run import CorrectConfig, EvaluateConfig, TrainConfig
 from agnet_vision.options.validation import look_up, validate
 
 # Options that decide which images are held out; a run must not train on those it is tested on.
@@ -127,6 +127,17 @@ def check_evaluation(composed: Composed) -> EvaluateConfig:
                 f"it was trained on; give {name}={as_typed(before)}, or leave it out"
             )
     return validate(EvaluateConfig, values)
+
+
+def correction_options(given: Mapping[str, Any]) -> CorrectConfig:
+    """Compose and check the options of a correction."""
+    return check_correction(compose("correct", given))
+
+
+def check_correction(composed: Composed) -> CorrectConfig:
+    """Check the options of a correction."""
+    is_new = "run_dir" not in composed.names
+    return validate(CorrectConfig, {**composed.values, "run_dir_is_new": is_new})
 
 
 def read_stored(run_dir: Path) -> Values:

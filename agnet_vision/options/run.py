@@ -6,11 +6,12 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from agnet_vision.choices import TTA, Preset
+from agnet_vision.choices import TTA, Look, Preset
 from agnet_vision.options.dataset import DatasetConfig
 from agnet_vision.options.fields import (
     CacheDir,
     Checkpoint,
+    Device,
     LocalPath,
     Options,
     Seed,
@@ -182,6 +183,29 @@ class TrainConfig(Options):
             )
         self.backbone.check_name()
         return self
+
+
+class CorrectConfig(Options):
+    """A correction of a run's network by marks."""
+
+    checkpoint: Checkpoint
+    marks: LocalPath = option("CSV with path,x0,y0,x1,y1,look, a COCO .json, or a folder of masks")
+    look: Look = option("what a mark says where its file does not: no (not there) or yes (there)")
+    weight: FiniteFloat | None = option(
+        "weight of the evidence beside the cross-entropy; null: chosen on the validation images",
+        ge=0,
+    )
+    max_cost: FiniteFloat = option(
+        "share of the validation accuracy that the chosen weight may cost", ge=0, le=1
+    )
+    run_dir: LocalPath = option("folder of the new run")
+    run_dir_is_new: bool = Field(default=False, exclude=True)
+    root: LocalPath | None = option("where the images lie now; null: where the run says")
+    batch_size: int = option("images per step", ge=1)
+    workers: Workers
+    cache_dir: CacheDir
+    device: Device
+    report: bool = option("write report.html, with the network before beside the one after")
 
 
 class EvaluateConfig(Options):

@@ -1,4 +1,4 @@
-"""``agnet_vision.train`` and ``agnet_vision.evaluate``: runs from Python."""
+"""``agnet_vision.train``, ``evaluate`` and ``correct``: runs from Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agnet_vision.training import Run
 if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
 
-    from agnet_vision.options.run import EvaluateConfig, TrainConfig
+    from agnet_vision.options.run import CorrectConfig, EvaluateConfig, TrainConfig
 
 
 def train(
@@ -63,6 +63,24 @@ def evaluate(
     return evaluate_with({"checkpoint": checkpoint, **_given(dataset, root, options)})
 
 
+def correct(checkpoint: str | Path, marks: str | Path, **options: Any) -> Run:
+    """Train the last layer of a run's network again, so that its evidence follows marks.
+
+    Args:
+        checkpoint: folder of the run, which stays as it is.
+        marks: CSV ``path,x0,y0,x1,y1,look``, a COCO ``.json``, or a folder of masks.
+        **options: as of ``agnet correct``, ``weight`` and ``run_dir`` among them.
+
+    Raises:
+        AGNetError: an option, the marks, the dataset or the checkpoint is not right.
+    """
+    with extra_needed("train"):
+        from agnet_vision.options.resolve import correction_options
+
+        given = {"checkpoint": checkpoint, "marks": marks, **options}
+        return run_correction(correction_options(given))
+
+
 def train_with(given: Mapping[str, Any], callbacks: Sequence[Callback] = ()) -> Run:
     """Do what ``train`` does, all options in one mapping."""
     with extra_needed("train"):
@@ -93,6 +111,14 @@ def run_evaluation(config: EvaluateConfig) -> Run:
 
     with _script_run_once():
         return evaluate_run(config)
+
+
+def run_correction(config: CorrectConfig) -> Run:
+    """Correct with checked options."""
+    from agnet_vision.training.correct import correct as correct_run
+
+    with _script_run_once():
+        return correct_run(config)
 
 
 def _given(

@@ -1,18 +1,28 @@
 """Marks: read from files, and moved with an image."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from agnet_vision.data.marks import read_marks
+from agnet_vision.data.sources.listing import Sample
+from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.data.transforms import training_transform
 from agnet_vision.errors import DatasetError
 from agnet_vision.structures import NO, YES
 from tests.data.inputs import input_config
 
+ROOT = Path("photos")
 NAMES = ("ant/a.jpg", "ant/b.jpg", "bee/a.jpg")
+TABLE = SampleTable("folder", ROOT, ("ant", "bee"), {"train": [Sample(ROOT / n, 0) for n in NAMES]})
+
+
+def blank(width, height):
+    """Create an image."""
+    return np.zeros((height, width, 3), np.uint8)
 
 
 def write_csv(folder, *lines):
@@ -30,20 +40,18 @@ def test_value_csv_in_fractions_pixels_and_for_all_images(tmp_path):
         "ant\\a.jpg,20,10,40,20,yes",
         ",0.9,0.9,1,1,",
     )
-    table = read_marks(path, NAMES)
-    marks = table.of("ant/a.jpg", width=200, height=100)
+    table = read_marks(path, TABLE)
+    marks = table.of(ROOT / "ant/a.jpg", blank(200, 100))
     assert marks.look.tolist() == [NO, NO, YES]
-    expected = [[0.9, 0.9, 1, 1], [0.25, 0.5, 0.75, 1], [0.1, 0.1, 0.2, 0.2]]
+    expected = [[180, 90, 200, 100], [50, 50, 150, 100], [20, 10, 40, 20]]
     np.testing.assert_allclose(marks.boxes, expected)
-    assert len(table.of("bee/a.jpg", 10, 10).look) == 1
-    assert table.names == {"ant/a.jpg"}
-    assert table.marks_all
-    assert table.most == 3
+    assert table.of(ROOT / "bee/a.jpg", blank(10, 10)).look.tolist() == [NO, 0, 0]
+    assert table.are_on(ROOT / "bee/a.jpg")
 
 
 def test_value_boxes_of_every_image_need_no_path(tmp_path):
-    table = read_marks(write_csv(tmp_path, "x0,y0,x1,y1", "0,0,0.2,0.1"), NAMES, look="yes")
-    assert table.of("bee/a.jpg", 10, 10).look.tolist() == [YES]
+    table = read_marks(write_csv(tmp_path, "x0,y0,x1,y1", "0,0,0.2,0.1"), TABLE, look="yes")
+    assert table.of(ROOT / "bee/a.jpg", blank(10, 10)).look.tolist() == [YES]
 
 
 @pytest.mark.parametrize(
@@ -60,20 +68,20 @@ def test_value_boxes_of_every_image_need_no_path(tmp_path):
 )
 def test_raises_for_a_wrong_line(tmp_path, line, message):
     with pytest.raises(DatasetError, match=message):
-        read_marks(write_csv(tmp_path, "path,x0,y0,x1,y1,look", line), NAMES)
+        read_marks(write_csv(tmp_path, "path,x0,y0,x1,y1,look", line), TABLE)
 
 
 def test_raises_for_pixels_outside_the_image(tmp_path):
-    table = read_marks(write_csv(tmp_path, "path,x0,y0,x1,y1", "ant/a.jpg,300,0,310,5"), NAMES)
+    table = read_marks(write_csv(tmp_path, "path,x0,y0,x1,y1", "ant/a.jpg,300,0,310,5"), TABLE)
     with pytest.raises(DatasetError, match=r"line 2: the mark lies outside ant/a.jpg, which is"):
-        table.of("ant/a.jpg", 200, 100)
+        table.of(ROOT / "ant/a.jpg", blank(200, 100))
 
 
 def test_raises_without_marks(tmp_path):
     with pytest.raises(DatasetError, match="there is no marks="):
-        read_marks(tmp_path / "no.csv", NAMES)
+        read_marks(tmp_path / "no.csv", TABLE)
     with pytest.raises(DatasetError, match="has no mark"):
-        read_marks(write_csv(tmp_path, "x0,y0,x1,y1"), NAMES)
+        read_marks(write_csv(tmp_path, "x0,y0,x1,y1"), TABLE)
 
 
 def test_value_masks_become_the_boxes_of_their_parts(tmp_path):
@@ -81,8 +89,8 @@ def test_value_masks_become_the_boxes_of_their_parts(tmp_path):
     mask[0:2, 0:4] = mask[5:10, 10:20] = 255
     (tmp_path / "ant").mkdir()
     Image.fromarray(mask).save(tmp_path / "ant" / "a.png")
-    marks = read_marks(tmp_path, NAMES).of("ant/a.jpg", 20, 10)
-    np.testing.assert_allclose(marks.boxes, [[0, 0, 0.2, 0.2], [0.5, 0.5, 1, 1]])
+    marks = read_marks(tmp_path, TABLE).of(ROOT / "ant/a.jpg", blank(20, 10))
+    np.testing.assert_allclose(marks.boxes, [[0, 0, 4, 2], [10, 5, 20, 10]])
 
 
 def test_value_coco(tmp_path):
@@ -94,25 +102,25 @@ def test_value_coco(tmp_path):
     }
     path = tmp_path / "marks.json"
     path.write_text(json.dumps(content), encoding="utf-8")
-    marks = read_marks(path, NAMES).of("ant/b.jpg", 400, 200)
-    np.testing.assert_allclose(marks.boxes, [[0.1, 0.1, 1, 1]])
+    marks = read_marks(path, TABLE).of(ROOT / "ant/b.jpg", blank(400, 200))
+    np.testing.assert_allclose(marks.boxes, [[40, 20, 400, 200]])
 
     path.write_text("[1, 2]", encoding="utf-8")
     with pytest.raises(DatasetError, match="not a COCO file"):
-        read_marks(path, NAMES)
+        read_marks(path, TABLE)
 
 
 def test_value_marks_move_with_the_image(tmp_path):
     """A bright square stays inside its mark, whatever the augmentation does."""
     image = np.zeros((120, 160, 3), np.uint8)
     image[30:60, 40:80] = 255
-    table = read_marks(write_csv(tmp_path, "path,x0,y0,x1,y1", "ant/a.jpg,40,30,80,60"), NAMES)
+    table = read_marks(write_csv(tmp_path, "path,x0,y0,x1,y1", "ant/a.jpg,40,30,80,60"), TABLE)
     transform = training_transform(input_config(96))
 
     for seed in range(20):
         pixels, matrix = transform(image, seed=seed)
-        moved = table.of("ant/a.jpg", 160, 120).moved(matrix, 160, 120, 96)
-        x0, y0, x1, y1 = moved.boxes[0] * 96
+        moved = table.of(ROOT / "ant/a.jpg", image).moved(matrix, 96)
+        x0, y0, x1, y1 = moved["mark_boxes"][0] * 96
         rows, columns = np.nonzero(pixels.mean(0).numpy() > 0.35)
         if len(rows):
             assert x0 - 1 <= columns.min()

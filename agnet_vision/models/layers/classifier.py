@@ -12,7 +12,6 @@ class AveragePoolClassifier(nn.Module):
 
     Args:
         channels: C.
-        num_classes: number of logits; 0 to stop before the linear layer.
         dropout: probability of dropping a channel of y before the linear layer; 0 (paper).
     """
 
@@ -20,7 +19,7 @@ class AveragePoolClassifier(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm1d(channels)
         self.dropout = nn.Dropout(dropout)
-        self.linear: nn.Module = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
+        self.linear = nn.Linear(channels, num_classes)
 
     def forward(
         self, descriptor: Float[Tensor, "batch bins channels"], pre_logits: bool = False
@@ -47,17 +46,10 @@ class AveragePoolClassifier(nn.Module):
         return self.norm.weight * (self.norm.get_buffer("running_var") + self.norm.eps).rsqrt()
 
     def folded(self) -> tuple[Float[Tensor, "classes channels"], Float[Tensor, " classes"]]:
-        """Fold the batch norm of evaluation into the linear layer: weight and bias.
-
-        Raises:
-            ValueError: there are no classes.
-        """
+        """Fold the batch norm of evaluation into the linear layer: weight and bias."""
         norm, linear = self.norm, self.linear
-        if not isinstance(linear, nn.Linear):
-            raise ValueError("num_classes must be at least 1 for logits to be taken apart, got 0")
-        scale = self.scale
-        bias = linear.bias + linear.weight @ (norm.bias - norm.get_buffer("running_mean") * scale)
-        return linear.weight * scale, bias
+        shift = norm.bias - norm.get_buffer("running_mean") * self.scale
+        return linear.weight * self.scale, linear.bias + linear.weight @ shift
 
 
 class MixedPoolClassifier(AveragePoolClassifier):

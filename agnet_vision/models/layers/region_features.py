@@ -49,13 +49,14 @@ class MapFeatures:
         self,
         coefficients: Float[Tensor, "batch regions"],
         weights: Float[Tensor, "batch bins channels"],
-    ) -> Float[Tensor, "batch height width"]:
-        """Share a weighted sum of features among the map's cells.
+    ) -> Float[Tensor, "batch height width channels"]:
+        """Share a weighted sum of each channel among the map's cells.
 
-        The sum is ``sum_r,n,c coefficients_r weights_nc phi_rnc``; the shares add up to it.
-        ``weights`` are such as the gradient of a logit.
+        The sum of channel c is ``sum_r,n coefficients_r weights_nc phi_rnc``; the shares add up to
+        it. ``weights`` are such as the gradient of a logit.
         """
-        shares = torch.einsum("br,bnc,bcn->bn", coefficients, weights, self.feature_map.flatten(2))
+        cells = self.feature_map.flatten(2)
+        shares = torch.einsum("br,bnc,bcn->bnc", coefficients, weights, cells)
         return shares.unflatten(1, self.feature_map.shape[2:])
 
 
@@ -127,13 +128,13 @@ class RegionFeatures(MapFeatures):
         self,
         coefficients: Float[Tensor, "batch regions"],
         weights: Float[Tensor, "batch bins channels"],
-    ) -> Float[Tensor, "batch height width"]:
-        """Share a weighted sum of features among the map's cells."""
+    ) -> Float[Tensor, "batch height width channels"]:
+        """Share a weighted sum of each channel among the map's cells."""
         height, width = self.feature_map.shape[-2:]
         sampled = sampling_weights(self.boxes, height, width, self.pool_size, self.upsample)
         scale = coefficients[:, :, None] * (1 + self.gates)
         taken = torch.einsum("brnp,brc->bnpc", sampled, scale)
-        shares = torch.einsum("bnpc,bnc,bcp->bp", taken, weights, self.feature_map.flatten(2))
+        shares = torch.einsum("bnpc,bnc,bcp->bpc", taken, weights, self.feature_map.flatten(2))
         return shares.unflatten(1, self.feature_map.shape[2:])
 
     def _with(self, feature_map: Tensor, gates: Tensor) -> RegionFeatures:

@@ -89,7 +89,7 @@ def test_shares_add_up(kind: type[MapFeatures]) -> None:
         features, coefficients = MapFeatures(leaves["feature_map"]), torch.ones(BATCH, 1)
     bins = features.grid[0] * features.grid[1]
     weights = torch.randn(BATCH, bins, CHANNELS)
-    shares = features.share_among_cells(coefficients, weights)
+    shares = features.share_among_cells(coefficients, weights).sum(dim=-1)
     whole = (features.weighted_sum(coefficients) * weights).sum(dim=(1, 2))
     assert shares.shape == (BATCH, 4, 6)
     torch.testing.assert_close(shares.sum(dim=(1, 2)), whole, atol=1e-4, rtol=1e-4)
@@ -110,7 +110,7 @@ def test_value_upsample() -> None:
     weights = torch.randn(BATCH, POOL_SIZE**2, CHANNELS)
     whole = (expected.weighted_sum(coefficients) * weights).sum()
     (gradient,) = torch.autograd.grad(whole, feature_map)
-    cells = features.share_among_cells(coefficients, weights)
+    cells = features.share_among_cells(coefficients, weights).sum(dim=-1)
     close(cells, (feature_map * gradient).sum(dim=1))
     inside = torch.rand(BATCH, 4, 6) < 0.5
     part = (features.only(inside).weighted_sum(coefficients) * weights).sum()
