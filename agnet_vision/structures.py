@@ -24,12 +24,15 @@ CPU, so checking before the move costs nothing either.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 RGBImage = UInt8[np.ndarray, "height width 3"]
 GrayOrRGBImage = UInt8[np.ndarray, "height width ..."]
@@ -52,8 +55,13 @@ class Keypoints(NamedTuple):
     group: Int[np.ndarray, " points"]
 
 
-class Regions(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Regions:
     """Region boxes of a batch, and which slots hold one.
+
+    ``len(regions)`` counts images. ``regions[index]`` picks some of them as a tensor does: of one
+    image by a number, which ``DataLoader`` stacks to a batch again, of a batch by a slice, a list,
+    or a tensor of numbers or truths. ``boxes, mask = regions`` unpacks both.
 
     Attributes:
         boxes: ``(x0, y0, x1, y1)`` as fractions of image width and height, in [0, 1]; float32.
@@ -63,12 +71,41 @@ class Regions(NamedTuple):
     boxes: Float[Tensor, "batch regions 4"]
     mask: Bool[Tensor, "batch regions"]
 
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter((self.boxes, self.mask))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Regions:
+        return Regions(self.boxes[index], self.mask[index])
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Regions:
         """Move both tensors to ``device``."""
         return Regions(
             self.boxes.to(device, non_blocking=non_blocking),
             self.mask.to(device, non_blocking=non_blocking),
         )
+
+    def pin_memory(self) -> Regions:
+        """Copy both tensors to where a GPU fetches them without waiting."""
+        return Regions(self.boxes.pin_memory(), self.mask.pin_memory())
+
+    @staticmethod
+    def cat(parts: Sequence[Regions]) -> Regions:
+        """Join batches."""
+        boxes = torch.cat([part.boxes for part in parts])
+        return Regions(boxes, torch.cat([part.mask for part in parts]))
+
+    @staticmethod
+    def stack(images: Sequence[Regions], **_: Any) -> Regions:
+        """Make a batch of single images, as ``regions[j]`` picks them."""
+        boxes = torch.stack([image.boxes for image in images])
+        return Regions(boxes, torch.stack([image.mask for image in images]))
+
+
+default_collate_fn_map[Regions] = Regions.stack
+torch.export.register_dataclass(Regions)  # as inputs of a graph
 
 
 class Marks(NamedTuple):
@@ -123,7 +160,7 @@ def check_regions(
     Raises:
         ValueError: a shape or type does not fit, or on the CPU a box breaks the rule.
     """
-    boxes, mask = regions
+    boxes, mask = regions.boxes, regions.mask
     expected = (feature_map.shape[0], num_regions(num_clusters))
     if tuple(boxes.shape) != (*expected, 4) or tuple(mask.shape) != expected:
         raise ValueError(

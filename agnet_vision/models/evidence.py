@@ -62,15 +62,13 @@ def map_evidence_loss(
 
     if len(chosen := (marks.look == NO).any(dim=1).nonzero().squeeze(1)):
         inside = marks.cells(NO, height, width)[chosen]
-        evidence = evidence_inside(
-            head, feature_map[chosen], chosen_regions(regions, chosen), inside
-        )
+        evidence = evidence_inside(head, feature_map[chosen], regions and regions[chosen], inside)
         loss = loss + centered_square(evidence).mean()
 
     if len(chosen := (marks.look == YES).any(dim=1).nonzero().squeeze(1)):
         inside = marks.cells(YES, height, width)[chosen]
         cells = cell_evidence(
-            head, feature_map[chosen], chosen_regions(regions, chosen), labels[chosen]
+            head, feature_map[chosen], regions and regions[chosen], labels[chosen]
         )
         loss = loss + share_outside(cells, inside).mean()
     return loss
@@ -141,8 +139,3 @@ def share_outside(
     total = positive.sum(dim=(1, 2))
     outside = positive.masked_fill(inside, 0).sum(dim=(1, 2))
     return outside / total.clamp(min=torch.finfo(total.dtype).tiny)
-
-
-def chosen_regions(regions: Regions | None, chosen: Int[Tensor, " chosen"]) -> Regions | None:
-    """Return the regions of some of the images."""
-    return None if regions is None else Regions(regions.boxes[chosen], regions.mask[chosen])

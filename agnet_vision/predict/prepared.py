@@ -103,6 +103,4 @@ def batch_of(
 ) -> tuple[Float[Tensor, "batch 3 side side"], Regions]:
     """Stack prepared images into the inputs of a network."""
     inputs = torch.stack([each.input for each in prepared])
-    boxes = torch.cat([each.regions.boxes for each in prepared])
-    mask = torch.cat([each.regions.mask for each in prepared])
-    return inputs, Regions(boxes, mask)
+    return inputs, Regions.cat([each.regions for each in prepared])

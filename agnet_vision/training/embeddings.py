@@ -17,7 +17,6 @@ from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.evidence import (
     cell_embeddings,
     centered_square,
-    chosen_regions,
     marked_embedding,
     share_outside,
 )
@@ -112,7 +111,7 @@ def embed(model: AGNet, batches: Iterable[dict[str, Tensor]], device: torch.devi
                 chosen = (marks.look == look).any(dim=1).nonzero().squeeze(1)
                 if not len(chosen):
                     continue
-                own = chosen_regions(regions, chosen)
+                own = regions and regions[chosen]
                 inside = marks.cells(look, height, width)[chosen]
                 rows[f"{name}_image"].append(count + chosen.cpu())
                 if look == NO:

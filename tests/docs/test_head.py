@@ -17,11 +17,18 @@ TITLES = re.findall(r"^## (.*)$", TEXT, flags=re.MULTILINE)[1 : 1 + len(EXAMPLES
 RESULTS: dict[str, dict[str, tuple[int, ...]]] = {
     "A torchvision model": {"logits": (2, 10), "feature_map": (2, 512, 14, 14)},
     "A bare `nn.Sequential`": {"logits": (2, 10)},
+    "A `DataLoader`": {"logits": (2, 10)},
     "A Hugging Face backbone": {"logits": (2, 10), "feature_map": (2, 128, 27, 27)},
     "Any timm model": {"logits": (2, 10)},
     "timm's factory": {"logits": (2, 10)},
     "Its parts": {"logits": (2, 10)},
     "Saved, shared, exported": {"logits": (2, 10)},
+}
+
+# An example that goes on with the network of another.
+GOES_ON = {
+    "A `DataLoader`": "A bare `nn.Sequential`",
+    "Saved, shared, exported": "timm's factory",
 }
 
 
@@ -31,11 +38,10 @@ def test_example(title: str) -> None:
     torch.manual_seed(0)
     names: dict = {}
     exec(START, names)
-    earlier = EXAMPLES[: TITLES.index("Its parts")] if title.startswith("Saved") else []
     if "Hugging Face" in title:
         pytest.importorskip("transformers")
-    if earlier:
-        exec(earlier[-1], names)  # it goes on with that model
+    if earlier := GOES_ON.get(title):
+        exec(EXAMPLES[TITLES.index(earlier)], names)
     exec(EXAMPLES[TITLES.index(title)], names)
     for name, shape in RESULTS[title].items():
         assert names[name].shape == shape

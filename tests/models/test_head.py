@@ -40,9 +40,7 @@ def test_batch_of_one_equals_the_same_image_among_many(feature_map: torch.Tensor
     head, regions = trained_head(), random_regions(3, CLUSTERS, masked=5)
     together = head(feature_map, regions)
     for i in range(3):
-        alone = head(
-            feature_map[i : i + 1], Regions(regions.boxes[i : i + 1], regions.mask[i : i + 1])
-        )
+        alone = head(feature_map[i : i + 1], regions[i : i + 1])
         torch.testing.assert_close(alone, together[i : i + 1], atol=1e-5, rtol=1e-5)
 
 

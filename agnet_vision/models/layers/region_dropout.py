@@ -28,7 +28,6 @@ class RegionDropout(nn.Module):
         """Return the same boxes with fewer of them valid."""
         if not self.training or self.probability == 0:
             return regions
-        boxes, mask = regions
-        kept = torch.rand(mask.shape, device=mask.device) >= self.probability
+        kept = torch.rand(regions.mask.shape, device=regions.mask.device) >= self.probability
         kept[:, -1] = True
-        return Regions(boxes, mask & kept)
+        return Regions(regions.boxes, regions.mask & kept)
