@@ -44,7 +44,10 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
     listing = Listing(())
     if str(where) == "-":
         lines = (line.strip("\ufeff \t\r\n") for line in sys.stdin)
-        found = [Path(line) for line in lines if line]
+        listed = [Path(line) for line in lines if line]
+        found = [
+            path for each in listed for path in (find_images(each) if each.is_dir() else [each])
+        ]
     elif Path(where).is_dir():
         found = image_files(Path(where), listing, recursive=True)
     elif Path(where).exists() or not glob.has_magic(str(where)):

@@ -1,6 +1,6 @@
-"""Classification of image files in batches.
+"""Classification of images in batches.
 
-``Predictor(load_model("outputs/my_run"))(find_images("photos"))`` yields a ``Prediction`` per file.
+``Predictor(load_model("outputs/my_run"))("photos")`` yields a ``Prediction`` per image.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,16 +22,20 @@ from agnet_vision.data.image import read_image
 from agnet_vision.data.views import TestTimeViews
 from agnet_vision.errors import ConfigError, ImageReadError, PredictionError
 from agnet_vision.models.agnet import AGNet
+from agnet_vision.predict.files import find_images
 from agnet_vision.predict.prepared import Preparation, PreparedImage, batch_of
 from agnet_vision.regions.proposer import no_keypoints
 from agnet_vision.structures import RGBImage
 
+Image = str | Path | RGBImage
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says about one file.
+    """What the network says about one image.
 
     Attributes:
+        path: path of the file; of an array ``image 0`` and so on, by its place.
         probabilities: probability of each class; None where the file could not be read.
         embedding: features that the last linear layer sees; None likewise.
         error: reason why the file could not be read.
@@ -59,7 +63,7 @@ class Outputs(NamedTuple):
 
 
 class Predictor:
-    """Classifier of image files in batches.
+    """Classifier of images in batches.
 
     Args:
         model: network to ask; it is put into evaluation mode and stays on its device.
@@ -86,17 +90,23 @@ class Predictor:
         self.views = TestTimeViews(model.data_config, tta)
         self.classes = class_names(model)
 
-    def __call__(self, paths: Iterable[Path | str]) -> Iterator[Prediction]:
-        """Yield a prediction per path, in their order, with at most two batches in memory.
+    def __call__(self, images: Image | Iterable[Image]) -> Iterator[Prediction]:
+        """Yield a prediction per image, in their order, with at most two batches in memory.
 
         An unreadable file gives a prediction with its error.
 
+        Args:
+            images: a file, a folder, or as text a pattern, see ``find_images``; an image as an
+                array; or several of these.
+
         Raises:
+            ConfigError: nothing is there.
             PredictionError: the network's output is not finite.
+            ValueError: an array is no 8-bit RGB image.
         """
         with ThreadPoolExecutor(self.workers) as pool:
-            # Lazy: taking a path from here begins to read its image.
-            reading = ((Path(path), pool.submit(read_image, path)) for path in paths)
+            # Lazy: taking an image from here begins to read it.
+            reading = ((path, pool.submit(_load, source)) for path, source in _sources(images))
             batch = list(islice(reading, self.batch_size))
             while batch:
                 following = list(islice(reading, self.batch_size))
@@ -143,6 +153,32 @@ class Predictor:
                 yield Prediction(path, self.classes, None, error=error.reason)
             else:
                 raise error
+
+
+def _sources(images: Image | Iterable[Image]) -> Iterator[tuple[Path, Path | RGBImage]]:
+    """List files and arrays, each with its name."""
+    is_one = isinstance(images, str | Path) or getattr(images, "ndim", 0) == 3
+    several: Any = [images] if is_one else images
+    for number, image in enumerate(several):
+        if isinstance(image, str) or (isinstance(image, Path) and image.is_dir()):
+            yield from ((path, path) for path in find_images(image))
+        elif isinstance(image, Path):
+            yield image, image
+        else:
+            yield Path(f"image {number}"), image
+
+
+def _load(source: Path | RGBImage) -> RGBImage:
+    if isinstance(source, Path):
+        return read_image(source)
+    dtype: Any = getattr(source, "dtype", type(source).__name__)
+    shape: tuple[int, ...] = getattr(source, "shape", ())
+    if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3:
+        raise ValueError(
+            "images must be files, or (height, width, 3) arrays of uint8 in RGB, got "
+            f"{dtype} of shape {tuple(shape)}"
+        )
+    return source
 
 
 def class_names(model: AGNet) -> tuple[str, ...]:

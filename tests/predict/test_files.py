@@ -29,6 +29,8 @@ def test_value_find_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(find_images([folder / "0.png", str(folder)])) == 4
     monkeypatch.setattr(sys, "stdin", io.StringIO("\ufeffa.jpg\n\nb c.jpg\n"))
     assert find_images("-") == [Path("a.jpg"), Path("b c.jpg")]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{folder}/deep\n[a].jpg\n"))
+    assert find_images("-") == [folder / "deep/2.jpg", Path("[a].jpg")]
     with pytest.raises(ConfigError, match="no images at"):
         find_images(str(folder / "*.bmp"))
 

@@ -43,6 +43,44 @@ def test_value_rows_come_in_order_and_equal_single_images(image_folder: Path, mo
         )
 
 
+def test_value_a_folder_a_pattern_a_path_and_arrays(image_folder: Path, model: AGNet) -> None:
+    """The same answers however the images are named."""
+    predict = Predictor(model, batch_size=4)
+    expected = {row.path: row.probabilities for row in predict(find_images(image_folder))}
+    first = image_folder / "0.png"
+    for images in (str(image_folder), [f"{image_folder}/[0-2].png", image_folder / "3.png"], first):
+        rows = list(predict(images))
+        assert rows[0].path == first
+        for row in rows:
+            np.testing.assert_equal(row.probabilities, expected[row.path])
+
+    array = read_image(first)
+    for images in (array, [array], np.stack([array])):
+        (row,) = predict(images)
+        assert row.path == Path("image 0")
+        np.testing.assert_allclose(row.probabilities, expected[first], atol=1e-6)
+    assert [row.path.name for row in predict([first, array])] == ["0.png", "image 1"]
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (block_image().astype(np.float32), r"float32 of shape \(90, 140, 3\)"),
+        (block_image()[..., :1], r"uint8 of shape \(90, 140, 1\)"),
+        (torch.zeros(3, 8, 8), r"torch.float32 of shape \(3, 8, 8\)"),
+        ([7], "int of shape"),
+    ],
+)
+def test_raises_on_what_is_no_image(model: AGNet, image: object, found: str) -> None:
+    with pytest.raises(ValueError, match=f"arrays of uint8 in RGB, got {found}"):
+        next(Predictor(model)(image))
+
+
+def test_raises_where_nothing_is(model: AGNet, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no images at"):
+        next(Predictor(model)(tmp_path))
+
+
 def test_no_keypoints_are_found_where_none_are_needed(
     image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
