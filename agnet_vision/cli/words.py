@@ -14,20 +14,23 @@ from agnet_vision.errors import ConfigError
 from agnet_vision.options.compose import DECIDED, files_of, groups_of, quoted
 from agnet_vision.options.fields import Options, list_options
 from agnet_vision.options.run import TrainConfig
-from agnet_vision.options.validation import did_you_mean, unknown_option
+from agnet_vision.options.validation import did_you_mean, unknown_option, wrong_value
 
-# Flags of Hydra's: those that stand alone, and those that a value follows.
+# Flags of Hydra's: those that stand alone, and those that a value follows, of these or any.
 SWEEP = ("--multirun", "-m")
 COMPLETION = ("--shell-completion", "-sc")
 ALONE = (*SWEEP, *COMPLETION, "--run", "-r", "--resolve", "--hydra-help")
-VALUED = ("--cfg", "-c", "--info", "-i", "--package", "-p", "--config-dir", "-cd")
+SHOWN = ("job", "hydra", "all")
+TOLD = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+VALUED = {"--cfg": SHOWN, "-c": SHOWN, "--info": TOLD, "-i": TOLD}
+VALUED |= {"--package": (), "-p": (), "--config-dir": (), "-cd": ()}
 
 
 def parse_line(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Part a line into options and flags with their values, which may stand in any order.
 
     Raises:
-        ConfigError: there is no such flag.
+        ConfigError: there is no such flag, or it does not take its value.
     """
     options: list[str] = []
     flags: dict[str, str] = {}
@@ -39,10 +42,16 @@ def parse_line(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         elif name in ALONE:
             flags[name] = ""
         elif name in VALUED:
-            flags[name] = value if equals else next(rest, "")
+            value = value if equals else next(rest, "all" if VALUED[name] == TOLD else "")
+            if not value or (VALUED[name] and value not in VALUED[name]):
+                rule = f"one of {', '.join(VALUED[name])}" if VALUED[name] else "followed by a name"
+                raise wrong_value(name, rule, value, did_you_mean(value, VALUED[name]))
+            flags[name] = value
         else:
             hint = did_you_mean(name, [*ALONE, *VALUED, "--help", "--version"])
             raise ConfigError(f"there is no flag {name}{hint or '; --hydra-help lists all'}")
+    if "--resolve" in flags and not flags.keys() & {"--cfg", "-c"}:
+        raise ConfigError("--resolve is for --cfg; add --cfg job")
     return options, flags
 
 

@@ -52,11 +52,16 @@ def fit_calibration(
         class_counts: number of training images of each class, to fit ``tau`` as well; then every
             class weighs the same, however few images it has.
     """
-    mistakes = int((logits.argmax(axis=1) != label).sum())
-    if mistakes < MIN_MISTAKES:
-        return _untouched(f"{mistakes} mistakes in {len(label):,} images are under {MIN_MISTAKES}")
-
     weight = 1 / np.bincount(label)[label] if class_counts else np.ones(len(label))
+    wrong = weight[logits.argmax(axis=1) != label]
+    # One image of a rare class may weigh more than all others: as many count as of equal weight.
+    mistakes = wrong.sum() ** 2 / max((wrong**2).sum(), 1e-12)
+    if mistakes < MIN_MISTAKES:
+        return _untouched(
+            f"{len(wrong)} mistakes in {len(label):,} images, which count as {mistakes:.1f}, "
+            f"are under {MIN_MISTAKES}"
+        )
+
     shift = log_share(class_counts) if class_counts else np.zeros(logits.shape[1])
 
     def cross_entropy(parameters: Float[np.ndarray, " 2"]) -> float:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from agnet_vision.data.image import is_image_name
+from agnet_vision.data.image import is_image_content, is_image_name
 from agnet_vision.data.sources.layouts.scan import (
     image_files,
     is_litter,
@@ -36,7 +36,7 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
             (a list on stdin), or several of these.
 
     Raises:
-        ConfigError: nothing is there.
+        ConfigError: nothing is there, or a list is given as if it were an image.
     """
     if not isinstance(where, str | Path):
         return [path for part in where for path in find_images(part)]
@@ -50,6 +50,9 @@ def find_images(where: str | Path | Sequence[str | Path]) -> list[Path]:
         ]
     elif Path(where).is_dir():
         found = image_files(Path(where), listing, recursive=True)
+    elif Path(where).suffix.lower() in (".csv", ".txt") and not is_image_content(Path(where)):
+        cure = f"a list of paths, one a line, is images=- < {where}"
+        raise ConfigError(f"{where} is no image; {cure}")
     elif Path(where).exists() or not glob.has_magic(str(where)):
         found = [Path(where)]
     else:

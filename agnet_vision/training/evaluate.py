@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.sources.card import dataset_root
-from agnet_vision.data.sources.listing import image_name
+from agnet_vision.data.sources.listing import image_name, name_some
 from agnet_vision.data.sources.samples import DatasetWarning, SampleTable
 from agnet_vision.data.sources.split_list import read_split_list
 from agnet_vision.errors import ConfigError
@@ -158,6 +158,16 @@ def table_to_score(config: EvaluateConfig, known: tuple[str, ...]) -> SampleTabl
         if is_whole and not is_same(config.dataset.root, root) and _is_copy(table, path, root):
             return table.read_splits(path)
         _warn_of_known_names(table, config.split, path)
+
+    present = {sample.label for sample in table.splits[config.split]}
+    absent = [name for label, name in enumerate(known) if label not in present]
+    if absent and present:
+        warnings.warn(
+            f"{table.root} has no {config.split} image of {name_some(absent)}: without an AP these "
+            "classes take no part in the means",
+            DatasetWarning,
+            stacklevel=2,
+        )
     return table
 
 

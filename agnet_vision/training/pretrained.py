@@ -11,10 +11,14 @@ import timm
 import torch
 from huggingface_hub import constants, get_session
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from agnet_vision.errors import CheckpointError, ConfigError, first_line
+from agnet_vision.models.sketch import input_size, make_sketch
 
 CONNECT_SECONDS = 4
+# Options that most models use in their classifier alone.
+OF_THE_CLASSIFIER = frozenset({"drop_rate", "global_pool"})
 
 
 @contextmanager
@@ -49,22 +53,48 @@ def weights_fetched(name: str) -> Iterator[None]:
 
 
 def check_backbone_options(name: str, options: Mapping[str, Any]) -> None:
-    """Refuse options of ``timm.create_model`` that a model does not take.
+    """Refuse options of ``timm.create_model`` that a model does not take, or that do nothing here.
 
     Raises:
-        ConfigError: repeats what the model's own code says.
+        ConfigError: repeats what the model's own code says, or names the option.
     """
     if not options:
         return
     try:
-        with torch.device("meta"):
-            timm.create_model(name, num_classes=0, **options)
+        layers = _layers_that_run(name, options)
     except Exception as error:  # timm passes on whatever the model's own code raises
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
         raise ConfigError(
             f"the backbone {name} does not take {given} ({first_line(error)}); "
             "change backbone.output_stride or backbone.kwargs"
         ) from error
+
+    for option in OF_THE_CLASSIFIER & options.keys():
+        others = {key: value for key, value in options.items() if key != option}
+        if layers == _layers_that_run(name, others):
+            raise ConfigError(
+                f"backbone.kwargs.{option}={options[option]} has no effect: in {name} it belongs "
+                "to the classifier, which is not used; leave it out"
+            )
+
+
+def _layers_that_run(name: str, options: Mapping[str, Any]) -> list[str]:
+    """Describe the layers that a timm model's feature map goes through."""
+    layers: list[str] = []
+
+    def note(module: nn.Module, *_: object) -> None:
+        """Note a layer that has no layers inside."""
+        if not [*module.children()]:
+            layers.append(repr(module))
+
+    with torch.device("meta"):
+        model, options = make_sketch(name, options)
+        hook = register_module_forward_hook(note)
+        try:
+            model.forward_features(torch.empty(2, *input_size(model, options)))
+        finally:
+            hook.remove()
+    return layers
 
 
 def load_backbone(backbone: nn.Module, checkpoint: str) -> None:

@@ -15,9 +15,10 @@ from agnet_vision.cli import export as export_command
 from agnet_vision.errors import ConfigError
 from agnet_vision.export.onnx import BoxesIn
 from agnet_vision.training.train import train
+from benchmarks.child import write_images
 from tests.cli.saved import options
 from tests.conftest import random_regions
-from tests.training.tiny import TINY, training, write_images
+from tests.training.tiny import TINY, training
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ import pytest
 from agnet_vision.cli import main as program
 from agnet_vision.cli import train as command
 from agnet_vision.options.run import TrainConfig
-from tests.training.tiny import TINY, write_images
+from benchmarks.child import write_images
+from tests.training.tiny import TINY
 
 AGNET = (sys.executable, "-c", "from agnet_vision.cli.main import main; main()")
 

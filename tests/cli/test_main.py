@@ -59,6 +59,13 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (["--hlep"], "there is no command --hlep; did you mean --help?"),
         (["train", "--hlep"], "there is no flag --hlep; did you mean --help?"),
         (["train", "seed=1", "--multi-run"], "no flag --multi-run; did you mean --multirun?"),
+        (
+            ["train", "--cfg", "jbo"],
+            "--cfg must be one of job, hydra, all, got 'jbo'; did you mean",
+        ),
+        (["train", "-i=tree"], "-i must be one of all, config, defaults, defaults-tree, plugins,"),
+        (["train", "--config-dir"], "--config-dir must be followed by a name, got ''"),
+        (["train", "--resolve"], "--resolve is for --cfg; add --cfg job"),
         (["train", "--xyzzy"], "there is no flag --xyzzy; --hydra-help lists all"),
         (["train", "--config-name=evaluate"], "there is no flag --config-name; did you mean"),
         (["predict", "--multirun"], "--multirun is for train and evaluate"),

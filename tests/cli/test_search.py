@@ -13,8 +13,9 @@ from agnet_vision.cli.main import dispatch
 from agnet_vision.errors import ConfigError, extra_needed
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.studies import search
+from benchmarks.child import write_images
 from tests.cli.saved import call
-from tests.training.tiny import TINY, write_images
+from tests.training.tiny import TINY
 
 
 def test_what_it_prints_trains(

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from agnet_vision.predict.table import read_predictions
-from tests.training.tiny import TINY, write_images
+from benchmarks.child import write_images
+from tests.training.tiny import TINY
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

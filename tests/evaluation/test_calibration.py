@@ -57,6 +57,15 @@ def test_raises_and_leaves_the_logits_where_mistakes_say_nothing(
         assert fit_calibration(5 * np.eye(5)[answer], label, class_counts) == (1, 0)
 
 
+def test_raises_where_one_image_outweighs_all_others() -> None:
+    logits, label = draw_logits()
+    rare = np.flatnonzero((label == 4) & (logits.argmax(axis=1) != 4))[:1]
+    chosen = np.concatenate([np.flatnonzero(label != 4), rare])
+    with pytest.warns(CalibrationWarning, match=r"which count as 5\.\d, are under 10"):
+        assert fit_calibration(logits[chosen], label[chosen], COUNTS) == (1, 0)
+    assert fit_calibration(logits[chosen], label[chosen]) != (1, 0)
+
+
 @pytest.mark.parametrize("true", [-1, 6])
 def test_raises_on_tau_at_a_bound(true: int) -> None:
     logits, label = draw_logits(images=20_000)

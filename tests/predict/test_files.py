@@ -16,14 +16,14 @@ from tests.data import miniatures
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("0.png", "1.png", "deep/2.jpg", "notes.txt", ".hidden.png"):
+    for name in ("0.png", "1.png", "deep/2.jpg", "notes.md", ".hidden.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path
 
 
 def test_value_find_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [p.name for p in find_images(folder / "notes.txt")] == ["notes.txt"]
+    assert [p.name for p in find_images(folder / "notes.md")] == ["notes.md"]
     assert [p.name for p in find_images(folder)] == ["0.png", "1.png", "2.jpg"]
     assert [p.name for p in find_images(str(folder / "[01].*"))] == ["0.png", "1.png"]
     assert len(find_images([folder / "0.png", str(folder)])) == 4
@@ -33,6 +33,8 @@ def test_value_find_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_images("-") == [folder / "deep/2.jpg", Path("[a].jpg")]
     with pytest.raises(ConfigError, match="no images at"):
         find_images(str(folder / "*.bmp"))
+    with pytest.raises(ConfigError, match=r"list\.txt is no image; .* images=- < list\.txt"):
+        find_images("list.txt")
 
 
 LITTER = (".ipynb_checkpoints", "@eaDir", "__MACOSX", ".AppleDouble", "lost+found")

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from agnet_vision.training.train import train
-from tests.training.tiny import Configure, write_images
+from benchmarks.child import write_images
+from tests.training.tiny import Configure
 
 
 def test_a_run_says_what_it_is_and_where_it_lies(

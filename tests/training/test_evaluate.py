@@ -18,7 +18,8 @@ from agnet_vision.models.agnet import load_model
 from agnet_vision.predict.predictor import Predictor
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.train import train
-from tests.training.tiny import Configure, Evaluate, checkpoint, read_rows, write_images
+from benchmarks.child import write_images
+from tests.training.tiny import Configure, Evaluate, checkpoint, read_rows
 
 
 def test_evaluate_repeats_the_test(
@@ -111,12 +112,13 @@ def test_a_test_split_alone_is_scored(
         score_folder(configure_evaluation, finished, *words, "split=val")
 
 
-def test_a_class_without_images_has_no_ap(
+def test_a_class_without_images_has_no_ap_and_is_named(
     finished: Path, configure_evaluation: Evaluate, tmp_path: Path
 ) -> None:
     root = write_images(tmp_path / "new", {"all": 5}, ("cat", "owl")) / "all"
     (root / "dog").mkdir()
-    scores = score_folder(configure_evaluation, finished, f"dataset.root={root}")
+    with pytest.warns(DatasetWarning, match="no test image of dog: without an AP"):
+        scores = score_folder(configure_evaluation, finished, f"dataset.root={root}")
     assert (scores["num_images"], scores["per_class"]["dog"]["ap"]) == (10, None)
     (root / "dog").rename(root / "yak")
     cv2.imwrite(str(root / "yak" / "1.png"), np.zeros((40, 40, 3), np.uint8))

@@ -45,6 +45,9 @@ def test_raises_on_a_network_without_weights(configure: Configure) -> None:
         ("test_resnet", {"output_stride": 16, "nonsense": 1}, "nonsense=1 .*argument 'nonsense'"),
         ("test_resnet", {"drop_path_rate": "abc"}, "does not take drop_path_rate='abc'"),
         ("test_resnet", {"norm_layer": "none"}, "does not take norm_layer='none'"),
+        ("test_resnet", {"global_pool": "max"}, r"kwargs\.global_pool=max has no effect"),
+        ("test_vit", {"drop_rate": 0.3}, r"kwargs\.drop_rate=0\.3 has no effect"),
+        ("test_efficientnet", {"drop_rate": 0.3, "drop_path_rate": 0.1}, "drop_rate=0.3 has no"),
     ],
 )
 def test_raises_on_options_the_backbone_has_not(name: str, options: dict, message: str) -> None:
@@ -90,6 +93,11 @@ def test_weights_of_other_trainers(tmp_path: Path, prefix: str) -> None:
     load_backbone(other, str(tmp_path / "last.ckpt"))
     for name, value in other.state_dict().items():
         assert torch.equal(value, given.state_dict()[name]), name
+
+
+def test_options_with_an_effect_are_taken() -> None:
+    check_backbone_options("test_vit", {"global_pool": "avg"})  # it moves the last norm
+    check_backbone_options("test_resnet", {"drop_path_rate": 0.1})
 
 
 def test_weights_of_a_folder(tmp_path: Path) -> None:

@@ -137,9 +137,9 @@ def _refuse_parts_as_classes(root: Path, folders: list[Path]) -> None:
     if len(parts) > 1:
         raise DatasetError(
             f"{root} would have the classes {name_some(parts)}, which look like parts of a "
-            f"dataset; give the folder that holds the class folders, as dataset.root="
-            f"{root / parts[0]}, lay images out as train/<class>/*.jpg and test/<class>/*.jpg, "
-            "or list images and classes in dataset.csv="
+            f"dataset; give the folder that holds the class folders as dataset.root=, lay images "
+            "out as train/<class>/*.jpg and test/<class>/*.jpg, or list images and classes in "
+            "dataset.csv="
         )
 
 

@@ -113,7 +113,8 @@ def read_table(
     if missing and not any(listing.splits.values()):
         raise DatasetError(
             f"{path}: {len(missing):,} of {len(rows):,} listed files are not on disk, first: "
-            f"{missing[0]}; paths start inside dataset.root, with upper and lower case as on disk"
+            f"{missing[0]}; paths start inside dataset.root, with upper and lower case as on disk; "
+            "dataset.csv=null reads class folders"
         )
     return listing
 
