@@ -12,6 +12,8 @@ PARTS = {
     "loader": "a training loader with and without stored regions",
     "model": "the network's forward pass, training step and memory, beside the backbone alone",
     "throughput": "images per second of five networks, beside plain timm",
+    "frozen": "average pooling beside the paper's mix, on the maps of a frozen network",
+    "paper": "the paper's network on one GPU: speed, and the epoch chosen on test images",
     "kills": "runs that are killed or stopped, and go on to the same result",
     "onnx": "an exported network in ONNX Runtime, beside PyTorch",
 }

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from agnet_vision.evaluation.environment import environment
 from agnet_vision.export.latency import time_in_turn
+from agnet_vision.options.resolve import training_options
+from agnet_vision.options.run import TrainConfig
 
 
 def measure_interleaved(
@@ -60,3 +63,11 @@ def write_report(report: Mapping[str, Any], output: Path | None) -> None:
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def training_words(words: Sequence[str], defaults: Mapping[str, Any]) -> TrainConfig:
+    """Read options of a training from words such as ``image_size=160``, laid over defaults."""
+    given = dict(word.split("=", 1) for word in words)
+    return training_options(
+        {**defaults, **{name: yaml.safe_load(value) for name, value in given.items()}}
+    )
