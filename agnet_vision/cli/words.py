@@ -74,9 +74,10 @@ def for_hydra(words: Sequence[str], name: str) -> list[str]:
     if is_sweep and not command.has_run_dir:
         raise ConfigError("--multirun is for train and evaluate")
 
+    example = next(filter(None, command.examples))
     found: dict[str, str] = {}  # in the order of the command line, which is that of a sweep
     for word in options:
-        typed, value = _parted(word)
+        typed, value = _parted(word, f"agnet {name} {example}")
         bare = typed.lstrip("+")
         if bare == "dataset.name" and "dataset" in groups:
             bare = "dataset"
@@ -102,13 +103,13 @@ def for_hydra(words: Sequence[str], name: str) -> list[str]:
     return [*found.values(), *as_words(flags)]
 
 
-def _parted(word: str) -> tuple[str, str]:
+def _parted(word: str, example: str) -> tuple[str, str]:
     name, equals, value = word.partition("=")
     if name.startswith("~"):
         cure = "logger=none logs nothing" if name == "~logger" else "null unsets most of them"
         raise ConfigError(f"options cannot be taken out, got {word}; {cure}")
     if not equals or not name:
-        raise ConfigError(f"options are given as name=value, got {word!r}")
+        raise ConfigError(f"options are given as name=value, got {word!r}, as in {example}")
     return name, value
 
 

@@ -17,10 +17,14 @@ T = TypeVar("T", bound=Options)
 # What other libraries call an option of ours, where the two are not alike.
 SYNONYMS = {
     "data": "root",
+    "input": "images",
     "learning_rate": "lr",
+    "model": "checkpoint",
     "path": "root",
     "resolution": "image_size",
+    "source": "images",
     "wd": "weight_decay",
+    "weights": "checkpoint",
 }
 
 
@@ -53,7 +57,8 @@ def validate(schema: type[T], values: Mapping[str, Any]) -> T:
 def unknown_option(schema: type[Options], name: str) -> ConfigError:
     """Return the error about an option a schema lacks."""
     names = [each.name for each in list_options(schema)]
-    names += dict.fromkeys(each.rpartition(".")[0] for each in names if "." in each)
+    groups = dict.fromkeys(each.rpartition(".")[0] for each in names if "." in each)
+    names += [group for group in groups if not name.startswith(f"{group}.")]
     hint = did_you_mean(name, names) or "; --help lists all"
     return ConfigError(f"there is no option {name}{hint}")
 
@@ -64,10 +69,12 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
     Its last part counts alone, too: ``lr`` is ``optimizer.lr``.
     """
     last = name.rsplit(".", 1)[-1]
-    last = SYNONYMS.get(last, last)
     full_names: dict[str, list[str]] = {}
     for full in names:
         full_names.setdefault(full.rsplit(".", 1)[-1], []).append(full)
+
+    if SYNONYMS.get(last) in full_names:
+        last = SYNONYMS[last]
 
     nearest = partial(difflib.get_close_matches, n=1)
     found = (

@@ -92,6 +92,22 @@ def test_flags_stand_behind_options() -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
+        ("runs/full", "got 'runs/full', as in agnet predict checkpoint=.* images=photo.jpg$"),
+        ("source=photo.jpg", "no option source; did you mean images\\?"),
+        ("model=runs/full", "no option model; did you mean checkpoint\\?"),
+        ("weights=runs/full", "no option weights; did you mean checkpoint\\?"),
+    ],
+)
+def test_words_of_other_programs(word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        for_hydra([word], "predict")
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("source=grid", "no option source; did you mean regions.source?"),
+        ("+optimizer.foo=1", "no option optimizer.foo; did you mean optimizer.lr?"),
         ("optimiser.lr=1", "no option optimiser.lr; did you mean optimizer.lr?"),
         ("++dataset.rot=my photos/[1", "no option dataset.rot; did you mean dataset.root?"),
         ("epochs", "options are given as name=value, got 'epochs'"),
