@@ -1,18 +1,17 @@
 """``correct``: the last layer of a run's network, trained again so that it looks elsewhere.
 
 Marks say where evidence must not lie, or must. With all below the last layer stored, cross-entropy
-plus a weight times the loss of the evidence is a small problem that L-BFGS solves in seconds
-(convex, but for "there" marks). Training images are stored as evaluation sees them, and augmented
-once, which teaches more of each mark. The weight is the largest of a path that costs no more of the
-validation accuracy than allowed: a network that leans on something false loses some when it stops,
-for the validation images have it, too.
+plus a weight times the loss of the evidence, close to the layer as it was, is a small problem that
+L-BFGS solves in seconds. Marked images are stored augmented several times: that teaches more of
+each mark. The weight grows along a path for as long as a step pays, on marks that were kept out of
+the fit, and costs no more of the validation accuracy than allowed: a network that leans on
+something false loses some when it stops, for the validation images have it, too.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,8 +41,12 @@ from agnet_vision.training.console import console, print_place, print_scores
 from agnet_vision.training.embeddings import Embeddings, Layer, embed
 from agnet_vision.training.run_dir import locked_run_dir
 
-WEIGHTS = tuple(10 ** (0.5 * step) for step in range(2, 9))  # ours: 10 to 10,000
-WEIGHT_DECAY = 0.01  # ours, of the last layer
+# Ours, chosen on the validation and training images of one network with painted labels.
+WEIGHTS = tuple(10 ** (0.5 * step) for step in range(7))  # 1 to 1,000
+MARK_VIEWS = 8  # augmented views of each marked image
+ANCHOR = 1.0  # of the squared distance to the layer as it was
+LEAST_GAIN = 0.1  # part of the evidence inside marks not fitted that a step must take away
+FOLDS = 2  # parts of the marked images, each kept out once
 MAX_STEPS = 100  # of L-BFGS
 
 
@@ -58,6 +61,7 @@ class Fitted(NamedTuple):
     layer: Layer
     accuracy: float  # on the validation images
     evidence: float  # its loss on the marked training images
+    evidence_kept_out: float  # the same on marked images that had no part in the fit
 
 
 def correct(config: CorrectConfig) -> Run:
@@ -116,27 +120,43 @@ class Correction:
             )
         console().print(f"marks   on {marked:,} of {len(samples):,} training images")
         self.model.to(self.device)
-        self.train = [self._embed("train"), self._embed("train", augmented=True)]
+        self.train = self._embed("train")
+        self.augmented = self._embed("train", view=1)
         self.val = self._embed("val")
+        self.marked = [self._embed("train", view=2 + v, marked=True) for v in range(MARK_VIEWS)]
         self.seconds = {"store": time.time() - self.began}
 
     def fit(self) -> None:
-        """Fit the last layer for each weight of the path, and choose one."""
+        """Fit the last layer for each weight of the path for as long as it pays."""
         began = time.time()
         linear = self.model.head.classifier.linear
-        self.before = Layer(
-            linear.weight.detach().cpu().clone(), linear.bias.detach().cpu().clone()
-        )
-        smoothing = self.options.loss.label_smoothing
-        given = self.config.weight
+        weight, bias = linear.weight.detach(), linear.bias.detach()
+        self.before = Layer(weight.cpu().clone(), bias.cpu().clone())
 
-        layer, self.path = self.before, []
-        for weight in (0.0, *(WEIGHTS if given is None else (given,))):
-            layer = fit_layer(layer, self.train, weight, smoothing)
-            self.path.append(self._measure(weight, layer))
-        self.chosen = (
-            self.path[-1] if given is not None else choose(self.path, self.config.max_cost)
-        )
+        self.path = [self._fit(0.0)]
+        self.chosen = self.path[0]
+        given = self.config.weight
+        for each in WEIGHTS if given is None else (given,):
+            fitted = self._fit(each)
+            self.path.append(fitted)
+            if given is None and not pays(self.chosen, fitted, self.path[0], self.config.max_cost):
+                break
+            self.chosen = fitted
+        if self.chosen is self.path[0] and given is None:
+            warnings.warn(
+                "nothing is corrected: what the marks hold has nothing in common, or every weight "
+                f"costs more than max_cost={self.config.max_cost} of the validation accuracy; mark "
+                "more images, or give weight",
+                CorrectionWarning,
+                stacklevel=2,
+            )
+        if self.path[-1] is self.chosen and given is None:
+            warnings.warn(
+                f"the largest weight of the path, {self.chosen.weight:g}, still pays; a larger one "
+                "may change more: give weight",
+                CorrectionWarning,
+                stacklevel=2,
+            )
         self.seconds["fit"] = time.time() - began
 
     def write(self) -> None:
@@ -182,27 +202,49 @@ class Correction:
         own = {"workers": config.workers, "batch_size": config.batch_size, "tta": "none"}
         return validate(TrainConfig, {**stored, **own, "cache_dir": config.cache_dir})
 
-    def _embed(self, split: str, *, augmented: bool = False) -> Embeddings:
-        """Store the images of a split, as evaluation sees them or augmented once."""
-        table = replace(
-            self.table, splits={"train": [], "val": self.table.splits[split], "test": []}
-        )
+    def _embed(self, split: str, *, view: int = 0, marked: bool = False) -> Embeddings:
+        """Store the images of a split, as evaluation sees them or (``view``) augmented."""
+        samples = self.table.splits[split]
+        if marked:
+            samples = [sample for sample in samples if self.marks.are_on(sample.path)]
+        table = replace(self.table, splits={"train": [], "val": samples, "test": []})
         data = build_data(table, self.model, self.options)
         data.marks = self.marks
-        if augmented:
+        if view:
+            data.seed += view
             options = self.options.augmentation.model_dump()
             data.transforms["val"] = training_transform(self.model.data_config, **options)
         data.prepare_data()
         batches = (data.on_before_batch_transfer(batch, 0) for batch in data.val_dataloader())
-        title = f"{split}{', augmented' if augmented else ''}"
+        title = f"{split}{' marked' if marked else ''}{f', view {view}' if view else ''}"
         shown = track(batches, title, len(data.val_dataloader()), console=console(), transient=True)
         return embed(self.model, shown, self.device)
 
-    def _measure(self, weight: float, layer: Layer) -> Fitted:
-        """Measure a layer on validation images, and its evidence on marked training images."""
+    def _fit(self, weight: float) -> Fitted:
+        """Fit a layer to all marks, and others to all but a part of the marks."""
+        smoothing = self.options.loss.label_smoothing
+        everything = Embeddings.cat([self.train, self.augmented])
+        marked = Embeddings.cat([self.train, self.augmented, *self.marked])
+        layer = fit_layer(self.before, everything, marked, weight, smoothing)
+
+        # Without marks all parts are fitted alike.
+        fold = torch.arange(len(self.marked[0].label)) % FOLDS
+        kept_out = []
+        for part in range(FOLDS):
+            fitted, other = (
+                Embeddings.cat([each.only(chosen) for each in self.marked])
+                for chosen in (fold != part, fold == part)
+            )
+            if len(fitted.label) and len(other.label):
+                rest = fit_layer(self.before, self.train, fitted, weight, smoothing)
+                kept_out.append(float(other.evidence_loss(rest)))
+        return self._measure(weight, layer, sum(kept_out) / max(len(kept_out), 1))
+
+    def _measure(self, weight: float, layer: Layer, kept_out: float = 0.0) -> Fitted:
+        """Measure a layer on validation images and on marked training images."""
         right = layer.logits(self.val.embedding).argmax(dim=1) == self.val.label
-        evidence = float(self.train[0].evidence_loss(layer))
-        return Fitted(weight, layer, float(right.float().mean()), evidence)
+        evidence = float(self.train.evidence_loss(layer))
+        return Fitted(weight, layer, float(right.float().mean()), evidence, kept_out)
 
     def _summary(self, test: Embeddings | None) -> dict[str, Any]:
         """Describe the correction as plain data, for ``correction.json``."""
@@ -255,14 +297,15 @@ class Correction:
 
 
 def fit_layer(
-    start: Layer, stored: Sequence[Embeddings], weight: float, label_smoothing: float
+    start: Layer, stored: Embeddings, marked: Embeddings, weight: float, label_smoothing: float
 ) -> Layer:
-    """Fit a last layer to the cross-entropy plus ``weight`` times the loss of its evidence.
+    """Fit a last layer to cross-entropy and evidence, close to where it starts.
 
     Args:
-        start: layer to start from.
-        stored: what is stored of the training images, once or several times.
-        weight: weight of the evidence.
+        start: layer as it was.
+        stored: embeddings of the training images.
+        marked: what is stored of marked images.
+        weight: weight of the loss of the evidence.
         label_smoothing: as in training.
     """
     layer = Layer(start.weight.clone().requires_grad_(), start.bias.clone().requires_grad_())
@@ -275,13 +318,11 @@ def fit_layer(
 
     def closure() -> float:
         optimizer.zero_grad()
-        loss = WEIGHT_DECAY / 2 * layer.weight.square().sum()
-        for each in stored:
-            logits = layer.logits(each.embedding)
-            fit = cross_entropy(logits, each.label, label_smoothing=label_smoothing)
-            if weight:
-                fit = fit + weight * each.evidence_loss(layer)
-            loss = loss + fit / len(stored)
+        logits = layer.logits(stored.embedding)
+        loss = cross_entropy(logits, stored.label, label_smoothing=label_smoothing)
+        loss = loss + ANCHOR / 2 * (layer.weight - start.weight).square().sum()
+        if weight:
+            loss = loss + weight * marked.evidence_loss(layer)
         loss.backward()
         return loss.item()
 
@@ -289,28 +330,14 @@ def fit_layer(
     return Layer(layer.weight.detach(), layer.bias.detach())
 
 
-def choose(path: Sequence[Fitted], max_cost: float) -> Fitted:
-    """Choose the largest weight whose validation accuracy is not too far below that without marks.
+def pays(before: Fitted, after: Fitted, without: Fitted, max_cost: float) -> bool:
+    """Tell whether a step to a larger weight takes evidence away where it was not fitted.
 
     Args:
-        path: layers by increasing weight; the first was trained without marks.
-        max_cost: share of that accuracy which a correction may cost.
+        before: layer of the weight before.
+        after: layer of the larger weight.
+        without: layer trained again without marks.
+        max_cost: share of its validation accuracy which a correction may cost.
     """
-    least = (1 - max_cost) * path[0].accuracy
-    fitting = [fitted for fitted in path[1:] if fitted.accuracy >= least]
-    if not fitting:
-        warnings.warn(
-            f"every weight costs more than max_cost={max_cost} of the validation accuracy, so the "
-            f"least, {path[1].weight:g}, is taken; give max_cost or weight",
-            CorrectionWarning,
-            stacklevel=2,
-        )
-        return path[1]
-    if fitting[-1] is path[-1]:
-        warnings.warn(
-            f"the largest weight of the path, {path[-1].weight:g}, costs less than max_cost="
-            f"{max_cost}: the marks change little, or a larger weight would change more",
-            CorrectionWarning,
-            stacklevel=2,
-        )
-    return fitting[-1]
+    is_cheap = after.accuracy >= (1 - max_cost) * without.accuracy
+    return is_cheap and after.evidence_kept_out <= (1 - LEAST_GAIN) * before.evidence_kept_out

@@ -6,9 +6,10 @@ inside marks and its gradient are products of the last layer with what is stored
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -73,6 +74,20 @@ class Embeddings:
             self.inside[yes],
             number[self.yes_image[yes]],
         )
+
+    @staticmethod
+    def cat(parts: Sequence[Embeddings]) -> Embeddings:
+        """Put several after each other."""
+        starts = np.cumsum([0, *(len(part.label) for part in parts)])
+        rows = {
+            name: [getattr(part, name) for part in parts] for name in Embeddings.__annotations__
+        }
+        for name in ("no_image", "yes_image"):
+            pairs = zip(rows[name], starts.tolist(), strict=False)
+            rows[name] = [number + start for number, start in pairs]
+        for name in ("yes", "inside"):  # an empty one does not know its map
+            rows[name] = [value for value in rows[name] if len(value)] or rows[name][:1]
+        return Embeddings(**{name: torch.cat(values) for name, values in rows.items()})
 
     def evidence_inside(self, layer: Layer) -> Float[Tensor, "marked classes"]:
         """Compute what the marked cells add to every logit."""

@@ -11,7 +11,7 @@ import torch
 import agnet_vision
 from agnet_vision.errors import ConfigError, DatasetError
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.training.correct import CorrectionWarning, Fitted, choose, fit_layer
+from agnet_vision.training.correct import Fitted, fit_layer, pays
 from agnet_vision.training.embeddings import Embeddings, Layer
 from agnet_vision.training.train import train
 
@@ -38,8 +38,8 @@ def spurious(count=200, channels=12, seed=0):
 
 def test_value_a_fitted_layer_no_longer_listens_to_marked_parts():
     stored, start = spurious(), Layer(torch.zeros(3, 12), torch.zeros(3))
-    plain = fit_layer(start, [stored], 0, 0.0)
-    corrected = fit_layer(start, [stored], 1000, 0.0)
+    plain = fit_layer(start, stored, stored, 0, 0.0)
+    corrected = fit_layer(start, stored, stored, 1000, 0.0)
 
     without = stored.embedding.clone()
     without[:, 3:6] -= 4 * torch.nn.functional.one_hot(stored.label, 3)  # the label taken away
@@ -55,27 +55,26 @@ def test_value_the_fit_is_scikit_learns_without_marks():
     from sklearn.linear_model import LogisticRegression
 
     stored = spurious(seed=1)
-    layer = fit_layer(Layer(torch.zeros(3, 12), torch.zeros(3)), [stored, stored], 0, 0.0)
-    oracle = LogisticRegression(C=1 / (0.01 * len(stored.label)), tol=1e-8, max_iter=1000)
+    layer = fit_layer(Layer(torch.zeros(3, 12), torch.zeros(3)), stored, stored, 0, 0.0)
+    oracle = LogisticRegression(C=1 / len(stored.label), tol=1e-8, max_iter=1000)
     oracle.fit(stored.embedding.numpy(), stored.label.numpy())
     expected = oracle.predict_proba(stored.embedding.numpy())
     found = layer.logits(stored.embedding).softmax(1).numpy()
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
-def fitted(weight, accuracy):
+def fitted(accuracy, kept_out):
     """Describe a layer of the path."""
-    return Fitted(weight, Layer(torch.zeros(2, 2), torch.zeros(2)), accuracy, 0.0)
+    return Fitted(1.0, Layer(torch.zeros(2, 2), torch.zeros(2)), accuracy, 0.0, kept_out)
 
 
-def test_value_the_largest_weight_within_the_cost_is_chosen():
-    path = [fitted(w, a) for w, a in [(0, 0.8), (1, 0.79), (10, 0.73), (100, 0.5)]]
-    assert choose(path, 0.1).weight == 10
-    assert choose(path, 0.02).weight == 1
-    with pytest.warns(CorrectionWarning, match="the largest weight of the path, 100"):
-        assert choose(path, 0.5).weight == 100
-    with pytest.warns(CorrectionWarning, match="every weight costs more than max_cost=0"):
-        assert choose(path, 0.0).weight == 1
+@pytest.mark.parametrize(
+    ("accuracy", "kept_out", "expected"),
+    [(0.7, 0.5, True), (0.7, 0.95, False), (0.5, 0.5, False)],
+)
+def test_value_a_step_pays_where_other_marks_lose_evidence(accuracy, kept_out, expected):
+    without = fitted(0.8, 1.0)
+    assert pays(without, fitted(accuracy, kept_out), without, max_cost=0.2) is expected
 
 
 @pytest.fixture(scope="module")
