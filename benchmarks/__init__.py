@@ -14,6 +14,7 @@ PARTS = {
     "throughput": "images per second of five networks, beside plain timm",
     "frozen": "average pooling beside the paper's mix, on the maps of a frozen network",
     "paper": "the paper's network on one GPU: speed, and the epoch chosen on test images",
+    "guide": "what marks correct, where a painted label tells the class in training alone",
     "kills": "runs that are killed or stopped, and go on to the same result",
     "onnx": "an exported network in ONNX Runtime, beside PyTorch",
 }

@@ -1,0 +1,259 @@
+"""What marks correct: a painted label tells the class in training, and contradicts it in the test.
+
+python tools/benchmark.py guide --photographs STANFORD40 --weights mobilenetv2_100_in1k.pth
+
+Ten classes of Stanford-40 that look alike. A colored label on 3 % of the area, anywhere, tells the
+class of 95 % of the training images; in the test it names another class ("against"), or is not
+there ("clean"). One network per seed is trained on it, and corrected by marks on a share of the
+training images: the label's box, the cell of a 5 x 5 grid that holds its middle (a click), or a
+random box. Beside it: the last layer trained again without marks, and on as many images with
+balanced classes and labels (DFR, Kirichenko et al., 2023).
+"""
+
+from __future__ import annotations
+
+import argparse
+import colorsys
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from rich.console import Console
+from rich.table import Table
+from sklearn.linear_model import LogisticRegression
+
+import agnet_vision
+from agnet_vision.data.sources.listing import Sample, image_name
+from agnet_vision.data.sources.split_list import read_split_list
+from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.options.resolve import correction_options
+from agnet_vision.training.correct import Correction
+from agnet_vision.training.embeddings import Embeddings, Layer
+from benchmarks.conditions import conditions, write_report
+
+CLASSES = (
+    *("applauding", "brushing_teeth", "drinking", "phoning", "pouring_liquid"),
+    *("reading", "smoking", "taking_photos", "texting_message", "waving_hands"),
+)
+AGREES = 0.95  # share of training images whose label tells their class
+AREA = 0.03  # of a label
+GRID = 5
+WAYS = (("box", 0.05), ("box", 0.01), ("box", 0.2), ("click", 0.05), ("random", 0.05))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--photographs", type=Path, required=True, help="root of stanford40")
+    parser.add_argument("--weights", type=Path, required=True, help="MobileNetV2 of ImageNet")
+    parser.add_argument(
+        "--work", type=Path, default=Path("outputs/guide"), help="folder to work in"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--model", default="backbone_only", help="variant of the network")
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks/guide.json"))
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train, correct, test, print a table and write the numbers."""
+    data = arguments.work / "images"
+    labels = paint(arguments.photographs, data)
+    rows = []
+    for seed in arguments.seeds:
+        folder = arguments.work / f"{arguments.model}_{seed}"
+        if not (folder / "best.ckpt").is_file():
+            _train(arguments, data / "train", folder, seed)
+        rows += [{"seed": seed, **row} for row in _corrections(folder, data, labels, seed)]
+
+    names = ("accuracy_against", "fooled", "accuracy_clean", "weight", "seconds_fit")
+    table = Table("seed", "marks", *names)
+    for row in rows:
+        table.add_row(str(row["seed"]), row["marks"], *(f"{row[name]:.3f}" for name in names))
+    Console().print(table)
+    content = {"conditions": conditions(seed=arguments.seeds[0]), "rows": rows}
+    write_report(content, arguments.output)
+    return content
+
+
+def paint(photographs: Path, folder: Path) -> dict[str, tuple[tuple[float, ...], int]]:
+    """Paint the labels, and return box (fractions) and class of each by the image's name."""
+    generator = np.random.default_rng(0)
+    labels = {}
+    for number, name in enumerate(CLASSES):
+        for part in ("train", "test"):
+            names = (photographs / "ImageSplits" / f"{name}_{part}.txt").read_text().split()
+            others = [k for k in range(len(CLASSES)) if k != number]
+            for file in names:
+                image = Image.open(photographs / "JPEGImages" / file).convert("RGB")
+                agrees = part == "train" and generator.random() < AGREES
+                shown = number if agrees else int(generator.choice(others))
+                painted, box = _label(image, shown, generator)
+                kinds = (
+                    {"train": painted} if part == "train" else {"against": painted, "clean": image}
+                )
+                for kind, content in kinds.items():
+                    path = folder / kind / name / file
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    content.save(path, quality=90)
+                    labels[f"{kind}/{name}/{file}"] = (box, shown)
+    return labels
+
+
+def _label(
+    image: Image.Image, shown: int, generator: np.random.Generator
+) -> tuple[Image.Image, tuple[float, ...]]:
+    """Paint one label, of a color that names a class."""
+    image = image.copy()
+    width, height = image.size
+    aspect = generator.uniform(0.6, 1.7)
+    wide = int((AREA * width * height * aspect) ** 0.5)
+    high = int((AREA * width * height / aspect) ** 0.5)
+    x, y = int(generator.integers(0, width - wide)), int(generator.integers(0, height - high))
+    color = colorsys.hsv_to_rgb(shown / len(CLASSES), 0.9, 0.9)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle([x, y, x + wide, y + high], fill=tuple(int(255 * c) for c in color))
+    stripe = [x + wide // 6, y + high // 3, x + wide - wide // 6, y + high // 2]
+    draw.rectangle(stripe, fill=(255, 255, 255))
+    return image, (x / width, y / height, (x + wide) / width, (y + high) / height)
+
+
+def _train(arguments: argparse.Namespace, root: Path, folder: Path, seed: int) -> None:
+    agnet_vision.train(
+        {"name": "folder", "root": str(root), "val_fraction": 0.15, "test_fraction": 0.0},
+        run_dir=str(folder),
+        seed=seed,
+        model=arguments.model,
+        backbone={
+            "name": "mobilenetv2_100",
+            "checkpoint": str(arguments.weights),
+            "kwargs": {"pad_type": "same"},
+            "freeze_at": 3,
+            "output_stride": 16,
+        },
+        image_size=160,
+        epochs=arguments.epochs,
+        schedule={"warmup_epochs": 1.0},
+        trainer="cpu",
+        workers=0,
+        test=False,
+        report=False,
+    )
+
+
+def _corrections(
+    folder: Path, data: Path, labels: dict[str, Any], seed: int
+) -> list[dict[str, Any]]:
+    """Correct one network in every way, and test it on both test sets."""
+    names = [row.path for row in read_split_list(folder / "splits.csv") if row.split == "train"]
+    order = random.Random(seed).sample(names, len(names))
+    generator = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    tests: dict[str, Embeddings] = {}
+    for kind, share in WAYS:
+        chosen = order[: round(share * len(order))]
+        boxes = {name: _mark(kind, labels[f"train/{name}"][0], generator) for name in chosen}
+        correction = _correct(folder, boxes)
+        if not tests:
+            tests = {kind: _embed_folder(correction, data / kind) for kind in ("against", "clean")}
+            layers = {
+                "none, as trained": correction.before,
+                "none, trained again": correction.path[0].layer,
+                f"DFR, {share:.0%}": _balanced(correction, chosen, labels),
+            }
+            rows += [
+                {"marks": name, "weight": 0.0, "seconds_fit": 0.0, **_scores(layer, tests, labels)}
+                for name, layer in layers.items()
+            ]
+        rows.append(
+            {
+                "marks": f"{kind}, {share:.0%}",
+                "weight": correction.chosen.weight,
+                "seconds_fit": correction.seconds["fit"],
+                **_scores(correction.chosen.layer, tests, labels),
+            }
+        )
+    return rows
+
+
+def _mark(kind: str, box: tuple[float, ...], generator: np.random.Generator) -> tuple[float, ...]:
+    """Return the label's box, the cell of a grid that holds its middle, or any box."""
+    if kind == "box":
+        return box
+    if kind == "random":
+        side = AREA**0.5
+        x, y = generator.uniform(0, 1 - side, 2).tolist()
+        return x, y, x + side, y + side
+    column, row = (int((box[i] + box[i + 2]) / 2 * GRID) for i in (0, 1))
+    return column / GRID, row / GRID, (column + 1) / GRID, (row + 1) / GRID
+
+
+def _correct(folder: Path, boxes: dict[str, tuple[float, ...]]) -> Correction:
+    """Correct a run as the product does, without writing a new one."""
+    marks = folder.with_suffix(".marks.csv")
+    with marks.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "x0", "y0", "x1", "y1"))
+        writer.writerows((name, *box) for name, box in boxes.items())
+    options = correction_options(
+        {
+            "checkpoint": str(folder),
+            "marks": str(marks),
+            "run_dir": str(folder.with_suffix(".corrected")),
+            "workers": 0,
+            "device": "cpu",
+        }
+    )
+    correction = Correction(options, RunFolder(options.run_dir))
+    correction.store()
+    correction.fit()
+    return correction
+
+
+def _embed_folder(correction: Correction, root: Path) -> Embeddings:
+    """Store the images of a folder of classes."""
+    classes = correction.table.classes
+    samples = [
+        Sample(path, label)
+        for label, name in enumerate(classes)
+        for path in sorted((root / name).iterdir())
+    ]
+    correction.table.splits["test"] = samples
+    correction.table.layout = root
+    return correction._embed("test")
+
+
+def _scores(layer: Layer, tests: dict[str, Embeddings], labels: dict[str, Any]) -> dict[str, float]:
+    """Score a layer on both test sets."""
+    predicted = {kind: layer.logits(stored.embedding).argmax(1) for kind, stored in tests.items()}
+    right = {kind: predicted[kind] == tests[kind].label for kind in tests}
+    names = sorted(name for name in labels if name.startswith("against/"))
+    shown = torch.tensor([labels[name][1] for name in names])
+    return {
+        "accuracy_against": float(right["against"].float().mean()),
+        "fooled": float((predicted["against"] == shown).float().mean()),
+        "accuracy_clean": float(right["clean"].float().mean()),
+    }
+
+
+def _balanced(correction: Correction, chosen: list[str], labels: dict[str, Any]) -> Layer:
+    """Train the last layer on the marked images alone, each class and label of equal weight."""
+    samples = correction.table.splits["train"]
+    layout = correction.table.layout or correction.table.root
+    place = {image_name(sample.path, layout): number for number, sample in enumerate(samples)}
+    rows = torch.tensor([place[name] for name in chosen])
+    label = correction.train.label[rows].numpy()
+    agrees = np.array([labels[f"train/{name}"][1] for name in chosen]) == label
+    group = 2 * label + agrees
+    weight = 1 / np.bincount(group)[group]
+    model = LogisticRegression(C=1.0, max_iter=1000)
+    model.fit(correction.train.embedding[rows].numpy(), label, weight * len(rows) / weight.sum())
+
+    missing = correction.before
+    layer = Layer(torch.full_like(missing.weight, 0), torch.full_like(missing.bias, -1e3))
+    layer.weight[model.classes_] = torch.from_numpy(model.coef_).float()
+    layer.bias[model.classes_] = torch.from_numpy(model.intercept_).float()
+    return layer
