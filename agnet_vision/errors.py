@@ -34,7 +34,9 @@ def first_line(error: BaseException) -> str:
 
 
 def as_typed(value: Any) -> str:
-    """Write the value of an option as it is typed: null, true and false."""
+    """Write the value of an option as it is typed: null, true, false and lists."""
+    if isinstance(value, list):
+        return f"[{','.join(map(as_typed, value))}]"
     named = {None: "null", True: "true", False: "false"}
     return named[value] if value is None or isinstance(value, bool) else str(value)
 

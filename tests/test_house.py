@@ -25,7 +25,7 @@ MAY_IMPORT = {
 MAY_IMPORT["studies"] = {*MAY_IMPORT["training"], "training", "export"}
 MAY_IMPORT["demo"] = {*MAY_IMPORT["evaluation"], "evaluation"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT["studies"], "studies", "demo"}
-ROOT = {"bounds", "choices", "structures", "errors", "files"}
+ROOT = {"bounds", "choices", "structures", "errors", "files", "task"}
 
 
 def name_of(path: Path) -> str:

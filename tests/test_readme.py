@@ -71,6 +71,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_images(folder / "my_photos", {"train": 6, "val": 2, "test": 2})
     write_images(folder / "demo_set", {"train": 6, "val": 2, "test": 2})
     (folder / "demo_set" / "demo.json").write_text("{}")
+    labels = {"cat": "claws|fur", "dog": "fur", "owl": "claws"}
+    photos = sorted((folder / "my_photos").rglob("*.png"))
+    rows = [
+        f"{path.relative_to(folder / 'my_photos')},{labels[path.parent.name]}" for path in photos
+    ]
+    (folder / "labels.csv").write_text("\n".join(["path,labels", *rows]))
     shutil.copy(next((folder / "my_photos").rglob("*.png")), folder / "photo.jpg")
     (folder / "mine" / "experiment").mkdir(parents=True)
     (folder / "mine" / "experiment" / "quick.yaml").write_text("# @package _global_\nepochs: 1\n")

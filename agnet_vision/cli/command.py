@@ -57,12 +57,12 @@ class Command:
     check: Callable[[Composed], Options] | None = None
     has_run_dir: bool = False
 
-    def checked(self, composed: Composed) -> Any:
-        """Check the options."""
+    def run(self, composed: Composed) -> None:
+        """Check the options, and do the work."""
         from agnet_vision.options.validation import validate
 
         check = self.check
-        return check(composed) if check else validate(self.schema, composed.values)
+        self.call(check(composed) if check else validate(self.schema, composed.values))
 
 
 def load_command(name: str) -> Command:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -65,7 +66,7 @@ def export(config: ExportConfig) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     match config.format:
         case "pretrained":
-            scores = {"metrics": measured(config.checkpoint)}
+            scores = {"metrics": measured(config.checkpoint, model.task.headline[:3])}
             model.save_pretrained(path, model_card_kwargs=scores)
         case "program":
             torch.export.save(export_program(model, grid=config.grid), path)
@@ -75,14 +76,17 @@ def export(config: ExportConfig) -> Path:
             inputs = calibration_inputs(model, config)
             source = export_onnx(model, path.with_suffix(".float.onnx"), grid=config.grid)
             try:
-                made = quantize_onnx(source, path, inputs)
+                made = quantize_onnx(source, path, inputs, model.task)
             finally:
                 source.unlink()
-            print(f"{made.agreement:.3f} of {made.images} other images keep their class")
+            what = "class" if model.task.is_exclusive else "labels, on average over them"
+            print(f"{made.agreement:.3f} of {made.images} other images keep their {what}")
     return path
 
 
-def measured(checkpoint: str) -> dict[str, float]:
+def measured(
+    checkpoint: str, names: Sequence[str] = ("acc", "mean_per_class_acc", "mAP")
+) -> dict[str, float]:
     """Read the run's scores on the test split, if any."""
     from agnet_vision.evaluation.run_folder import RunFolder
 
@@ -90,7 +94,6 @@ def measured(checkpoint: str) -> dict[str, float]:
     if not folder.metrics.is_file():
         return {}
     scores = folder.read_metrics()
-    names = ("acc", "mean_per_class_acc", "mAP")
     views = f" (tta={scores['tta']})" if scores.get("tta", "none") != "none" else ""
     return {f"{scores['split']} {name}{views}": scores[name] for name in names}
 

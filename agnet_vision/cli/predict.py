@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agnet_vision.models.agnet import AGNet
     from agnet_vision.predict.predictor import Prediction
 
+Ranked = tuple[list[tuple[str, float]], list[tuple[str, float]]]
 Format = Literal["table", "csv", "jsonl"]
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
 
@@ -48,7 +49,9 @@ class PredictConfig(Options):
     )
     figure_format: Literal["png", "svg"] = option("format of the figures")
     theme: Literal["light", "dark"] = option("colors of the figures")
-    top: int = option("classes per image in the table", ge=1)
+    top: int = option(
+        "classes per image in the table; of several labels, those given at least", ge=1
+    )
     batch_size: int = option("images per step", ge=1)
     device: Device
     progress: Progress
@@ -105,7 +108,7 @@ def call(config: PredictConfig) -> None:
         names = name_outputs(paths, f".{config.figure_format}")
         for row in track(rows, "predicting", len(paths), console=bar, disable=not config.progress):
             # Probabilities of every class of every image are needed by none of what follows.
-            kept.append((row.path, row.top(config.top), row.error))
+            kept.append((row.path, _ranked(row, config.top), row.error))
             if config.figures and row.error is None:
                 _draw(model, row.path, Path(config.figures) / names[row.path], config.theme)
 
@@ -129,20 +132,28 @@ def _draw(model: AGNet, image: Path, place: Path, theme: ThemeName) -> None:
     save_figure(explanation_figure(explain(model, read_image(image)), theme=theme), place)
 
 
-def _print_table(rows: list[tuple[Path, list[tuple[str, float]], str | None]]) -> None:
-    """Print paths and their best classes."""
+def _ranked(row: Prediction, top: int) -> Ranked:
+    """List what an image is given, and after it what is most probable of the rest."""
+    best = row.top(len(row.classes))
+    given = [(name, p) for name, p in best if name in row.predicted]
+    rest = [(name, p) for name, p in best if name not in row.predicted]
+    return given, rest[: max(0, top - len(given))]
+
+
+def _print_table(rows: list[tuple[Path, Ranked, str | None]]) -> None:
+    """Print paths, the classes that the images are given, and the next best."""
     from rich.table import Column, Table
 
     from agnet_vision.training.console import console
 
     table = Table(Column("image", overflow="fold"), "class", "probability", "then")
-    for path, best, error in rows:
+    for path, (given, rest), error in rows:
         if error is not None:
             table.add_row(str(path), "cannot be read", "", error, style="red")
             continue
-        (name, probability), *others = best
-        then = ", ".join(f"{other} {p:.1%}" for other, p in others)
-        table.add_row(str(path), name, f"{probability:.1%}", then)
+        names = ", ".join(name for name, _ in given) or "none"
+        shares = ", ".join(f"{p:.1%}" for _, p in given)
+        table.add_row(str(path), names, shares, ", ".join(f"{name} {p:.1%}" for name, p in rest))
     console(soft_wrap=False).print(table)
 
 

@@ -115,7 +115,7 @@ class RegionDataset(Dataset):
         index = request.sample if request.counted else -1
         return [
             _Loaded(
-                {"image": pixels, "label": sample.label, "index": index}
+                {"image": pixels, "label": torch.as_tensor(sample.label), "index": index}
                 | (marks.moved(matrix, pixels.shape[-1]) if marks is not None else {}),
                 move_points(points.xy, matrix),
                 points.group,

@@ -7,8 +7,6 @@ each connected part counts as its box: a coarse mark corrects a network as well 
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
@@ -21,10 +19,11 @@ from scipy import ndimage
 
 from agnet_vision.choices import Look
 from agnet_vision.data.preprocessing import Matrix
+from agnet_vision.data.sources.layouts.coco import open_coco
 from agnet_vision.data.sources.layouts.lists import read_rows
 from agnet_vision.data.sources.listing import image_name
 from agnet_vision.data.sources.samples import SampleTable
-from agnet_vision.errors import DatasetError, extra_needed
+from agnet_vision.errors import DatasetError
 from agnet_vision.structures import NO, YES, RGBImage
 
 LOOKS: dict[str, int] = {"no": NO, "yes": YES}
@@ -178,13 +177,10 @@ def _read_csv(path: Path, look: Look) -> Iterator[tuple[str, Mark]]:
 
 def _read_coco(path: Path, names: Collection[str], look: int) -> Iterator[tuple[str, Mark]]:
     """Read boxes; images are found by their name in the dataset, or its last part."""
-    with extra_needed("coco"):
-        from pycocotools.coco import COCO
+    coco = open_coco(path)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it reports its progress
-            coco = COCO(str(path))
         boxes = [(coco.imgs[each["image_id"]], each["bbox"]) for each in coco.anns.values()]
-    except (AssertionError, KeyError, OSError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path} is not a COCO file of boxes: {error}") from error
 
     full = {name: name for name in names}

@@ -65,10 +65,15 @@ def ranking(explanation: Explanation) -> dict[str, float]:
 
 def remark(model: AGNet, explanation: Explanation, source: str, num_clusters: int) -> str:
     """Say what is shown, and warn when the settings differ from those of the training."""
+    words = ""
+    if not model.task.is_exclusive:
+        given = model.task.decided(explanation.probabilities, explanation.classes)
+        words = f"Over their thresholds: {', '.join(given) or 'none'}. The figures are for "
+        words += f"{explanation.classes[explanation.target]}. "
     if not explanation.num_primary:
-        return "This network sees the whole image only; regions change nothing."
+        return words + "This network sees the whole image only; regions change nothing."
 
-    words = f"{int(explanation.mask.sum())} regions of {len(explanation.mask)} slots, "
+    words += f"{int(explanation.mask.sum())} regions of {len(explanation.mask)} slots, "
     words += f"κ = {num_clusters}, {source}."
     if explanation.has_attention and not explanation.separates_regions():
         words += " The attention has not separated them: importances lie within 1 % of uniform."

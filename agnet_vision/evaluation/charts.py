@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from agnet_vision.evaluation.run_folder import RunResults
 from agnet_vision.evaluation.statistics import reliability
 from agnet_vision.explain.overlays import class_label
 from agnet_vision.files import open_atomically
+from agnet_vision.task import MultiLabel, SingleLabel, Task
 
 # Okabe-Ito hues of middle lightness, readable on white and on near-black.
 FIRST, SECOND = "#D55E00", "#2b8fce"
@@ -97,6 +99,51 @@ def confusion_matrix(
     bar.ax.set_yticklabels(["0", "5 %", "20 %", "50 %", "100 %"])
     bar.ax.tick_params(colors=INK, labelsize=8.5)
     return figure
+
+
+def together(
+    counts: Int[np.ndarray, "labels labels"] | Sequence[Sequence[int]],
+    predicted: Int[np.ndarray, "labels labels"] | Sequence[Sequence[int]],
+    classes: Sequence[str],
+) -> Figure:
+    """Draw how many images of a label (row) have another, in truth and as predicted."""
+    side = max(3.6, 0.3 * len(classes) + 1.6) if len(classes) <= MAX_LABELED else 6.0
+    figure, axes = make_figure(2 * side + 0.8, side, 2)
+    for place, title, found in zip(axes, ("true", "predicted"), (counts, predicted), strict=True):
+        found = np.asarray(found)
+        rate = found / np.maximum(found.diagonal(), 1)[:, None]
+        shown = place.imshow(rate, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+        place.set(title=title, xlabel="have this label, too", xticks=[], yticks=[])
+        if len(classes) <= MAX_LABELED:
+            names = [class_label(name) for name in classes]
+            slanted: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+            place.set_xticks(range(len(names)), names, fontsize=8.5, **slanted)
+            place.set_yticks(range(len(names)), names, fontsize=8.5)
+        if len(classes) <= MAX_NUMBERED:
+            for (row, column), number in np.ndenumerate(found):
+                ink = "black" if rate[row, column] > 0.5 else "white"
+                place.text(column, row, number, ha="center", va="center", color=ink, fontsize=8.5)
+
+    axes[0].set_ylabel("of the images with")
+    bar = figure.colorbar(shown, ax=axes, shrink=0.6, format="{x:.0%}")
+    bar.ax.tick_params(colors=INK, labelsize=8.5)
+    return figure
+
+
+@singledispatch
+def errors_figure(task: Task, scores: Mapping[str, Any], classes: Sequence[str]) -> Figure:
+    """Draw which classes are taken for which; of several labels, which come together."""
+    raise NotImplementedError
+
+
+@errors_figure.register(SingleLabel)
+def _(task: Task, scores: Mapping[str, Any], classes: Sequence[str]) -> Figure:
+    return confusion_matrix(scores["confusion_matrix"], classes)
+
+
+@errors_figure.register(MultiLabel)
+def _(task: Task, scores: Mapping[str, Any], classes: Sequence[str]) -> Figure:
+    return together(scores["together"], scores["predicted_together"], classes)
 
 
 def place_in_figure(figure: Figure) -> tuple[float, float, float, float]:

@@ -127,8 +127,8 @@ def _curves(
         [blurred * masks + sharp * (1 - masks), sharp * masks + blurred * (1 - masks)]
     )
     parts = (part.expand(len(inputs), *part.shape[1:]) for part in prepared.regions.to(device))
-    probability = model(inputs, Regions(*parts)).softmax(dim=1)[:, target].cpu().numpy()
-    return probability.reshape(2, STEPS + 1)
+    probability = model.task.probabilities(model(inputs, Regions(*parts)))[:, target]
+    return probability.cpu().numpy().reshape(2, STEPS + 1)
 
 
 def summarize(

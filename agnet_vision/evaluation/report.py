@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from functools import singledispatch
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,17 +14,23 @@ from jinja2 import Environment, StrictUndefined
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation import charts
+from agnet_vision.evaluation.label_report import label_parts
+from agnet_vision.evaluation.metrics import estimates_of, strata_of
 from agnet_vision.evaluation.run_folder import RunFolder, RunResults
-from agnet_vision.evaluation.statistics import Interval, estimates, interval, paired_difference
+from agnet_vision.evaluation.statistics import Interval, interval, paired_difference
 from agnet_vision.evaluation.thumbnails import confident_mistakes, make_cards, random_images
 from agnet_vision.files import write_atomically
-from agnet_vision.models.agnet import load_model
+from agnet_vision.models.agnet import AGNet, load_model
+from agnet_vision.task import MultiLabel, SingleLabel, Task
 
 TITLES = {
     "acc": "Accuracy",
     "mean_per_class_acc": "Mean per-class accuracy",
     "mAP": "mAP",
     "top5": "Top-5 accuracy",
+    "macro_F1": "Macro F1",
+    "micro_F1": "Micro F1",
+    "exact_match": "Exact match",
 }
 SHOWN_CONFUSIONS = 15
 
@@ -55,15 +62,18 @@ def write_report(
     other = _baseline_of(run, Path(baseline)) if baseline is not None else None
 
     name = run.folder.path.resolve().name
+    model = load_model(run.checkpoint)
+    parts = parts_of(run.task, run, other, model, Path(root) if root is not None else run.root)
     page = {
         "title": f"{name}: {run.scores['dataset']}, {run.scores['split']} split",
         "run": run,
         "baseline": other,
         "rows": _headline(run, other),
-        "classes": _lowest_ap_first(run),
-        "confused": _confused(run),
+        "has_attention": model.head.has_attention,
+        "proposer": model.proposer.settings(),
+        "variant": model.variant,
         **_charts(run, other),
-        **_images(run, Path(root) if root is not None else run.root),
+        **parts,
     }
     write_atomically(run.folder.report, _render(page))
     return run.folder.report
@@ -73,7 +83,8 @@ def _baseline_of(run: RunResults, folder: Path) -> RunResults:
     """Read the baseline's results, its images in the order of the run's."""
     other = RunFolder(folder).read_results()
     place = {path: number for number, path in enumerate(other.paths)}
-    if set(place) != set(run.paths) or run.classes != other.classes:
+    is_alike = run.classes == other.classes and run.task.name == other.task.name
+    if set(place) != set(run.paths) or not is_alike:
         missing = len(set(run.paths) - set(place))
         raise ConfigError(
             f"baseline={folder} must be of the same images and classes as "
@@ -87,18 +98,21 @@ def _baseline_of(run: RunResults, folder: Path) -> RunResults:
 
 def _headline(run: RunResults, other: RunResults | None) -> list[Headline]:
     """Put intervals around the metrics and around their differences to the baseline."""
-    own = estimates(run.label, run.probability)
-    base = estimates(other.label, other.probability) if other else {}
+    own = estimates_of(run.task, run.label, run.probability)
+    base = estimates_of(other.task, other.label, other.probability) if other else {}
+    strata = strata_of(run.task, run.label)
 
     rows = []
     for name, title in TITLES.items():
+        if name not in own:
+            continue
         if name == "top5" and len(run.classes) <= 5:  # the right one is always among five
             continue
-        value = interval(own[name], run.label)
+        value = interval(own[name], strata)
         row = Headline(title, value)
         if base:
-            difference = paired_difference([own[name]], [base[name]], run.label)
-            row = Headline(title, value, interval(base[name], run.label), difference)
+            difference = paired_difference([own[name]], [base[name]], strata)
+            row = Headline(title, value, interval(base[name], strata), difference)
         rows.append(row)
     return rows
 
@@ -122,9 +136,8 @@ def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
 
 
 def _charts(run: RunResults, other: RunResults | None) -> dict[str, Any]:
-    """Draw the charts as SVG."""
+    """Draw the charts that every run has, as SVG."""
     views = run.folder.views
-    confusion = charts.confusion_matrix(run.scores["confusion_matrix"], run.classes)
     curves = ""
     if run.history:
         figure = charts.learning_curves(run.history, other.history if other else ())
@@ -132,21 +145,37 @@ def _charts(run: RunResults, other: RunResults | None) -> dict[str, Any]:
     return {
         "views": base64.b64encode(views.read_bytes()).decode() if views.is_file() else "",
         "curves": curves,
-        "calibration": charts.to_svg(charts.reliability_diagram(run, other), "Calibration"),
-        "confusion": charts.to_svg(confusion, "Confusion matrix"),
-        "matrix": charts.place_in_figure(confusion),
     }
 
 
-def _images(run: RunResults, root: Path) -> dict[str, Any]:
-    """Explain images of the run, and describe the network that was asked."""
-    model = load_model(run.checkpoint)
+@singledispatch
+def parts_of(
+    task: Task, run: RunResults, other: RunResults | None, model: AGNet, root: Path
+) -> dict[str, Any]:
+    """Make the parts of the page that differ by task."""
+    raise NotImplementedError
+
+
+@parts_of.register(MultiLabel)
+def _(
+    task: Task, run: RunResults, other: RunResults | None, model: AGNet, root: Path
+) -> dict[str, Any]:
+    return label_parts(run, model, root)
+
+
+@parts_of.register(SingleLabel)
+def _(
+    task: Task, run: RunResults, other: RunResults | None, model: AGNet, root: Path
+) -> dict[str, Any]:
+    confusion = charts.confusion_matrix(run.scores["confusion_matrix"], run.classes)
     return {
+        "classes": _lowest_ap_first(run),
+        "confused": _confused(run),
+        "calibration": charts.to_svg(charts.reliability_diagram(run, other), "Calibration"),
+        "confusion": charts.to_svg(confusion, "Confusion matrix"),
+        "matrix": charts.place_in_figure(confusion),
         "mistakes": make_cards(run, model, root, confident_mistakes(run)),
         "random": make_cards(run, model, root, random_images(run)),
-        "has_attention": model.head.has_attention,
-        "proposer": model.proposer.settings(),
-        "variant": model.variant,
     }
 
 

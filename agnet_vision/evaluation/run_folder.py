@@ -17,7 +17,8 @@ from agnet_vision.data.sources.card import dataset_root
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.files import open_atomically, write_atomically
-from agnet_vision.predict.table import PredictionWriter, read_predictions
+from agnet_vision.predict.table import PredictionWriter, read_predictions, split_columns
+from agnet_vision.task import SEPARATOR, SINGLE_LABEL, Task, task_from
 
 
 class RunFolder:
@@ -78,6 +79,7 @@ class RunFolder:
         paths: Sequence[Path],
         classes: Sequence[str],
         root: Path,
+        task: Task = SINGLE_LABEL,
     ) -> None:
         """Write scores and predictions, so that no other test's scores lie beside them.
 
@@ -85,15 +87,18 @@ class RunFolder:
             scores: scores of ``score``, and whatever else ``metrics.json`` is to say.
             paths: paths of the images, by their number in ``predictions.sample``.
             root: root of the dataset, which paths inside it are written relative to.
+            task: what labels and probabilities mean.
         """
         table = io.StringIO(newline="")
-        writer = PredictionWriter(table, ("path", "label", "predicted"), classes)
-        numbers, labels, rows = (values.tolist() for values in predictions)
+        writer = PredictionWriter(table, split_columns(task), classes)
+        numbers, labels = predictions.sample.tolist(), predictions.label.tolist()
+        rows = predictions.probability.numpy()
         for number, label, probabilities in zip(numbers, labels, rows, strict=True):
             path = paths[number]
             shown = path.relative_to(root) if path.is_relative_to(root) else path
-            predicted = classes[max(range(len(classes)), key=probabilities.__getitem__)]
-            writer.write(shown.as_posix(), classes[label], predicted, probabilities=probabilities)
+            predicted = SEPARATOR.join(task.decided(probabilities, classes))
+            true = task.text(label, classes)
+            writer.write(shown.as_posix(), true, predicted, probabilities=probabilities.tolist())
 
         # The inner file takes its name first.
         with open_atomically(self.metrics) as metrics, open_atomically(self.predictions) as content:
@@ -127,6 +132,7 @@ class RunFolder:
             paths=paths,
             label=label,
             probability=probability,
+            task=task_from(scores.get("task", {}), len(classes)),
         )
 
     def read_history(self) -> list[dict[str, float]]:
@@ -160,8 +166,9 @@ class RunResults:
     history: list[dict[str, float]]
     classes: tuple[str, ...]
     paths: list[str]
-    label: Int[np.ndarray, " images"]
+    label: Int[np.ndarray, "images ..."]
     probability: Float[np.ndarray, "images classes"]
+    task: Task = SINGLE_LABEL
 
     @property
     def predicted(self) -> Int[np.ndarray, " images"]:

@@ -63,7 +63,7 @@ def make_cards(
             Thumbnail(
                 jpeg=thumbnail(explanation),
                 path=run.paths[number],
-                true=run.classes[run.label[number]],
+                true=run.task.text(run.label[number], run.classes),
                 predicted=run.classes[predicted],
                 confidence=float(run.probability[number].max()),
                 separated=explanation.separates_regions(),

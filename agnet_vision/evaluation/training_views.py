@@ -44,7 +44,7 @@ def first_views(data: AGNetDataModule, count: int = VIEWS) -> list[TrainingView]
         if data.proposer is not None:
             primary = data.proposer.num_clusters
             boxes = item["boxes"][:primary][item["mask"][:primary]].numpy()
-        name = data.table.classes[item["label"]]
+        name = data.table.task.text(item["label"].tolist(), data.table.classes)
         views.append(TrainingView(normalize.undo(item["image"]), boxes, name))
     return views
 

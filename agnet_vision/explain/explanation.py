@@ -108,6 +108,7 @@ def explain(
     image: RGBImage | PreparedImage,
     *,
     target: int | None = None,
+    label: str | None = None,
     proposer: RegionProposer | None = None,
 ) -> Explanation:
     """Explain what a network sees in one image, and why it answers so.
@@ -115,12 +116,19 @@ def explain(
     Args:
         model: network of any variant; it is left in the mode it was in.
         target: index of the class to explain; the most probable one by default.
+        label: name of the class to explain, instead of its index.
         proposer: maker of the regions instead of the model's own, with at most as many clusters.
 
     Raises:
         PredictionError: the network's output is not finite.
-        ValueError: the proposer has too many clusters.
+        ValueError: the proposer has too many clusters, or there is no such class.
     """
+    if label is not None:
+        if label not in class_names(model):
+            known = ", ".join(class_names(model))
+            raise ValueError(f"label must be one of {known:.200}, got {label!r}")
+        target = class_names(model).index(label)
+
     prepared = image
     if not isinstance(prepared, PreparedImage):
         (prepared,) = Preparation(model, proposer)([prepared])
@@ -134,7 +142,7 @@ def explain(
             feature_map = model.forward_features(prepared.input[None].to(device))
             regions = prepared.regions.to(device)
             logits = model.head(feature_map, regions)
-            probabilities = probabilities_of(logits)[0]
+            probabilities = probabilities_of(logits, model.task)[0]
             target = int(probabilities.argmax()) if target is None else target
             chosen = torch.tensor([target], device=device)
             parts = decompose(model.head, feature_map, regions, chosen)._asdict()

@@ -14,10 +14,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from agnet_vision.errors import extra_needed
+from agnet_vision.task import SINGLE_LABEL, Task
 
 MIN_AGREEMENT = 0.97  # ours: three images in a hundred may change their class
 LAYERS = ("Conv", "Gemm")
@@ -35,7 +37,8 @@ class Quantized(NamedTuple):
     """A quantized file, and how far it is to be trusted.
 
     Attributes:
-        agreement: share of the images not calibrated on that get the class they had before.
+        agreement: share of the images not calibrated on that get the class they had before; of
+            several labels, the mean share of images over the labels.
         images: number of those images.
     """
 
@@ -44,7 +47,12 @@ class Quantized(NamedTuple):
     images: int
 
 
-def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ...]) -> Quantized:
+def quantize_onnx(
+    source: Path | str,
+    path: Path | str,
+    inputs: tuple[Tensor, ...],
+    task: Task = SINGLE_LABEL,
+) -> Quantized:
     """Turn the network of an ONNX file into 8-bit integers.
 
     A ``LowAgreementWarning`` is given if fewer than 97 % of the classes agree.
@@ -56,6 +64,7 @@ def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ..
             to come, of all classes, and none it was trained on. It is surer of those, so that they
             keep their class more often than new ones will. Every second one, the first included,
             is calibrated on; the others measure the agreement.
+        task: what the network's logits mean.
 
     Raises:
         ValueError: there are fewer than two images.
@@ -74,9 +83,13 @@ def quantize_onnx(source: Path | str, path: Path | str, inputs: tuple[Tensor, ..
         prepared, made = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         _quantize(prepared, made, calibration)
-        same = run(made, others).argmax(1) == run(prepared, others).argmax(1)
+        before, after = (
+            task.decide(task.probabilities(torch.from_numpy(run(file, others))).numpy())
+            for file in (prepared, made)
+        )
         made.replace(path)
 
+    same = (before == after).all(axis=1) if task.is_exclusive else before == after
     agreement = float(same.mean())
     if agreement < MIN_AGREEMENT:
         warnings.warn(

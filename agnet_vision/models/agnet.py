@@ -20,6 +20,7 @@ from agnet_vision.models.layers import Attention
 from agnet_vision.models.model_card import TEMPLATE
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Regions
+from agnet_vision.task import SINGLE_LABEL, Task, task_from
 
 
 class AGNet(
@@ -51,6 +52,7 @@ class AGNet(
         proposer: maker of the regions when ``forward`` gets none; SIFT with this kappa by default.
         image_size: side in pixels of the images to come, which decides ``pool_size``;
             ``data_config``'s by default.
+        task: what the logits mean: one class per image, by default, or several labels.
 
     Attributes:
         data_config: input size, interpolation, mean and std the backbone was trained with, as timm
@@ -73,6 +75,7 @@ class AGNet(
         classes: Sequence[str] | None = None,
         proposer: RegionProposer | None = None,
         image_size: int | None = None,
+        task: Task = SINGLE_LABEL,
     ) -> None:
         super().__init__()
         names = [name for name in classes or () if isinstance(name, str)]
@@ -103,6 +106,7 @@ class AGNet(
         self.classes = tuple(classes) if classes is not None else None
         self.data_config = self.backbone.data_config()
         self.calibration: dict[str, float] = {}
+        self.task = task
         self.proposer = proposer or RegionProposer(num_clusters=num_clusters)
 
     def forward(
@@ -161,6 +165,7 @@ class AGNet(
                 data_config=self.data_config,
                 regions=self.proposer.settings(),
                 calibration=self.calibration,
+                task=self.task.settings(),
             )
         )
 
@@ -175,8 +180,9 @@ class AGNet(
         data_config = options.pop("data_config")
         calibration = options.pop("calibration")
         proposer = RegionProposer.from_settings(options.pop("regions"))
+        task = task_from(options.pop("task"), options["num_classes"])
         with limited_modules():
-            model = cls(**options, proposer=proposer)
+            model = cls(**options, proposer=proposer, task=task)
 
         model.data_config = {
             name: tuple(value) if isinstance(value, list) else value

@@ -16,6 +16,7 @@ from typing import Any
 from torch.nn.modules.module import register_module_module_registration_hook
 
 from agnet_vision.bounds import BOUNDS, check_bounds
+from agnet_vision.task import task_from
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 CROP_MODES = ("center", "squash", "border")
@@ -51,6 +52,7 @@ class Description:
     data_config: Mapping[str, Any]
     regions: Mapping[str, Any]
     calibration: Mapping[str, float] = field(default_factory=dict)
+    task: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_backbone(self.backbone, self.backbone_kwargs)
@@ -61,6 +63,7 @@ class Description:
             )
         _check_data_config(self.data_config, self.backbone_kwargs.get("in_chans", 3))
         check_bounds(**self.calibration)
+        task_from(self.task, self.num_classes)
 
 
 def check_backbone(name: Any, options: Mapping[str, Any]) -> None:

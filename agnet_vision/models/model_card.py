@@ -6,6 +6,8 @@ TEMPLATE = """---
 # AG-Net on {{ backbone }}
 
 {{ num_classes }} classes: {{ classes }}.
+{%- if task.thresholds is defined %} An image has any number of them: outputs are sigmoids, and the
+thresholds are {{ task.thresholds or "0.5 for all" }}.{% endif %}
 
 | metric | value |
 |---|---|

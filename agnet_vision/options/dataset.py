@@ -51,7 +51,17 @@ class Folder(BothHeldOut):
 
     name: Literal["folder"] = option("the dataset")
     csv: LocalPath | None = option(
-        "a CSV with the columns path,label[,split] instead of class folders"
+        "a CSV with the columns path,label[,split], or labels for several, or COCO's JSON, instead "
+        "of class folders"
+    )
+    # With defaults, since runs of earlier versions have not stored them.
+    label_columns: list[Text] | None = option(
+        "columns of csv with a label each: 1, 0, or ? or nothing where it is unknown",
+        rule="a list of columns such as [open,short]",
+        default=None,
+    )
+    label_separator: Text | None = option(
+        "what parts the names in the column labels of csv; null: |", default=None
     )
 
 
@@ -63,7 +73,7 @@ class HuggingFace(BothHeldOut):
     subset: Text | None = option("configuration of the dataset; null: its only one")
     image_column: Text | None = option("column of images; null: the only one of that type")
     label_column: Text | None = option(
-        "column of labels; null: the only one of that type, or the one called label"
+        "column of labels, or of lists of them; null: the only one of that type, or called label"
     )
 
 

@@ -61,11 +61,15 @@ class AugmentationConfig(Options):
 
 
 class LossConfig(Options):
-    """Options of the cross-entropy."""
+    """Options of the loss."""
 
+    name: Literal["cross_entropy", "asymmetric"] = option(
+        "asymmetric: of several labels per image, for many that are mostly absent"
+    )
     label_smoothing: FiniteFloat = option("probability spread over all classes", ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = option(
-        "balanced: inverse to the number of training images"
+        "balanced: inverse to the number of training images; of several labels, what is present "
+        "counts 0.1 to 10 times"
     )
 
 
@@ -160,8 +164,20 @@ class TrainConfig(Options):
     early_stopping_patience: int | None = option(
         "epochs without a better monitor before the run ends; null: never", ge=0
     )
-    monitor: Literal["acc", "mAP", "mean_per_class_acc", "loss"] = option(
-        "score of the validation split that chooses best.ckpt"
+    monitor: (
+        Literal[
+            "acc",
+            "mAP",
+            "mean_per_class_acc",
+            "loss",
+            "micro_mAP",
+            "macro_F1",
+            "micro_F1",
+            "exact_match",
+        ]
+        | None
+    ) = option(
+        "score of the validation split that chooses best.ckpt; null: acc, or mAP of several labels"
     )
     compile: bool = option("torch.compile the network")
     calibration: Literal["none", "temperature", "rare_classes"] = option(

@@ -26,6 +26,7 @@ from agnet_vision.predict.files import find_images
 from agnet_vision.predict.prepared import Preparation, PreparedImage, batch_of
 from agnet_vision.regions.proposer import no_keypoints
 from agnet_vision.structures import RGBImage
+from agnet_vision.task import SINGLE_LABEL, Task
 
 Image = str | Path | RGBImage
 
@@ -37,6 +38,7 @@ class Prediction:
     Attributes:
         path: path of the file; of an array ``image 0`` and so on, by its place.
         probabilities: probability of each class; None where the file could not be read.
+        task: what the probabilities mean.
         embedding: features that the last linear layer sees; None likewise.
         error: reason why the file could not be read.
     """
@@ -46,6 +48,14 @@ class Prediction:
     probabilities: Float[np.ndarray, " classes"] | None
     embedding: Float[np.ndarray, " channels"] | None = None
     error: str | None = None
+    task: Task = SINGLE_LABEL
+
+    @property
+    def predicted(self) -> list[str]:
+        """Name the class that the image is given, or its labels, the most probable first."""
+        if self.probabilities is None:
+            return []
+        return self.task.decided(self.probabilities, self.classes)
 
     def top(self, count: int = 1) -> list[tuple[str, float]]:
         """Return the most probable classes, best first, and none of an unreadable file."""
@@ -127,7 +137,7 @@ class Predictor:
             embedding = self.model.head(feature_map, regions.to(device), pre_logits=True)
             embeddings.append(embedding.float().cpu())
             logits = self.model.head.classifier.linear(embedding)
-            probabilities.append(probabilities_of(logits).cpu())
+            probabilities.append(probabilities_of(logits, self.model.task).cpu())
 
         counts = [len(of_image) for of_image in views]
         return Outputs(_means(probabilities, counts), _means(embeddings, counts))
@@ -148,7 +158,7 @@ class Predictor:
         for path, future in batch:
             error = future.exception()
             if error is None:
-                yield Prediction(path, self.classes, *next(found))
+                yield Prediction(path, self.classes, *next(found), task=self.model.task)
             elif isinstance(error, ImageReadError):
                 yield Prediction(path, self.classes, None, error=error.reason)
             else:
@@ -186,7 +196,9 @@ def class_names(model: AGNet) -> tuple[str, ...]:
     return model.classes or tuple(f"class {k}" for k in range(model.head.num_classes))
 
 
-def probabilities_of(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
+def probabilities_of(
+    logits: Float[Tensor, "batch classes"], task: Task = SINGLE_LABEL
+) -> Float[Tensor, "batch classes"]:
     """Turn logits into probabilities.
 
     Raises:
@@ -197,7 +209,7 @@ def probabilities_of(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "b
             "the network answers with NaN or infinity: its training diverged, or its weights are "
             "damaged; take another checkpoint"
         )
-    return logits.float().softmax(dim=1)
+    return task.probabilities(logits)
 
 
 def choose_device(name: str) -> torch.device:

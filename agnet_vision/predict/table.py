@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.predict.predictor import Prediction
+from agnet_vision.task import BY_COLUMN, SEPARATOR, SINGLE_LABEL, Task
 
-SPLIT_COLUMNS = ["path", "label", "predicted"]  # of the table of a split
 PROBABILITY = "probability_"  # before the name of a class, in the header
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -44,16 +44,21 @@ class PredictionWriter:
 
 
 class PredictionTable(NamedTuple):
-    """The predictions of a split, read back; ``label`` is the index of the true class."""
+    """The predictions of a split, read back; labels are what the task makes of their names."""
 
     classes: tuple[str, ...]
     paths: list[str]
-    label: Int[np.ndarray, " images"]
+    label: Int[np.ndarray, "images ..."]
     probability: Float[np.ndarray, "images classes"]
 
 
+def split_columns(task: Task) -> list[str]:
+    """Name the columns of the table of a split that stand before the probabilities."""
+    return ["path", task.column, "predicted"]
+
+
 def read_predictions(path: Path) -> PredictionTable:
-    """Read the table of a split: path, label, predicted class, and probabilities.
+    """Read the table of a split: path, label, what was predicted, and probabilities.
 
     Raises:
         ConfigError: the file is not such a table, or was cut off.
@@ -62,9 +67,10 @@ def read_predictions(path: Path) -> PredictionTable:
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file, strict=True)
 
-        start = len(SPLIT_COLUMNS)
-        if header[:start] != SPLIT_COLUMNS or not rows:
-            raise ValueError(f"it must have rows and the columns {', '.join(SPLIT_COLUMNS)}, ...")
+        columns = split_columns(BY_COLUMN.get(header[1] if len(header) > 1 else "", SINGLE_LABEL))
+        start, task = len(columns), BY_COLUMN[columns[1]]
+        if header[:start] != columns or not rows:
+            raise ValueError(f"it must have rows and the columns {', '.join(columns)}, ...")
         classes = tuple(name.removeprefix(PROBABILITY) for name in header[start:])
         number = {name: k for k, name in enumerate(classes)}
         numbers = np.array([row[start:] for row in rows], np.float32)
@@ -72,7 +78,7 @@ def read_predictions(path: Path) -> PredictionTable:
         return PredictionTable(
             classes,
             paths=[_from_text(row[0]) for row in rows],
-            label=np.array([number[_from_text(row[1])] for row in rows]),
+            label=np.array([task.label(task.names(_from_text(row[1])), number) for row in rows]),
             probability=numbers.reshape(len(rows), len(classes)),
         )
     except (csv.Error, KeyError, ValueError) as error:
@@ -88,12 +94,10 @@ def write_predictions(
     """
     writer = None
     for each in predictions:
-        best = each.top()[0][0] if each.error is None else None
-
         if form == "jsonl":
             content: dict[str, Any] = {
                 "path": str(each.path),
-                "predicted": best,
+                "predicted": _predicted(each),
                 "error": each.error,
             }
             if each.probabilities is not None:
@@ -102,7 +106,7 @@ def write_predictions(
             file.write(json.dumps(content, ensure_ascii=False) + "\n")
         else:
             writer = writer or PredictionWriter(file, ("path", "predicted", "error"), each.classes)
-            texts = (str(each.path), best or "", each.error or "")
+            texts = (str(each.path), SEPARATOR.join(each.predicted), each.error or "")
             writer.write(*texts, probabilities=each.probabilities)
 
         yield each
@@ -125,6 +129,13 @@ def write_embeddings(
             row[:] = prediction.embedding
         yield prediction
     rows.flush()
+
+
+def _predicted(prediction: Prediction) -> str | list[str] | None:
+    """Return the class, or the list of labels; None for an unreadable file."""
+    if prediction.error is not None:
+        return None
+    return prediction.predicted[0] if prediction.task.is_exclusive else prediction.predicted
 
 
 def _as_text(text: str) -> str:

@@ -61,6 +61,7 @@ def read_trained(
     tested = tested or folder
     if tested.is_tested():
         found = tested.read_results()
+        found.task.require_single("agnet study")
         scores = {name: float(found.scores[name]) for name in SCORES}
         by_score = estimates(found.label, found.probability)
         return Trained(seed, scores, record, found.paths, found.label, by_score)

@@ -51,6 +51,7 @@ def run_search(
     """
     config = training_options(search.options({}, Path("unused")))
     table = build_table(config.dataset, config.seed)
+    table.task.require_single("agnet search")
     if not table.splits["val"]:
         raise ConfigError("a search needs a validation split; raise dataset.val_fraction")
 

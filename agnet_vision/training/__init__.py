@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ class Run:
 
     folder: Path
     checkpoint: Path | str
-    metrics: dict[str, Any] | None = field(repr=False)  # a wall of text
+    metrics: dict[str, Any] | None
 
     def load_model(self) -> AGNet:
         """Open the network, on the CPU and in evaluation mode."""

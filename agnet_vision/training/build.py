@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from agnet_vision.data.datamodule import AGNetDataModule
 from agnet_vision.data.preprocessing import EvaluationTransform, ImageTransform, data_config
@@ -22,6 +23,7 @@ from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.dataset import Dataset
 from agnet_vision.options.run import AugmentationConfig, EvaluateConfig, LossConfig, TrainConfig
 from agnet_vision.regions.proposer import RegionProposer
+from agnet_vision.task import SINGLE_LABEL, Task
 from agnet_vision.training.pretrained import check_backbone_options, load_backbone, weights_fetched
 
 
@@ -70,12 +72,20 @@ def require_samples(table: SampleTable, split: str) -> None:
         )
 
 
-def require_classes(table: SampleTable, known: tuple[str, ...], where: Path | str) -> None:
-    """Refuse a dataset whose classes are not those that the network from ``where`` knows.
+def require_classes(
+    table: SampleTable, known: tuple[str, ...], where: Path | str, task: Task = SINGLE_LABEL
+) -> None:
+    """Refuse a dataset whose classes or task are not those of the network from ``where``.
 
     Raises:
         CheckpointError: says how they differ.
     """
+    if task.name != table.task.name:
+        raise CheckpointError(
+            f"{where} is a network of the task {task.name}, dataset={table.name} has labels of "
+            f"the task {table.task.name}; take the dataset it was trained on, or start a training "
+            "on this one"
+        )
     if known != table.classes:
         pairs = zip_longest(known, table.classes)
         own, other = next(pair for pair in pairs if pair[0] != pair[1])
@@ -87,12 +97,17 @@ def require_classes(table: SampleTable, known: tuple[str, ...], where: Path | st
 
 
 def build_model(
-    config: TrainConfig, classes: tuple[str, ...], *, with_weights: bool = True
+    config: TrainConfig,
+    classes: tuple[str, ...],
+    task: Task = SINGLE_LABEL,
+    *,
+    with_weights: bool = True,
 ) -> AGNet:
     """Create the network of a training.
 
     Args:
         config: all options, most of which say something of the network.
+        task: what its logits mean.
         with_weights: whether to fetch or load the weights that the options ask for; a run that goes
             on has its own.
 
@@ -125,6 +140,7 @@ def build_model(
             classes=classes,
             proposer=proposer,
             image_size=config.image_size,
+            task=task,
         )
     if checkpoint is not None:
         load_backbone(model.backbone.model, checkpoint)
@@ -185,8 +201,12 @@ def build_data(
     )
 
 
-def class_weights(loss: LossConfig, counts: list[int]) -> list[float] | None:
-    """Return the factor on the loss of each class, None where all are 1."""
-    if loss.class_weights == "none":
-        return None
-    return [sum(counts) / (len(counts) * max(count, 1)) for count in counts]
+def build_loss(options: LossConfig, table: SampleTable) -> nn.Module:
+    """Make the loss that goes with the labels of a dataset."""
+    weights = None
+    if options.class_weights == "balanced":
+        labels = [sample.label for sample in table.splits["train"]]
+        weights = table.task.class_weights(labels, len(table.classes))
+    return table.task.loss(
+        name=options.name, label_smoothing=options.label_smoothing, class_weights=weights
+    )

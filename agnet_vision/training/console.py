@@ -17,6 +17,7 @@ from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.run import TrainConfig
+from agnet_vision.task import SINGLE_LABEL, Task
 
 # What a line says of an epoch -> its logged name.
 LOGGED = {"loss": "train/loss_epoch", "val loss": "val/loss", "acc": "val/acc", "mAP": "val/mAP"}
@@ -52,14 +53,14 @@ def print_start(config: TrainConfig, table: SampleTable, model: AGNet, trainer: 
         console().print(f"{name:8}{text}")
 
 
-def print_scores(scores: dict[str, Any]) -> None:
+def print_scores(scores: dict[str, Any], task: Task = SINGLE_LABEL) -> None:
     """Print the scores of all classes together."""
     epoch = f", weights of epoch {scores['best_epoch']}" if "best_epoch" in scores else ""
     views = f", tta={scores['tta']}" if scores.get("tta", "none") != "none" else ""
     title = f"{scores['dataset']}, {scores['split']} split, {scores['num_images']} images"
     table = Table(title=f"{title}{epoch}{views}")
-    names = ["acc", "mean_per_class_acc", "mAP", "top5"]
-    if len(scores["per_class"]) < 6:  # the right one is always among the first five
+    names = list(task.headline)
+    if "top5" in names and len(scores["per_class"]) < 6:  # the right one is always among five
         names.remove("top5")
     for name in names:
         table.add_column(name, justify="right")

@@ -103,6 +103,7 @@ class Correction:
         self.checkpoint = run.best if Path(config.checkpoint).is_dir() else config.checkpoint
         self.options = self._options_of(run)
         self.model = load_model(config.checkpoint)
+        self.model.task.require_single("agnet correct")
         table = build_table(self.options.dataset, self.options.seed)
         require_classes(table, self.model.classes or (), config.checkpoint)
         self.table = table.read_splits(run.splits)

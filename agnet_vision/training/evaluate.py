@@ -16,7 +16,7 @@ from agnet_vision.data.sources.listing import image_name, name_some
 from agnet_vision.data.sources.samples import DatasetWarning, SampleTable
 from agnet_vision.data.sources.split_list import read_split_list
 from agnet_vision.errors import ConfigError
-from agnet_vision.evaluation.charts import confusion_matrix, save_png
+from agnet_vision.evaluation.charts import errors_figure, save_png
 from agnet_vision.evaluation.environment import environment
 from agnet_vision.evaluation.metrics import score
 from agnet_vision.evaluation.report import write_report
@@ -69,19 +69,18 @@ class TestedNetwork:
         if not self.trainer.is_global_zero or predictions is None:
             return
 
-        table = self.table
+        table, task = self.table, self.module.model.task
         self.scores = {
             "dataset": table.name,
             "split": self.split,
             "root": str(table.root),
-            **score(predictions, table.classes),
+            **score(predictions, table.classes, task),
             **self.record,
         }
         paths = [sample.path for sample in table.splits["test"]]
-        self.folder.write_results(self.scores, predictions, paths, table.classes, table.root)
-        confusion = confusion_matrix(self.scores["confusion_matrix"], table.classes)
-        save_png(confusion, self.folder.confusion)
-        print_scores(self.scores)
+        self.folder.write_results(self.scores, predictions, paths, table.classes, table.root, task)
+        save_png(errors_figure(task, self.scores, table.classes), self.folder.confusion)
+        print_scores(self.scores, task)
 
 
 class Evaluation(TestedNetwork):
@@ -108,7 +107,7 @@ class Evaluation(TestedNetwork):
         self.record = {"seed": config.seed, "checkpoint": str(self.checkpoint), "tta": config.tta}
 
         self.table = table_to_score(config, model.classes or ())
-        require_classes(self.table, model.classes or (), config.checkpoint)
+        require_classes(self.table, model.classes or (), config.checkpoint, model.task)
         require_samples(self.table, config.split)
         # The split to be scored takes the place of the test split; no other is touched.
         self.table.splits = {"train": [], "val": [], "test": self.table.splits[config.split]}
@@ -159,7 +158,8 @@ def table_to_score(config: EvaluateConfig, known: tuple[str, ...]) -> SampleTabl
             return table.read_splits(path)
         _warn_of_known_names(table, config.split, path)
 
-    present = {sample.label for sample in table.splits[config.split]}
+    samples = table.splits[config.split]
+    present = {number for sample in samples for number in table.task.numbers(sample.label)}
     absent = [name for label, name in enumerate(known) if label not in present]
     if absent and present:
         warnings.warn(

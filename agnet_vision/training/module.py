@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -40,7 +39,7 @@ class AGNetModule(pl.LightningModule):
             # Of one cell both layouts are the same, but DDP would take their strides for others.
             if kernel.shape[2:].numel() > 1:
                 kernel.data = kernel.data.contiguous(memory_format=torch.channels_last)
-        self.store = PredictionStore()
+        self.store = PredictionStore(model.task)
         self.predictions: Predictions | None = None
 
     def forward(self, batch: Batch) -> Tensor:
@@ -75,8 +74,8 @@ class AGNetModule(pl.LightningModule):
                 "trainer.precision=32-true"
             )
 
-        scores = score(self.predictions, self.model.classes or ())
-        for name in ("acc", "mean_per_class_acc", "mAP", "top5", "loss"):
+        scores = score(self.predictions, self.model.classes or (), self.model.task)
+        for name in self.model.task.logged:
             # Every process has the predictions of all: the mean over processes is the value itself.
             self.log(
                 f"{split}/{name}", scores[name], prog_bar=name in ("acc", "mAP"), sync_dist=True
@@ -88,8 +87,7 @@ class TrainingModule(AGNetModule):
 
     Args:
         model: the network; it must know its ``classes``.
-        label_smoothing: probability mass spread over all classes.
-        class_weights: factor on the loss of each class, in class order; None: all 1.
+        loss: loss of logits and labels.
         compile_model: whether the network runs through ``torch.compile``.
     """
 
@@ -99,8 +97,7 @@ class TrainingModule(AGNetModule):
         optimizer: OptimizerConfig,
         schedule: ScheduleConfig,
         *,
-        label_smoothing: float = 0.0,
-        class_weights: Sequence[float] | None = None,
+        loss: nn.Module,
         compile_model: bool = False,
     ) -> None:
         super().__init__(model)
@@ -108,10 +105,7 @@ class TrainingModule(AGNetModule):
             self.model.compile()  # in place: the names of the weights stay
         self.optimizer_options = optimizer
         self.schedule_options = schedule
-        self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-        weight = torch.tensor(class_weights) if class_weights is not None else None
-        # Not in checkpoints: a run may go on with other weights.
-        self.loss.register_buffer("weight", weight, persistent=False)
+        self.loss = loss
         # By this process, over all of a run's resumes.
         self.images_seen = SumMetric(nan_strategy="disable", sync_on_compute=False)
         self.images_seen.persistent(True)

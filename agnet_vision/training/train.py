@@ -15,6 +15,8 @@ from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.calibration import Calibration, apply_calibration, fit_calibration
 from agnet_vision.evaluation.charts import learning_curves, save_png
 from agnet_vision.evaluation.environment import environment, this_command
+from agnet_vision.evaluation.label_scores import fit_thresholds
+from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.evaluation.training_views import draw_views, first_views
@@ -22,12 +24,13 @@ from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import describe, read_checkpoint
 from agnet_vision.options.resolve import stored_text
 from agnet_vision.options.run import TrainConfig
+from agnet_vision.task import MultiLabel
 from agnet_vision.training import Run
 from agnet_vision.training.build import (
     build_data,
+    build_loss,
     build_model,
     build_table,
-    class_weights,
     require_classes,
     require_samples,
 )
@@ -68,6 +71,7 @@ def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
         training.begin()
         training.fit()
         training.calibrate()
+        training.fit_thresholds()
         training.test()
         training.finish()
     return Run(run_dir, training.folder.best, training.scores)
@@ -104,9 +108,17 @@ class Training(TestedNetwork):
 
         self.table = build_table(config.dataset, config.seed)
         require_samples(self.table, "train")
-        model = build_model(config, self.table.classes, with_weights=not config.resume)
+        task = self.table.task
+        task.check(
+            sampler=config.sampler,
+            calibration=config.calibration,
+            monitor=config.monitor,
+            loss=config.loss.name,
+        )
+        self.monitor = config.monitor or task.headline[0]
+        model = build_model(config, self.table.classes, task, with_weights=not config.resume)
         if classes is not None:
-            require_classes(self.table, classes, f"the run in {folder.path}")
+            require_classes(self.table, classes, f"the run in {folder.path}", task)
             self.table = self.table.read_splits(folder.splits)
         self.record = self._first_record(model)
 
@@ -119,8 +131,7 @@ class Training(TestedNetwork):
             model,
             config.optimizer,
             config.schedule,
-            label_smoothing=config.loss.label_smoothing,
-            class_weights=class_weights(config.loss, self.data.class_counts()),
+            loss=build_loss(config.loss, self.table),
             compile_model=config.compile,
         )
         self.trainer = build_trainer(
@@ -172,6 +183,30 @@ class Training(TestedNetwork):
             self.record["calibration"] = before
             return
 
+        predictions = self._validated(best)
+        logits = predictions.probability.double().clamp_min(1e-38).log().numpy()
+        rare_classes = self.config.calibration == "rare_classes"
+        counts = self.data.class_counts() if rare_classes else ()
+        fitted = fit_calibration(logits, predictions.label.numpy(), counts)
+        self.record["calibration"] = fitted._asdict()
+        if fitted == Calibration():
+            return
+        apply_calibration(self.module.model, fitted, counts)
+        self._save_best(best)
+
+    def fit_thresholds(self) -> None:
+        """Fit the thresholds of labels on the validation images, and store them in the network."""
+        model = self.module.model
+        if model.task.is_exclusive or not self.table.splits["val"]:
+            return
+        best = read_checkpoint(self.folder.best)
+        _, label, probability = self._validated(best)
+        thresholds = fit_thresholds(label.numpy(), probability.numpy(), self.table.classes)
+        model.task = self.module.store.task = MultiLabel(thresholds)
+        self._save_best(best)
+
+    def _validated(self, best: dict[str, Any]) -> Predictions:
+        """Predict the validation images with the best weights, on all processes."""
         self.module.load_state_dict(best["state_dict"])
         self.module.to(self.trainer.strategy.root_device).eval()
         with torch.no_grad():
@@ -181,16 +216,10 @@ class Training(TestedNetwork):
                 self.module.validation_step(batch, 0)
         predictions = self.module.store.predictions()
         self.module.store.reset()
+        return predictions
 
-        logits = predictions.probability.double().clamp_min(1e-38).log().numpy()
-        rare_classes = self.config.calibration == "rare_classes"
-        counts = self.data.class_counts() if rare_classes else ()
-        fitted = fit_calibration(logits, predictions.label.numpy(), counts)
-        self.record["calibration"] = fitted._asdict()
-        if fitted == Calibration():
-            return
-        apply_calibration(self.module.model, fitted, counts)
-
+    def _save_best(self, best: dict[str, Any]) -> None:
+        """Write the network as it is now into the best checkpoint."""
         best["state_dict"] = self.module.state_dict()
         best["agnet"] = describe(self.module.model.config())
         self.trainer.strategy.barrier()  # nobody reads the file any more
@@ -237,12 +266,12 @@ class Training(TestedNetwork):
                 )
             callbacks.append(
                 EarlyStop(
-                    f"val/{config.monitor}",
-                    mode="min" if config.monitor == "loss" else "max",
+                    f"val/{self.monitor}",
+                    mode="min" if self.monitor == "loss" else "max",
                     patience=config.early_stopping_patience,
                 )
             )
-        monitor = config.monitor if has_validation else None
+        monitor = self.monitor if has_validation else None
         return [*callbacks, RunCheckpoints(self.folder, request, monitor)]
 
     def _first_record(self, model: AGNet) -> dict[str, Any]:

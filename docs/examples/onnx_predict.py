@@ -2,8 +2,9 @@
 
     python onnx_predict.py model.onnx photo.jpg ...
 
-prints path, class and probability of each image. Everything it needs to know stands in the
-file's own metadata: the input (``data_config``), the regions (``regions``) and the classes.
+prints path, class and probability of each image, or of a network for several labels per image all
+that reach their thresholds. Everything it needs to know stands in the file's own metadata: the
+input (``data_config``), the regions (``regions``), the classes and what they mean (``task``).
 
 The steps are those of the library, so that the answers are: read, find keypoints, group them by a
 Gaussian mixture, move them with the image into the frame that the network sees, draw the boxes
@@ -265,6 +266,19 @@ def open_network(path):
     return session, config
 
 
+def decide(logits, task):
+    """List the numbers and probabilities of what an image is given, the most probable first."""
+    if task.get("name") == "multi_label":
+        probabilities = 1 / (1 + np.exp(-logits))
+        given = probabilities >= np.array(task["thresholds"] or 0.5, np.float32)
+    else:
+        probabilities = np.exp(logits - logits.max())
+        probabilities /= probabilities.sum()
+        given = np.arange(len(logits)) == probabilities.argmax()
+    order = np.argsort(-probabilities, kind="stable")
+    return [(k, probabilities[k]) for k in order if given[k]]
+
+
 def main(network, *images):
     """Print a line per image; one that cannot be read gets a reason, and exit code 1."""
     try:
@@ -281,11 +295,9 @@ def main(network, *images):
             failures += 1
             continue
         (logits,) = session.run(None, {name: inputs[name] for name in names})[0]
-        probabilities = np.exp(logits - logits.max())
-        probabilities /= probabilities.sum()
-        best = int(probabilities.argmax())
-        name = config["classes"][best] if config["classes"] else f"class {best}"
-        print(path, name, f"{probabilities[best]:.3f}")
+        classes = config["classes"] or [f"class {number}" for number in range(len(logits))]
+        given = decide(logits, config.get("task", {}))
+        print(path, *(f"{classes[k]} {probability:.3f}" for k, probability in given))
     sys.exit(1 if failures else 0)
 
 

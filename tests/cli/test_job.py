@@ -16,7 +16,6 @@ import pytest
 from agnet_vision.cli import main as program
 from agnet_vision.cli import train as command
 from agnet_vision.options.run import TrainConfig
-from agnet_vision.training import Run
 from benchmarks.child import write_images
 from tests.training.tiny import TINY
 
@@ -84,49 +83,6 @@ def test_multirun(asked: list[TrainConfig], monkeypatch: pytest.MonkeyPatch) -> 
         Path("seeds/0"),
         Path("seeds/1"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (
-            ["seed=0,1", "run_dir=here"],
-            "for each run, got .*/here for .*seed=0 .*=1",
-        ),
-        (
-            ["seed=0,1", "model=full,no_attention", "run_dir=a/${seed}"],
-            "got .*/a/0 for .*no_att",
-        ),
-        (["seed=0,1", "hydra.sweep.subdir=one"], "another folder for each run"),
-        (["epochs=1,0"], "epochs must be a whole number of at least 1, got 0"),
-    ],
-)
-def test_a_refused_sweep_starts_no_run(
-    asked: list[TrainConfig], monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
-) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        agnet(monkeypatch, "train", "--multirun", *words)
-    assert re.search(f"^error: .*{message}", str(stopped.value.code))
-    assert not asked
-    assert not list(Path.cwd().iterdir())
-
-
-def test_a_sweep_ends_with_a_table(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What differs, the scores, and the command that compares them."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(config: TrainConfig) -> Run:
-        return Run(Path(config.run_dir), "best.ckpt", {"acc": 0.5, "mAP": config.seed / 4})
-
-    monkeypatch.setattr(command, "COMMAND", replace(command.COMMAND, call=call))
-    agnet(monkeypatch, "train", "-m", "seed=1,2", "epochs=3", "run_dir=s/${seed}")
-    text = capsys.readouterr().out
-    assert re.search(r"seed=1\W+0\.5000\W+0\.2500\W+s/1", text)
-    assert re.search(r"seed=2\W+0\.5000\W+0\.5000\W+s/2", text)
-    assert "epochs" not in text.partition("run  ")[2]
-    assert "to compare them: agnet study 'runs=[s/1,s/2]'" in text
 
 
 def test_the_run_s_folder_is_hydra_s(

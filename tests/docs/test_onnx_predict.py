@@ -18,6 +18,7 @@ from agnet_vision import AGNet, RegionProposer
 from agnet_vision.data.image import read_image
 from agnet_vision.export.onnx import export_onnx
 from agnet_vision.predict.prepared import Preparation
+from agnet_vision.task import SINGLE_LABEL, MultiLabel
 
 pytest.importorskip("onnxruntime")
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/onnx_predict.py"
@@ -64,6 +65,20 @@ def test_value_pixels(example: dict[str, Any], tmp_path: Path, channels: int) ->
     cv2.imwrite(str(tmp_path / "a.png"), pixels)
     read = example["read_image"](str(tmp_path / "a.png")).astype(int)
     assert np.abs(read - read_image(tmp_path / "a.png")).max() <= 1
+
+
+def test_value_several_labels(example: dict[str, Any], tmp_path: Path) -> None:
+    """The file says that outputs are sigmoids, and from which thresholds on labels are given."""
+    model = make_model()
+    model.task = MultiLabel((0.2, 0.9, 0.4))
+    _, config = example["open_network"](str(export_onnx(model, tmp_path / "model.onnx")))
+    logits = np.array([[0.1, 2.0, -3.0], [-0.2, 2.5, 0.6]], np.float32)
+    for row, probability in zip(logits, torch.from_numpy(logits).sigmoid().numpy(), strict=True):
+        given = example["decide"](row, config["task"])
+        assert [config["classes"][k] for k, _ in given] == model.task.decided(probability, "abc")
+        np.testing.assert_allclose([p for _, p in given], [probability[k] for k, _ in given])
+    (best,) = example["decide"](logits[1], SINGLE_LABEL.settings())
+    assert best == (1, pytest.approx(torch.from_numpy(logits[1]).softmax(0)[1].item()))
 
 
 def test_raises_in_one_line(tmp_path: Path) -> None:

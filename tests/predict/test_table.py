@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from agnet_vision.errors import ConfigError
 from agnet_vision.predict.predictor import Prediction
 from agnet_vision.predict.table import (
-    SPLIT_COLUMNS,
     PredictionWriter,
     _as_text,
     _from_text,
     read_predictions,
+    split_columns,
     write_embeddings,
     write_predictions,
 )
+from agnet_vision.task import SINGLE_LABEL
 
 NAMES = ("=1+1", "+cmd", "-2", "@sum", "'=x", 'say "a, b"', "two\nlines", "true", "")
 CLASSES = ("ant", "bee, wild", "=cat")
@@ -42,7 +43,7 @@ def test_value_a_split_reads_back_and_no_cell_is_a_formula(tmp_path: Path) -> No
     path = tmp_path / "predictions.csv"
     probability = np.random.default_rng(0).random((len(NAMES), len(NAMES))).astype(np.float32)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = PredictionWriter(file, SPLIT_COLUMNS, NAMES)
+        writer = PredictionWriter(file, split_columns(SINGLE_LABEL), NAMES)
         for name, row in zip(NAMES, probability, strict=True):
             writer.write(f"{name}.jpg", name, NAMES[row.argmax()], probabilities=row)
 
@@ -53,7 +54,8 @@ def test_value_a_split_reads_back_and_no_cell_is_a_formula(tmp_path: Path) -> No
     np.testing.assert_array_equal(found.probability, probability)
 
     with path.open(newline="", encoding="utf-8") as file:
-        cells = [row[column] for row in csv.DictReader(file) for column in SPLIT_COLUMNS]
+        columns = split_columns(SINGLE_LABEL)
+        cells = [row[column] for row in csv.DictReader(file) for column in columns]
     assert [cell for cell in cells if cell.startswith(("=", "+", "@"))] == []
     assert "-2" in cells  # a number stays one
 

@@ -12,7 +12,6 @@ import pytest
 
 import agnet_vision
 from agnet_vision.errors import ConfigError
-from agnet_vision.training import Run
 
 SCRIPT = """
 import agnet_vision
@@ -77,8 +76,3 @@ def test_importing_the_package_imports_no_training() -> None:
     code = f"import sys, agnet_vision; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_a_printed_run_is_a_line() -> None:
-    run = Run(Path("here"), "best.ckpt", {"acc": 0.5, "per_class": {"ant": 0.5}})
-    assert repr(run) == f"Run(folder={Path('here')!r}, checkpoint='best.ckpt')"

@@ -89,8 +89,9 @@ class CheckResult:
             for split, samples in self.listing.splits.items()
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = list_images(grouped, self.listing.classes, self.listing.layout)
-        write_split_list(path, rows)
+        listing = self.listing
+        rows = list_images(grouped, listing.classes, listing.layout, listing.task)
+        write_split_list(path, rows, listing.task)
 
 
 def check_dataset(
@@ -194,7 +195,9 @@ def _check_class_counts(card: Card, listing: Listing) -> None:
         for split, expected in card.counts.items()
         for name, number in zip(card.classes, expected, strict=True)
     ]
-    left_out = Counter(listing.classes[sample.label] for sample in listing.left_out)
+    left_out = Counter(
+        listing.task.text(sample.label, listing.classes) for sample in listing.left_out
+    )
     for name, number in zip(card.classes, card.totals, strict=bool(card.totals)):
         rows.append((name, sum(split[name] for split in counts.values()) + left_out[name], number))
 

@@ -18,6 +18,7 @@ from scipy.cluster.hierarchy import DisjointSet
 
 from agnet_vision.data.sources.listing import Listing
 from agnet_vision.structures import RGBImage
+from agnet_vision.task import Label
 
 MIN_SIMILARITY = 0.85  # ours
 THUMBNAIL_SIDE = 16
@@ -32,7 +33,7 @@ class FileFingerprint(NamedTuple):
 
     path: Path
     split: str
-    label: int
+    label: Label
     group: str | None
     digest: str
     thumbnail: SmallGrayImage | None
@@ -100,8 +101,8 @@ def report_copies(listing: Listing, files: Sequence[FileFingerprint]) -> list[Du
             continue
 
         if first.label != file.label:
-            names = f"{listing.classes[file.label]}: the same bytes as {first.path}"
-            detail = f"{names}, which is in the class {listing.classes[first.label]}"
+            own, other = (listing.task.text(each.label, listing.classes) for each in (file, first))
+            detail = f"{own}: the same bytes as {first.path}, which is in the class {other}"
             listing.report("contradiction", file.path, detail)
         if first.split != file.split:
             detail = f"{file.split}: the same bytes as {first.path} in {first.split}"

@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agnet_vision.data.sources.layouts.lists import read_table
+from agnet_vision.data.sources.layouts.table import read_table
 from agnet_vision.data.sources.listing import SPLIT_NAMES, SPLITS, Listing
 from agnet_vision.data.sources.split_list import ListedImage, write_split_list
 from agnet_vision.errors import ConfigError, DatasetError, DatasetNotFoundError, extra_needed
 from agnet_vision.files import write_atomically
+from agnet_vision.task import SEPARATOR, SINGLE_LABEL, MultiLabel, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,7 +56,8 @@ def read_hf(
         path: name on the Hub, local folder, or Parquet file.
         subset: name of one of the dataset's configurations.
         image_column: column of images; the only one of that type where None.
-        label_column: column of classes; the only one of that type or name where None.
+        label_column: column of classes, or of lists of them; the only one of that type or name
+            where None.
         group_column: column that says who or what an image shows.
 
     Raises:
@@ -126,7 +128,7 @@ def _find_columns(
             raise ConfigError(f"{option}={name} must be one of {', '.join(types)}")
 
     images = [name for name, kind in types.items() if isinstance(kind, Image)]
-    labels = [name for name, kind in types.items() if isinstance(kind, ClassLabel)]
+    labels = [name for name, kind in types.items() if isinstance(_inner(kind), ClassLabel)]
     labels = labels or [name for name in LABEL_NAMES if name in types]
     for option, name, found in (("image_column", image, images), ("label_column", label, labels)):
         if name is None and len(found) != 1:
@@ -135,6 +137,11 @@ def _find_columns(
                 f"{' and '.join(found) or 'none'} could be it"
             )
     return Columns(image or images[0], label or labels[0], group)
+
+
+def _inner(kind: Any) -> Any:
+    """Return the type of a list's items; any other type is returned as it is."""
+    return getattr(kind, "feature", kind)
 
 
 def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> int:
@@ -149,6 +156,8 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
 
     folder.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)  # written last, when the list is whole
+    kind = next(iter(splits.values())).features[columns.label]
+    task: Task = SINGLE_LABEL if _inner(kind) is kind else MultiLabel()
     rows, skipped = [], 0
     copies: Counter[str] = Counter()
     for split, part in splits.items():
@@ -167,7 +176,7 @@ def _write_out(splits: dict[str, Dataset], columns: Columns, folder: Path) -> in
                 (folder / name).parent.mkdir(exist_ok=True)
                 write_atomically(folder / name, content)
             rows.append(ListedImage(name, label, split, group))
-    write_split_list(folder / LIST, rows)
+    write_split_list(folder / LIST, rows, task)
     write_atomically(place, json.dumps({**record, "skipped": skipped}))
     return skipped
 
@@ -176,14 +185,21 @@ def _rows(part: Dataset, columns: Columns) -> Iterator[tuple[bytes, str | None, 
     """Yield the bytes, the class if there is one, and the group of each row."""
     from datasets import ClassLabel, Image
 
-    names = part.features[columns.label]
+    kind = part.features[columns.label]
+    names = _inner(kind)
     for row in part.cast_column(columns.image, Image(decode=False)):
         image, label = row[columns.image], row[columns.label]
         if label is None or label == -1:
             yield b"", None, ""
             continue
 
-        text = names.int2str(label) if isinstance(names, ClassLabel) else str(label)
+        shown = [label] if names is kind else sorted(set(label))
+        texts = [names.int2str(k) if isinstance(names, ClassLabel) else str(k) for k in shown]
+        if names is not kind and (wrong := [each for each in texts if SEPARATOR in each]):
+            raise DatasetError(
+                f"the name of a label must not have {SEPARATOR} in it, got {wrong[0]!r}; rename it"
+            )
+        text = SEPARATOR.join(texts)
         group = "" if columns.group is None else str(row[columns.group])
         try:  # in the row itself, or in a file that it names
             content = image["bytes"] or Path(image["path"]).read_bytes()

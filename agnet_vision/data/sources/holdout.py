@@ -8,6 +8,9 @@ gained: **adding or removing images moves no other image**, because no image ask
 Small classes are the only exception, since each must be on both sides. A class with nothing left
 for training takes its unit of the highest number back; a class of two or more units with nothing
 held out gives its unit of the lowest. Runs therefore store their split lists and go on with those.
+
+Where images have several labels, units are shared out by iterative stratification instead
+(``stratify``), which asks for the number of all images with a label.
 """
 
 from __future__ import annotations
@@ -18,11 +21,19 @@ from pathlib import Path
 
 from agnet_vision.bounds import BOUNDS
 from agnet_vision.data.sources.listing import Sample, image_name
+from agnet_vision.data.sources.stratify import stratify
 from agnet_vision.errors import ConfigError, DatasetError
+from agnet_vision.task import SINGLE_LABEL, Task
 
 
 def hold_out(
-    samples: list[Sample], fraction: float, *, seed: int, part: str, layout: Path
+    samples: list[Sample],
+    fraction: float,
+    *,
+    seed: int,
+    part: str,
+    layout: Path,
+    task: Task = SINGLE_LABEL,
 ) -> tuple[list[Sample], list[Sample]]:
     """Split samples into those kept and those held out, both in their order.
 
@@ -32,6 +43,7 @@ def hold_out(
         seed: seed of the choice.
         part: name of the held-out part ("val", "test"); another name gives another part.
         layout: folder to which the names of images are relative.
+        task: what the labels mean.
 
     Raises:
         ConfigError: ``fraction`` is out of bounds.
@@ -44,11 +56,14 @@ def hold_out(
 
     units = [_unit(sample, layout) for sample in samples]
     numbers = {unit: _number(f"{seed}\0{part}\0{unit}") for unit in units}
-    members: dict[int, set[str]] = defaultdict(set)
-    for unit, sample in zip(units, samples, strict=True):
-        members[sample.label].add(unit)
-
-    held = _choose(members, numbers, fraction)
+    shown = [task.numbers(sample.label) for sample in samples]
+    if task.stratifies:
+        held = stratify(units, shown, numbers, fraction)
+    else:
+        members: dict[int, set[str]] = defaultdict(set)
+        for unit, classes in zip(units, shown, strict=True):
+            members[classes[0]].add(unit)
+        held = _choose(members, numbers, fraction)
     if not held and any(sample.group is not None for sample in samples):
         raise DatasetError(
             f"no group can be held out as {part}: each is all that a class has; "

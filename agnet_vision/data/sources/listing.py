@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from agnet_vision.task import SINGLE_LABEL, Label, Task
+
 SPLITS = ("train", "val", "test")
 # What data of one's own may call them.
 SPLIT_NAMES = {
@@ -25,6 +27,8 @@ ProblemKind = Literal[
     "no_images",  # nothing to train on
     "one_class",  # nothing to tell apart
     "empty_class",  # a class without one training image
+    "constant_label",  # one of several labels that all training images have, or none
+    "separator",  # names of labels that look like several
     "absent_class",  # a class without one image in another split
     "unknown_class",  # a class in val or test that train does not know
     "wrong_count",  # the card says another number
@@ -55,12 +59,12 @@ class Sample(NamedTuple):
 
     Attributes:
         path: path of the file.
-        label: index of its class.
+        label: index of its class, or what is known of each label, see ``task``.
         group: person or thing that the image shows (a driver, a patient); no split divides it.
     """
 
     path: Path
-    label: int
+    label: Label
     group: str | None = None
 
 
@@ -89,6 +93,7 @@ class Listing:
         skipped: files that look like images but are not read.
         layout: folder in which the layout begins; images are named relative to it.
         is_divided: whether the data says in which split an image is; otherwise all are in train.
+        task: what the labels mean.
     """
 
     classes: tuple[str, ...]
@@ -98,6 +103,7 @@ class Listing:
     skipped: list[Path] = field(default_factory=list)
     layout: Path = Path()
     is_divided: bool = True
+    task: Task = SINGLE_LABEL
 
     def report(self, kind: ProblemKind, path: Path | str, detail: str) -> None:
         """Record a problem."""
@@ -108,11 +114,12 @@ class Listing:
         return [problem for problem in self.problems if problem.kind in FATAL]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Count the samples of every class in every split."""
+        """Count the samples of every class, or those with each label, in every split."""
         counts = {split: dict.fromkeys(self.classes, 0) for split in self.splits}
         for split, samples in self.splits.items():
             for sample in samples:
-                counts[split][self.classes[sample.label]] += 1
+                for number in self.task.numbers(sample.label):
+                    counts[split][self.classes[number]] += 1
         return counts
 
 

@@ -16,6 +16,7 @@ from agnet_vision.data.sources.layouts.folder import read_folder
 from agnet_vision.data.sources.layouts.scan import class_folders, report_skipped
 from agnet_vision.data.sources.listing import Listing, ProblemKind, image_name
 from agnet_vision.errors import ConfigError, DatasetNotFoundError, ShellCommand
+from agnet_vision.task import ABSENT
 
 # Dataset -> what reads its layout from a root, with the card's classes and its own options.
 READERS: dict[str, Callable[..., Listing]] = {
@@ -156,6 +157,16 @@ def _report_divided_groups(listing: Listing) -> None:
             listing.report("group_overlap", listing.layout, f"the group {group} is {shown}")
 
 
+def _report_constant_labels(root: Path, listing: Listing) -> None:
+    """Record the labels that no training image is without."""
+    train = listing.splits["train"]
+    varied = {k for sample in train for k, value in enumerate(sample.label) if value == ABSENT}
+    for number, name in enumerate(listing.classes):
+        if number not in varied:
+            detail = f"train: no image is without the label {name}, so it cannot be learned"
+            listing.report("constant_label", root, detail)
+
+
 def _check_counts(card: Card, root: Path, listing: Listing) -> None:
     """Record what training lacks, and sizes unlike the card's."""
     if not listing.splits["train"]:
@@ -163,7 +174,7 @@ def _check_counts(card: Card, root: Path, listing: Listing) -> None:
         if card.own:
             cure = "expected <class>/*.jpg or train/<class>/*.jpg inside"
         listing.report("no_images", root, f"no training image; {cure}")
-    elif len(listing.classes) < 2:
+    elif len(listing.classes) < listing.task.min_classes:
         (name,) = listing.classes
         detail = (
             f"there must be at least two classes, there is one: {name!r}; "
@@ -174,10 +185,13 @@ def _check_counts(card: Card, root: Path, listing: Listing) -> None:
             detail += f": is it dataset.root={folder}?"
         listing.report("one_class", root, detail)
 
+    must_have = ("train",) if listing.task.is_exclusive else ()
     for split, counts in listing.counts().items():
         for name in [name for name, count in counts.items() if count == 0]:
-            kind: ProblemKind = "empty_class" if split == "train" else "absent_class"
+            kind: ProblemKind = "empty_class" if split in must_have else "absent_class"
             listing.report(kind, root, f"{split}: the class {name} has no image")
+    if not listing.task.is_exclusive:
+        _report_constant_labels(root, listing)
     for split, expected in card.splits.items():
         found = len(listing.splits[split]) + (len(listing.left_out) if split == "test" else 0)
         if found != expected:

@@ -18,6 +18,7 @@ from agnet_vision.data.sources.split_list import (
     write_split_list,
 )
 from agnet_vision.errors import DatasetError
+from agnet_vision.task import SINGLE_LABEL, Task
 
 VAL_FRACTION = 0.1  # ours; the papers have no validation split
 TEST_FRACTION = 0.2  # ours
@@ -33,7 +34,7 @@ class SplitDifference(NamedTuple):
     Attributes:
         missing: images that are listed, but no longer there.
         new: images that are there, but not listed.
-        relabeled: images that are in another class now.
+        relabeled: images that are in another class, or have other labels, now.
     """
 
     missing: list[str]
@@ -53,6 +54,7 @@ class SampleTable:
         problems: problems with the files, none of them fatal.
         drawn: splits that were held out of train here; the others are the dataset's own.
         layout: folder to which names of images in split lists are relative; the root where None.
+        task: what the labels mean.
     """
 
     name: str
@@ -62,10 +64,11 @@ class SampleTable:
     problems: list[Problem] = field(default_factory=list)
     drawn: tuple[str, ...] = ()
     layout: Path | None = None
+    task: Task = SINGLE_LABEL
 
     def write_splits(self, path: Path) -> None:
         """Write which image is in which split, as ``path,label,split,group``."""
-        write_split_list(path, self._rows())
+        write_split_list(path, self._rows(), self.task)
 
     def compare_splits(self, path: Path) -> SplitDifference:
         """Compare the images with those of a stored split list, whatever their splits.
@@ -114,11 +117,12 @@ class SampleTable:
         layout = self.layout or self.root
         splits: dict[str, list[Sample]] = {split: [] for split in SPLITS}
         for row in read_split_list(path):
-            splits[row.split].append(Sample(layout / row.path, labels[row.label], row.group))
+            label = self.task.label(self.task.names(row.label), labels)
+            splits[row.split].append(Sample(layout / row.path, label, row.group))
         return replace(self, splits=splits)
 
     def _rows(self) -> list[ListedImage]:
-        return list_images(self.splits, self.classes, self.layout or self.root)
+        return list_images(self.splits, self.classes, self.layout or self.root, self.task)
 
 
 def read_samples(
@@ -164,7 +168,16 @@ def read_samples(
     else:
         drawn = tuple(split for split in ("val", "test") if split not in listing.splits)
         splits = draw_splits(listing, val_fraction, test_fraction, seed)
-    return SampleTable(name, root, listing.classes, splits, listing.problems, drawn, listing.layout)
+    return SampleTable(
+        name,
+        root,
+        listing.classes,
+        splits,
+        listing.problems,
+        drawn,
+        listing.layout,
+        listing.task,
+    )
 
 
 def draw_splits(
@@ -175,7 +188,12 @@ def draw_splits(
     for part, fraction in (("test", test_fraction), ("val", val_fraction)):
         if part not in splits:
             splits["train"], splits[part] = hold_out(
-                splits["train"], fraction, seed=seed, part=part, layout=listing.layout
+                splits["train"],
+                fraction,
+                seed=seed,
+                part=part,
+                layout=listing.layout,
+                task=listing.task,
             )
     return {split: splits[split] for split in SPLITS}
 

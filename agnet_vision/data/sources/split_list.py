@@ -13,10 +13,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from agnet_vision.data.sources.layouts.lists import COLUMNS, read_rows
+from agnet_vision.data.sources.layouts.lists import read_rows
 from agnet_vision.data.sources.listing import SPLITS, Sample, image_name
 from agnet_vision.errors import DatasetError
 from agnet_vision.files import write_atomically
+from agnet_vision.task import BY_COLUMN, SINGLE_LABEL, Task
 
 
 class ListedImage(NamedTuple):
@@ -24,7 +25,7 @@ class ListedImage(NamedTuple):
 
     Attributes:
         path: path relative to the folder of the layout, with slashes.
-        label: name of the class.
+        label: name of the class, or names of the labels, as the task writes them.
         split: "train", "val" or "test".
         group: name of the group; None where the image has none.
     """
@@ -35,11 +36,11 @@ class ListedImage(NamedTuple):
     group: str | None = None
 
 
-def write_split_list(path: Path, rows: Iterable[ListedImage]) -> None:
+def write_split_list(path: Path, rows: Iterable[ListedImage], task: Task = SINGLE_LABEL) -> None:
     """Write a split list, whole or not at all."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(("path", task.column, "split", "group"))
     writer.writerows((*row[:3], row.group or "") for row in rows)
     write_atomically(path, text.getvalue())
 
@@ -53,8 +54,12 @@ def read_split_list(path: Path) -> list[ListedImage]:
     """
     rows: list[ListedImage] = []
     seen = set[str]()
-    for number, row in read_rows(path, COLUMNS[:3], optional=COLUMNS[3:], strip=False):
-        listed = ListedImage(row["path"], row["label"], row["split"], row.get("group") or None)
+    optional = (*BY_COLUMN, "group")
+    for number, row in read_rows(path, ("path", "split"), optional=optional, strip=False):
+        label = next((row[column] for column in BY_COLUMN if column in row), None)
+        if label is None:
+            raise DatasetError(f"{path} must have a column {' or '.join(BY_COLUMN)}")
+        listed = ListedImage(row["path"], label, row["split"], row.get("group") or None)
         if listed.split not in SPLITS:
             raise DatasetError(
                 f"{path}, line {number}: split must be train, val or test, got {listed.split!r}"
@@ -67,11 +72,16 @@ def read_split_list(path: Path) -> list[ListedImage]:
 
 
 def list_images(
-    splits: dict[str, list[Sample]], classes: Sequence[str], layout: Path
+    splits: dict[str, list[Sample]],
+    classes: Sequence[str],
+    layout: Path,
+    task: Task = SINGLE_LABEL,
 ) -> list[ListedImage]:
     """Describe the samples of all splits as rows, with paths relative to ``layout``."""
     return [
-        ListedImage(image_name(sample.path, layout), classes[sample.label], split, sample.group)
+        ListedImage(
+            image_name(sample.path, layout), task.text(sample.label, classes), split, sample.group
+        )
         for split, samples in splits.items()
         for sample in samples
     ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from unicodedata import normalize
 
 from agnet_vision.data.image import is_image_name
-from agnet_vision.data.sources.layouts.lists import read_table
 from agnet_vision.data.sources.layouts.scan import (
     class_folders,
     holds_images,
@@ -18,8 +18,10 @@ from agnet_vision.data.sources.layouts.scan import (
     leads_back,
     own_folders,
 )
+from agnet_vision.data.sources.layouts.table import read_table
 from agnet_vision.data.sources.listing import SPLIT_NAMES, SPLITS, Listing, Sample, name_some
 from agnet_vision.errors import ConfigError, DatasetError
+from agnet_vision.task import SEPARATOR
 
 # Words in the names of folders that may be a split, too.
 LIKE_A_SPLIT = (
@@ -37,6 +39,8 @@ def read_folder(
     *,
     csv: str | Path | None = None,
     group_column: str | None = None,
+    label_columns: Sequence[str] = (),
+    label_separator: str = SEPARATOR,
 ) -> Listing:
     """Read the images in class folders, split or not, or those that a CSV lists.
 
@@ -45,14 +49,26 @@ def read_folder(
             (then all is "train").
         classes: classes of a network, in label order, that is to be scored on the images: then
             any class may lack images, and there may be no train; by default the folders by name.
-        csv: a CSV with the columns ``path`` (inside the root), ``label`` (a class name) and, if
-            wished, ``split``.
+        csv: a CSV with the columns ``path`` (inside the root), ``label`` (a class name) or
+            ``labels`` (several) and, if wished, ``split``; or COCO's ``.json``, whose categories
+            are labels.
         group_column: column of the CSV that names who or what an image shows.
+        label_columns: columns of the CSV with a label each, instead of ``label`` or ``labels``.
+        label_separator: what parts the names in ``labels``.
     """
     if csv is not None:
-        return read_table(root, Path(csv).expanduser(), group_column, classes)
+        return read_table(
+            root,
+            Path(csv).expanduser(),
+            group_column,
+            classes,
+            label_columns=label_columns,
+            separator=label_separator,
+        )
     if group_column is not None:
         raise ConfigError(f"group_column={group_column} needs a csv; without one use group_regex")
+    if label_columns:
+        raise ConfigError(f"label_columns={name_some(label_columns)} needs a csv")
 
     listing = Listing(())
     parts = _find_parts(root, listing, needs_train=not classes)

@@ -1,4 +1,4 @@
-"""Lists of files, and CSV tables of them: all text that says what a dataset's images show."""
+"""Lists of files and rows of CSV tables, as text says what a dataset's images show."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import os
 from pathlib import Path
 from unicodedata import normalize
 
-from agnet_vision.data.sources.listing import SPLIT_NAMES, Listing, ProblemKind, Sample, name_some
+from agnet_vision.data.sources.listing import Listing, ProblemKind, Sample
 from agnet_vision.errors import DatasetError, DatasetNotFoundError
-
-COLUMNS = ("path", "label", "split", "group")  # of a split list
+from agnet_vision.task import Label
 
 
 class ListedFiles:
@@ -31,7 +30,7 @@ class ListedFiles:
         self.listing = listing
         self.repeated: ProblemKind = repeated
         self._folders: dict[str, dict[str, Path]] = {}
-        self._seen: dict[Path, dict[str, tuple[str, int]]] = {}
+        self._seen: dict[Path, dict[str, tuple[str, Label]]] = {}
 
     def find(self, path: Path) -> Path | None:
         """Find a file on disk, in this spelling or with its letters composed another way."""
@@ -53,7 +52,7 @@ class ListedFiles:
         return self._folders[str(folder)]
 
     def add(
-        self, split: str, path: Path, label: int, *, list_name: str, group: str | None = None
+        self, split: str, path: Path, label: Label, *, list_name: str, group: str | None = None
     ) -> None:
         """Add one listed file to a split; problems name the list, or its line, that says so."""
         found = self.find(path)
@@ -61,7 +60,7 @@ class ListedFiles:
         before = self._seen.setdefault(path, {})
         for other, (other_list, other_label) in before.items():
             if other_label != label:
-                detail = f"listed in {other_list} and in {list_name}, as two classes"
+                detail = f"listed in {other_list} and in {list_name}, with different labels"
                 self.listing.report("wrong_list", path, detail)
             else:
                 detail = f"listed for {other} in {other_list} and for {split} in {list_name}"
@@ -74,59 +73,6 @@ class ListedFiles:
             self.listing.splits.setdefault(split, []).append(Sample(path, label, group))
         else:
             self.listing.report("missing_file", path, f"listed in {list_name}, not on disk")
-
-
-def read_table(
-    root: Path, path: Path, group_column: str | None, classes: tuple[str, ...]
-) -> Listing:
-    """Read the files that a CSV lists; its classes are numbered by their sorted names."""
-    columns = ("path", "label") if group_column is None else ("path", "label", group_column)
-    rows = read_rows(path, columns, optional=("split",))
-    names = classes or tuple(sorted({normalize("NFC", row["label"]) for _, row in rows}))
-    labels = {normalize("NFC", name): label for label, name in enumerate(names)}
-
-    listing = Listing(names, {} if classes else {"train": []})
-    listing.is_divided = any(row.get("split") for _, row in rows)
-    is_split_list = rows and tuple(rows[0][1]) == COLUMNS  # its groups have made its splits
-    _report_unused(path, rows, COLUMNS if is_split_list else (*columns, "split"), listing)
-
-    files = ListedFiles(listing, repeated="wrong_list")
-    for number, row in rows:
-        split = SPLIT_NAMES.get((row.get("split") or "train").lower())
-        if split is None:
-            raise DatasetError(
-                f"{path}, line {number}: split {row['split']!r} must be train, val or test"
-            )
-        label = labels.get(normalize("NFC", row["label"]))
-        if label is None:
-            detail = f"line {number}: the network has no class {row['label']!r}"
-            listing.report("unknown_class", path, f"{detail}; it has {name_some(names)}")
-            continue
-
-        image = Path(os.path.normpath(root / row["path"]))
-        if files.find(image) is None:
-            image = files.find(root / row["path"].replace("\\", "/")) or image
-        group = row[group_column] if group_column else None
-        files.add(split, image, label, list_name=f"line {number} of {path.name}", group=group)
-
-    missing = [problem.path for problem in listing.problems if problem.kind == "missing_file"]
-    if missing and not any(listing.splits.values()):
-        raise DatasetError(
-            f"{path}: {len(missing):,} of {len(rows):,} listed files are not on disk, first: "
-            f"{missing[0]}; paths start inside dataset.root, with upper and lower case as on disk; "
-            "dataset.csv=null reads class folders"
-        )
-    return listing
-
-
-def _report_unused(
-    path: Path, rows: list[tuple[int, dict[str, str]]], used: tuple[str, ...], listing: Listing
-) -> None:
-    """Record the columns with values that nobody reads."""
-    filled = dict.fromkeys(name for _, row in rows for name, value in row.items() if value)
-    if unused := [name or "one without a name" for name in filled if name not in used]:
-        detail = f"columns that are not used: {', '.join(unused)}; used: {', '.join(used)}"
-        listing.report("unused_column", path, detail)
 
 
 def read_rows(
@@ -175,6 +121,18 @@ def read_rows(
             )
         rows.append((number, row))
     return rows
+
+
+def read_header(path: Path) -> list[str]:
+    """Read the names of a CSV's columns, without capitals; none where there is no file."""
+    if not path.is_file():
+        return []
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""))
+    try:
+        cells = next((row for row in reader if any(map(str.strip, row))), [])
+    except csv.Error:  # whoever reads the rows says what is wrong
+        return []
+    return [cell.strip().casefold() for cell in cells]
 
 
 def _header(

@@ -123,7 +123,7 @@ def test_paths_of_other_systems(root: Path) -> None:
             "reading_train",
             "reading_001.jpg\napplauding_001.jpg\n",
             "wrong_list",
-            "listed in applauding_train.txt and in reading_train.txt, as two classes",
+            "listed in applauding_train.txt and in reading_train.txt, with different labels",
         ),
     ],
 )
