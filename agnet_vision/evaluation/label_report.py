@@ -69,7 +69,7 @@ def _cards(
                     jpeg=thumbnail(explain(model, image, target=k)),
                     path=run.paths[number],
                     label=name,
-                    true=run.task.text(run.label[number], run.classes) or "none",
+                    true=run.task.text(run.label[number], run.classes).replace("|", ", ") or "none",
                     probability=float(run.probability[number, k]),
                 )
             )

@@ -21,9 +21,14 @@ from agnet_vision.evaluation.label_scores import ThresholdWarning
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.explain.explanation import explain
+from agnet_vision.options.resolve import correction_options
 from agnet_vision.options.run import TrainConfig
 from agnet_vision.predict.predictor import Predictor
+from agnet_vision.studies.comparison import read_trained
+from agnet_vision.studies.search import run_search
+from agnet_vision.studies.space import read_search
 from agnet_vision.task import MultiLabel
+from agnet_vision.training.correct import correct
 from agnet_vision.training.evaluate import evaluate
 from agnet_vision.training.train import train
 from benchmarks.child import write_images
@@ -200,6 +205,31 @@ def test_raises_what_needs_one_label(
     with pytest.raises(ConfigError, match=words):
         train(configure(word))
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_raises_what_compares_or_corrects_one_label(
+    run: Path, labeled: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="agnet study needs one label per image"):
+        read_trained(RunFolder(run), (0,))
+    words = {
+        "checkpoint": str(run),
+        "marks": str(labeled / "names.csv"),
+        "run_dir": str(tmp_path / "c"),
+    }
+    with pytest.raises(ConfigError, match="agnet correct needs one label per image"):
+        correct(correction_options(words))
+    base = {"dataset": "folder", "dataset.root": str(labeled), "trainer": "cpu"}
+    search = read_search(
+        None,
+        base | {"dataset.csv": str(labeled / "names.csv")},
+        {},
+        metric="mAP",
+        budget_ms=None,
+        seed=0,
+    )
+    with pytest.raises(ConfigError, match="agnet search needs one label per image"):
+        run_search(search, tmp_path / "found", 1)
 
 
 def test_raises_another_task(run: Path, labeled: Path, tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def _check_names(names: Sequence[str], where: str) -> None:
     if wrong := [name for name in bare if SEPARATOR in name or name.startswith(UNKNOWN_MARK)]:
         raise DatasetError(
             f"{where}: the name of a label must not have {SEPARATOR} in it or {UNKNOWN_MARK} "
-            f"before it, got {wrong[0]!r}; rename it"
+            f"before it, got {wrong[0]!r}; rename it, or give another dataset.label_separator"
         )
     name, count = Counter(bare).most_common(1)[0] if bare else ("", 0)
     if count > 1:
