@@ -16,6 +16,7 @@ PARTS = {
     "paper": "the paper's network on one GPU: speed, and the epoch chosen on test images",
     "guide": "what marks correct, where a painted label tells the class in training alone",
     "kills": "runs that are killed or stopped, and go on to the same result",
+    "views": "scores by the view of a test image: which part of it, and how large",
     "onnx": "an exported network in ONNX Runtime, beside PyTorch",
 }
 
