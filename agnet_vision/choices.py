@@ -19,7 +19,8 @@ Grouping = Literal["em", "sklearn"]
 
 # Its images: augmentation in training, views in a test.
 Preset = Literal["modern", "paper", "none"]
-TTA = Literal["none", "flip", "whole", "crops"]
+Shown = Literal["crop", "whole"]
+TTA = Literal["none", "whole"]
 
 # Its marks: not there, or there.
 Look = Literal["no", "yes"]

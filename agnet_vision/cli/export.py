@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from agnet_vision.cli.command import Command
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.fields import Checkpoint, LocalPath, Options, Place, option
+from agnet_vision.options.fields import Checkpoint, ImageSize, LocalPath, Options, Place, option
 from agnet_vision.options.resolve import run_folder_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ExportConfig(Options):
         "folder to share"
     )
     output: LocalPath | None = option("file, or folder for pretrained; null: beside the checkpoint")
-    image_size: int | None = option("side of the images in pixels; null: the network's own", ge=1)
+    image_size: ImageSize
     grid: bool = option("one input, the images alone, with regions from a fixed grid")
     images: Place | list[Place] | None = option(
         "int8 only: images to calibrate on, not those of the training: a file, folder or pattern",
@@ -54,14 +54,13 @@ def export(config: ExportConfig) -> Path:
     import torch
 
     logging.getLogger().setLevel(logging.WARNING)  # the exporter tells of every constant it merges
+    from agnet_vision.data.preprocessing import change_view
     from agnet_vision.export.onnx import export_onnx, export_program
     from agnet_vision.export.quantize import quantize_onnx
     from agnet_vision.models.agnet import load_model
 
     model = load_model(config.checkpoint)
-    if config.image_size is not None:
-        size = (model.backbone.in_channels, config.image_size, config.image_size)
-        model.data_config["input_size"] = size
+    model.data_config = change_view(model.data_config, image_size=config.image_size)
     path = Path(config.output) if config.output else default_output(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     match config.format:

@@ -16,9 +16,11 @@ from agnet_vision.options.fields import (
     Checkpoint,
     Device,
     Images,
+    ImageSize,
     LocalPath,
     Options,
     Progress,
+    View,
     option,
 )
 from agnet_vision.options.run import TTA_HELP
@@ -40,6 +42,8 @@ class PredictConfig(Options):
     images: Images
     output: LocalPath | None = option(".csv or .jsonl file; null: to the terminal")
     format: Format | None = option("null: as the suffix of output says, table without one")
+    image_size: ImageSize
+    view: View
     tta: TTA | None = option(f"null: as the run was tested; {TTA_HELP}")
     embeddings: LocalPath | None = option(
         ".npy file with a row per image of what the last layer sees; NaN where it is unreadable"
@@ -79,6 +83,7 @@ def call(config: PredictConfig) -> None:
     """
     from rich.progress import track
 
+    from agnet_vision.data.preprocessing import change_view
     from agnet_vision.models.agnet import load_model
     from agnet_vision.options.resolve import run_options
     from agnet_vision.predict.files import find_images, name_outputs
@@ -88,6 +93,9 @@ def call(config: PredictConfig) -> None:
 
     paths = find_images(config.images)
     model = load_model(config.checkpoint).to(choose_device(config.device))
+    model.data_config = change_view(
+        model.data_config, image_size=config.image_size, view=config.view
+    )
     tta = config.tta or run_options(config.checkpoint).get("tta", "none")
     predictor = Predictor(model, batch_size=config.batch_size, tta=tta)
     rows: Iterable[Prediction] = predictor(paths)

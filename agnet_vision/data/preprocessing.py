@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet_vision.choices import Preset
+from agnet_vision.bounds import check_bounds
+from agnet_vision.choices import Preset, Shown
 from agnet_vision.structures import RGBImage
 
 # Ways to enlarge; shrinking always averages areas.
@@ -25,9 +26,9 @@ OPENCV_INTERPOLATIONS = {
     "bilinear": cv2.INTER_LINEAR,
     "bicubic": cv2.INTER_CUBIC,
 }
-CROP_FRACTION = 0.875  # paper: 224 of 256
 # Ours: of a longer image only the middle is enlarged. One of 1 x 65,535 pixels would take 13 GB.
 MAX_ASPECT = 20
+SIZE_STEP = 32  # ours: pixels; the stride of most backbones, so that no cell is cut
 
 Matrix = Float[np.ndarray, "3 2"]
 
@@ -126,17 +127,50 @@ def move_points(xy: Float[np.ndarray, "points 2"], matrix: Matrix) -> Float[np.n
 
 
 def data_config(
-    preset: Preset, image_size: int, crop_fraction: float = CROP_FRACTION
+    preset: Preset, image_size: int, *, view: Shown, crop_fraction: float, test_scale: float
 ) -> dict[str, Any]:
-    """Describe a preset's evaluation in timm's words, as it travels with the weights.
+    """Describe validation and test in timm's words, as they travel with the weights.
 
     Args:
         preset: kind of augmentation; ``"modern"`` keeps shapes, the others squeeze to a square.
-        image_size: side of the network's square input in pixels.
-        crop_fraction: side of the crop over side of the resized image; ``"none"`` never crops.
+        image_size: side of the training images in pixels.
+        view: part of an image that is shown: the ``"crop"`` in its middle, or the ``"whole"``.
+        crop_fraction: side of the crop over side of the resized image.
+        test_scale: side of the input over ``image_size``; the product is rounded to a multiple of
+            ``SIZE_STEP``, but for a scale of 1.
+
+    Raises:
+        ValueError: the input would be too large.
     """
-    return {
-        "input_size": (3, image_size, image_size),
-        "crop_pct": crop_fraction if preset != "none" else 1.0,
+    side = image_size
+    if test_scale != 1:
+        side = max(1, round(test_scale * image_size / SIZE_STEP)) * SIZE_STEP
+    check_bounds(input_size=side)
+
+    crop = {
+        "input_size": (3, side, side),
+        "crop_pct": crop_fraction,
         "crop_mode": "center" if preset == "modern" else "squash",
     }
+    return crop if view == "crop" else change_view(crop, view=view)
+
+
+def change_view(
+    config: Mapping[str, Any], *, image_size: int | None = None, view: Shown | None = None
+) -> dict[str, Any]:
+    """Describe another size or view of the same images.
+
+    Args:
+        config: description of a network's input in timm's words.
+        image_size: side of the input in pixels; None: as before.
+        view: ``"crop"``: the shape is kept, and the middle cut by ``crop_pct``; ``"whole"``: all
+            of the image, squeezed to a square; None: as before.
+    """
+    changed = dict(config)
+    if image_size is not None:
+        changed["input_size"] = (config["input_size"][0], image_size, image_size)
+    if view == "crop":
+        changed["crop_mode"] = "center"
+    if view == "whole":
+        changed |= {"crop_mode": "squash", "crop_pct": 1.0}
+    return changed

@@ -27,7 +27,6 @@ from torch import Tensor
 
 from agnet_vision.choices import Preset
 from agnet_vision.data.preprocessing import (
-    CROP_FRACTION,
     OPENCV_INTERPOLATIONS,
     Matrix,
     Normalization,
@@ -86,7 +85,7 @@ def training_transform(
     config: Mapping[str, Any],
     preset: Preset = "modern",
     *,
-    crop_fraction: float = CROP_FRACTION,
+    crop_fraction: float = 0.875,
     horizontal_flip: bool = True,
     rotation_degrees: float = ROTATION_DEGREES,
     min_crop_area: float = MIN_CROP_AREA,

@@ -63,6 +63,7 @@ def write_report(
 
     name = run.folder.path.resolve().name
     model = load_model(run.checkpoint)
+    model.data_config |= run.scores.get("data_config", {})  # of an evaluation's own view
     parts = parts_of(run.task, run, other, model, Path(root) if root is not None else run.root)
     page = {
         "title": f"{name}: {run.scores['dataset']}, {run.scores['split']} split",

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from agnet_vision.bounds import BOUNDS
+from agnet_vision.choices import Shown
 
 # What JSON schema calls a type -> what we do.
 KINDS = {
@@ -81,6 +82,17 @@ Workers = Annotated[int | None, option("loader processes; null: one per core, at
 CacheDir = Annotated[
     LocalPath | None,
     option("folder of stored keypoints; null: .agnet_cache in the dataset's folder"),
+]
+ImageSize = Annotated[
+    int | None,
+    option("side of the images in pixels; null: as the network says", bound="input_size"),
+]
+View = Annotated[
+    Shown | None,
+    option(
+        "crop: the middle of an image, which keeps its shape; whole: all of it, squeezed to a "
+        "square; null: as the network says"
+    ),
 ]
 Base = Annotated[
     dict[str, Any],

@@ -24,7 +24,7 @@ DRAWN = (
     "dataset.group_column",
     "dataset.group_regex",
 )
-# Options that the stored weights, or the state of optimizer and callbacks, depend on.
+# Options that the stored weights, the best score, or the state of the optimizer depend on.
 KEPT = (
     "backbone.name",
     "backbone.kwargs",
@@ -34,6 +34,9 @@ KEPT = (
     "model.variant",
     "model.head",
     "regions.num_clusters",
+    "augmentation.view",
+    "augmentation.crop_fraction",
+    "augmentation.test_scale",
     "optimizer.name",
     "optimizer.layer_decay",
     "monitor",

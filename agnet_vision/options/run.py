@@ -6,25 +6,24 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from agnet_vision.choices import TTA, Look, Preset
+from agnet_vision.choices import TTA, Look, Preset, Shown
 from agnet_vision.options.dataset import DatasetConfig
 from agnet_vision.options.fields import (
     CacheDir,
     Checkpoint,
     Device,
+    ImageSize,
     LocalPath,
     Options,
     Seed,
     Text,
+    View,
     Workers,
     option,
 )
 from agnet_vision.options.network import BackboneConfig, ModelConfig, RegionsConfig
 
-TTA_HELP = (
-    "views of an image whose answers are averaged: flip adds the mirror image, whole the whole "
-    "image; crops takes ten"
-)
+TTA_HELP = "whole: the answers to an image and to all of it, squeezed to a square, are averaged"
 
 
 class TrainerConfig(Options):
@@ -45,11 +44,23 @@ class TrainerConfig(Options):
 
 
 class AugmentationConfig(Options):
-    """Changes to training images, and the crop of evaluation images."""
+    """Changes to training images, and the view of validation and test images."""
 
     preset: Preset = option("modern: random crops, colors; paper: rotation, scale, flip")
+    view: Shown = option(
+        "when tested: crop shows the middle of an image, which keeps its shape with the preset "
+        "modern, and is squeezed to a square with others; whole all of it, squeezed"
+    )
     crop_fraction: FiniteFloat = option(
-        "part of the resized image that is shown when evaluating", bound="crop_pct"
+        "part of the short side that view=crop shows, 1: all of it; the preset paper trains on "
+        "random crops of this part",
+        bound="crop_pct",
+    )
+    test_scale: FiniteFloat = option(
+        "side of a validation or test image over image_size; the product is rounded to a multiple "
+        "of 32 pixels",
+        ge=1,
+        le=4,
     )
     horizontal_flip: bool = option("mirror images; off where left and right tell classes apart")
     rotation_degrees: FiniteFloat = option(
@@ -137,7 +148,7 @@ class TrainConfig(Options):
     seed: Seed = option("seed of weights, order, augmentation and held-out split")
     dataset: DatasetConfig
     image_size: int = option(
-        "side of the square input in pixels; larger shows smaller parts", bound="input_size"
+        "side of the training images in pixels; larger shows smaller parts", bound="input_size"
     )
     epochs: int = option("passes over the training images", ge=1)
     batch_size: int = option(
@@ -225,7 +236,7 @@ class CorrectConfig(Options):
 
 
 class EvaluateConfig(Options):
-    """An evaluation: network, classes, input size and regions are the checkpoint's."""
+    """An evaluation: network, classes and regions are the checkpoint's."""
 
     checkpoint: Checkpoint
     split: Literal["train", "val", "test"] = option("images to score")
@@ -236,6 +247,8 @@ class EvaluateConfig(Options):
     batch_size: int = option("images per step on each device", ge=1)
     workers: Workers
     cache_dir: CacheDir
+    image_size: ImageSize
+    view: View
     tta: TTA = option(f"null: as the run was tested; {TTA_HELP}")
     report: bool = option("write report.html")
     trainer: TrainerConfig

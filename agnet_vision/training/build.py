@@ -13,7 +13,12 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from agnet_vision.data.datamodule import AGNetDataModule
-from agnet_vision.data.preprocessing import EvaluationTransform, ImageTransform, data_config
+from agnet_vision.data.preprocessing import (
+    EvaluationTransform,
+    ImageTransform,
+    change_view,
+    data_config,
+)
 from agnet_vision.data.sampler import Order
 from agnet_vision.data.sources.samples import SampleTable, read_samples
 from agnet_vision.data.transforms import training_transform
@@ -21,7 +26,7 @@ from agnet_vision.data.views import TestTimeViews
 from agnet_vision.errors import CheckpointError, ConfigError, DatasetError
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.dataset import Dataset
-from agnet_vision.options.run import AugmentationConfig, EvaluateConfig, LossConfig, TrainConfig
+from agnet_vision.options.run import EvaluateConfig, LossConfig, TrainConfig
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.task import SINGLE_LABEL, Task
 from agnet_vision.training.pretrained import check_backbone_options, load_backbone, weights_fetched
@@ -147,8 +152,12 @@ def build_model(
 
     inputs = config.augmentation
     with options_checked():
-        model.data_config.update(
-            data_config(inputs.preset, config.image_size, inputs.crop_fraction)
+        model.data_config |= data_config(
+            inputs.preset,
+            config.image_size,
+            view=inputs.view,
+            crop_fraction=inputs.crop_fraction,
+            test_scale=inputs.test_scale,
         )
         model.backbone.freeze_stages(backbone.freeze_at)
 
@@ -167,25 +176,25 @@ def build_data(
     table: SampleTable,
     model: AGNet,
     config: TrainConfig | EvaluateConfig,
-    *,
-    augmentation: AugmentationConfig | None = None,
-    sampler: Order = "shuffle",
 ) -> AGNetDataModule:
     """Create the loaders, without regions for a network without them.
 
     Args:
-        model: the network, which knows its input and its regions.
-        config: batch size, loader processes, cache, seed and views of test images.
-        augmentation: changes to training images; None: none.
-        sampler: order of the training images.
+        model: the network, which knows its regions and the input of validation and test.
+        config: all options; those of an evaluation change and shuffle no image.
     """
     inputs = model.data_config
     transform = EvaluationTransform(inputs)
+    views = TestTimeViews(inputs, config.tta) if config.tta != "none" else None
+
     train_transform: ImageTransform = transform
-    if augmentation is not None:
-        train_transform = training_transform(inputs, **augmentation.model_dump())
-    with options_checked():
-        views = TestTimeViews(inputs, config.tta) if config.tta != "none" else None
+    sampler: Order = "shuffle"
+    if isinstance(config, TrainConfig):
+        sampler = config.sampler
+        train_transform = training_transform(
+            change_view(inputs, image_size=config.image_size),
+            **config.augmentation.model_dump(exclude={"view", "test_scale"}),
+        )
 
     return AGNetDataModule(
         table,

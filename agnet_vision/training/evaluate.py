@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from agnet_vision.data.datamodule import AGNetDataModule
+from agnet_vision.data.preprocessing import change_view
 from agnet_vision.data.sources.card import dataset_root
 from agnet_vision.data.sources.listing import image_name, name_some
 from agnet_vision.data.sources.samples import DatasetWarning, SampleTable
@@ -102,9 +103,17 @@ class Evaluation(TestedNetwork):
             )
 
         model = load_model(config.checkpoint)
+        model.data_config = change_view(
+            model.data_config, image_size=config.image_size, view=config.view
+        )
         place = Path(config.checkpoint)
         self.checkpoint = place.absolute() if place.exists() else config.checkpoint
-        self.record = {"seed": config.seed, "checkpoint": str(self.checkpoint), "tta": config.tta}
+        self.record = {
+            "seed": config.seed,
+            "checkpoint": str(self.checkpoint),
+            "data_config": model.data_config,
+            "tta": config.tta,
+        }
 
         self.table = table_to_score(config, model.classes or ())
         require_classes(self.table, model.classes or (), config.checkpoint, model.task)

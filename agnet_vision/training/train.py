@@ -122,9 +122,7 @@ class Training(TestedNetwork):
             self.table = self.table.read_splits(folder.splits)
         self.record = self._first_record(model)
 
-        self.data = build_data(
-            self.table, model, config, augmentation=config.augmentation, sampler=config.sampler
-        )
+        self.data = build_data(self.table, model, config)
         if not config.test:
             self.data.splits = ("train", "val")
         self.module = TrainingModule(

@@ -44,7 +44,7 @@ def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:
     command = [sys.executable, TOOL, f"checkpoint={tmp_path / 'saved'}", "device=cpu"]
     out = tmp_path / "rows.csv"
     options = [f"images={folder}/3*", f"output={out}", f"figures={tmp_path / 'figures'}"]
-    options += ["tta=flip", f"embeddings={tmp_path / 'new' / 'rows.npy'}"]
+    options += ["tta=whole", f"embeddings={tmp_path / 'new' / 'rows.npy'}"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "1 of 2 images could not be read" in done.stderr
@@ -52,7 +52,7 @@ def test_smoke_tool(tmp_path: Path, folder: Path, model: AGNet) -> None:
     assert [p.name for p in sorted((tmp_path / "figures").iterdir())] == ["3.png.png"]
 
     embeddings = np.load(tmp_path / "new" / "rows.npy")
-    rows = Predictor(model, tta="flip")(find_images(f"{folder}/3*"))
+    rows = Predictor(model, tta="whole")(find_images(f"{folder}/3*"))
     for embedding, row in zip(embeddings, rows, strict=True):
         if row.embedding is None:
             assert np.isnan(embedding).all()

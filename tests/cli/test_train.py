@@ -77,7 +77,7 @@ def test_ctrl_c_saves_and_resume_goes_on(data: Path, tmp_path: Path) -> None:
 def test_ddp_counts_every_image_once(data: Path, tmp_path: Path) -> None:
     """Two views of each are averaged, without padded copies."""
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
-    others = ["trainer.progress_bar=false", "report=false", "freeze_backbone_epochs=1", "tta=flip"]
+    others = ["trainer.progress_bar=false", "report=false", "freeze_backbone_epochs=1", "tta=whole"]
     places = [f"dataset.root={data}", f"run_dir={tmp_path / 'run'}"]
     done = run("train.py", *TINY[:-2], *two, *others, *places, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -87,7 +87,7 @@ def test_ddp_counts_every_image_once(data: Path, tmp_path: Path) -> None:
     both, one = (
         json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("run", "alone")
     )
-    assert both["tta"] == one["tta"] == "flip"
+    assert both["tta"] == one["tta"] == "whole"
     for name in ("acc", "mAP", "mean_per_class_acc", "top5"):
         assert both[name] == pytest.approx(one[name], abs=1e-6)
     shared, own = (

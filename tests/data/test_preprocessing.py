@@ -8,7 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from agnet_vision.data.preprocessing import MAX_ASPECT, EvaluationTransform, move_points
+from agnet_vision.choices import Preset, Shown
+from agnet_vision.data.preprocessing import (
+    MAX_ASPECT,
+    EvaluationTransform,
+    change_view,
+    data_config,
+    move_points,
+)
 from tests.data.inputs import input_config
 
 SIDE = 96
@@ -87,6 +94,82 @@ def test_the_middle_of_a_long_image_is_kept() -> None:
     assert pixels.min() == 1
     left = move_points(np.array([[2000 - MAX_ASPECT, 0]], np.float32), matrix)
     np.testing.assert_allclose(left, [[-MAX_ASPECT * SIDE / 2 + SIDE / 2, 0]])
+
+
+def marks() -> tuple[np.ndarray, np.ndarray]:
+    """Paint a black wide image with a mark at its top, in its middle, and at its left end."""
+    image = np.zeros((120, 240, 3), np.uint8)
+    places = np.array([[120, 4], [120, 60], [4, 60]], np.float32)
+    for x, y in places.astype(int):
+        image[y - 4 : y + 4, x - 4 : x + 4] = 255
+    return image, places
+
+
+@pytest.mark.parametrize(
+    ("view", "crop_fraction", "expected"),
+    [
+        ("crop", 0.8, [False, True, False]),  # the middle
+        ("crop", 1.0, [True, True, False]),  # all of the short side
+        ("whole", 0.8, [True, True, True]),
+    ],
+)
+@pytest.mark.parametrize("test_scale", [1.0, 1.3])
+def test_value_what_a_view_shows(
+    view: Shown, crop_fraction: float, expected: list[bool], test_scale: float
+) -> None:
+    """Marks are seen, and their points move with them, at any size."""
+    options = {"view": view, "crop_fraction": crop_fraction, "test_scale": test_scale}
+    described = data_config("modern", SIDE, **options)
+    side = described["input_size"][-1]
+    assert side == (SIDE if test_scale == 1 else 128)  # 124.8, rounded
+    image, places = marks()
+    pixels, matrix = EvaluationTransform(input_config(SIDE, **described))(image)
+    assert pixels.shape == (3, side, side)
+
+    moved = move_points(places, matrix)
+    inside = ((moved >= 0) & (moved <= side)).all(axis=1)
+    assert inside.tolist() == expected
+    for x, y in moved[inside].astype(int):
+        assert pixels[0, y, x] > 0.9
+    corner = np.linalg.solve(matrix[:2].T, [side, side] - matrix[2])  # of the frame, in the image
+    seen = {"whole": [240, 120], "crop": [120 + 60 * crop_fraction, 60 + 60 * crop_fraction]}
+    np.testing.assert_allclose(corner, seen[view], atol=1)
+
+
+@pytest.mark.parametrize(
+    ("preset", "mode"), [("modern", "center"), ("paper", "squash"), ("none", "squash")]
+)
+def test_value_the_preset_decides_the_shape_of_a_crop(preset: Preset, mode: str) -> None:
+    config = data_config(preset, SIDE, view="crop", crop_fraction=0.875, test_scale=1.0)
+    assert (config["crop_mode"], config["crop_pct"]) == (mode, 0.875)
+
+
+@pytest.mark.parametrize(
+    ("image_size", "test_scale", "side"),
+    [(160, 1.2, 192), (160, 1.4, 224), (288, 1.2, 352), (100, 1.0, 100), (8, 1.2, 32)],
+)
+def test_value_a_larger_test_is_of_whole_cells(
+    image_size: int, test_scale: float, side: int
+) -> None:
+    options = {"view": "crop", "crop_fraction": 1.0, "test_scale": test_scale}
+    assert data_config("modern", image_size, **options)["input_size"] == (3, side, side)
+
+
+def test_raises_on_a_test_that_is_too_large() -> None:
+    with pytest.raises(ValueError, match=r"input_size must be a whole number in .*, got 16000"):
+        data_config("modern", 4000, view="crop", crop_fraction=1.0, test_scale=4.0)
+
+
+def test_value_another_view_changes_what_is_asked_for_alone() -> None:
+    config = input_config(SIDE)
+    assert change_view(config) == config
+    larger = change_view(config, image_size=128)
+    assert larger == {**config, "input_size": (3, 128, 128)}
+    whole = change_view(config, view="whole")
+    assert whole == {**config, "crop_mode": "squash", "crop_pct": 1.0}
+    assert change_view(whole, view="crop") == {**config, "crop_pct": 1.0}
+    gray = {**config, "input_size": (1, 64, 64)}
+    assert change_view(gray, image_size=96)["input_size"] == (1, 96, 96)
 
 
 def test_needs_no_albumentations() -> None:

@@ -22,7 +22,8 @@ SIDE = 96
 
 
 def build(train: bool, preset: Preset) -> ImageTransform:
-    config = input_config(SIDE, **data_config(preset, SIDE))
+    view = {"view": "crop", "crop_fraction": 0.875, "test_scale": 1.0}
+    config = input_config(SIDE, **data_config(preset, SIDE, **view))
     return training_transform(config, preset) if train else EvaluationTransform(config)
 
 

@@ -13,7 +13,8 @@ from agnet_vision.data.dataset import RegionDataset
 from agnet_vision.data.preprocessing import EvaluationTransform, move_points
 from agnet_vision.data.sampler import SampleRequest
 from agnet_vision.data.sources.listing import Sample
-from agnet_vision.data.views import COUNTS, TestTimeViews, View, mirror
+from agnet_vision.data.views import COUNTS, TestTimeViews, View
+from agnet_vision.errors import ConfigError
 from agnet_vision.regions.proposer import RegionProposer
 from tests.data.inputs import input_config
 
@@ -33,7 +34,7 @@ def brightest(view: View) -> np.ndarray:
 
 
 @pytest.mark.parametrize("crop_mode", ["center", "squash"])
-@pytest.mark.parametrize("tta", ["none", "flip", "whole", "crops"])
+@pytest.mark.parametrize("tta", ["none", "whole"])
 def test_value_points_stay_on_their_pixels(tta: TTA, crop_mode: str) -> None:
     """A dot painted at a keypoint stays at it."""
     image = np.zeros((120, 150, 3), np.uint8)
@@ -41,31 +42,19 @@ def test_value_points_stay_on_their_pixels(tta: TTA, crop_mode: str) -> None:
     image[55:60, 81:86] = 255
     views = make_views(tta, crop_mode=crop_mode, crop_pct=0.8)(image)
     assert len(views) == COUNTS[tta]
-    seen = 0
     for view in views:
         (moved,) = move_points(dot, view[1])
-        if ((moved > 2) & (moved < 62)).all():
-            # Painted pixels 55 to 59 have their middle at 57.5.
-            np.testing.assert_allclose(brightest(view) - moved, 0, atol=1.5)
-            seen += 1
-    assert seen > len(views) // 2
+        # Painted pixels 55 to 59 have their middle at 57.5.
+        np.testing.assert_allclose(brightest(view) - moved, 0, atol=1.5)
 
 
 def test_value_the_first_view_is_that_of_evaluation() -> None:
     image = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
     pixels, matrix = EvaluationTransform(CONFIG)(image)
-    for tta in ("none", "flip", "whole"):
+    for tta in ("none", "whole"):
         first, first_matrix = make_views(tta)(image)[0]
         assert torch.equal(first, pixels)
         np.testing.assert_array_equal(first_matrix, matrix)
-
-
-def test_value_mirroring_twice_changes_nothing() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
-    pixels, matrix = EvaluationTransform(CONFIG)(image)
-    again, moved = mirror(mirror((pixels, matrix)))
-    assert torch.equal(again, pixels)
-    np.testing.assert_allclose(moved, matrix)
 
 
 def test_value_the_whole_image_is_whole() -> None:
@@ -76,22 +65,6 @@ def test_value_the_whole_image_is_whole() -> None:
     bright = whole[0].sum(0) > 1.5
     assert bool(bright[0, -1])
     assert bool(bright[-1, 0])
-
-
-@pytest.mark.parametrize(("tta", "count"), [("whole", 1), ("crops", 2)])
-def test_value_no_view_of_what_is_not_cropped_comes_twice(tta: TTA, count: int) -> None:
-    views = make_views(tta, crop_mode="squash", crop_pct=1.0)
-    assert len(views(np.zeros((80, 160, 3), np.uint8))) == count
-
-
-def test_value_crops_show_the_corners() -> None:
-    image = np.zeros((80, 160, 3), np.uint8)
-    image[:20, -20:] = 255  # only the upper right corner is bright
-    views = make_views("crops", crop_pct=0.5)(image)
-    bright = [float(pixels.max()) > 0 for pixels, _ in views]
-    assert bright == [False, True, False, False, False] * 2
-    assert brightest(views[1])[0] > 32
-    assert brightest(views[6])[0] < 32  # mirrored
 
 
 def test_value_items_of_all_views_have_the_index_of_their_image(samples: list[Sample]) -> None:
@@ -106,6 +79,17 @@ def test_value_items_of_all_views_have_the_index_of_their_image(samples: list[Sa
     assert not torch.equal(items[1]["boxes"], plain["boxes"])
 
 
-def test_raises_on_what_cannot_be_shown() -> None:
-    with pytest.raises(ValueError, match="one of none, flip, whole, crops, got 'rotate'"):
-        make_views("rotate")
+@pytest.mark.parametrize(
+    ("tta", "config", "message"),
+    [
+        ("crops", {}, "tta must be one of none, whole, got 'crops'"),
+        (
+            "whole",
+            {"crop_mode": "squash", "crop_pct": 1.0},
+            "tta must be none where the whole image is the view already",
+        ),
+    ],
+)
+def test_raises_on_what_cannot_be_shown(tta: Any, config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_views(tta, **config)

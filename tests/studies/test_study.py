@@ -83,13 +83,13 @@ def test_arms_that_differ_in_their_test_are_trained_once(
         write_results(folder, len(tested) - 1, shift=2.0)
 
     monkeypatch.setattr(machine, "evaluate_with", evaluate)
-    arms = {"plain": {}, "two views": {"tta": "flip"}, "other": {"model": "backbone_only"}}
+    arms = {"plain": {}, "two views": {"tta": "whole"}, "other": {"model": "backbone_only"}}
     study = Study("Which?", {"epochs": 4}, arms, (0, 1))
     for _ in range(2):  # what is tested is not tested again
         run_study(study, tmp_path)
         assert len(trainer.asked) == 4
         assert [(each["checkpoint"], each["tta"]) for each in tested] == [
-            (str(tmp_path / f"runs/plain/seed{seed}"), "flip") for seed in (0, 1)
+            (str(tmp_path / f"runs/plain/seed{seed}"), "whole") for seed in (0, 1)
         ]
     monkeypatch.setattr(study_table, "forward_ms", lambda paths: dict.fromkeys(paths, 3.0))
     rows = {row.name: row for row in summarize_study(study, tmp_path)}

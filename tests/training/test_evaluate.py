@@ -39,11 +39,11 @@ def test_value_evaluate_averages_the_views_that_predict_does(
     finished: Path, configure_evaluation: Evaluate, tmp_path: Path
 ) -> None:
     checkpoint = finished / "best.ckpt"
-    found = evaluate(configure_evaluation(f"checkpoint={checkpoint}", "tta=crops"))
+    found = evaluate(configure_evaluation(f"checkpoint={checkpoint}", "tta=whole"))
     rows = read_rows(found.folder)
-    assert json.loads((found.folder / "metrics.json").read_text())["tta"] == "crops"
+    assert json.loads((found.folder / "metrics.json").read_text())["tta"] == "whole"
     root = Path(json.loads((finished / "metrics.json").read_text())["root"])
-    predictor = Predictor(load_model(checkpoint), tta="crops")
+    predictor = Predictor(load_model(checkpoint), tta="whole")
     predictions = list(predictor(root / row["path"] for row in rows))
     plain = read_rows(finished)
     for row, before, prediction in zip(rows, plain, predictions, strict=True):
@@ -63,7 +63,7 @@ def test_scores_of_a_sharp_network_equal_sklearn_on_its_predictions(
     best = checkpoint(copy, "best.ckpt")
     best["state_dict"]["model.head.classifier.linear.weight"] *= 1000
     torch.save(best, copy / "best.ckpt")
-    found = evaluate(configure_evaluation(f"checkpoint={copy / 'best.ckpt'}", "tta=crops"))
+    found = evaluate(configure_evaluation(f"checkpoint={copy / 'best.ckpt'}", "tta=whole"))
     assert found.metrics is not None
 
     rows, classes = read_rows(found.folder), list(found.metrics["per_class"])
