@@ -128,11 +128,8 @@ class ViewedRun:
 def summarize_row(runs: Sequence[ViewedRun], names: Sequence[str], scale: float) -> dict[str, Any]:
     """Reduce a row's scores over the runs to mean and deviation."""
     side = runs[0].sides[scale]
-    row: dict[str, Any] = {
-        "views": names,
-        "side": side,
-        "cost": len(names) * (side / runs[0].trained) ** 2,
-    }
+    cost = len(names) * (side / runs[0].trained) ** 2
+    row: dict[str, Any] = {"views": names, "side": side, "cost": cost}
     scores = [each.score(names, scale) for each in runs]
     for name in SCORES:
         values = [100 * each[name] for each in scores]

@@ -65,6 +65,15 @@ def test_paper() -> None:
     assert composed(experiment="paper").image_size == 224, "before the recipe of the demo"
 
 
+def test_value_what_a_test_image_shows_by_default() -> None:
+    plain, larger = (
+        composed(dataset="stanford40", **given).augmentation
+        for given in ({}, {"experiment": "recommended"})
+    )
+    assert (plain.view, plain.crop_fraction, plain.test_scale) == ("crop", 1.0, 1.0)
+    assert larger == plain.model_copy(update={"test_scale": 1.2})
+
+
 def test_names_may_be_nested_and_in_any_order() -> None:
     for given in (
         {"dataset": "folder", "dataset.root": "/x"},

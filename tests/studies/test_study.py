@@ -100,10 +100,10 @@ def test_arms_that_differ_in_their_test_are_trained_once(
 
 def test_value_views_of_an_experiment_are_those_of_the_arm() -> None:
     recommended = {"experiment": "recommended"}
-    arms = {"plain": {"tta": "none"}, "both": recommended, "one": {**recommended, "tta": "none"}}
+    arms = {"plain": {"tta": "none"}, "one": recommended, "both": {**recommended, "tta": "whole"}}
     study = Study("", {}, arms, (0,))
-    assert [study.tta(arm) for arm in arms] == ["none", "whole", "none"]
-    assert [study.trained(arm) for arm in arms] == ["plain", "both", "both"]
+    assert [study.tta(arm) for arm in arms] == ["none", "none", "whole"]
+    assert [study.trained(arm) for arm in arms] == ["plain", "one", "one"]
 
 
 def test_a_cluster_runs_what_is_left_and_says_what_failed(
