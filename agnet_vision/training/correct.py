@@ -21,7 +21,6 @@ from rich.progress import track
 from torch.nn.functional import cross_entropy
 
 from agnet_vision.data.marks import read_marks
-from agnet_vision.data.transforms import training_transform
 from agnet_vision.errors import ConfigError, DatasetError
 from agnet_vision.evaluation.environment import environment
 from agnet_vision.evaluation.metrics import Predictions, score
@@ -213,8 +212,7 @@ class Correction:
         data.marks = self.marks
         if view:
             data.seed += view
-            options = self.options.augmentation.model_dump()
-            data.transforms["val"] = training_transform(self.model.data_config, **options)
+            data.transforms["val"] = data.transforms["train"]
         data.prepare_data()
         batches = (data.on_before_batch_transfer(batch, 0) for batch in data.val_dataloader())
         title = f"{split}{' marked' if marked else ''}{f', view {view}' if view else ''}"
