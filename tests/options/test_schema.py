@@ -30,7 +30,7 @@ EVALUATION = {"checkpoint": "x", "dataset": "demo"}
         ("optimizer.lr", math.nan, "a number of at least 0, got nan"),
         ("optimizer.lr", "0.1", "a number of at least 0, got '0.1'"),
         ("optimizer.layer_decay", 0, r"a number in \(0, 1\], or null, got 0"),
-        ("monitor", "maP", "one of acc, mAP, .*, loss, got 'maP'; did you mean mAP"),
+        ("monitor", "maP", "one of acc, mAP, .*, got 'maP'; did you mean mAP"),
         ("run_dir", 5, "text, got 5"),
         ("trainer.devices", 1.5, "a number, a list of them, or auto, got 1.5"),
         ("backbone.output_stride", 3, "one of 8, 16, 32, or null, got 3"),
