@@ -158,12 +158,12 @@ def _corrections(
         boxes = {name: _mark(kind, labels[f"train/{name}"][0], generator) for name in chosen}
         correction = _correct(folder, boxes)
         if not tests:
-            tests = {kind: _embed_folder(correction, data / kind) for kind in ("against", "clean")}
             layers = {
                 "none, as trained": correction.before,
                 "none, trained again": correction.path[0].layer,
                 f"DFR, {share:.0%}": _balanced(correction, chosen, labels),
             }
+            tests = {test: _embed_folder(correction, data / test) for test in ("against", "clean")}
             rows += [
                 {"marks": name, "weight": 0.0, "seconds_fit": 0.0, **_scores(layer, tests, labels)}
                 for name, layer in layers.items()

@@ -143,6 +143,7 @@ def PLACES(root: Path, *words: str) -> tuple[str, ...]:
 def test_value_predict_and_explain(run: Path, labeled: Path) -> None:
     model = load_model(run)
     path = labeled / "test" / "owl" / "0.png"
+    assert isinstance(model.task, MultiLabel)
     (row,) = Predictor(model)([path])
     reached = row.probabilities >= np.float32(model.task.thresholds)
     assert {*row.predicted} == {name for name, each in zip(LABELS, reached, strict=True) if each}

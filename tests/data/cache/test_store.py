@@ -152,6 +152,7 @@ def test_value_writers_wait_for_each_other(
 
 READ_ONLY = """
 import os, sys
+import numpy.random, sklearn.mixture  # where the interpreter lies, not everybody may read
 from tests.data.cache.builds import build, check
 os.setuid(65534)
 folder, *paths = sys.argv[1:]
