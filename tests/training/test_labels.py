@@ -73,7 +73,7 @@ def configure(labeled: Path, tmp_path: Path) -> Callable[..., TrainConfig]:
 def run(labeled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     words = (f"dataset.root={labeled}", f"dataset.csv={labeled / 'names.csv'}")
-    train(training(*TINY, *words, f"run_dir={folder}", "tta=flip", "epochs=3"))
+    train(training(*TINY, *words, f"run_dir={folder}", "tta=whole", "epochs=3"))
     return folder
 
 
