@@ -42,6 +42,7 @@ ADDED = {
     "train dataset=folder": (TRAIN, 0),
     "train": (f"{TRAIN} {DEMO}", 0),
     "evaluate": (f"{DEMO} report=false", 0),
+    "correct": ("workers=0 device=cpu report=false", 0),
     "predict": ("progress=false", 0),
     "export": ("", 0),
     "report": ("", 0),
@@ -77,6 +78,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"{path.relative_to(folder / 'my_photos')},{labels[path.parent.name]}" for path in photos
     ]
     (folder / "labels.csv").write_text("\n".join(["path,labels", *rows]))
+    (folder / "marks.csv").write_text("x0,y0,x1,y1\n0,0,0.2,0.2\n")
     shutil.copy(next((folder / "my_photos").rglob("*.png")), folder / "photo.jpg")
     (folder / "mine" / "experiment").mkdir(parents=True)
     (folder / "mine" / "experiment" / "quick.yaml").write_text("# @package _global_\nepochs: 1\n")
