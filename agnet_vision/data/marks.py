@@ -8,7 +8,7 @@ each connected part counts as its box: a coarse mark corrects a network as well 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from agnet_vision.choices import Look
 from agnet_vision.data.preprocessing import Matrix
 from agnet_vision.data.sources.layouts.coco import open_coco
 from agnet_vision.data.sources.layouts.lists import read_rows
-from agnet_vision.data.sources.listing import image_name
+from agnet_vision.data.sources.listing import Sample, image_name
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.errors import DatasetError
 from agnet_vision.structures import NO, YES, RGBImage
@@ -99,6 +99,10 @@ class MarkTable:
         """Tell whether an image has a mark."""
         return bool(self._everywhere) or image_name(path, self.layout) in self._by_name
 
+    def count(self, samples: Sequence[Sample]) -> int:
+        """Count the samples that have a mark."""
+        return sum(self.are_on(sample.path) for sample in samples)
+
     def of(self, path: Path, image: RGBImage) -> ImageMarks:
         """Return the marks of an image.
 
@@ -145,7 +149,7 @@ def read_marks(path: Path, table: SampleTable, look: Look = "no") -> MarkTable:
         marks = _read_csv(path, look)
     else:
         raise DatasetError(
-            f"there is no marks={path}; give a CSV with {','.join(COORDINATES)} and path, look, a "
+            f"there is no {path}; marks are a CSV with {','.join(COORDINATES)} and path, look, a "
             "COCO .json, or a folder of masks"
         )
 

@@ -9,6 +9,8 @@ guidance" (Rao et al., 2023) attributions of other kinds; the exact parts and bo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -55,23 +57,35 @@ def map_evidence_loss(
     Of an image with "not there" marks it is the mean over the classes of the squared evidence
     inside, less its mean over the classes (which a softmax does not see). Of an image with "there"
     marks it is the share of the positive evidence for its label that lies outside. Each is a mean
-    over the images so marked.
+    over the images so marked. Under autocast it is computed in the precision of the weights.
     """
-    height, width = feature_map.shape[-2:]
-    loss = feature_map.new_zeros(())
-
-    if len(chosen := (marks.look == NO).any(dim=1).nonzero().squeeze(1)):
-        inside = marks.cells(NO, height, width)[chosen]
-        evidence = evidence_inside(head, feature_map[chosen], regions and regions[chosen], inside)
-        loss = loss + centered_square(evidence).mean()
-
-    if len(chosen := (marks.look == YES).any(dim=1).nonzero().squeeze(1)):
-        inside = marks.cells(YES, height, width)[chosen]
-        cells = cell_evidence(
-            head, feature_map[chosen], regions and regions[chosen], labels[chosen]
-        )
-        loss = loss + share_outside(cells, inside).mean()
+    feature_map = feature_map.to(head.classifier.linear.weight.dtype)
+    with torch.autocast(feature_map.device.type, enabled=False), _as_in_evaluation(head):
+        loss = feature_map.new_zeros(())
+        for look in (NO, YES):
+            chosen = (marks.look == look).any(dim=1).nonzero().squeeze(1)
+            if not len(chosen):
+                continue
+            maps, own = feature_map[chosen], regions and regions[chosen]
+            inside = marks.cells(look, *maps.shape[-2:])[chosen]
+            if look == NO:
+                punished = centered_square(evidence_inside(head, maps, own, inside))
+            else:
+                punished = share_outside(cell_evidence(head, maps, own, labels[chosen]), inside)
+            loss = loss + punished.mean()
     return loss
+
+
+@contextmanager
+def _as_in_evaluation(head: AGNetHead) -> Iterator[None]:
+    """Let batch norm and dropout count as in evaluation, and learn nothing, for a while."""
+    modes = [(module, module.training) for module in head.modules()]
+    head.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def evidence_inside(

@@ -40,6 +40,8 @@ KEPT = (
     "optimizer.name",
     "optimizer.layer_decay",
     "monitor",
+    "guide.marks",
+    "guide.look",
 )
 # Options that say which images are meant.
 PLACES = ("dataset.root", "dataset.csv", "dataset.path", "dataset.subset")

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, FiniteFloat, model_validator
 
 from agnet_vision.choices import TTA, Look, Preset, Shown
+from agnet_vision.errors import as_typed
 from agnet_vision.options.dataset import DatasetConfig
 from agnet_vision.options.fields import (
     CacheDir,
@@ -82,6 +83,16 @@ class LossConfig(Options):
         "balanced: inverse to the number of training images; of several labels, what is present "
         "counts 0.1 to 10 times"
     )
+
+
+class GuideConfig(Options):
+    """Marks that say where a network's evidence must not lie, or must."""
+
+    marks: LocalPath | None = option(
+        "CSV with path,x0,y0,x1,y1,look, a COCO .json, or a folder of masks; null: none"
+    )
+    look: Look = option("what a mark says where its file does not: no (not there) or yes (there)")
+    weight: FiniteFloat = option("weight of the marked evidence beside the cross-entropy", ge=0)
 
 
 class OptimizerConfig(Options):
@@ -163,6 +174,7 @@ class TrainConfig(Options):
     regions: RegionsConfig
     augmentation: AugmentationConfig
     loss: LossConfig
+    guide: GuideConfig
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     gradient_clip: FiniteFloat | None = option("largest norm of the gradient; null: any", ge=0)
@@ -207,6 +219,12 @@ class TrainConfig(Options):
             raise ValueError(
                 "sampler=balanced and loss.class_weights=balanced make up for rare classes twice; "
                 "choose one of them"
+            )
+        if (self.guide.marks is None) != (self.guide.weight == 0):
+            raise ValueError(
+                "guide.marks and guide.weight go together: give both, such as guide.marks=marks.csv"
+                f" guide.weight=10, or neither; got guide.marks={as_typed(self.guide.marks)} "
+                f"guide.weight={self.guide.weight:g}"
             )
         self.backbone.check_name()
         return self

@@ -12,7 +12,9 @@ import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
+from agnet_vision.choices import Look
 from agnet_vision.data.datamodule import AGNetDataModule
+from agnet_vision.data.marks import MarkTable, read_marks
 from agnet_vision.data.preprocessing import (
     EvaluationTransform,
     ImageTransform,
@@ -170,6 +172,21 @@ def build_model(
             f"backbone.output_stride=16, or model.head.pool_size={side}"
         )
     return model
+
+
+def build_marks(path: str, look: Look, table: SampleTable) -> MarkTable:
+    """Read marks on the images of a dataset.
+
+    Raises:
+        DatasetError: they are damaged, or on no training image.
+    """
+    marks = read_marks(Path(path), table, look)
+    samples = table.splits["train"]
+    if not marks.count(samples):
+        raise DatasetError(
+            f"the marks in {path} are on none of the {len(samples):,} training images"
+        )
+    return marks
 
 
 def build_data(

@@ -20,8 +20,7 @@ import torch
 from rich.progress import track
 from torch.nn.functional import cross_entropy
 
-from agnet_vision.data.marks import read_marks
-from agnet_vision.errors import ConfigError, DatasetError
+from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.environment import environment
 from agnet_vision.evaluation.metrics import Predictions, score
 from agnet_vision.evaluation.report import write_report
@@ -34,7 +33,13 @@ from agnet_vision.options.run import CorrectConfig, TrainConfig
 from agnet_vision.options.validation import validate
 from agnet_vision.predict.predictor import choose_device
 from agnet_vision.training import Run
-from agnet_vision.training.build import build_data, build_table, require_classes, require_samples
+from agnet_vision.training.build import (
+    build_data,
+    build_marks,
+    build_table,
+    require_classes,
+    require_samples,
+)
 from agnet_vision.training.checkpoints import AtomicCheckpointIO
 from agnet_vision.training.console import console, print_place, print_scores
 from agnet_vision.training.embeddings import Embeddings, Layer, embed
@@ -107,17 +112,13 @@ class Correction:
         require_classes(table, self.model.classes or (), config.checkpoint)
         self.table = table.read_splits(run.splits)
         require_samples(self.table, "val")
-        self.marks = read_marks(Path(config.marks), self.table, config.look)
+        self.marks = build_marks(config.marks, config.look, self.table)
         self.device = choose_device(config.device)
 
     def store(self) -> None:
         """Store what the last layer sees of training and validation images."""
         samples = self.table.splits["train"]
-        marked = sum(self.marks.are_on(sample.path) for sample in samples)
-        if not marked:
-            raise DatasetError(
-                f"marks={self.config.marks} are on none of the {len(samples):,} training images"
-            )
+        marked = self.marks.count(samples)
         console().print(f"marks   on {marked:,} of {len(samples):,} training images")
         self.model.to(self.device)
         self.train = self._embed("train")
@@ -268,8 +269,7 @@ class Correction:
             "before": path[0],
             "path": path[1:],
             "marked_images": {
-                split: sum(self.marks.are_on(sample.path) for sample in samples)
-                for split, samples in self.table.splits.items()
+                split: self.marks.count(samples) for split, samples in self.table.splits.items()
             },
             "evidence_inside_other_marks": evidence,
             "seconds": {name: round(seconds, 1) for name, seconds in self.seconds.items()},

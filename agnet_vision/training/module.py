@@ -14,8 +14,9 @@ from agnet_vision.errors import PredictionError
 from agnet_vision.evaluation.metrics import Predictions, PredictionStore, score
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import describe
+from agnet_vision.models.evidence import map_evidence_loss
 from agnet_vision.options.run import OptimizerConfig, ScheduleConfig
-from agnet_vision.structures import Regions
+from agnet_vision.structures import Marks, Regions
 from agnet_vision.training.optim import build_optimizer, schedule_factor
 
 Batch = dict[str, Tensor]
@@ -44,8 +45,13 @@ class AGNetModule(pl.LightningModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """Compute the logits of a batch of the data module."""
+        return self.model.head(*self.features(batch))
+
+    def features(self, batch: Batch) -> tuple[Tensor, Regions | None]:
+        """Compute what the head reads: the map of the backbone, and the regions."""
         regions = Regions(batch["boxes"], batch["mask"]) if "boxes" in batch else None
-        return self.model(batch["image"].contiguous(memory_format=torch.channels_last), regions)
+        images = batch["image"].contiguous(memory_format=torch.channels_last)
+        return self.model.forward_features(images), regions
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect the predictions of a batch."""
@@ -88,7 +94,8 @@ class TrainingModule(AGNetModule):
     Args:
         model: the network; it must know its ``classes``.
         loss: loss of logits and labels.
-        compile_model: whether the network runs through ``torch.compile``.
+        evidence_weight: weight of ``evidence_loss`` of the marks of a batch; 0: none.
+        compile_model: whether backbone and head run through ``torch.compile``.
     """
 
     def __init__(
@@ -98,11 +105,15 @@ class TrainingModule(AGNetModule):
         schedule: ScheduleConfig,
         *,
         loss: nn.Module,
+        evidence_weight: float = 0.0,
         compile_model: bool = False,
     ) -> None:
         super().__init__(model)
         if compile_model:
-            self.model.compile()  # in place: the names of the weights stay
+            # In place: the names of the weights stay. In two: the evidence reads the map between.
+            self.model.backbone.compile()
+            self.model.head.compile()
+        self.evidence_weight = evidence_weight
         self.optimizer_options = optimizer
         self.schedule_options = schedule
         self.loss = loss
@@ -138,13 +149,29 @@ class TrainingModule(AGNetModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        loss, size = self.loss(self(batch), batch["label"]), len(batch["label"])
+        label = batch["label"]
+        size = len(label)
+        feature_map, regions = self.features(batch)
+        loss = self.loss(self.model.head(feature_map, regions), label)
         self.images_seen.update(size)
         self.log("train/loss", loss, batch_size=size, prog_bar=True)
         self.log(
             "train/loss_epoch", loss, batch_size=size, on_step=False, on_epoch=True, sync_dist=True
         )
-        return loss
+        if not self.evidence_weight:
+            return loss
+
+        marks = Marks(batch["mark_boxes"], batch["look"])
+        evidence = map_evidence_loss(self.model.head, feature_map, regions, label, marks)
+        self.log(
+            "train/evidence_loss",
+            evidence,
+            batch_size=int(marks.look.any(dim=1).sum()),  # a mean over the marked images
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+        )
+        return loss + self.evidence_weight * evidence
 
     def configure_optimizers(self) -> Any:
         """Create the optimizer, and a schedule that moves with every step."""

@@ -29,6 +29,7 @@ from agnet_vision.training import Run
 from agnet_vision.training.build import (
     build_data,
     build_loss,
+    build_marks,
     build_model,
     build_table,
     require_classes,
@@ -123,6 +124,9 @@ class Training(TestedNetwork):
         self.record = self._first_record(model)
 
         self.data = build_data(self.table, model, config)
+        if config.guide.marks is not None:
+            task.require_single("guide.marks")
+            self.data.marks = build_marks(config.guide.marks, config.guide.look, self.table)
         if not config.test:
             self.data.splits = ("train", "val")
         self.module = TrainingModule(
@@ -130,6 +134,7 @@ class Training(TestedNetwork):
             config.optimizer,
             config.schedule,
             loss=build_loss(config.loss, self.table),
+            evidence_weight=config.guide.weight,
             compile_model=config.compile,
         )
         self.trainer = build_trainer(
@@ -148,6 +153,10 @@ class Training(TestedNetwork):
         if not self.trainer.is_global_zero:
             return
         print_start(self.config, self.table, self.module.model, self.trainer)
+        if self.data.marks is not None:
+            samples = self.table.splits["train"]
+            marked = self.data.marks.count(samples)
+            console().print(f"marks   on {marked:,} of {len(samples):,} training images")
         self.folder.write_config(stored_text(self.config.model_copy(update={"resume": False})))
         self.table.write_splits(self.folder.splits)
         # Before other processes start and wait: a large set takes longer than they would.

@@ -78,7 +78,7 @@ def test_raises_for_pixels_outside_the_image(tmp_path):
 
 
 def test_raises_without_marks(tmp_path):
-    with pytest.raises(DatasetError, match="there is no marks="):
+    with pytest.raises(DatasetError, match="there is no "):
         read_marks(tmp_path / "no.csv", TABLE)
     with pytest.raises(DatasetError, match="has no mark"):
         read_marks(write_csv(tmp_path, "x0,y0,x1,y1"), TABLE)

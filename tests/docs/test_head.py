@@ -18,6 +18,7 @@ RESULTS: dict[str, dict[str, tuple[int, ...]]] = {
     "A torchvision model": {"logits": (2, 10), "feature_map": (2, 512, 14, 14)},
     "A bare `nn.Sequential`": {"logits": (2, 10)},
     "A `DataLoader`": {"logits": (2, 10)},
+    '"Not there": evidence as a loss': {"logits": (2, 10)},
     "A Hugging Face backbone": {"logits": (2, 10), "feature_map": (2, 128, 27, 27)},
     "Any timm model": {"logits": (2, 10)},
     "timm's factory": {"logits": (2, 10)},

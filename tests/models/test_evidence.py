@@ -109,3 +109,18 @@ def test_value_share_outside():
     inside = torch.zeros(2, 2, 2, dtype=torch.bool)
     inside[:, 1, 0] = True
     assert share_outside(cells, inside).tolist() == [0.25, 0.0]
+
+
+def test_value_is_that_of_evaluation_in_training_and_under_autocast():
+    torch.manual_seed(0)
+    head = AGNetHead(16, 5, num_clusters=3, pool_size=3, width=8, dropout=0.5, region_dropout=0.5)
+    feature_map, regions = make_inputs()
+    inputs = feature_map.float(), Regions(regions.boxes.float(), regions.mask), torch.arange(4)
+    marks = Marks(torch.tensor([0.0, 0.0, 0.5, 0.5]).expand(4, 1, 4), torch.full((4, 1), NO))
+    expected = map_evidence_loss(head.eval(), *inputs, marks)
+
+    before = {name: value.clone() for name, value in head.train().state_dict().items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(map_evidence_loss(head, *inputs, marks), expected)
+    assert all(module.training for module in head.modules())
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
