@@ -197,6 +197,7 @@ def test_value_unknown_labels_train(configure: Callable[..., TrainConfig], label
     [
         ("sampler=balanced", "sampler=balanced needs one label per image"),
         ("calibration=temperature", "calibration=temperature needs one label per image"),
+        ("guide.marks=m.csv guide.weight=1", "guide.marks needs one label per image"),
         ("monitor=acc", "monitor must be one of mAP"),
     ],
 )
@@ -204,7 +205,7 @@ def test_raises_what_needs_one_label(
     configure: Callable[..., TrainConfig], tmp_path: Path, word: str, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        train(configure(word))
+        train(configure(*word.split()))
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
