@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agnet_vision.structures import Regions as Regions
     from agnet_vision.training.run import correct as correct
     from agnet_vision.training.run import evaluate as evaluate
+    from agnet_vision.training.run import probe as probe
     from agnet_vision.training.run import train as train
 
 # Public name -> its home.
@@ -30,6 +31,7 @@ HOMES = {
     "evaluate": "training.run",
     "evidence_loss": "models.evidence",
     "load_model": "models.agnet",
+    "probe": "training.run",
     "train": "training.run",
 }
 __all__ = list(HOMES)

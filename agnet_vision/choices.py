@@ -11,6 +11,7 @@ from typing import Literal
 # The network.
 Variant = Literal["full", "no_attention", "backbone_only"]
 Pooling = Literal["mixed", "average"]
+ProbeHead = Literal["average", "backbone_only", "no_attention", "full"]
 
 # Its regions.
 Source = Literal["keypoints", "grid", "random"]

@@ -43,6 +43,11 @@ ADDED = {
     "train": (f"{TRAIN} {DEMO}", 0),
     "evaluate": (f"{DEMO} report=false", 0),
     "correct": ("workers=0 device=cpu report=false", 0),
+    "probe": (
+        "backbone=test_resnet backbone.pretrained=false regions.num_clusters=2 image_size=64 "
+        "epochs=1 batch_size=8 workers=0 device=cpu report=false",
+        0,
+    ),
     "predict": ("progress=false", 0),
     "export": ("", 0),
     "report": ("", 0),

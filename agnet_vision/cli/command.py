@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train a network, test it, and write a report",
     "evaluate": "test a network on a dataset, by default that of its run",
     "correct": "train the last layer again where marks say what must not count",
+    "probe": "compare heads in minutes on the stored maps of a backbone that stays as it is",
     "predict": "classify images, and draw where the network looked",
     "export": "write a network for other programs: ONNX, int8, torch.export, a folder to share",
     "report": "write the report of a run again, or beside a baseline",

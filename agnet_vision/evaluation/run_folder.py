@@ -42,6 +42,7 @@ class RunFolder:
         self.curves = self.path / "curves.png"
         self.confusion = self.path / "confusion.png"
         self.correction = self.path / "correction.json"  # what a correction cost and changed
+        self.probe = self.path / "probe.json"  # heads that were compared, and the chosen one
 
     def is_tested(self) -> bool:
         """Tell whether scores and the predictions behind them are written."""
@@ -63,6 +64,10 @@ class RunFolder:
     def write_correction(self, content: Mapping[str, Any]) -> None:
         """Write what a correction cost and changed."""
         write_atomically(self.correction, _as_json(content))
+
+    def write_probe(self, content: Mapping[str, Any]) -> None:
+        """Write which heads were compared."""
+        write_atomically(self.probe, _as_json(content))
 
     def read_correction(self) -> dict[str, Any]:
         """Read what a correction cost and changed; empty where the run is none."""

@@ -11,6 +11,7 @@ import yaml
 from agnet_vision.errors import ConfigError, as_typed
 from agnet_vision.options.compose import Composed, Values, compose, lay_over, read_yaml
 from agnet_vision.options.fields import Options
+from agnet_vision.options.probe import ProbeConfig
 from agnet_vision.options.run import CorrectConfig, EvaluateConfig, TrainConfig
 from agnet_vision.options.validation import look_up, validate
 
@@ -143,6 +144,26 @@ def check_correction(composed: Composed) -> CorrectConfig:
     """Check the options of a correction."""
     is_new = "run_dir" not in composed.names
     return validate(CorrectConfig, {**composed.values, "run_dir_is_new": is_new})
+
+
+def probe_options(given: Mapping[str, Any]) -> ProbeConfig:
+    """Compose and check the options of a probe."""
+    return check_probe(compose("probe", given))
+
+
+def check_probe(composed: Composed) -> ProbeConfig:
+    """Check the options of a probe."""
+    is_new = "run_dir" not in composed.names
+    return validate(ProbeConfig, {**composed.values, "run_dir_is_new": is_new})
+
+
+def training_of_probe(config: ProbeConfig, variant: str, pooling: str) -> TrainConfig:
+    """Return the options of a training that makes a probe's network: its backbone stays frozen."""
+    values = compose("train", {"dataset": config.dataset.name}).values
+    own = config.model_dump(exclude={"heads", "max_gb", "device"})
+    own["freeze_backbone_epochs"] = config.epochs
+    own["model"] = {"variant": variant, "head": {**values["model"]["head"], "pooling": pooling}}
+    return validate(TrainConfig, {**values, **own, "calibration": "none", "tta": "none"})
 
 
 def read_stored(run_dir: Path) -> Values:

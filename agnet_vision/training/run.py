@@ -1,4 +1,4 @@
-"""``agnet_vision.train``, ``evaluate`` and ``correct``: runs from Python."""
+"""``agnet_vision.train``, ``evaluate``, ``correct`` and ``probe``: runs from Python."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from agnet_vision.training import Run
 if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
 
+    from agnet_vision.options.probe import ProbeConfig
     from agnet_vision.options.run import CorrectConfig, EvaluateConfig, TrainConfig
 
 
@@ -81,6 +82,25 @@ def correct(checkpoint: str | Path, marks: str | Path, **options: Any) -> Run:
         return run_correction(correction_options(given))
 
 
+def probe(
+    dataset: str | dict[str, Any] | None = None, root: str | Path | None = None, **options: Any
+) -> Run:
+    """Compare heads on the stored maps of a backbone that stays as it is, and test the best.
+
+    Args:
+        dataset: name of the dataset, or its options with ``name``; the demo set by default.
+        root: where it lies, short for ``dataset.root``.
+        **options: as of ``agnet probe``, ``backbone`` and ``image_size`` among them.
+
+    Raises:
+        AGNetError: an option, the dataset, or a file is not right.
+    """
+    with extra_needed("train"):
+        from agnet_vision.options.resolve import probe_options
+
+        return run_probe(probe_options(_given(dataset, root, options)))
+
+
 def train_with(given: Mapping[str, Any], callbacks: Sequence[Callback] = ()) -> Run:
     """Do what ``train`` does, all options in one mapping."""
     with extra_needed("train"):
@@ -119,6 +139,14 @@ def run_correction(config: CorrectConfig) -> Run:
 
     with _script_run_once():
         return correct_run(config)
+
+
+def run_probe(config: ProbeConfig) -> Run:
+    """Probe with checked options."""
+    from agnet_vision.training.probe import probe as probe_run
+
+    with _script_run_once():
+        return probe_run(config)
 
 
 def _given(
