@@ -167,7 +167,7 @@ def training_of_probe(config: ProbeConfig, variant: str, pooling: str) -> TrainC
 
 
 def read_stored(run_dir: Path) -> Values:
-    """Read the options a run stored.
+    """Read the options a run stored; those that were added since have their defaults.
 
     Raises:
         ConfigError: there are none, or they are damaged.
@@ -178,9 +178,21 @@ def read_stored(run_dir: Path) -> Values:
     cure = "; put a good copy in its place, or start again with another run_dir"
     stored = read_yaml(path, cure)
     try:
-        return validate(TrainConfig, stored).model_dump()
+        chosen = look_up(stored, "dataset.name")
+        defaults = compose("train", {"dataset": chosen} if chosen else {}).values
+        del defaults["run_dir"]
+        return validate(TrainConfig, _filled(stored, defaults)).model_dump()
     except ConfigError as error:
         raise ConfigError(f"{path} is damaged or of another version: {error}{cure}") from error
+
+
+def _filled(stored: Mapping[str, Any], defaults: Mapping[str, Any]) -> Values:
+    """Take from the defaults what is not stored."""
+    filled = {**defaults, **stored}
+    for name, default in defaults.items():
+        if isinstance(default, Mapping) and isinstance(filled[name], Mapping):
+            filled[name] = _filled(filled[name], default)
+    return filled
 
 
 def stored_text(config: Options) -> str:

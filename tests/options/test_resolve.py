@@ -9,7 +9,12 @@ import pytest
 import yaml
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.options.resolve import evaluation_options, stored_text, training_options
+from agnet_vision.options.resolve import (
+    evaluation_options,
+    read_stored,
+    stored_text,
+    training_options,
+)
 
 
 @pytest.fixture
@@ -70,6 +75,14 @@ def test_auto_goes_on_only_where_there_is_a_run(run_dir: Path) -> None:
 def test_raises_on_resume(run_dir: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resumed(run_dir, given)
+
+
+def test_options_added_since_a_run_have_their_defaults(run_dir: Path) -> None:
+    whole = read_stored(run_dir)
+    older = read_stored(run_dir)
+    del older["guide"], older["model"]["head"]["pooling"], older["loss"]["name"]
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(older))
+    assert read_stored(run_dir) == whole
 
 
 @pytest.mark.parametrize(
