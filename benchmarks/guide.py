@@ -32,7 +32,8 @@ from agnet_vision.data.sources.split_list import read_split_list
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.options.resolve import correction_options
 from agnet_vision.training.correct import Correction
-from agnet_vision.training.embeddings import Embeddings, Layer
+from agnet_vision.training.embeddings import Embeddings
+from agnet_vision.training.last_layer import Layer
 from benchmarks.conditions import conditions, write_report
 
 CLASSES = (

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 import torch
 from rich.progress import track
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.environment import environment
-from agnet_vision.evaluation.metrics import Predictions, score
+from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import load_model
@@ -42,7 +42,9 @@ from agnet_vision.training.build import (
 )
 from agnet_vision.training.checkpoints import AtomicCheckpointIO
 from agnet_vision.training.console import console, print_place, print_scores
-from agnet_vision.training.embeddings import Embeddings, Layer, embed
+from agnet_vision.training.embeddings import Embeddings, embed
+from agnet_vision.training.evaluate import write_scores
+from agnet_vision.training.last_layer import Layer, fit_layer
 from agnet_vision.training.run_dir import locked_run_dir
 
 # Ours, chosen on the validation and training images of one network with painted labels.
@@ -51,7 +53,6 @@ MARK_VIEWS = 8  # augmented views of each marked image
 ANCHOR = 1.0  # of the squared distance to the layer as it was
 LEAST_GAIN = 0.1  # part of the evidence inside marks not fitted that a step must take away
 FOLDS = 2  # parts of the marked images, each kept out once
-MAX_STEPS = 100  # of L-BFGS
 
 
 class CorrectionWarning(UserWarning):
@@ -225,7 +226,7 @@ class Correction:
         smoothing = self.options.loss.label_smoothing
         everything = Embeddings.cat([self.train, self.augmented])
         marked = Embeddings.cat([self.train, self.augmented, *self.marked])
-        layer = fit_layer(self.before, everything, marked, weight, smoothing)
+        layer = fit_corrected(self.before, everything, marked, weight, smoothing)
 
         # Without marks all parts are fitted alike.
         fold = torch.arange(len(self.marked[0].label)) % FOLDS
@@ -236,7 +237,7 @@ class Correction:
                 for chosen in (fold != part, fold == part)
             )
             if len(fitted.label) and len(other.label):
-                rest = fit_layer(self.before, self.train, fitted, weight, smoothing)
+                rest = fit_corrected(self.before, self.train, fitted, weight, smoothing)
                 kept_out.append(float(other.evidence_loss(rest)))
         return self._measure(weight, layer, sum(kept_out) / max(len(kept_out), 1))
 
@@ -278,55 +279,33 @@ class Correction:
     def _write_scores(self, folder: RunFolder, layer: Layer, test: Embeddings) -> dict[str, Any]:
         """Score a layer on the stored test images, and write scores and predictions."""
         folder.path.mkdir(exist_ok=True)
-        table, samples = self.table, self.table.splits["test"]
         probability = layer.logits(test.embedding).softmax(dim=1)
-        predictions = Predictions(torch.arange(len(samples)), test.label, probability)
-        scores = {
-            "dataset": table.name,
-            "split": "test",
-            "root": str(table.root),
-            **score(predictions, table.classes),
-            "seed": self.options.seed,
-            "checkpoint": str(Path(self.checkpoint).absolute()),
-            "tta": "none",
-        }
-        paths = [sample.path for sample in samples]
-        folder.write_results(scores, predictions, paths, table.classes, table.root)
-        return scores
+        predictions = Predictions(torch.arange(len(test.label)), test.label, probability)
+        checkpoint = str(Path(self.checkpoint).absolute())
+        record = {"seed": self.options.seed, "checkpoint": checkpoint, "tta": "none"}
+        return write_scores(folder, self.table, predictions, record)
 
 
-def fit_layer(
-    start: Layer, stored: Embeddings, marked: Embeddings, weight: float, label_smoothing: float
+def fit_corrected(
+    before: Layer, stored: Embeddings, marked: Embeddings, weight: float, label_smoothing: float
 ) -> Layer:
-    """Fit a last layer to cross-entropy and evidence, close to where it starts.
+    """Fit a last layer to errors and evidence, close to the layer as it was.
 
     Args:
-        start: layer as it was.
+        before: layer as it was.
         stored: embeddings of the training images.
         marked: what is stored of marked images.
         weight: weight of the loss of the evidence.
         label_smoothing: as in training.
     """
-    layer = Layer(start.weight.clone().requires_grad_(), start.bias.clone().requires_grad_())
-    optimizer = torch.optim.LBFGS(
-        [layer.weight, layer.bias],
-        max_iter=MAX_STEPS,
-        tolerance_grad=1e-5,
-        line_search_fn="strong_wolfe",
+
+    def penalty(layer: Layer) -> Tensor:
+        cost = ANCHOR / 2 * (layer.weight - before.weight).square().sum()
+        return cost + weight * marked.evidence_loss(layer) if weight else cost
+
+    return fit_layer(
+        before, stored.embedding, stored.label, penalty, label_smoothing=label_smoothing
     )
-
-    def closure() -> float:
-        optimizer.zero_grad()
-        logits = layer.logits(stored.embedding)
-        loss = cross_entropy(logits, stored.label, label_smoothing=label_smoothing)
-        loss = loss + ANCHOR / 2 * (layer.weight - start.weight).square().sum()
-        if weight:
-            loss = loss + weight * marked.evidence_loss(layer)
-        loss.backward()
-        return loss.item()
-
-    optimizer.step(closure)
-    return Layer(layer.weight.detach(), layer.bias.detach())
 
 
 def pays(before: Fitted, after: Fitted, without: Fitted, max_cost: float) -> bool:

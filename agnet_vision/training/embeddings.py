@@ -22,20 +22,7 @@ from agnet_vision.models.evidence import (
     share_outside,
 )
 from agnet_vision.structures import NO, YES, Marks, Regions
-
-
-@dataclass(frozen=True)
-class Layer:
-    """The last layer of a network."""
-
-    weight: Float[Tensor, "classes channels"]
-    bias: Float[Tensor, " classes"]
-
-    def logits(
-        self, embedding: Float[Tensor, "images channels"]
-    ) -> Float[Tensor, "images classes"]:
-        """Classify embeddings."""
-        return embedding @ self.weight.T + self.bias
+from agnet_vision.training.last_layer import Layer
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from agnet_vision.data.sources.split_list import read_split_list
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.charts import errors_figure, save_png
 from agnet_vision.evaluation.environment import environment
-from agnet_vision.evaluation.metrics import score
+from agnet_vision.evaluation.metrics import Predictions, score
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import load_model
 from agnet_vision.options.resolve import has_own_images, is_same, run_folder_of, run_options
 from agnet_vision.options.run import EvaluateConfig
 from agnet_vision.options.validation import look_up
+from agnet_vision.task import SINGLE_LABEL, Task
 from agnet_vision.training import Run
 from agnet_vision.training.build import build_data, build_table, require_classes, require_samples
 from agnet_vision.training.checkpoints import stoppable
@@ -70,18 +72,43 @@ class TestedNetwork:
         if not self.trainer.is_global_zero or predictions is None:
             return
 
-        table, task = self.table, self.module.model.task
-        self.scores = {
-            "dataset": table.name,
-            "split": self.split,
-            "root": str(table.root),
-            **score(predictions, table.classes, task),
-            **self.record,
-        }
-        paths = [sample.path for sample in table.splits["test"]]
-        self.folder.write_results(self.scores, predictions, paths, table.classes, table.root, task)
-        save_png(errors_figure(task, self.scores, table.classes), self.folder.confusion)
+        task = self.module.model.task
+        self.scores = write_scores(
+            self.folder, self.table, predictions, self.record, split=self.split, task=task
+        )
         print_scores(self.scores, task)
+
+
+def write_scores(
+    folder: RunFolder,
+    table: SampleTable,
+    predictions: Predictions,
+    record: Mapping[str, Any],
+    *,
+    split: str = "test",
+    task: Task = SINGLE_LABEL,
+) -> dict[str, Any]:
+    """Score predictions for the test split of a table, and write scores, predictions and errors.
+
+    Args:
+        folder: where they go.
+        table: the images.
+        predictions: probabilities for them.
+        record: what ``metrics.json`` is to say beside the scores.
+        split: name of these images in ``metrics.json``.
+        task: what labels and probabilities mean.
+    """
+    scores = {
+        "dataset": table.name,
+        "split": split,
+        "root": str(table.root),
+        **score(predictions, table.classes, task),
+        **record,
+    }
+    paths = [sample.path for sample in table.splits["test"]]
+    folder.write_results(scores, predictions, paths, table.classes, table.root, task)
+    save_png(errors_figure(task, scores, table.classes), folder.confusion)
+    return scores
 
 
 class Evaluation(TestedNetwork):

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.environment import environment
-from agnet_vision.evaluation.metrics import Predictions, score
+from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.evaluation.statistics import Interval, estimates, interval, paired_difference
@@ -30,6 +30,7 @@ from agnet_vision.training import Run
 from agnet_vision.training.build import build_model, build_table, require_samples
 from agnet_vision.training.checkpoints import AtomicCheckpointIO
 from agnet_vision.training.console import console, print_place, print_scores
+from agnet_vision.training.evaluate import write_scores
 from agnet_vision.training.run_dir import locked_run_dir
 from agnet_vision.training.stored_heads import fit_average, fit_by_steps, predict
 from agnet_vision.training.stored_maps import MapStore
@@ -162,18 +163,11 @@ class Probe:
         if "test" not in self.stored:
             console().print("not tested: the dataset has no test split")
         else:
-            table, head = self.table, self.models[self.best.name].head
-            predictions = predict(head, self.stored["test"], self.device)
-            self.scores = {
-                "dataset": table.name,
-                "split": "test",
-                "root": str(table.root),
-                **score(predictions, table.classes),
-                "seed": self.config.seed,
-                "tta": "none",
-            }
-            paths = [sample.path for sample in table.splits["test"]]
-            self.folder.write_results(self.scores, predictions, paths, table.classes, table.root)
+            predictions = predict(
+                self.models[self.best.name].head, self.stored["test"], self.device
+            )
+            record = {"seed": self.config.seed, "tta": "none"}
+            self.scores = write_scores(self.folder, self.table, predictions, record)
             print_scores(self.scores)
             if self.config.report:
                 write_report(self.folder.path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
@@ -13,12 +15,11 @@ from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.head import AGNetHead
 from agnet_vision.options.run import TrainConfig
-from agnet_vision.training.embeddings import Layer
+from agnet_vision.training.last_layer import Layer, fit_layer
 from agnet_vision.training.optim import build_optimizer, schedule_factor
 from agnet_vision.training.stored_maps import StoredMaps
 
 WEIGHT_DECAYS = tuple(10.0**power for power in range(0, -6, -1))  # ours
-MAX_STEPS = 100  # of L-BFGS
 
 
 def fit_average(
@@ -40,7 +41,8 @@ def fit_average(
     layer = Layer(torch.zeros(linear.weight.shape), torch.zeros(linear.bias.shape))
     best = (-1.0, 0.0, layer)
     for weight_decay in WEIGHT_DECAYS:
-        layer = fit_layer(layer, embedding, train.label, weight_decay, label_smoothing)
+        penalty = partial(decayed, weight_decay=weight_decay)
+        layer = fit_layer(layer, embedding, train.label, penalty, label_smoothing=label_smoothing)
         right = layer.logits(held_out).argmax(dim=1) == val.label
         accuracy = float(right.float().mean())
         if accuracy > best[0]:
@@ -52,32 +54,9 @@ def fit_average(
     return best[1]
 
 
-def fit_layer(
-    start: Layer,
-    embedding: Float[Tensor, "images channels"],
-    label: Int[Tensor, " images"],
-    weight_decay: float,
-    label_smoothing: float,
-) -> Layer:
-    """Fit a last layer by L-BFGS."""
-    layer = Layer(start.weight.clone().requires_grad_(), start.bias.clone().requires_grad_())
-    optimizer = torch.optim.LBFGS(
-        [layer.weight, layer.bias],
-        max_iter=MAX_STEPS,
-        tolerance_grad=1e-5,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure() -> float:
-        optimizer.zero_grad()
-        logits = layer.logits(embedding)
-        loss = cross_entropy(logits, label, label_smoothing=label_smoothing)
-        loss = loss + weight_decay / 2 * layer.weight.square().sum()
-        loss.backward()
-        return loss.item()
-
-    optimizer.step(closure)
-    return Layer(layer.weight.detach(), layer.bias.detach())
+def decayed(layer: Layer, *, weight_decay: float) -> Tensor:
+    """Return what weight decay adds to the loss."""
+    return weight_decay / 2 * layer.weight.square().sum()
 
 
 def fit_by_steps(

@@ -11,8 +11,9 @@ import torch
 import agnet_vision
 from agnet_vision.errors import ConfigError, DatasetError
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.training.correct import Fitted, fit_layer, pays
-from agnet_vision.training.embeddings import Embeddings, Layer
+from agnet_vision.training.correct import Fitted, fit_corrected, pays
+from agnet_vision.training.embeddings import Embeddings
+from agnet_vision.training.last_layer import Layer
 from agnet_vision.training.train import train
 
 
@@ -38,8 +39,8 @@ def spurious(count=200, channels=12, seed=0):
 
 def test_value_a_fitted_layer_no_longer_listens_to_marked_parts():
     stored, start = spurious(), Layer(torch.zeros(3, 12), torch.zeros(3))
-    plain = fit_layer(start, stored, stored, 0, 0.0)
-    corrected = fit_layer(start, stored, stored, 1000, 0.0)
+    plain = fit_corrected(start, stored, stored, 0, 0.0)
+    corrected = fit_corrected(start, stored, stored, 1000, 0.0)
 
     without = stored.embedding.clone()
     without[:, 3:6] -= 4 * torch.nn.functional.one_hot(stored.label, 3)  # the label taken away
@@ -55,7 +56,7 @@ def test_value_the_fit_is_scikit_learns_without_marks():
     from sklearn.linear_model import LogisticRegression
 
     stored = spurious(seed=1)
-    layer = fit_layer(Layer(torch.zeros(3, 12), torch.zeros(3)), stored, stored, 0, 0.0)
+    layer = fit_corrected(Layer(torch.zeros(3, 12), torch.zeros(3)), stored, stored, 0, 0.0)
     oracle = LogisticRegression(C=1 / len(stored.label), tol=1e-8, max_iter=1000)
     oracle.fit(stored.embedding.numpy(), stored.label.numpy())
     expected = oracle.predict_proba(stored.embedding.numpy())
