@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation import charts
+from agnet_vision.evaluation.evidence_report import accuracy_by_group, where_evidence_lies
 from agnet_vision.evaluation.label_report import label_parts
 from agnet_vision.evaluation.metrics import estimates_of, strata_of
 from agnet_vision.evaluation.run_folder import RunFolder, RunResults
@@ -33,6 +34,7 @@ TITLES = {
     "exact_match": "Exact match",
 }
 SHOWN_CONFUSIONS = 15
+SHOWN_GROUPS = 15
 
 
 class Headline(NamedTuple):
@@ -177,6 +179,8 @@ def _(
         "matrix": charts.place_in_figure(confusion),
         "mistakes": make_cards(run, model, root, confident_mistakes(run)),
         "random": make_cards(run, model, root, random_images(run)),
+        "where": where_evidence_lies(run, model, root),
+        "groups": accuracy_by_group(run)[:SHOWN_GROUPS],
     }
 
 

@@ -42,6 +42,7 @@ class RunFolder:
         self.curves = self.path / "curves.png"
         self.confusion = self.path / "confusion.png"
         self.correction = self.path / "correction.json"  # what a correction cost and changed
+        self.suspects = self.path / "suspects.csv"  # concentrated evidence, as marks to be edited
         self.probe = self.path / "probe.json"  # heads that were compared, and the chosen one
 
     def is_tested(self) -> bool:

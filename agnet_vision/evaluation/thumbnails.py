@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from matplotlib.figure import Figure
+from PIL import Image
 
 from agnet_vision.data.image import read_image
 from agnet_vision.evaluation.run_folder import RunResults
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.overlays import THEMES, draw_image, outline_region, paint_evidence
+from agnet_vision.explain.overlays import (
+    THEMES,
+    draw_image,
+    outline_box,
+    outline_region,
+    paint_evidence,
+)
 from agnet_vision.models.agnet import AGNet
 
 SIDE = 220  # pixels of a thumbnail's longer side
@@ -73,10 +80,15 @@ def make_cards(
     return cards
 
 
-def thumbnail(explanation: Explanation) -> str:
+def thumbnail(
+    explanation: Explanation, box: tuple[float, float, float, float] | None = None
+) -> str:
     """Draw the most important regions beside the evidence, as JPEG.
 
     Where the attention prefers no region, none is outlined.
+
+    Args:
+        box: box, in fractions of the image, that is outlined instead of regions.
     """
     height, width = explanation.image.shape[:2]
     grid = (1, 2) if height >= width else (2, 1)  # beside a tall image, under a wide one
@@ -86,7 +98,9 @@ def thumbnail(explanation: Explanation) -> str:
     first, second = figure.subplots(*grid)
 
     draw_image(first, explanation.image, explanation.frame)
-    if explanation.separates_regions():
+    if box is not None:
+        outline_box(first, np.multiply(box, [width, height] * 2), "#FFFFFF", linewidth=1.2)
+    elif explanation.separates_regions():
         for region in explanation.regions_by_importance()[:BOXES]:
             outline_region(explanation, first, region, linewidth=1.0)
     draw_image(second, explanation.image, explanation.frame, gray=True)
@@ -94,6 +108,19 @@ def thumbnail(explanation: Explanation) -> str:
     for axes in (first, second):
         axes.set_axis_off()
 
+    return figure_address(figure)
+
+
+def figure_address(figure: Figure) -> str:
+    """Write a figure as a data address, as JPEG."""
     file = io.BytesIO()
     figure.savefig(file, format="jpeg", dpi=DPI, pil_kwargs={"quality": QUALITY})
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def as_address(pixels: UInt8[np.ndarray, "height width channels"]) -> str:
+    """Write pixels as a data address, as JPEG, or as PNG where they are transparent."""
+    kind = "png" if pixels.shape[2] == 4 else "jpeg"
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format=kind, quality=QUALITY)
+    return f"data:image/{kind};base64," + base64.b64encode(file.getvalue()).decode()
