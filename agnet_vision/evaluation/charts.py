@@ -101,6 +101,27 @@ def confusion_matrix(
     return figure
 
 
+def correction_path(told: Mapping[str, Any]) -> Figure:
+    """Draw validation accuracy and evidence inside marks over the weights that were tried."""
+    steps = [told["before"], *told["path"]]
+    names = ["before", *("0" if not row["weight"] else f"{row['weight']:.3g}" for row in steps[1:])]
+    chosen = next(n for n, row in enumerate(steps) if n and row["weight"] == told["weight"])
+    lines = {
+        "Validation accuracy": {"accuracy": "accuracy"},
+        "Evidence inside marks": {"evidence_kept_out": "kept out of the fit", "evidence": "fitted"},
+    }
+    figure, axes = make_figure(8.4, 3.4, 2)
+    for place, (title, kinds) in zip(axes, lines.items(), strict=True):
+        for (key, label), color in zip(kinds.items(), (FIRST, SECOND), strict=False):
+            looks: dict[str, Any] = {"color": color, "marker": ".", "markersize": 6}
+            place.plot([row[key] for row in steps], label=label, **looks)
+        place.axvline(chosen, color=FAINT, linestyle="--", linewidth=1, label="taken")
+        place.set(title=title, xlabel="weight", ylim=(0, None))
+        place.set_xticks(range(len(names)), names, fontsize=8.5)
+        add_legend(place)
+    return figure
+
+
 def together(
     counts: Int[np.ndarray, "labels labels"] | Sequence[Sequence[int]],
     predicted: Int[np.ndarray, "labels labels"] | Sequence[Sequence[int]],

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from matplotlib.colors import to_rgb
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.preprocessing import normalize
@@ -135,10 +135,15 @@ def listed_images(run: RunResults) -> dict[str, ListedImage]:
     return {}
 
 
+def groups_of(run: RunResults) -> Shaped[np.ndarray, " images"]:
+    """Name the group of each tested image; empty where it has none."""
+    listed = listed_images(run)
+    return np.array([row.group or "" if (row := listed.get(p)) else "" for p in run.paths])
+
+
 def accuracy_by_group(run: RunResults) -> list[Group]:
     """Score the groups of tested images that are large enough, the worst first."""
-    listed = listed_images(run)
-    names = np.array([row.group or "" if (row := listed.get(p)) else "" for p in run.paths])
+    names = groups_of(run)
     groups = []
     for name, count in Counter(names.tolist()).items():
         if name and count >= LEAST_OF_GROUP:

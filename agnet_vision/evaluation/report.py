@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation import charts
+from agnet_vision.evaluation.correction_report import correction_parts
 from agnet_vision.evaluation.evidence_report import accuracy_by_group, where_evidence_lies
 from agnet_vision.evaluation.label_report import label_parts
 from agnet_vision.evaluation.metrics import estimates_of, strata_of
@@ -61,22 +62,31 @@ def write_report(
             images are not where they were.
     """
     run = RunFolder(run_dir).read_results()
-    other = _baseline_of(run, Path(baseline)) if baseline is not None else None
+    before = run.folder.before
+    is_corrected = bool(run.folder.read_correction()) and before.is_tested()
+    own = _baseline_of(run, before.path) if is_corrected else None
+    other = _baseline_of(run, Path(baseline)) if baseline is not None else own
 
     name = run.folder.path.resolve().name
     model = load_model(run.checkpoint)
     model.data_config |= run.scores.get("data_config", {})  # of an evaluation's own view
-    parts = parts_of(run.task, run, other, model, Path(root) if root is not None else run.root)
+    place = Path(root) if root is not None else run.root
+    rows = _headline(run, other)
+    correction = None
+    if own is not None:
+        changes = rows if other is own else _headline(run, own)
+        correction = correction_parts(run, own, changes, place)
     page = {
         "title": f"{name}: {run.scores['dataset']}, {run.scores['split']} split",
         "run": run,
         "baseline": other,
-        "rows": _headline(run, other),
+        "rows": rows,
+        "correction": correction,
         "has_attention": model.head.has_attention,
         "proposer": model.proposer.settings(),
         "variant": model.variant,
         **_charts(run, other),
-        **parts,
+        **parts_of(run.task, run, other, model, place),
     }
     write_atomically(run.folder.report, _render(page))
     return run.folder.report

@@ -190,14 +190,20 @@ def paint_attention(explanation: Explanation, axes: Axes, theme: Theme) -> AxesI
     return _paint_map(explanation, axes, heat, theme)
 
 
-def paint_evidence(explanation: Explanation, axes: Axes, theme: Theme) -> tuple[AxesImage, float]:
+def paint_evidence(
+    explanation: Explanation, axes: Axes, theme: Theme, top: float | None = None
+) -> tuple[AxesImage, float]:
     """Paint the evidence for the explained class over the frame.
+
+    Args:
+        top: evidence in a cell of ``explanation.heat()`` where the scale ends; by default the
+            strongest hundredth saturates.
 
     Returns:
         What was painted, and the evidence per 1 % of the frame where its scale ends.
     """
     heat = explanation.heat("evidence")
-    top = float(np.quantile(np.abs(heat), 0.99)) or 1.0  # the strongest hundredth saturates
+    top = top or float(np.quantile(np.abs(heat), 0.99)) or 1.0
     return _paint_map(explanation, axes, heat / top, theme), top * heat.size / 100
 
 

@@ -12,19 +12,24 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor
 
+from agnet_vision.data.image import read_image
+from agnet_vision.data.sources.listing import image_name
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.environment import environment
 from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.evaluation.thumbnails import SHOWN
 from agnet_vision.models.agnet import load_model
 from agnet_vision.models.checkpoint import PREFIX, describe, read_checkpoint
 from agnet_vision.models.evidence import centered_square
@@ -193,7 +198,7 @@ class Correction:
             self.scores = self._write_scores(self.folder, self.chosen.layer, test)
             print_scores(self.scores)
             if self.config.report:
-                write_report(self.folder.path, baseline=self.folder.before.path)
+                write_report(self.folder.path)
         print_place(self.folder)
 
     def _options_of(self, run: RunFolder) -> TrainConfig:
@@ -229,29 +234,39 @@ class Correction:
         layer = fit_corrected(self.before, everything, marked, weight, smoothing)
 
         # Without marks all parts are fitted alike.
+        kept_out = [
+            float(
+                other.evidence_loss(fit_corrected(self.before, self.train, own, weight, smoothing))
+            )
+            for own, other in self._folds()
+        ]
+        return self._measure(weight, layer, kept_out)
+
+    def _folds(self) -> Iterator[tuple[Embeddings, Embeddings]]:
+        """Part what is stored of marked images: those fitted, and those kept out."""
         fold = torch.arange(len(self.marked[0].label)) % FOLDS
-        kept_out = []
         for part in range(FOLDS):
             fitted, other = (
                 Embeddings.cat([each.only(chosen) for each in self.marked])
                 for chosen in (fold != part, fold == part)
             )
             if len(fitted.label) and len(other.label):
-                rest = fit_corrected(self.before, self.train, fitted, weight, smoothing)
-                kept_out.append(float(other.evidence_loss(rest)))
-        return self._measure(weight, layer, sum(kept_out) / max(len(kept_out), 1))
+                yield fitted, other
 
-    def _measure(self, weight: float, layer: Layer, kept_out: float = 0.0) -> Fitted:
+    def _measure(self, weight: float, layer: Layer, kept_out: Sequence[float]) -> Fitted:
         """Measure a layer on validation images and on marked training images."""
         right = layer.logits(self.val.embedding).argmax(dim=1) == self.val.label
         evidence = float(self.train.evidence_loss(layer))
-        return Fitted(weight, layer, float(right.float().mean()), evidence, kept_out)
+        outside = sum(kept_out) / max(len(kept_out), 1)
+        return Fitted(weight, layer, float(right.float().mean()), evidence, outside)
 
     def _summary(self, test: Embeddings | None) -> dict[str, Any]:
         """Describe the correction as plain data, for ``correction.json``."""
+        kept_out = [float(other.evidence_loss(self.before)) for _, other in self._folds()]
+        before = self._measure(0.0, self.before, kept_out)
         path = [
             {name: value for name, value in fitted._asdict().items() if name != "layer"}
-            for fitted in (self._measure(0.0, self.before), *self.path)
+            for fitted in (before, *self.path)
         ]
         unmarked = {"val": self.val} | ({"test": test} if test is not None else {})
         evidence = {
@@ -273,16 +288,40 @@ class Correction:
                 split: self.marks.count(samples) for split, samples in self.table.splits.items()
             },
             "evidence_inside_other_marks": evidence,
+            "shown": self._shown(),
             "seconds": {name: round(seconds, 1) for name, seconds in self.seconds.items()},
         }
+
+    def _shown(self) -> list[dict[str, Any]]:
+        """Choose marked images for the report, those that had no part in the fit first."""
+        rng = np.random.default_rng(0)
+        marked = []
+        for split in ("test", "val", "train"):
+            samples = [each for each in self.table.splits[split] if self.marks.are_on(each.path)]
+            marked += [(split, samples[number]) for number in rng.permutation(len(samples))]
+
+        shown = []
+        for split, sample in marked[:SHOWN]:
+            image = read_image(sample.path)
+            height, width = image.shape[:2]
+            marks = self.marks.of(sample.path, image)
+            boxes = marks.boxes[marks.look != 0] / ([width, height] * 2)
+            label = self.table.classes[sample.label]
+            path = image_name(sample.path, self.table.root)
+            shown.append({"path": path, "split": split, "label": label, "boxes": boxes.tolist()})
+        return shown
 
     def _write_scores(self, folder: RunFolder, layer: Layer, test: Embeddings) -> dict[str, Any]:
         """Score a layer on the stored test images, and write scores and predictions."""
         folder.path.mkdir(exist_ok=True)
         probability = layer.logits(test.embedding).softmax(dim=1)
         predictions = Predictions(torch.arange(len(test.label)), test.label, probability)
-        checkpoint = str(Path(self.checkpoint).absolute())
-        record = {"seed": self.options.seed, "checkpoint": checkpoint, "tta": "none"}
+        checkpoint = Path(self.checkpoint) if folder is not self.folder else self.folder.best
+        record = {
+            "seed": self.options.seed,
+            "checkpoint": str(checkpoint.absolute()),
+            "tta": "none",
+        }
         return write_scores(folder, self.table, predictions, record)
 
 

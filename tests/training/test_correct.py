@@ -112,6 +112,13 @@ def test_value_a_corrected_run(run, variant, tmp_path):
     assert told["weight"] == 100
     assert told["path"][1]["evidence"] < told["path"][0]["evidence"]
     assert told["marked_images"] == {"train": 4, "val": 0, "test": 0}
+    assert told["before"]["evidence_kept_out"] > told["path"][0]["evidence_kept_out"] / 2
+    assert {row["split"] for row in told["shown"]} == {"train"}
+    np.testing.assert_allclose(told["shown"][0]["boxes"], [[0.3, 0.3, 0.7, 0.7]] * 2, atol=1e-6)
+    assert corrected.metrics["checkpoint"] == str(tmp_path / "new" / "best.ckpt")
+    page = RunFolder(tmp_path / "new").report.read_text()
+    assert "<h2>Correction</h2>" in page
+    assert page.count("evidence before and after") >= 4
 
     old = agnet_vision.load_model(run / variant).state_dict()
     new = corrected.load_model().state_dict()
