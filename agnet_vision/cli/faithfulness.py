@@ -1,4 +1,4 @@
-"""``agnet faithfulness``: deletion and insertion curves of heat maps."""
+"""``agnet faithfulness``: deletion and insertion curves of heat maps, or evidence inside boxes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,72 @@ class FaithfulnessConfig(Options):
     seed: Seed = option("seed of that draw and of the random regions")
     output: LocalPath | None = option("JSON file for the means of all curves, and areas")
     figure: LocalPath | None = option("PNG or SVG file of the mean curves")
+    boxes: LocalPath | None = option(
+        "CSV path,label,x0,y0,x1,y1 of the folder images=; then it is measured how much of the "
+        "evidence for each label lies in its boxes, or without labels of the predicted class"
+    )
     device: Device
     progress: Progress
 
 
 def call(config: FaithfulnessConfig) -> None:
+    """Measure curves, or evidence inside boxes."""
+    measure_boxes(config, config.boxes) if config.boxes else measure_curves(config)
+
+
+def measure_boxes(config: FaithfulnessConfig, boxes_path: str) -> None:
+    """Print and write how much of the evidence lies in boxes.
+
+    Of a run only the images of its test split are measured.
+    """
+    import numpy as np
+    from rich.progress import track
+    from rich.table import Table
+
+    from agnet_vision.data.sources.split_list import read_split_list
+    from agnet_vision.errors import ConfigError
+    from agnet_vision.evaluation.pointing import point, read_boxes, summarize_pointing
+    from agnet_vision.evaluation.run_folder import RunFolder
+    from agnet_vision.models.agnet import load_model
+    from agnet_vision.options.resolve import run_folder_of
+    from agnet_vision.predict.predictor import choose_device, class_names
+    from agnet_vision.training.console import console
+
+    root = Path(str(config.images))
+    if not root.is_dir() or config.figure:
+        raise ConfigError("with boxes, images must be the folder of their paths, and figure null")
+    model = load_model(config.checkpoint).to(choose_device(config.device))
+    boxes = read_boxes(Path(boxes_path), class_names(model))
+    names = [name for name in boxes if (root / name).is_file()]
+    splits = RunFolder(run_folder_of(config.checkpoint)).splits
+    if splits.is_file():
+        tested = {row.path for row in read_split_list(splits) if row.split == "test"}
+        names = [name for name in names if name in tested]
+    if not names:
+        raise ConfigError(
+            f"boxes={boxes_path} must name images in {root}, those that a run was tested on; it "
+            f"names {len(boxes):,} others, {next(iter(boxes), 'none')} for one"
+        )
+
+    drawn = np.random.default_rng(config.seed).permutation(len(names))[: config.count]
+    chosen = [names[number] for number in np.sort(drawn)]
+    bar = console(stderr=True)
+    shown = track(chosen, "measuring", disable=not config.progress, console=bar)
+    found = point(model, (root / name for name in shown), [boxes[name] for name in chosen])
+    summary = summarize_pointing(found)
+
+    table = Table("label", "images", "energy in box", "pointing", "by chance")
+    for label, row in summary.items():
+        cells = ("{:.3f} ({:.3f} to {:.3f})".format(*each) for each in (row.energy, row.pointing))
+        table.add_row(label, f"{row.images:,}", *cells, f"{row.chance:.3f}")
+    console().print(table)
+    if config.output:
+        labels = {label: row._asdict() for label, row in summary.items()}
+        content = {"images": len(chosen), "seed": config.seed, "labels": labels}
+        Path(config.output).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def measure_curves(config: FaithfulnessConfig) -> None:
     """Draw images, measure, print a table, and write the curves."""
     import numpy as np
     from rich.progress import track
@@ -80,5 +141,8 @@ def call(config: FaithfulnessConfig) -> None:
 COMMAND = Command(
     schema=FaithfulnessConfig,
     call=call,
-    examples=("checkpoint=outputs/my_run images=photos output=faithfulness.json",),
+    examples=(
+        "checkpoint=outputs/my_run images=photos output=faithfulness.json",
+        "checkpoint=outputs/my_run images=photos boxes=boxes.csv count=1000",
+    ),
 )

@@ -34,7 +34,8 @@ def score_labels(
     """Score a split, in fractions that are ready for JSON, as scikit-learn does.
 
     Returns:
-        ``mAP`` (mean over labels), ``micro_mAP`` (all labels in one list), ``macro_F1``,
+        ``mAP`` (mean over labels), ``micro_mAP`` (all labels in one list),
+        ``absent_mAP`` (of the images without each label, least probable first), ``macro_F1``,
         ``micro_F1`` and ``exact_match`` at the task's thresholds, ``ranking_loss``, ``loss``
         (binary cross-entropy), ``num_images``, ``without_positives`` (names), ``per_class`` (name
         -> ``ap``, ``precision``, ``recall``, ``f1``, ``threshold``, ``num_images``), ``together``
@@ -53,10 +54,16 @@ def score_labels(
         recall = np.nan_to_num(hits / counts)
     f1 = _f1(hits, false_alarms, misses)
     thresholds = task.thresholds or (HALF,) * len(classes)
+    absent = np.where(known, 1 - label, UNKNOWN)
+    absent_ap = [
+        _precision_of(absent, -probability, k).value
+        for k in np.flatnonzero((absent == PRESENT).any(axis=0)).tolist()
+    ]
     chance = np.where(present, probability, 1 - probability).astype(float)
     return {
         **{name: estimate.value for name, estimate in found.items()},
         "micro_mAP": average_precision(present[known], probability[known]).value if ap else 0.0,
+        "absent_mAP": float(np.mean(absent_ap)) if absent_ap else 0.0,
         "ranking_loss": _ranking_loss(present, known, probability),
         "loss": float(-np.log(chance[known].clip(np.finfo(float).eps)).mean()),
         "num_images": len(label),

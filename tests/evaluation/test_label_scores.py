@@ -41,6 +41,7 @@ def test_value_as_scikit_learn() -> None:
     expected = {
         "mAP": metrics.average_precision_score(label, probability, average="macro"),
         "micro_mAP": metrics.average_precision_score(label, probability, average="micro"),
+        "absent_mAP": metrics.average_precision_score(1 - label, -probability, average="macro"),
         "macro_F1": metrics.f1_score(label, given, average="macro"),
         "micro_F1": metrics.f1_score(label, given, average="micro"),
         "exact_match": metrics.accuracy_score(label, given),
