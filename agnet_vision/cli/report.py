@@ -10,7 +10,9 @@ class ReportConfig(Options):
     """Options of ``agnet report``."""
 
     run_dir: LocalPath = option("folder of a training whose test is done, or of an evaluation")
-    baseline: LocalPath | None = option("another run on the same images, side by side")
+    baseline: LocalPath | None = option(
+        "another run on the same images, side by side, in report_against_<its name>.html"
+    )
     root: LocalPath | None = option("folder of the dataset; null: where the run says it was")
 
 

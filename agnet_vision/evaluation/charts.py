@@ -35,22 +35,49 @@ CURVES = {
 History = Sequence[dict[str, float]]
 
 
-def learning_curves(history: History, baseline: History = ()) -> Figure:
-    """Draw loss, validation accuracy and mAP over the epochs, the baseline's dashed."""
+def learning_curves(history: History) -> Figure:
+    """Draw loss, validation accuracy and mAP over the epochs, side by side."""
     figure, axes = make_figure(8.4, 3.6, 2)
-    for place, (title, lines) in zip(axes, CURVES.items(), strict=True):
-        for rows, style, suffix in ((history, "-", ""), (baseline, "--", ", baseline")):
-            for (key, label), color in zip(lines.items(), (FIRST, SECOND), strict=True):
-                points = [(row["epoch"] + 1, row[key]) for row in rows if key in row]
-                if points:
-                    epochs, values = zip(*points, strict=True)
-                    looks: dict[str, Any] = {"color": color, "marker": ".", "markersize": 4}
-                    place.plot(epochs, values, style, label=label + suffix, **looks)
-        place.set(title=title, xlabel="epoch")
-        place.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        if place.lines:  # below the curves, never over them
-            add_legend(place, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    for place, title in zip(axes, CURVES, strict=True):
+        _draw_curves(place, title, history)
     return figure
+
+
+def curve_figures(
+    history: History, baseline: History = (), tested: int | None = None
+) -> list[tuple[str, Figure]]:
+    """Draw a figure per kind of curve, narrow enough for a phone, the baseline's dashed.
+
+    Args:
+        tested: epoch, from 1 on, whose weights were tested.
+    """
+    figures = []
+    for title in CURVES:
+        figure, (place,) = make_figure(4.2, 3.4, 1)
+        _draw_curves(place, title, history, baseline, tested)
+        figures.append((title, figure))
+    return figures
+
+
+def _draw_curves(
+    place: Axes, title: str, history: History, baseline: History = (), tested: int | None = None
+) -> None:
+    """Draw the curves of one kind."""
+    for rows, style, suffix in ((history, "-", ""), (baseline, "--", ", baseline")):
+        for (key, label), color in zip(CURVES[title].items(), (FIRST, SECOND), strict=True):
+            points = [(row["epoch"] + 1, row[key]) for row in rows if key in row]
+            if points:
+                epochs, values = zip(*points, strict=True)
+                looks: dict[str, Any] = {"color": color, "marker": ".", "markersize": 4}
+                place.plot(epochs, values, style, label=label + suffix, **looks)
+
+    if place.lines:
+        if tested is not None:
+            place.axvline(tested, color=FAINT, linewidth=1, linestyle=":", label="tested epoch")
+        # Below the curves, never over them.
+        add_legend(place, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    place.set(title=title, xlabel="epoch")
+    place.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> Figure:
@@ -174,10 +201,10 @@ def place_in_figure(figure: Figure) -> tuple[float, float, float, float]:
     return box.x0, 1 - box.y1, box.width, box.height
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a chart on white, whole or not at all."""
+def save_png(figure: Figure, path: Path, paper: str = "white") -> None:
+    """Write a chart on white or another paper, whole or not at all."""
     with open_atomically(path) as file:
-        figure.savefig(file, format="png", dpi=120, facecolor="white")
+        figure.savefig(file, format="png", dpi=120, facecolor=paper)
 
 
 def to_svg(figure: Figure, title: str) -> str:

@@ -33,17 +33,11 @@ def label_parts(run: RunResults, model: AGNet, root: Path) -> dict[str, Any]:
     scores = run.scores
     together = charts.together(scores["together"], scores["predicted_together"], run.classes)
     return {
-        "labels": _lowest_ap_first(run),
+        "classes": run.rows_by_class(),
         "together": charts.to_svg(together, "Labels that come together"),
         "misses": _cards(run, model, root, (run.label == PRESENT) & ~given, -run.probability),
         "alarms": _cards(run, model, root, (run.label == ABSENT) & given, run.probability),
     }
-
-
-def _lowest_ap_first(run: RunResults) -> list[tuple[str, dict[str, Any]]]:
-    """Order the scores of the labels that have images."""
-    rows = [(name, row) for name, row in run.scores["per_class"].items() if row["num_images"]]
-    return sorted(rows, key=lambda pair: pair[1]["ap"])
 
 
 def _cards(
@@ -54,7 +48,7 @@ def _cards(
     confidence: Float[np.ndarray, "images labels"],
 ) -> list[LabelCard]:
     """Explain the most confident mistakes of each label, those of the worst labels first."""
-    names = [name for name, _ in _lowest_ap_first(run)]
+    names = [name for name, _ in run.rows_by_class()]
     each = max(1, SHOWN // max(1, len(names)))
     cards: list[LabelCard] = []
     for name in names:

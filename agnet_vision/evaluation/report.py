@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from sklearn.metrics import precision_recall_fscore_support
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation import charts
@@ -52,6 +53,8 @@ def write_report(
 ) -> Path:
     """Write ``report.html``, whole and offline, into a run folder.
 
+    Beside a baseline it is ``report_against_<baseline>.html``, and the run's own stays.
+
     Args:
         run_dir: folder of a training whose test is done, or of an evaluation.
         baseline: folder of another run on the same images, to be set beside it.
@@ -82,14 +85,19 @@ def write_report(
         "baseline": other,
         "rows": rows,
         "correction": correction,
+        "tiles": _tiles(rows),
+        "verdict": _verdict(rows[0]) if other else "",
         "has_attention": model.head.has_attention,
         "proposer": model.proposer.settings(),
         "variant": model.variant,
         **_charts(run, other),
         **parts_of(run.task, run, other, model, place),
     }
-    write_atomically(run.folder.report, _render(page))
-    return run.folder.report
+    report = run.folder.report
+    if other is not None and other is not own:
+        report = run.folder.report_against(other.folder)
+    write_atomically(report, _render(page))
+    return report
 
 
 def _baseline_of(run: RunResults, folder: Path) -> RunResults:
@@ -110,13 +118,13 @@ def _baseline_of(run: RunResults, folder: Path) -> RunResults:
 
 
 def _headline(run: RunResults, other: RunResults | None) -> list[Headline]:
-    """Put intervals around the metrics and around their differences to the baseline."""
+    """Put intervals around the metrics, the monitor first, and around their differences."""
     own = estimates_of(run.task, run.label, run.probability)
     base = estimates_of(other.task, other.label, other.probability) if other else {}
     strata = strata_of(run.task, run.label)
 
     rows = []
-    for name, title in TITLES.items():
+    for name, title in sorted(TITLES.items(), key=lambda pair: pair[0] != run.monitor):
         if name not in own:
             continue
         if name == "top5" and len(run.classes) <= 5:  # the right one is always among five
@@ -130,10 +138,38 @@ def _headline(run: RunResults, other: RunResults | None) -> list[Headline]:
     return rows
 
 
-def _lowest_ap_first(run: RunResults) -> list[tuple[str, dict[str, Any]]]:
-    """Order the scores of the classes that have images."""
-    rows = [(name, row) for name, row in run.scores["per_class"].items() if row["num_images"]]
-    return sorted(rows, key=lambda pair: pair[1]["ap"])
+def _tiles(rows: list[Headline]) -> list[Headline]:
+    """Join metrics with the same number and interval, as of classes with equally many images."""
+    joined: dict[tuple[str, ...], Headline] = {}
+    for row in rows:
+        shown = tuple(f"{100 * end:.1f}" for end in row.value)
+        before = joined.get(shown)
+        name = f"{before.name}, {row.name[0].lower()}{row.name[1:]}" if before else row.name
+        joined[shown] = row._replace(name=name)
+    return list(joined.values())
+
+
+def _verdict(row: Headline) -> str:
+    """Say in words how a metric compares with the baseline's."""
+    assert row.difference is not None
+    points = 100 * row.difference.value
+    place = "above" if points > 0 else "below"
+    return (
+        f"{row.name} is {abs(points):.1f} points {place} the baseline's: {row.difference.verdict}."
+    )
+
+
+def _rows_by_class(run: RunResults) -> list[tuple[str, dict[str, Any]]]:
+    """Add precision, recall and F1 to the scores of the classes that have images."""
+    numbers = list(range(len(run.classes)))
+    found = precision_recall_fscore_support(
+        run.label, run.predicted, labels=numbers, zero_division=0
+    )
+    more = {
+        name: {"precision": precision, "recall": recall, "f1": f1}
+        for name, precision, recall, f1 in zip(run.classes, *found[:3], strict=True)
+    }
+    return [(name, row | more[name]) for name, row in run.rows_by_class()]
 
 
 def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
@@ -151,10 +187,11 @@ def _confused(run: RunResults) -> list[tuple[str, str, int, int]]:
 def _charts(run: RunResults, other: RunResults | None) -> dict[str, Any]:
     """Draw the charts that every run has, as SVG."""
     views = run.folder.views
-    curves = ""
+    curves = []
     if run.history:
-        figure = charts.learning_curves(run.history, other.history if other else ())
-        curves = charts.to_svg(figure, "Learning curves")
+        baseline, tested = other.history if other else (), run.scores.get("best_epoch")
+        figures = charts.curve_figures(run.history, baseline, tested)
+        curves = [charts.to_svg(figure, title) for title, figure in figures]
     return {
         "views": base64.b64encode(views.read_bytes()).decode() if views.is_file() else "",
         "curves": curves,
@@ -182,7 +219,7 @@ def _(
 ) -> dict[str, Any]:
     confusion = charts.confusion_matrix(run.scores["confusion_matrix"], run.classes)
     return {
-        "classes": _lowest_ap_first(run),
+        "classes": _rows_by_class(run),
         "confused": _confused(run),
         "calibration": charts.to_svg(charts.reliability_diagram(run, other), "Calibration"),
         "confusion": charts.to_svg(confusion, "Confusion matrix"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from jaxtyping import Bool, Float, Int
 
 from agnet_vision.data.sources.card import dataset_root
@@ -56,6 +57,10 @@ class RunFolder:
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write what the run ran on."""
         write_atomically(self.record, _as_json(record))
+
+    def report_against(self, baseline: RunFolder) -> Path:
+        """Return the place of the report that sets another run beside this one."""
+        return self.path / f"report_against_{baseline.path.resolve().name}.html"
 
     @property
     def before(self) -> RunFolder:
@@ -190,6 +195,17 @@ class RunResults:
     def checkpoint(self) -> Path:
         """Return the place of the tested weights, in this folder or elsewhere."""
         return Path(self.scores.get("checkpoint", self.folder.best))
+
+    @property
+    def monitor(self) -> str:
+        """Return the score that chose the best epoch; the task's first where none is recorded."""
+        options = yaml.safe_load(self.config) or {}
+        return str(options.get("monitor") or self.task.headline[0])
+
+    def rows_by_class(self) -> list[tuple[str, dict[str, Any]]]:
+        """List the scores of the classes that have images, lowest average precision first."""
+        rows = [(name, row) for name, row in self.scores["per_class"].items() if row["num_images"]]
+        return sorted(rows, key=lambda pair: pair[1]["ap"])
 
     @property
     def root(self) -> Path:

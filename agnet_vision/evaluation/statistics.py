@@ -33,6 +33,13 @@ class Interval(NamedTuple):
         """Tell whether there is an interval."""
         return self.low <= self.high
 
+    @property
+    def verdict(self) -> str:
+        """Tell of a difference whether its interval leaves out zero."""
+        if not self.is_known:
+            return "chance unknown, for a class has a single image"
+        return "within chance" if self.low <= 0 <= self.high else "more than chance"
+
 
 class Estimate(NamedTuple):
     """A score, and what it would be without each image.

@@ -19,6 +19,7 @@ from agnet_vision.explain.overlays import GROUP_COLORS, class_label, outline_box
 
 VIEWS = 16
 SHEET_COLUMNS = 8
+TITLE_COLOR = "#808080"  # readable on a light page and on a dark one
 
 
 class TrainingView(NamedTuple):
@@ -61,5 +62,5 @@ def draw_views(views: Sequence[TrainingView]) -> Figure:
         for slot, box in enumerate(view.boxes * len(view.pixels) - 0.5):
             outline_box(axes, box, GROUP_COLORS[slot % len(GROUP_COLORS)], linewidth=1.2)
         latin = view.class_name.encode("latin-1", "replace").decode("latin-1")  # the font's letters
-        axes.set_title(class_label(latin), fontsize=7)
+        axes.set_title(class_label(latin), fontsize=8, color=TITLE_COLOR)
     return figure

@@ -162,7 +162,7 @@ class Training(TestedNetwork):
         # Before other processes start and wait: a large set takes longer than they would.
         self.data.prepare_data()
         if not self.config.resume:
-            save_png(draw_views(first_views(self.data)), self.folder.views)
+            save_png(draw_views(first_views(self.data)), self.folder.views, paper="none")
 
     def fit(self) -> None:
         """Train to the last epoch, and record the training however it ends."""

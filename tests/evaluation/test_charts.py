@@ -39,8 +39,12 @@ def test_value_confusion_matrix_lies_inside_the_figure(classes: int) -> None:
 
 def test_value_curves_of_a_run_and_of_none(runs: tuple[Path, Path], tmp_path: Path) -> None:
     history = RunFolder(runs[0]).read_history()
-    svg = charts.to_svg(charts.learning_curves(history, history), "Curves")
-    assert {"training loss", "validation acc", "validation mAP, baseline"} <= texts(svg)
+    drawn = [
+        texts(charts.to_svg(figure, title))
+        for title, figure in charts.curve_figures(history, history, tested=2)
+    ]
+    assert {"training loss", "validation loss, baseline", "tested epoch"} <= drawn[0]
+    assert {"validation acc", "validation mAP, baseline", "tested epoch"} <= drawn[1]
     empty = charts.learning_curves([])
     charts.save_png(empty, tmp_path / "curves.png")
     assert cv2.imread(str(tmp_path / "curves.png"))[0, 0].tolist() == [255] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -12,8 +13,9 @@ import torch
 from playwright.sync_api import expect
 
 from agnet_vision.errors import ConfigError
-from agnet_vision.evaluation.report import write_report
+from agnet_vision.evaluation.report import Headline, _rows_by_class, _verdict, write_report
 from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.evaluation.statistics import Interval
 from agnet_vision.models.agnet import AGNet
 from tests.browser import open_browser
 from tests.evaluation.conftest import CLASSES, make_run
@@ -21,6 +23,7 @@ from tests.evaluation.conftest import CLASSES, make_run
 
 def test_value_report_shows_the_numbers_and_no_address(runs: tuple[Path, Path]) -> None:
     path = write_report(runs[0], baseline=runs[1])
+    assert path.name == "report_against_second.html"  # the run's own report stays
     page, run = path.read_text(encoding="utf-8"), RunFolder(runs[0]).read_results()
     assert f"{100 * run.scores['acc']:.1f} %" in page
     assert "&lt;b&gt;fly&lt;/b&gt;" in page
@@ -33,6 +36,43 @@ def test_value_report_shows_the_numbers_and_no_address(runs: tuple[Path, Path]) 
     assert addresses == []
     assert "var(--ink)" in page
     assert "#010203" not in page
+
+
+def test_value_tested_epoch_and_the_monitor_lead(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    run = shutil.copytree(runs[0], tmp_path / "run")
+    metrics = json.loads((run / "metrics.json").read_text())
+    (run / "metrics.json").write_text(json.dumps(metrics | {"best_epoch": 4}))
+    (run / "config.yaml").write_text("monitor: mAP\n")
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "Tested: the weights of epoch 4 of 6, the best by <code>mAP</code>." in page
+    assert page.count("tested epoch") == 2  # marked in both figures of curves
+    # All classes have 6 images, so the mean over them is the mean over all.
+    tiles = re.findall(r'class="tile">([^<]*)<b>', page)
+    assert tiles == ["mAP", "Accuracy, mean per-class accuracy"]
+
+
+def test_value_precision_and_f1_of_each_class(runs: tuple[Path, Path]) -> None:
+    run = RunFolder(runs[0]).read_results()
+    for name, row in _rows_by_class(run):
+        k = run.classes.index(name)
+        given, own = run.predicted == k, run.label == k
+        hits = int((given & own).sum())
+        assert row["recall"] == pytest.approx(row["acc"])
+        assert row["precision"] == pytest.approx(hits / max(given.sum(), 1))
+        assert row["f1"] == pytest.approx(2 * hits / (given.sum() + own.sum()))
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ((0.021, 0.003, 0.039), "mAP is 2.1 points above the baseline's: more than chance."),
+        ((-0.01, -0.03, 0.01), "mAP is 1.0 points below the baseline's: within chance."),
+        ((0.1, math.nan, math.nan), "mAP is 10.0 points above the baseline's: chance unknown"),
+    ],
+)
+def test_value_verdict_in_words(interval: tuple[float, float, float], words: str) -> None:
+    difference = Interval(*interval)
+    assert _verdict(Headline("mAP", difference, difference, difference)).startswith(words)
 
 
 def test_raises_on_folders_that_are_no_finished_runs(
@@ -90,6 +130,13 @@ def test_value_report_opens_without_a_console_error(
         page.locator("#matrix .area").hover(position={"x": 5, "y": 5})
         said = re.compile(r"^class_\d+ taken for class_\d+: \d+ of 4$")
         expect(page.locator("#matrix output")).to_have_text(said)
+        precision = page.get_by_role("button", name="precision")
+        shown = page.locator(".sortable td:nth-child(5)")
+        for falls in (True, False):  # the first click shows the highest first
+            precision.click()
+            values = [float(text) for text in shown.all_text_contents()]
+            assert values == sorted(values, reverse=falls)
+            assert len(set(values)) > 1
         root = "document.documentElement"
         wide = page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
     assert wide <= 0

@@ -44,7 +44,7 @@ def configure_evaluation(images: Path, tmp_path: Path) -> Callable[..., Evaluate
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no curves, which take as long as training here; runs of a wider scope draw theirs."""
     for name in ("learning_curves", "save_png"):
-        monkeypatch.setattr(f"agnet_vision.training.train.{name}", lambda *_: None)
+        monkeypatch.setattr(f"agnet_vision.training.train.{name}", lambda *_, **__: None)
 
 
 @pytest.fixture
