@@ -10,16 +10,16 @@ something false loses some when it stops, for the validation images have it, too
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import track
+from jaxtyping import Int
 from torch import Tensor
 
 from agnet_vision.data.image import read_image
@@ -30,26 +30,20 @@ from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.evaluation.thumbnails import SHOWN
-from agnet_vision.models.agnet import load_model
 from agnet_vision.models.checkpoint import PREFIX, describe, read_checkpoint
 from agnet_vision.models.evidence import centered_square
-from agnet_vision.options.resolve import read_stored, run_folder_of, stored_text
-from agnet_vision.options.run import CorrectConfig, TrainConfig
-from agnet_vision.options.validation import validate
-from agnet_vision.predict.predictor import choose_device
+from agnet_vision.options.resolve import stored_text
+from agnet_vision.options.run import CorrectConfig
 from agnet_vision.training import Run
 from agnet_vision.training.build import (
-    build_data,
     build_marks,
-    build_table,
-    require_classes,
-    require_samples,
 )
 from agnet_vision.training.checkpoints import AtomicCheckpointIO
 from agnet_vision.training.console import console, print_place, print_scores
-from agnet_vision.training.embeddings import Embeddings, embed
+from agnet_vision.training.embeddings import Embeddings
 from agnet_vision.training.evaluate import write_scores
 from agnet_vision.training.last_layer import Layer, fit_layer
+from agnet_vision.training.opened_run import OpenedRun
 from agnet_vision.training.run_dir import locked_run_dir
 
 # Ours, chosen on the validation and training images of one network with painted labels.
@@ -92,51 +86,55 @@ def correct(config: CorrectConfig) -> Run:
 class Correction:
     """One correction: built, stored, fitted, written and tested, in this order.
 
+    Args:
+        config: options of the correction.
+        folder: folder of the new run.
+        opened: the run, if it is open already.
+
     Raises:
         AGNetError: an option, the marks or the run is not right.
     """
 
-    def __init__(self, config: CorrectConfig, folder: RunFolder) -> None:
+    def __init__(
+        self, config: CorrectConfig, folder: RunFolder, opened: OpenedRun | None = None
+    ) -> None:
         self.began = time.time()
         self.config = config
         self.folder = folder
         self.scores: dict[str, Any] | None = None
         if folder.config.exists():
             raise ConfigError(f"run_dir={folder.path} holds a run already; name another folder")
-        run = RunFolder(run_folder_of(config.checkpoint))
-        if not run.config.is_file() or not run.splits.is_file():
-            raise ConfigError(
-                f"checkpoint={config.checkpoint} must be of a run, whose folder says which images "
-                "it was trained on"
-            )
-
-        self.checkpoint = run.best if Path(config.checkpoint).is_dir() else config.checkpoint
-        self.options = self._options_of(run)
-        self.model = load_model(config.checkpoint)
-        self.model.task.require_single("agnet correct")
-        table = build_table(self.options.dataset, self.options.seed)
-        require_classes(table, self.model.classes or (), config.checkpoint)
-        self.table = table.read_splits(run.splits)
-        require_samples(self.table, "val")
-        self.marks = build_marks(config.marks, config.look, self.table)
-        self.device = choose_device(config.device)
+        self.run = opened or OpenedRun(config)
+        self.marks = build_marks(config.marks, config.look, self.run.table)
 
     def store(self) -> None:
         """Store what the last layer sees of training and validation images."""
-        samples = self.table.splits["train"]
+        samples = self.run.table.splits["train"]
         marked = self.marks.count(samples)
         console().print(f"marks   on {marked:,} of {len(samples):,} training images")
-        self.model.to(self.device)
-        self.train = self._embed("train")
-        self.augmented = self._embed("train", view=1)
-        self.val = self._embed("val")
-        self.marked = [self._embed("train", view=2 + v, marked=True) for v in range(MARK_VIEWS)]
+        views = [self.run.embed("train", self.marks, view) for view in range(2 + MARK_VIEWS)]
+        rows = self._marked_rows("train")
+        self.train = self.run.train.with_marks(views[0], rows)
+        self.augmented = self.run.augmented.with_marks(views[1], rows)
+        self.marked = views[2:]
+        self.val = self._marked(self.run.val, "val")
         self.seconds = {"store": time.time() - self.began}
+
+    def _marked(self, stored: Embeddings, split: str) -> Embeddings:
+        """Add what the marks on a split say to what is stored of it."""
+        rows = self._marked_rows(split)
+        return stored.with_marks(self.run.embed(split, self.marks), rows) if len(rows) else stored
+
+    def _marked_rows(self, split: str) -> Int[Tensor, " marked"]:
+        """Number the marked images of a split."""
+        samples = self.run.table.splits[split]
+        marked = [row for row, each in enumerate(samples) if self.marks.are_on(each.path)]
+        return torch.tensor(marked, dtype=torch.int64)
 
     def fit(self) -> None:
         """Fit the last layer for each weight of the path for as long as it pays."""
         began = time.time()
-        linear = self.model.head.classifier.linear
+        linear = self.run.model.head.classifier.linear
         weight, bias = linear.weight.detach(), linear.bias.detach()
         self.before = Layer(weight.cpu().clone(), bias.cpu().clone())
 
@@ -168,30 +166,33 @@ class Correction:
 
     def write(self) -> None:
         """Write the corrected network, and the options of its run."""
-        linear = self.model.head.classifier.linear
+        model = copy.deepcopy(self.run.model)
+        linear = model.head.classifier.linear
         with torch.no_grad():
             linear.weight.copy_(self.chosen.layer.weight)
             linear.bias.copy_(self.chosen.layer.bias)
-        self.model.calibration = {}  # it was of the layer before
+        model.calibration = {}  # it was of the layer before
 
-        content = read_checkpoint(self.checkpoint)
+        content = read_checkpoint(self.run.checkpoint)
         content["state_dict"] |= {
-            f"{PREFIX}{name}": value.cpu() for name, value in self.model.state_dict().items()
+            f"{PREFIX}{name}": value.cpu() for name, value in model.state_dict().items()
         }
-        content["agnet"] = describe(self.model.config())
+        content["agnet"] = describe(model.config())
         AtomicCheckpointIO().save_checkpoint(content, self.folder.best)
-        options = self.options.model_copy(update={"run_dir": str(self.folder.path)})
+        options = self.run.options.model_copy(update={"run_dir": str(self.folder.path)})
         self.folder.write_config(stored_text(options))
-        self.table.write_splits(self.folder.splits)
+        self.run.table.write_splits(self.folder.splits)
 
     def test(self) -> None:
         """Test both networks on the same stored images, once, and write what changed."""
-        test = self._embed("test") if self.table.splits["test"] else None
+        test = None
+        if self.run.table.splits["test"]:
+            test = self._marked(self.run.embed("test"), "test")
         self.seconds["all"] = time.time() - self.began
         self.folder.write_correction(self._summary(test))
         self.folder.write_record(
-            {"seed": self.options.seed, "wall_time_seconds": self.seconds["all"]}
-            | environment(self.device)
+            {"seed": self.run.options.seed, "wall_time_seconds": self.seconds["all"]}
+            | environment(self.run.device)
         )
         if test is not None:
             self._write_scores(self.folder.before, self.before, test)
@@ -201,34 +202,9 @@ class Correction:
                 write_report(self.folder.path)
         print_place(self.folder)
 
-    def _options_of(self, run: RunFolder) -> TrainConfig:
-        """Read the options of the run, with those that may differ here."""
-        stored = read_stored(run.path)
-        config = self.config
-        stored["dataset"]["root"] = config.root or stored["dataset"]["root"]
-        own = {"workers": config.workers, "batch_size": config.batch_size, "tta": "none"}
-        return validate(TrainConfig, {**stored, **own, "cache_dir": config.cache_dir})
-
-    def _embed(self, split: str, *, view: int = 0, marked: bool = False) -> Embeddings:
-        """Store the images of a split, as evaluation sees them or (``view``) augmented."""
-        samples = self.table.splits[split]
-        if marked:
-            samples = [sample for sample in samples if self.marks.are_on(sample.path)]
-        table = replace(self.table, splits={"train": [], "val": samples, "test": []})
-        data = build_data(table, self.model, self.options)
-        data.marks = self.marks
-        if view:
-            data.seed += view
-            data.transforms["val"] = data.transforms["train"]
-        data.prepare_data()
-        batches = (data.on_before_batch_transfer(batch, 0) for batch in data.val_dataloader())
-        title = f"{split}{' marked' if marked else ''}{f', view {view}' if view else ''}"
-        shown = track(batches, title, len(data.val_dataloader()), console=console(), transient=True)
-        return embed(self.model, shown, self.device)
-
     def _fit(self, weight: float) -> Fitted:
         """Fit a layer to all marks, and others to all but a part of the marks."""
-        smoothing = self.options.loss.label_smoothing
+        smoothing = self.run.options.loss.label_smoothing
         everything = Embeddings.cat([self.train, self.augmented])
         marked = Embeddings.cat([self.train, self.augmented, *self.marked])
         layer = fit_corrected(self.before, everything, marked, weight, smoothing)
@@ -278,14 +254,14 @@ class Correction:
             if len(stored.no)
         }
         return {
-            "checkpoint": str(Path(self.checkpoint).absolute()),
+            "checkpoint": str(Path(self.run.checkpoint).absolute()),
             "marks": self.config.marks,
             "weight": self.chosen.weight,
             "max_cost": self.config.max_cost,
             "before": path[0],
             "path": path[1:],
             "marked_images": {
-                split: self.marks.count(samples) for split, samples in self.table.splits.items()
+                split: self.marks.count(samples) for split, samples in self.run.table.splits.items()
             },
             "evidence_inside_other_marks": evidence,
             "shown": self._shown(),
@@ -297,7 +273,9 @@ class Correction:
         rng = np.random.default_rng(0)
         marked = []
         for split in ("test", "val", "train"):
-            samples = [each for each in self.table.splits[split] if self.marks.are_on(each.path)]
+            samples = [
+                each for each in self.run.table.splits[split] if self.marks.are_on(each.path)
+            ]
             marked += [(split, samples[number]) for number in rng.permutation(len(samples))]
 
         shown = []
@@ -306,8 +284,8 @@ class Correction:
             height, width = image.shape[:2]
             marks = self.marks.of(sample.path, image)
             boxes = marks.boxes[marks.look != 0] / ([width, height] * 2)
-            label = self.table.classes[sample.label]
-            path = image_name(sample.path, self.table.root)
+            label = self.run.table.classes[sample.label]
+            path = image_name(sample.path, self.run.table.root)
             shown.append({"path": path, "split": split, "label": label, "boxes": boxes.tolist()})
         return shown
 
@@ -316,13 +294,13 @@ class Correction:
         folder.path.mkdir(exist_ok=True)
         probability = layer.logits(test.embedding).softmax(dim=1)
         predictions = Predictions(torch.arange(len(test.label)), test.label, probability)
-        checkpoint = Path(self.checkpoint) if folder is not self.folder else self.folder.best
+        checkpoint = Path(self.run.checkpoint) if folder is not self.folder else self.folder.best
         record = {
-            "seed": self.options.seed,
+            "seed": self.run.options.seed,
             "checkpoint": str(checkpoint.absolute()),
             "tta": "none",
         }
-        return write_scores(folder, self.table, predictions, record)
+        return write_scores(folder, self.run.table, predictions, record)
 
 
 def fit_corrected(

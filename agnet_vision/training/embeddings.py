@@ -7,7 +7,7 @@ inside marks and its gradient are products of the last layer with what is stored
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -60,6 +60,22 @@ class Embeddings:
             self.yes[yes],
             self.inside[yes],
             number[self.yes_image[yes]],
+        )
+
+    def with_marks(self, marked: Embeddings, rows: Int[Tensor, " marked"]) -> Embeddings:
+        """Take over what marks say of some of the images.
+
+        Args:
+            marked: what is stored of these images.
+            rows: number of each of them here.
+        """
+        return replace(
+            self,
+            no=marked.no,
+            no_image=rows[marked.no_image],
+            yes=marked.yes,
+            inside=marked.inside,
+            yes_image=rows[marked.yes_image],
         )
 
     @staticmethod
