@@ -4,8 +4,8 @@ python tools/benchmark.py guide --photographs STANFORD40 --weights mobilenetv2_1
 
 The actions of Stanford-40 in ten classes of four. A colored label on 3 % of the area, anywhere,
 tells the class of 95 % of the training images; in the test it names another class ("against"), or
-is not there ("clean"). One network per seed is trained on it, and corrected by marks on a share of the
-training images: the label's box, the cell of a 5 x 5 grid that holds its middle (a click), or a
+is not there ("clean"). One network per seed is trained on it, and corrected by marks on a share of
+the training images: the label's box, the cell of a 5 x 5 grid that holds its middle (a click), or a
 random box. Beside it: the last layer trained again without marks, on the marked images alone with
 balanced classes and labels (DFR, Kirichenko et al., 2023), and on all images without what the
 marked cells bring.
@@ -33,9 +33,10 @@ from agnet_vision.data.sources.listing import Sample, image_name
 from agnet_vision.data.sources.split_list import read_split_list
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.options.resolve import correction_options
-from agnet_vision.training.correct import MARK_VIEWS, Correction, fit_corrected
+from agnet_vision.training.correct import Correction, fit_corrected
 from agnet_vision.training.embeddings import Embeddings
 from agnet_vision.training.last_layer import Layer
+from agnet_vision.training.opened_run import OpenedRun
 from benchmarks.conditions import conditions, write_report
 
 # Ten classes of four actions each, that look alike.
@@ -55,7 +56,10 @@ TESTED = 50  # test images of each action
 AGREES = 0.95  # share of training images whose label tells their class
 AREA = 0.03  # of a label
 GRID = 5
-WAYS = {"box": (0.01, 0.05, 0.2), "click": (0.01, 0.05), "random": (0.05,)}  # of the images
+WAYS = (
+    *(("box", 0.01), ("box", 0.05), ("box", 0.2)),
+    *(("click", 0.01), ("click", 0.05), ("random", 0.05)),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -165,69 +169,38 @@ def _corrections(
     names = [row.path for row in read_split_list(folder / "splits.csv") if row.split == "train"]
     order = random.Random(seed).sample(names, len(names))
     generator = np.random.default_rng(seed)
-    whole: Correction | None = None
-    layers: dict[str, tuple[Layer, float, float]] = {}  # with weight and seconds
-    for kind, shares in WAYS.items():
-        chosen = order[: round(max(shares) * len(order))]
+    run: OpenedRun | None = None
+    layers: dict[str, tuple[Layer, float, float, float]] = {}  # with weight and seconds
+    for kind, share in WAYS:
+        chosen = order[: round(share * len(order))]
         boxes = {name: _mark(kind, labels[f"train/{name}"][0], generator) for name in chosen}
-        correction = _build(folder, boxes)
-        if whole is None:
-            correction.store()
-            whole = correction
-        views = [correction._embed("train", view=v, marked=True) for v in range(MARK_VIEWS + 2)]
-        for share in shares:
-            marked = order[: round(share * len(order))]
-            _take(correction, whole, views, set(marked))
-            correction.fit()
-            if not layers:
-                layers["none, as trained"] = (correction.before, 0, 0)
-                layers["none, trained again"] = (correction.path[0].layer, 0, 0)
-            if kind == "box":
-                layers[f"DFR, {share:.0%}"] = (_balanced(correction, labels), 0, 0)
-                layers[f"blanked, {share:.0%}"] = (_blanked(correction), 0, 0)
-            fitted = correction.chosen
-            layers[f"{kind}, {share:.0%}"] = (
-                fitted.layer,
-                fitted.weight,
-                correction.seconds["fit"],
-            )
+        correction = _correct(folder, boxes, run)
+        run, fitted, seconds = correction.run, correction.chosen, correction.seconds
+        if not layers:
+            layers["none, as trained"] = (correction.before, 0, 0, 0)
+            layers["none, trained again"] = (correction.path[0].layer, 0, 0, 0)
+        if kind == "box":
+            layers[f"DFR, {share:.0%}"] = (_balanced(correction, labels), 0, 0, 0)
+            layers[f"blanked, {share:.0%}"] = (_blanked(correction), 0, 0, 0)
+        layers[f"{kind}, {share:.0%}"] = (
+            fitted.layer,
+            fitted.weight,
+            seconds["store"],
+            seconds["fit"],
+        )
 
-    assert whole is not None
-    tests = {test: _embed_folder(whole, data / test) for test in ("against", "clean")}
+    assert run is not None
+    tests = {test: _embed_folder(run, data / test) for test in ("against", "clean")}
     return [
         {
             "marks": name,
             "weight": weight,
-            "seconds_fit": seconds,
-            "seconds_store": whole.seconds["store"],
+            "seconds_store": store,
+            "seconds_fit": fit,
             **_scores(layer, tests, labels),
         }
-        for name, (layer, weight, seconds) in layers.items()
+        for name, (layer, weight, store, fit) in layers.items()
     ]
-
-
-def _take(
-    correction: Correction, whole: Correction, views: list[Embeddings], marked: set[str]
-) -> None:
-    """Give a correction what is stored of some of its marked images, and of all others."""
-    train = correction.table.splits["train"]
-    layout = correction.table.layout or correction.table.root
-    names = [image_name(sample.path, layout) for sample in train]
-    rows = torch.tensor([row for row, name in enumerate(names) if name in marked])
-    kept = torch.tensor(
-        [
-            image_name(sample.path, layout) in marked
-            for sample in train
-            if correction.marks.are_on(sample.path)
-        ]
-    )
-    views = [view.only(kept) for view in views]
-    correction.val, correction.marked = whole.val, views[2:]
-    correction.train, correction.augmented = (
-        replace(stored, no=view.no, no_image=rows[view.no_image])
-        for stored, view in zip((whole.train, whole.augmented), views, strict=False)
-    )
-    correction.seconds = dict(whole.seconds)
 
 
 def _mark(kind: str, box: tuple[float, ...], generator: np.random.Generator) -> tuple[float, ...]:
@@ -242,8 +215,10 @@ def _mark(kind: str, box: tuple[float, ...], generator: np.random.Generator) -> 
     return column / GRID, row / GRID, (column + 1) / GRID, (row + 1) / GRID
 
 
-def _build(folder: Path, boxes: dict[str, tuple[float, ...]]) -> Correction:
-    """Begin the correction of a run as the product does; no new one is written."""
+def _correct(
+    folder: Path, boxes: dict[str, tuple[float, ...]], opened: OpenedRun | None
+) -> Correction:
+    """Correct a run as the product does, without writing a new one."""
     marks = folder.with_suffix(".marks.csv")
     with marks.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -258,20 +233,22 @@ def _build(folder: Path, boxes: dict[str, tuple[float, ...]]) -> Correction:
             "device": "cpu",
         }
     )
-    return Correction(options, RunFolder(options.run_dir))
+    correction = Correction(options, RunFolder(options.run_dir), opened)
+    correction.store()
+    correction.fit()
+    return correction
 
 
-def _embed_folder(correction: Correction, root: Path) -> Embeddings:
+def _embed_folder(run: OpenedRun, root: Path) -> Embeddings:
     """Store the images of a folder of classes."""
-    classes = correction.table.classes
-    samples = [
+    classes = run.table.classes
+    run.table.splits["test"] = [
         Sample(path, label)
         for label, name in enumerate(classes)
         for path in sorted((root / name).iterdir())
     ]
-    correction.table.splits["test"] = samples
-    correction.table.layout = root
-    return correction._embed("test")
+    run.table.layout = root
+    return run.embed("test")
 
 
 def _scores(layer: Layer, tests: dict[str, Embeddings], labels: dict[str, Any]) -> dict[str, float]:
@@ -289,8 +266,8 @@ def _scores(layer: Layer, tests: dict[str, Embeddings], labels: dict[str, Any]) 
 
 def _balanced(correction: Correction, labels: dict[str, Any]) -> Layer:
     """Train the last layer on the marked images alone, each class and label of equal weight."""
-    samples = correction.table.splits["train"]
-    layout = correction.table.layout or correction.table.root
+    samples = correction.run.table.splits["train"]
+    layout = correction.run.table.layout or correction.run.table.root
     rows = correction.train.no_image
     label = correction.train.label[rows].numpy()
     names = [image_name(samples[row].path, layout) for row in rows.tolist()]
