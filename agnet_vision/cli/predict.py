@@ -49,7 +49,7 @@ class PredictConfig(Options):
         ".npy file with a row per image of what the last layer sees; NaN where it is unreadable"
     )
     figures: LocalPath | None = option(
-        "folder for a figure per image: keypoints, regions, attention, evidence"
+        "folder for a figure per image: evidence, keypoints, regions, attention"
     )
     figure_format: Literal["png", "svg"] = option("format of the figures")
     theme: Literal["light", "dark"] = option("colors of the figures")

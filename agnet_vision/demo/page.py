@@ -26,7 +26,7 @@ from starlette.responses import Response
 
 from agnet_vision.demo import visit
 from agnet_vision.errors import ImageReadError, PredictionError
-from agnet_vision.explain.figures import PANELS
+from agnet_vision.explain.figures import PANELS, panels_of
 from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
 
@@ -42,11 +42,12 @@ KEPT_SECONDS = (300, 1800)  # how often files are looked through, and how old th
 CSS = """
 .gradio-container { max-width: 1280px !important; width: 100% !important; margin: auto; }
 #panels .block { border-width: 0 !important; }
+#panels { background: none; }
 #panels .styler { background: none; display: grid; gap: 12px;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
 footer { display: none !important; }
 /* The buttons would lie over the ends of titles. */
-@media (hover: hover) { #panels .block:not(:hover) .icon-button-wrapper { opacity: 0; } }
+@media (hover: hover) { [id^=panel-].block:not(:hover) .icon-button-wrapper { opacity: 0; } }
 @media (max-width: 480px) { .gradio-container { padding: 8px !important; } }
 """
 # The figures take the page's theme: the last input of every look is filled in by the browser.
@@ -87,7 +88,9 @@ class Handlers:
             advice = "Choose an image of up to 40 megapixels."
             return [None, None, f"**This file cannot be used:** {reason}. {advice}", *empty]
 
-        drawn = [gr.Image(visit.draw(explanation, panel, theme), visible=True) for panel in PANELS]
+        panels = panels_of(explanation)
+        drawn = [gr.Image(visit.draw(explanation, panel, theme), visible=True) for panel in panels]
+        drawn += empty[len(panels) :]
         words = visit.remark(model, explanation, source, num_clusters)
         return [gr.skip(), visit.ranking(explanation), words, *drawn]
 
@@ -108,21 +111,15 @@ def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) 
             with gr.Column(scale=1, min_width=300):
                 upload, model, source, kappa = _controls(models)
             with gr.Column(scale=2, min_width=300):
+                panels = [_panel(PANELS[0])]
+            with gr.Column(scale=1, min_width=300):
                 label = gr.Label(label="Prediction", num_top_classes=5, elem_id="prediction")
                 note = gr.Markdown(elem_id="note")
-        with gr.Group(elem_id="panels"):
-            panels = [
-                gr.Image(
-                    label=name,
-                    interactive=False,
-                    show_label=False,
-                    format="png",
-                    buttons=["download", "fullscreen"],
-                    elem_id=f"panel-{name}",
-                    visible=False,
-                )
-                for name in PANELS
-            ]
+        with (
+            gr.Accordion("Keypoints, regions, attention", open=False, elem_id="more"),
+            gr.Group(elem_id="panels"),
+        ):
+            panels += [_panel(name) for name in PANELS[1:]]
         if examples:
             places = [str(path) for path in examples]
             gr.Examples(places, upload, cache_examples=False, api_visibility="private")
@@ -175,6 +172,19 @@ def _controls(
             elem_id="kappa",
             label="κ, groups of keypoints",
         ),
+    )
+
+
+def _panel(name: str) -> gr.Image:
+    """Lay out the place of a figure."""
+    return gr.Image(
+        label=name,
+        interactive=False,
+        show_label=False,
+        format="png",
+        buttons=["download", "fullscreen"],
+        elem_id=f"panel-{name}",
+        visible=False,
     )
 
 

@@ -15,7 +15,7 @@ from agnet_vision.choices import Detector, Source
 from agnet_vision.data.image import read_image
 from agnet_vision.errors import ConfigError
 from agnet_vision.explain.explanation import Explanation, explain
-from agnet_vision.explain.figures import Panel, panel_figure
+from agnet_vision.explain.figures import Panel, attention_remark, panel_figure
 from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.regions.proposer import RegionProposer
@@ -75,8 +75,8 @@ def remark(model: AGNet, explanation: Explanation, source: str, num_clusters: in
 
     words += f"{int(explanation.mask.sum())} regions of {len(explanation.mask)} slots, "
     words += f"κ = {num_clusters}, {source}."
-    if explanation.has_attention and not explanation.separates_regions():
-        words += " The attention has not separated them: importances lie within 1 % of uniform."
+    if quiet := attention_remark(explanation):
+        words += f" {quiet}"
     trained = (source_name(model.proposer), model.proposer.num_clusters)
     if trained != (source, num_clusters):
         words += f" The network was trained with κ = {trained[1]}, {trained[0]}; "

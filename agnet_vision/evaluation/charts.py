@@ -68,11 +68,11 @@ def _draw_curves(
             points = [(row["epoch"] + 1, row[key]) for row in rows if key in row]
             if points:
                 epochs, values = zip(*points, strict=True)
-                looks: dict[str, Any] = {"color": color, "marker": ".", "markersize": 4}
+                looks: dict[str, Any] = {"color": color, "marker": ".", "markersize": 6}
                 place.plot(epochs, values, style, label=label + suffix, **looks)
 
     if place.lines:
-        if tested is not None:
+        if tested is not None and len(history) > 1:
             place.axvline(tested, color=FAINT, linewidth=1, linestyle=":", label="tested epoch")
         # Below the curves, never over them.
         add_legend(place, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)

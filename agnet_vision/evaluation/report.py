@@ -22,6 +22,7 @@ from agnet_vision.evaluation.metrics import estimates_of, strata_of
 from agnet_vision.evaluation.run_folder import RunFolder, RunResults
 from agnet_vision.evaluation.statistics import Interval, interval, paired_difference
 from agnet_vision.evaluation.thumbnails import confident_mistakes, make_cards, random_images
+from agnet_vision.explain.figures import UNIFORM
 from agnet_vision.files import write_atomically
 from agnet_vision.models.agnet import AGNet, load_model
 from agnet_vision.task import MultiLabel, SingleLabel, Task
@@ -88,6 +89,7 @@ def write_report(
         "tiles": _tiles(rows),
         "verdict": _verdict(rows[0]) if other else "",
         "has_attention": model.head.has_attention,
+        "uniform": UNIFORM,
         "proposer": model.proposer.settings(),
         "variant": model.variant,
         **_charts(run, other),

@@ -1,4 +1,4 @@
-"""Explanations drawn, as six panels or panel by panel."""
+"""Explanations drawn, all panels together or panel by panel."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from agnet_vision.explain.overlays import (
     region_color,
 )
 
-Panel = Literal["keypoints", "regions", "attention", "heat", "evidence", "pairwise"]
+Panel = Literal["heat", "keypoints", "evidence", "regions", "attention", "pairwise"]
 PANELS: tuple[Panel, ...] = get_args(Panel)
-ON_IMAGE: tuple[Panel, ...] = ("keypoints", "regions", "attention", "heat")
+ON_IMAGE: tuple[Panel, ...] = ("heat", "keypoints", "regions", "attention")
+UNIFORM = "Attention is uniform, as is usual; what counts is the evidence."
 FIGURE_DPI = 130
 
 # A second cue beside the color, and it tells groups 9 and on from 1 and on.
@@ -39,17 +40,25 @@ SHOWN_BARS = 10
 
 
 def explanation_figure(explanation: Explanation, *, theme: ThemeName = "light") -> Figure:
-    """Draw all panels, with the most probable classes above."""
+    """Draw the panels, the evidence large and first, with the most probable classes above."""
     colors = THEMES[theme]
     height, width = explanation.image.shape[:2]
     image = 3.7 * min(max(height / width, 0.5), 1.4)  # inches high, of 3.7 wide
-    rows = (image + 0.9, max(image, 3.7) + 0.9)
+    panels, rows = panels_of(explanation), [image + 0.9] * 2
+    if len(panels) > 3:
+        rows.append(max(image, 3.7) + 0.9)
     figure = Figure(figsize=(13.6, sum(rows) + 0.6), facecolor=colors.paper)
     figure.set_layout_engine("constrained", h_pad=0.12, w_pad=0.12)
 
-    for axes, panel in zip(figure.subplots(2, 3, height_ratios=rows).flat, PANELS, strict=True):
+    grid = figure.add_gridspec(len(rows), 3, height_ratios=rows)
+    places = [grid[:2, :2], grid[0, 2], grid[1, 2]]
+    places += [grid[2, column] for column in range(len(panels) - 3)]
+    for place, panel in zip(places, panels, strict=True):
+        axes = figure.add_subplot(place)
         draw_panel(explanation, axes, panel, colors)
         axes.set_anchor("N")
+    if remark := attention_remark(explanation):
+        figure.supxlabel(remark, color=colors.faint, fontsize=11)
 
     best = np.argsort(-explanation.probabilities)[:3]
     ranking = "    ".join(
@@ -58,6 +67,17 @@ def explanation_figure(explanation: Explanation, *, theme: ThemeName = "light") 
     )
     figure.suptitle(ranking, color=colors.ink, fontsize=15, fontweight="bold")
     return figure
+
+
+def panels_of(explanation: Explanation) -> tuple[Panel, ...]:
+    """List what there is to draw: of a network without regions none about them."""
+    return PANELS if explanation.num_primary else PANELS[:3]
+
+
+def attention_remark(explanation: Explanation) -> str:
+    """Say that the attention is uniform, where it is."""
+    is_uniform = explanation.has_attention and not explanation.separates_regions()
+    return UNIFORM if is_uniform else ""
 
 
 def panel_figure(explanation: Explanation, panel: Panel, *, theme: ThemeName = "light") -> Figure:
@@ -147,7 +167,7 @@ def _regions(explanation: Explanation, axes: Axes, theme: Theme) -> None:
     elif separates:
         axes.set_title("Regions by importance (dashed: pairs)")
     else:
-        axes.set_title("Regions, all alike")
+        axes.set_title("Regions")
 
 
 def _attention(explanation: Explanation, axes: Axes, theme: Theme) -> None:
@@ -157,9 +177,9 @@ def _attention(explanation: Explanation, axes: Axes, theme: Theme) -> None:
     _scale(axes, paint_attention(explanation, axes, theme), ends, theme)
 
     if not explanation.has_attention:
-        axes.set_title("No attention: regions all alike")
+        axes.set_title("No attention")
     elif not explanation.separates_regions():
-        axes.set_title("Attention separates no regions (within 1 %)")
+        axes.set_title("Attention, uniform")
     else:
         times = explanation.times_uniform()
         spread = f"{times.min():.2f} to {times.max():.2f} times"
@@ -170,8 +190,9 @@ def _heat(explanation: Explanation, axes: Axes, theme: Theme) -> None:
     """Show the evidence for the explained class over the image."""
     draw_image(axes, explanation.image, explanation.frame, gray=True)
     painted, most = paint_evidence(explanation, axes, theme)
-    _scale(axes, painted, [f"{-most:.2g}", "0, per 1 % of the frame", f"{most:+.2g}"], theme)
-    axes.set_title(f"{_target(explanation)}: for (warm), against (cold)")
+    ends = [f"against: {-most:.2g}", "0 per 1 % of the frame", f"for: {most:+.2g}"]
+    _scale(axes, painted, ends, theme)
+    axes.set_title(f"Evidence for {_target(explanation)}")
 
 
 def _scale(axes: Axes, painted: AxesImage, ends: list[str], theme: Theme) -> None:

@@ -28,13 +28,13 @@ def test_value_an_image_is_classified_and_explained(address: str, uploads: Path)
     with open_browser() as (page, log):
         page.goto(address)
         upload(page, uploads / "pebbles.jpg")
-        expect(page.locator("#panel-regions img")).to_be_visible()
+        expect(page.locator("#panel-heat img")).to_be_visible()
         named = re.compile("|".join(CLASSES).replace("_", " "))
         expect(page.locator("#prediction")).to_contain_text(named)
         expect(page.locator("#note")).to_contain_text("11 regions of 11 slots, κ = 4")
-        page.locator("#panel-regions img").hover()
+        page.locator("#panel-heat img").hover()
         with page.expect_download() as download:
-            page.locator("#panel-regions").get_by_label("Download").click()
+            page.locator("#panel-heat").get_by_label("Download").click()
         assert cv2.imread(str(download.value.path())).shape[1] > 500
     assert log.problems == []
     hosts = {urlsplit(url).netloc for url in log.requests if url.startswith("http")}
@@ -45,7 +45,7 @@ def test_value_the_figures_have_the_kappa_of_the_slider(address: str, uploads: P
     with open_browser() as (page, log):
         page.goto(address)
         upload(page, uploads / "pebbles.jpg")
-        figure = page.locator("#panel-regions img")
+        figure = page.locator("#panel-heat img")
         expect(figure).to_be_visible()
         before = figure.get_attribute("src")
         slider = page.locator("#kappa input[type=range]")
@@ -66,20 +66,23 @@ def test_value_a_file_that_is_too_large_is_refused_kindly(address: str, uploads:
         page.goto(address)
         upload(page, uploads / "bomb.png")
         expect(page.locator("#note")).to_contain_text("10000 x 10000 is more than")
-        expect(page.locator("#panel-regions img")).to_be_hidden()
+        expect(page.locator("#panel-heat img")).to_be_hidden()
         upload(page, uploads / "pebbles.jpg")  # and the page goes on
-        expect(page.locator("#panel-regions img")).to_be_visible()
+        expect(page.locator("#panel-heat img")).to_be_visible()
 
 
 def test_value_phone_and_dark_mode(address: str, uploads: Path) -> None:
     with open_browser(width=390, height=844, scheme="dark") as (page, log):
         page.goto(address)
         upload(page, uploads / "pebbles.jpg")
-        figures = page.locator("#panels img")
+        expect(page.locator("#panel-heat img")).to_be_visible()
+        expect(page.locator("#panel-regions")).to_be_hidden()
+        page.locator("#more button").first.click()
+        figures = page.locator("[id^=panel-] img")
         expect(figures).to_have_count(len(PANELS))
         for figure in figures.all():
             expect(figure).not_to_have_js_property("naturalWidth", 0)  # it has arrived
-            assert figure.bounding_box()["width"] > 300
+            assert figure.bounding_box()["width"] > 290
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         expect(page.locator("body.dark")).to_be_visible()
         file = page.request.get(figures.last.get_attribute("src")).body()

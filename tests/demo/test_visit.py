@@ -46,7 +46,7 @@ def test_value_the_trained_choice_needs_no_warning(models: dict[str, AGNet], upl
     words = visit.remark(model, explanation, "keypoints: sift", 4)
     assert words.startswith("11 regions of 11 slots")
     assert "trained" not in words
-    assert ("not separated" in words) != explanation.separates_regions()
+    assert ("is uniform" in words) != explanation.separates_regions()
 
 
 def test_value_a_network_without_regions_says_so(models: dict[str, AGNet], uploads: Path) -> None:

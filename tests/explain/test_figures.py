@@ -65,9 +65,21 @@ def test_smoke_every_panel(variant: str, source: str) -> None:
     elif source != "keypoints":
         assert titles["keypoints"] == "4 boxes, not from keypoints"
     if variant == "no_attention":
-        assert titles["attention"] == "No attention: regions all alike"
-        assert titles["regions"] == "Regions, all alike"
+        assert titles["attention"] == "No attention"
+        assert titles["regions"] == "Regions"
         assert drawn(explanation, "pairwise")[1] == ["this network has\nno pairwise attention"]
+
+
+def test_value_evidence_comes_first_and_large() -> None:
+    """A network without regions has the image, and the parts of the logit, beside it."""
+    for variant, panels in (("full", 6), ("backbone_only", 3)):
+        figure = explanation_figure(make_explanation(variant, "keypoints"))
+        figure.draw_without_rendering()
+        shown = [axes for axes in figure.axes if axes.get_title()]
+        assert len(shown) == panels
+        assert shown[0].get_title().startswith("Evidence for ")
+        first, second = (axes.get_position().width for axes in shown[:2])
+        assert first > 1.7 * second
 
 
 def test_value_separated_regions_are_ranked(explanation: Explanation) -> None:
@@ -77,6 +89,7 @@ def test_value_separated_regions_are_ranked(explanation: Explanation) -> None:
     first = explanation.regions_by_importance()[0]
     name = explanation.region_name(first)
     assert labels[0] == f"{name}: {explanation.importance[first]:.1%}"
+    assert not explanation_figure(explanation).get_supxlabel()
     title, _ = drawn(explanation, "attention")
     assert title == "Importance over uniform 1/R: 0.50 to 1.50 times"
 
@@ -84,6 +97,7 @@ def test_value_separated_regions_are_ranked(explanation: Explanation) -> None:
 def test_value_regions_that_are_not_separated_are_not_ranked(explanation: Explanation) -> None:
     explanation = with_importance(explanation, 0.008)
     title, labels = drawn(explanation, "regions")
-    assert title == "Regions, all alike"
+    assert title == "Regions"
     assert labels == ["1", "2", "3", "4"]  # names, no shares
-    assert drawn(explanation, "attention")[0] == "Attention separates no regions (within 1 %)"
+    assert drawn(explanation, "attention")[0] == "Attention, uniform"
+    assert explanation_figure(explanation).get_supxlabel().startswith("Attention is uniform, as is")
