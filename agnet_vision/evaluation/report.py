@@ -154,11 +154,11 @@ def _tiles(rows: list[Headline]) -> list[Headline]:
 def _verdict(row: Headline) -> str:
     """Say in words how a metric compares with the baseline's."""
     assert row.difference is not None
-    points = 100 * row.difference.value
-    place = "above" if points > 0 else "below"
-    return (
-        f"{row.name} is {abs(points):.1f} points {place} the baseline's: {row.difference.verdict}."
-    )
+    points = round(100 * row.difference.value, 1)
+    if not points:
+        return f"{row.name} is the baseline's, to 0.1 points: {row.difference.verdict}."
+    place = "below" if points < 0 else "above"
+    return f"{row.name} is {abs(points)} points {place} the baseline's: {row.difference.verdict}."
 
 
 def _rows_by_class(run: RunResults) -> list[tuple[str, dict[str, Any]]]:

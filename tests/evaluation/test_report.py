@@ -68,6 +68,7 @@ def test_value_precision_and_f1_of_each_class(runs: tuple[Path, Path]) -> None:
     [
         ((0.021, 0.003, 0.039), "mAP is 2.1 points above the baseline's: more than chance."),
         ((-0.01, -0.03, 0.01), "mAP is 1.0 points below the baseline's: within chance."),
+        ((-1e-9, -0.03, 0.01), "mAP is the baseline's, to 0.1 points: within chance."),
         ((0.1, math.nan, math.nan), "mAP is 10.0 points above the baseline's: chance unknown"),
     ],
 )
