@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "training": {"regions", "models", "data", "predict", "explain", "evaluation", "options"},
 }
 MAY_IMPORT["studies"] = {*MAY_IMPORT["training"], "training", "export"}
-MAY_IMPORT["demo"] = {*MAY_IMPORT["evaluation"], "evaluation"}
+MAY_IMPORT["demo"] = {*MAY_IMPORT["training"], "training"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT["studies"], "studies", "demo"}
 ROOT = {"bounds", "choices", "structures", "errors", "files", "task"}
 

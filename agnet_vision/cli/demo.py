@@ -11,6 +11,7 @@ from agnet_vision.cli.command import Command
 from agnet_vision.options.fields import Device, Options, Place, Text, option
 
 if TYPE_CHECKING:
+    from agnet_vision.demo.correcting import Correcting
     from agnet_vision.models.agnet import AGNet
 
 
@@ -39,7 +40,8 @@ def call(config: DemoConfig) -> None:
     with TemporaryDirectory(prefix="agnet_demo_") as folder:
         if config.checkpoint is None:  # the demo networks know painted pebbles, others do not
             generate_demo(Path(folder, "set"), seed=7, num_train=6, num_val=6, num_test=6)
-        page = build_page(models, sorted(Path(folder).glob("set/test/*/*.jpg")))
+        examples = sorted(Path(folder).glob("set/test/*/*.jpg"))
+        page = build_page(models, examples, open_correcting(config))
         # Gradio calls its own server to see that it is up.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         address = launch(page, host=config.host, port=config.port)
@@ -57,6 +59,19 @@ def load_models(checkpoint: str | list[str] | None) -> dict[str, AGNet]:
     places = [checkpoint] if isinstance(checkpoint, str) else checkpoint
     opened = [(place, load_model(place)) for place in places]
     return {f"{model.variant}, {model.backbone_name} ({place})": model for place, model in opened}
+
+
+def open_correcting(config: DemoConfig) -> Correcting | str | None:
+    """Open the run that the page can correct, or say why it cannot; of several, none."""
+    from agnet_vision.demo.correcting import Correcting
+    from agnet_vision.errors import AGNetError
+
+    if not isinstance(config.checkpoint, str):
+        return None
+    try:
+        return Correcting(config.checkpoint, config.device)
+    except AGNetError as error:
+        return str(error)
 
 
 COMMAND = Command(

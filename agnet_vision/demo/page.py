@@ -1,9 +1,9 @@
 """A local page: drop an image, see the class and why.
 
-This is the only file that imports Gradio. Nothing leaves the machine: no telemetry, fonts of the
-system, a content policy that lets the browser talk to this page alone, and no answer to a name that
-is not this machine's (a stranger's web page could otherwise have the browser read this one: DNS
-rebinding). Uploads and figures are files that are deleted after half an hour.
+Only this file and ``correct_tab`` import Gradio. Nothing leaves the machine: no telemetry, fonts
+of the system, a content policy that lets the browser talk to this page alone, and no answer to a
+name that is not this machine's (a stranger's web page could otherwise have the browser read this
+one: DNS rebinding). Uploads and figures are files that are deleted after half an hour.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agnet_vision.demo import visit
+from agnet_vision.demo.correct_tab import build_correct_tab
+from agnet_vision.demo.correcting import Correcting
 from agnet_vision.errors import ImageReadError, PredictionError
 from agnet_vision.explain.figures import PANELS, panels_of
 from agnet_vision.explain.overlays import ThemeName
@@ -95,50 +97,66 @@ class Handlers:
         return [gr.skip(), visit.ranking(explanation), words, *drawn]
 
 
-def build_page(models: Mapping[str, AGNet], examples: list[Path] | None = None) -> gr.Blocks:
+def build_page(
+    models: Mapping[str, AGNet],
+    examples: list[Path] | None = None,
+    correcting: Correcting | str | None = None,
+) -> gr.Blocks:
     """Lay out the page for one network or several.
 
     Args:
         models: networks by the name the page shows; variants of one network are several.
         examples: images to start from.
+        correcting: the run that can be corrected, or why it cannot; None: nothing is said of it.
     """
     with gr.Blocks(
         title="AG-Net", analytics_enabled=False, fill_width=True, delete_cache=KEPT_SECONDS
     ) as page:
         gr.Markdown("# AG-Net: where did it look?\nDrop an image. Nothing leaves this computer.")
-        theme = gr.Textbox("light", visible="hidden")
-        with gr.Row():
-            with gr.Column(scale=1, min_width=300):
-                upload, model, source, kappa = _controls(models)
-            with gr.Column(scale=2, min_width=300):
-                panels = [_panel(PANELS[0])]
-            with gr.Column(scale=1, min_width=300):
-                label = gr.Label(label="Prediction", num_top_classes=5, elem_id="prediction")
-                note = gr.Markdown(elem_id="note")
-        with (
-            gr.Accordion("Keypoints, regions, attention", open=False, elem_id="more"),
-            gr.Group(elem_id="panels"),
-        ):
-            panels += [_panel(name) for name in PANELS[1:]]
-        if examples:
-            places = [str(path) for path in examples]
-            gr.Examples(places, upload, cache_examples=False, api_visibility="private")
-
-        handlers = Handlers(models)
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        look: dict[str, Any] = {
-            "fn": handlers.look,
-            "inputs": [upload, model, source, kappa, theme],
-            "outputs": [upload, label, note, *panels],
-            "js": WITH_THEME,
-            **quiet,
-        }
-        model.input(handlers.fit, model, [kappa, source], **quiet).then(**look)
-        # A slider that is dragged, typed into or moved by keys: the last value is the one drawn.
-        for event in (upload.change, source.input, kappa.input):
-            event(**look, trigger_mode="always_last")
-        upload.clear(lambda: "", None, note, **quiet)
+        if correcting is None:
+            _lay_out(models, examples)
+        else:
+            with gr.Tab("Look"):
+                _lay_out(models, examples)
+            with gr.Tab("Correct") as tab:
+                build_correct_tab(tab, correcting)
     return page
+
+
+def _lay_out(models: Mapping[str, AGNet], examples: list[Path] | None) -> None:
+    """Lay out an image, its class, and the figures."""
+    theme = gr.Textbox("light", visible="hidden")
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            upload, model, source, kappa = _controls(models)
+        with gr.Column(scale=2, min_width=300):
+            panels = [_panel(PANELS[0])]
+        with gr.Column(scale=1, min_width=300):
+            label = gr.Label(label="Prediction", num_top_classes=5, elem_id="prediction")
+            note = gr.Markdown(elem_id="note")
+    with (
+        gr.Accordion("Keypoints, regions, attention", open=False, elem_id="more"),
+        gr.Group(elem_id="panels"),
+    ):
+        panels += [_panel(name) for name in PANELS[1:]]
+    if examples:
+        places = [str(path) for path in examples]
+        gr.Examples(places, upload, cache_examples=False, api_visibility="private")
+
+    handlers = Handlers(models)
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+    look: dict[str, Any] = {
+        "fn": handlers.look,
+        "inputs": [upload, model, source, kappa, theme],
+        "outputs": [upload, label, note, *panels],
+        "js": WITH_THEME,
+        **quiet,
+    }
+    model.input(handlers.fit, model, [kappa, source], **quiet).then(**look)
+    # A slider that is dragged, typed into or moved by keys: the last value is the one drawn.
+    for event in (upload.change, source.input, kappa.input):
+        event(**look, trigger_mode="always_last")
+    upload.clear(lambda: "", None, note, **quiet)
 
 
 def _controls(

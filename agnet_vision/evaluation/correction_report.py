@@ -109,7 +109,7 @@ def _cards(
     """Explain marked images, and tested ones whose answer changed the most, before and after."""
     if not Path(told["checkpoint"]).exists():
         return []
-    models = [_centered(load_model(told["checkpoint"])), _centered(load_model(run.checkpoint))]
+    models = [centered(load_model(told["checkpoint"])), centered(load_model(run.checkpoint))]
     marked = told.get("shown", [])[: SHOWN // 2]
     shown = [
         (each["path"], f"{each['split']} image, marked", each["label"], each["boxes"])
@@ -131,11 +131,15 @@ def _cards(
         first = explain(models[0], image)
         second = explain(models[1], image, target=first.target)
         old, new = (each.classes[int(each.probabilities.argmax())] for each in (first, second))
-        cards.append(ChangeCard(_draw(first, second, boxes), path, what, old, new, true))
+        cards.append(
+            ChangeCard(
+                figure_address(change_figure(first, second, boxes)), path, what, old, new, true
+            )
+        )
     return cards
 
 
-def _centered(model: AGNet) -> AGNet:
+def centered(model: AGNet) -> AGNet:
     """Take their mean over the classes from the weights, which a softmax does not see."""
     linear = model.head.classifier.linear
     with torch.no_grad():
@@ -143,8 +147,10 @@ def _centered(model: AGNet) -> AGNet:
     return model
 
 
-def _draw(before: Explanation, after: Explanation, boxes: Sequence[Sequence[float]]) -> str:
-    """Draw the image with its marks, and both evidence maps on one scale, as JPEG."""
+def change_figure(
+    before: Explanation, after: Explanation, boxes: Sequence[Sequence[float]]
+) -> Figure:
+    """Draw an image with its marks, and both evidence maps on one scale."""
     height, width = before.image.shape[:2]
     size = SIDE / DPI / max(height, width) * np.array([3 * width, height])
     figure = Figure(figsize=tuple(size), dpi=DPI, facecolor="#808080")
@@ -160,4 +166,4 @@ def _draw(before: Explanation, after: Explanation, boxes: Sequence[Sequence[floa
         paint_evidence(each, axes, THEMES["light"], top)
     for axes in (first, *others):
         axes.set_axis_off()
-    return figure_address(figure)
+    return figure

@@ -16,6 +16,7 @@ from agnet_vision.predict.prepared import Preparation, PreparedImage
 from agnet_vision.regions.proposer import RegionProposer
 from agnet_vision.structures import Keypoints, RGBImage
 
+GRID = 5  # ours: cells per side that a click means where there is no region
 NEARLY_UNIFORM = 0.01  # ours: importances this close to 1/R separate nothing
 
 
@@ -91,6 +92,29 @@ class Explanation:
         x0, y0, x1, y1 = self.frame
         boxes = (self.boxes - (x0, y0, x0, y0)) / (x1 - x0, y1 - y0, x1 - x0, y1 - y0)
         return _spread(values[self.mask], boxes[self.mask], size)
+
+    def region_at(self, x: float, y: float) -> tuple[float, float, float, float]:
+        """Return the region that a click means, as a box in fractions of the image.
+
+        It is the smallest region of a group of keypoints that holds the point. Where none does, and
+        for a network without regions, it is the cell of a 5 x 5 grid.
+
+        Args:
+            x: place of the click, as a fraction of the image's width.
+            y: the same of its height.
+        """
+        height, width = self.image.shape[:2]
+        boxes = self.boxes[: self.num_primary] / ([width, height] * 2)
+        boxes = boxes[self.mask[: self.num_primary]].clip(0, 1)
+        x0, y0, x1, y1 = boxes.T
+        holding = boxes[(x0 <= x) & (x <= x1) & (y0 <= y) & (y <= y1)]
+        if len(holding):
+            sides = holding[:, 2:] - holding[:, :2]
+            left, top, right, bottom = holding[sides.prod(axis=1).argmin()].tolist()
+            return left, top, right, bottom
+
+        column, row = (min(int(place * GRID), GRID - 1) for place in (x, y))
+        return column / GRID, row / GRID, (column + 1) / GRID, (row + 1) / GRID
 
     def region_name(self, region: int) -> str:
         """Name a slot: ``3`` a primary region, ``1+4`` a pair, ``whole`` the whole image."""

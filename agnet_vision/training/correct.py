@@ -164,6 +164,11 @@ class Correction:
             )
         self.seconds["fit"] = time.time() - began
 
+    def as_it_was(self) -> Fitted:
+        """Measure the last layer as it was."""
+        kept_out = [float(other.evidence_loss(self.before)) for _, other in self._folds()]
+        return self._measure(0.0, self.before, kept_out)
+
     def write(self) -> None:
         """Write the corrected network, and the options of its run."""
         model = copy.deepcopy(self.run.model)
@@ -238,8 +243,7 @@ class Correction:
 
     def _summary(self, test: Embeddings | None) -> dict[str, Any]:
         """Describe the correction as plain data, for ``correction.json``."""
-        kept_out = [float(other.evidence_loss(self.before)) for _, other in self._folds()]
-        before = self._measure(0.0, self.before, kept_out)
+        before = self.as_it_was()
         path = [
             {name: value for name, value in fitted._asdict().items() if name != "layer"}
             for fitted in (before, *self.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -48,10 +49,17 @@ def address(models: dict[str, AGNet], tmp_path_factory: pytest.TempPathFactory) 
     for name, model in models.items():
         model.save_pretrained(folder / name)
     places = ",".join(f"'{folder / name}'" for name in models)
+    with serve(folder, f"checkpoint=[{places}]") as found:
+        yield found
+
+
+@contextmanager
+def serve(folder: Path, *words: str) -> Iterator[str]:
+    """Run ``agnet demo`` in a folder, and give the page's address."""
     with (
         (folder / "log.txt").open("w") as log,
         subprocess.Popen(
-            command("demo.py", f"checkpoint=[{places}]", "device=cpu"),
+            command("demo.py", *words, "device=cpu"),
             cwd=folder,
             env={**ENVIRONMENT, "GRADIO_TEMP_DIR": str(folder / "gradio")},
             stdout=subprocess.PIPE,
@@ -61,5 +69,7 @@ def address(models: dict[str, AGNet], tmp_path_factory: pytest.TempPathFactory) 
     ):
         found = re.search(r"open (\S+) in a browser", process.stdout.readline())
         assert found, (folder / "log.txt").read_text()
-        yield found[1]
-        process.kill()
+        try:
+            yield found[1]
+        finally:
+            process.kill()

@@ -69,3 +69,26 @@ def test_value_importances_within_a_hundredth_separate_nothing(
     explanation: Explanation, spread: float, separates: bool
 ) -> None:
     assert with_importance(explanation, spread).separates_regions() == separates
+
+
+def test_value_a_click_means_the_smallest_region_that_holds_it(explanation: Explanation) -> None:
+    height, width = explanation.image.shape[:2]
+    primary = explanation.boxes[:4] / ([width, height] * 2)
+    for x, y in np.random.default_rng(0).random((50, 2)):
+        x0, y0, x1, y1 = box = np.array(explanation.region_at(x, y))
+        assert x0 <= x <= x1
+        assert y0 <= y <= y1
+        holding = [
+            (right - left) * (bottom - top)
+            for (left, top, right, bottom), there in zip(primary, explanation.mask, strict=False)
+            if there and left <= x <= right and top <= y <= bottom
+        ]
+        area = (box[2:] - box[:2]).prod()
+        assert area == pytest.approx(min(holding) if holding else 1 / 25, rel=1e-4)
+
+
+def test_value_a_click_without_regions_means_a_cell_of_a_grid() -> None:
+    model = AGNet("test_resnet", 4, variant="backbone_only")
+    found = explain(model, block_image())
+    assert found.region_at(0.5, 0.99) == pytest.approx((0.4, 0.8, 0.6, 1.0))
+    assert found.region_at(1.0, 0.0) == pytest.approx((0.8, 0.0, 1.0, 0.2))
