@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -149,19 +150,22 @@ def _ranked(row: Prediction, top: int) -> Ranked:
 
 
 def _print_table(rows: list[tuple[Path, Ranked, str | None]]) -> None:
-    """Print paths, the classes that the images are given, and the next best."""
+    """Print names, the classes that the images are given, and the next best."""
     from rich.table import Column, Table
 
     from agnet_vision.training.console import console
 
-    table = Table(Column("image", overflow="fold"), "class", "probability", "then")
+    folder = os.path.commonpath([path.parent.absolute() for path, _, _ in rows])
+    image = Column("image", overflow="fold")
+    table = Table(image, "class", "probability", "then", title=f"images of {folder}")
     for path, (given, rest), error in rows:
+        name = os.path.relpath(path, folder)
         if error is not None:
-            table.add_row(str(path), "cannot be read", "", error, style="red")
+            table.add_row(name, "cannot be read", "", error, style="red")
             continue
         names = ", ".join(name for name, _ in given) or "none"
         shares = ", ".join(f"{p:.1%}" for _, p in given)
-        table.add_row(str(path), names, shares, ", ".join(f"{name} {p:.1%}" for name, p in rest))
+        table.add_row(name, names, shares, ", ".join(f"{name} {p:.1%}" for name, p in rest))
     console(soft_wrap=False).print(table)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import FiniteFloat
 
 from agnet_vision.cli.command import Command
+from agnet_vision.options.compose import compose
 from agnet_vision.options.fields import Base, Jobs, LocalPath, Options, Place, Seed, Threads, option
 
 
@@ -65,8 +66,10 @@ def call(config: SearchConfig) -> None:
     output = Path(config.output or Path("outputs/searches", search.base.get("dataset", "demo")))
     run_search(search, output, config.trials, jobs=config.jobs, threads=config.threads)
     print(f"best within the budget: {summarize_search(search, output)}")
-    print(f"written to {output}; to train and test it:")
-    print(f"agnet train {shlex.join([f'--config-dir={output}', 'experiment=best'])}")
+    epochs = compose("train", {}).values["epochs"]
+    words = [f"--config-dir={output}", "experiment=best", f"epochs={epochs}"]
+    print(f"written to {output}; to train it for longer than a trial, and test it:")
+    print(f"agnet train {shlex.join(words)}")
 
 
 COMMAND = Command(

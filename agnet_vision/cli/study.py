@@ -46,9 +46,12 @@ class StudyConfig(Options):
 def call(config: StudyConfig) -> None:
     """Run what is not finished, and print the table."""
     path = find_file("study", "studies", config.study) if config.study else None
-    from agnet_vision.studies.comparison import as_markdown
+    from rich.markdown import Markdown
+
+    from agnet_vision.studies.comparison import as_markdown, verdicts
     from agnet_vision.studies.study import check_runs, read_study, run_study
     from agnet_vision.studies.table import summarize_runs, summarize_study
+    from agnet_vision.training.console import console
 
     if path is None:
         output = Path(config.output or "outputs/studies/runs")
@@ -66,7 +69,9 @@ def call(config: StudyConfig) -> None:
                 study, output, jobs=config.jobs, threads=config.threads, cluster=config.cluster
             )
         rows = summarize_study(study, output)
-    print(as_markdown(rows))
+    text = f"{as_markdown(rows)}\n{verdicts(rows)}"
+    screen = console(soft_wrap=False)
+    screen.print(Markdown(text) if screen.is_terminal else text)
     print(f"written to {output}")
 
 

@@ -169,6 +169,26 @@ def as_markdown(rows: Sequence[ArmSummary]) -> str:
     return markdown_table(head, lines)
 
 
+def verdicts(rows: Sequence[ArmSummary]) -> str:
+    """Say in words what the differences mean, and what the table's numbers are."""
+    lines = []
+    baseline = rows[0].name if rows else ""
+    for row in rows:
+        for score, found in row.difference.items():
+            if np.isnan(found.low):
+                continue
+            is_chance = found.low <= 0 <= found.high
+            what = "within chance of" if is_chance else "more than chance from"
+            seeds = " (one seed: images only, seeds unseen)" if row.count == 1 else ""
+            lines.append(f"- {row.name}: {score} is {what} {baseline}'s{seeds}.\n")
+    return (
+        "Scores are means over the seeds in percent, ± their standard deviation. A difference is "
+        f"to {baseline}, seed by seed and image by image, in points; the bracket is its 95 % "
+        "interval over test images and seeds, and holds 0 where chance may explain it.\n\n"
+        + "".join(lines)
+    )
+
+
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a table, with all columns but the first set to the right."""
     rule = ["---"] + ["---:"] * (len(head) - 1)

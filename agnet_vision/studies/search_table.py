@@ -26,6 +26,14 @@ from agnet_vision.studies.space import Search, short_text, values_of
 # Options of a trial that a training of its own need not have.
 OF_A_TRIAL = {"run_dir", "resume", "test", "report"}
 
+LEGEND = """
+The score is that of the validation images; the test images are for the training of the best trial.
+
+Outcomes: *front*, no other trial scores higher without being slower; *finished*, trained to the
+end and beaten; *stopped*, worse than half of the trials at that epoch; *over budget* and
+*impossible*, not trained.
+"""
+
 
 def summarize_search(search: Search, output: Path) -> str:
     """Write a search's table, JSON, plot and best options, and describe the best trial.
@@ -55,8 +63,7 @@ def summarize_search(search: Search, output: Path) -> str:
     }
     write_atomically(output / "search.json", json.dumps(content, indent=1) + "\n")
     table = markdown_table(list(rows[0]), [[*map(short_text, row.values())] for row in rows])
-    text = f"{table}\nfront: no other trial scores higher without being slower.\n"
-    write_atomically(output / "README.md", f"{text}\n![front](front.png)\n")
+    write_atomically(output / "README.md", f"{table}{LEGEND}\n![front](front.png)\n")
 
     values = training_options(search.options(best.params, Path())).model_dump(exclude=OF_A_TRIAL)
     choice = {"defaults": [{"override /dataset": values["dataset"]["name"]}]}

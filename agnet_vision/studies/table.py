@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 from agnet_vision.data.views import COUNTS
-from agnet_vision.errors import ConfigError
+from agnet_vision.errors import ConfigError, as_typed
 from agnet_vision.evaluation.charts import FAINT, SECOND, make_figure, save_png
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.export.latency import time_in_turn
@@ -23,7 +23,14 @@ from agnet_vision.files import write_atomically
 from agnet_vision.models.agnet import load_model
 from agnet_vision.options.compose import flatten
 from agnet_vision.options.resolve import read_stored
-from agnet_vision.studies.comparison import ArmSummary, Trained, as_markdown, compare, read_trained
+from agnet_vision.studies.comparison import (
+    ArmSummary,
+    Trained,
+    as_markdown,
+    compare,
+    read_trained,
+    verdicts,
+)
 from agnet_vision.studies.study import (
     HARMLESS,
     Study,
@@ -58,7 +65,17 @@ def summarize_study(study: Study, output: Path) -> list[ArmSummary]:
     }
     milliseconds = forward_ms(checkpoints)
     forward = {arm: milliseconds[arm] * COUNTS[study.tta(arm)] for arm in seeds}
-    return write_comparison(kinds, next(iter(kinds)), output, study.about, forward)
+    about = f"{study.about}\n\n{describe_arms(study)}"
+    return write_comparison(kinds, next(iter(kinds)), output, about, forward)
+
+
+def describe_arms(study: Study) -> str:
+    """List the arms with the options that they differ in."""
+    lines = []
+    for arm, options in study.arms.items():
+        own = " ".join(f"`{name}={as_typed(value)}`" for name, value in flatten(options).items())
+        lines.append(f"- *{arm}*: {own or 'the options of all arms'}")
+    return "\n".join(lines)
 
 
 def forward_ms(checkpoints: Mapping[str, Path]) -> dict[str, float]:
@@ -129,7 +146,7 @@ def write_comparison(
         },
     }
     write_atomically(output / "study.json", json.dumps(content, indent=1) + "\n")
-    text = f"{about}\n\n{as_markdown(rows)}\n![differences](differences.png)\n"
+    text = f"{about}\n\n{as_markdown(rows)}\n{verdicts(rows)}\n![differences](differences.png)\n"
     write_atomically(output / "README.md", text.lstrip())
 
     save_png(arm_differences(rows), output / "differences.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,35 @@ class SeededSteps(Callback):
         """Seed from run, epoch, batch and process."""
         place = [self.seed, trainer.current_epoch, batch_idx, trainer.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+
+
+class ChanceWarning(UserWarning):
+    """A pretrained network that begins no better than chance."""
+
+
+class WarnAtChance(Callback):
+    """A warning where a pretrained network is no better than guessing after an epoch.
+
+    Args:
+        classes: number of classes; guessing is right once in so many.
+    """
+
+    def __init__(self, classes: int) -> None:
+        chance = 1 / classes
+        self.limit = chance + chance * (1 - chance) / 2  # ours: not half of the way to twice it
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the first validation."""
+        accuracy = float(trainer.callback_metrics["val/acc"])
+        if trainer.current_epoch == 0 and trainer.is_global_zero and accuracy <= self.limit:
+            warnings.warn(
+                f"after the first epoch the accuracy, {accuracy:.3f}, is hardly above guessing, "
+                "though the backbone is pretrained; check that its weights are of this network "
+                "and of its padding (weights made with TensorFlow's need "
+                "backbone.kwargs.pad_type=same), the labels, and optimizer.backbone_lr",
+                ChanceWarning,
+                stacklevel=2,
+            )
 
 
 class EarlyStop(EarlyStopping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from datetime import timedelta
 from typing import Any
@@ -12,11 +13,13 @@ from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 from rich.console import Console
 from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
 
 from agnet_vision.data.sources.samples import SampleTable
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.options.run import TrainConfig
+from agnet_vision.structures import Regions
 from agnet_vision.task import SINGLE_LABEL, Task
 
 # What a line says of an epoch -> its logged name.
@@ -42,6 +45,11 @@ def print_start(config: TrainConfig, table: SampleTable, model: AGNet, trainer: 
     weights = sum(p.numel() for p in model.parameters())
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = f", {learned:,} of them learned" if learned < weights else ""
+    if model.head.needs_regions:
+        frozen += (
+            f"; {cost_of_head(model):.1f} times the backbone's work (model=backbone_only was as "
+            "accurate in docs/results.md)"
+        )
 
     lines = {
         "run": config.run_dir,
@@ -51,6 +59,20 @@ def print_start(config: TrainConfig, table: SampleTable, model: AGNet, trainer: 
     }
     for name, text in lines.items():
         console().print(f"{name:8}{text}")
+
+
+@torch.no_grad()
+def cost_of_head(model: AGNet) -> float:
+    """Count the multiplications of a forward pass, as a multiple of the backbone's."""
+    images = torch.zeros(1, *model.data_config["input_size"])
+    slots = model.head.num_regions
+    regions = Regions(torch.tensor([0.0, 0, 1, 1]).expand(1, slots, 4), torch.ones(1, slots) > 0)
+    model = copy.deepcopy(model).eval()
+    with FlopCounterMode(display=False) as backbone:
+        feature_map = model.forward_features(images)
+    with FlopCounterMode(display=False) as head:
+        model.head(feature_map, regions)
+    return 1 + head.get_total_flops() / backbone.get_total_flops()
 
 
 def print_scores(scores: dict[str, Any], task: Task = SINGLE_LABEL) -> None:

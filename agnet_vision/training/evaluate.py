@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import time
 import warnings
 from collections.abc import Mapping
@@ -145,6 +146,7 @@ class Evaluation(TestedNetwork):
         self.table = table_to_score(config, model.classes or ())
         require_classes(self.table, model.classes or (), config.checkpoint, model.task)
         require_samples(self.table, config.split)
+        self._refuse_another()
         # The split to be scored takes the place of the test split; no other is touched.
         self.table.splits = {"train": [], "val": [], "test": self.table.splits[config.split]}
 
@@ -152,6 +154,19 @@ class Evaluation(TestedNetwork):
         self.data = build_data(self.table, model, config)
         callbacks = [progress_callback()] if config.trainer.progress_bar else []
         self.trainer = build_trainer(config.trainer, folder.path, callbacks)
+
+    def _refuse_another(self) -> None:
+        """Refuse a folder with the scores of another evaluation, which would be lost."""
+        if not self.folder.metrics.exists():
+            return
+        before = self.folder.read_metrics()
+        now = {**self.record, "split": self.split, "root": str(self.table.root)}
+        for name, value in json.loads(json.dumps(now)).items():
+            if before.get(name) != value:
+                raise ConfigError(
+                    f"run_dir={self.folder.path} holds the scores of another evaluation, with "
+                    f"{name}={before.get(name)}; name another folder"
+                )
 
     def finish(self) -> None:
         """Write what the evaluation ran on, and the report."""

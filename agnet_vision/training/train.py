@@ -35,7 +35,13 @@ from agnet_vision.training.build import (
     require_classes,
     require_samples,
 )
-from agnet_vision.training.callbacks import AveragedWeights, EarlyStop, FreezeBackbone, SeededSteps
+from agnet_vision.training.callbacks import (
+    AveragedWeights,
+    EarlyStop,
+    FreezeBackbone,
+    SeededSteps,
+    WarnAtChance,
+)
 from agnet_vision.training.checkpoints import (
     AtomicCheckpointIO,
     RunCheckpoints,
@@ -49,6 +55,8 @@ from agnet_vision.training.module import TrainingModule
 from agnet_vision.training.resume import check_resumable
 from agnet_vision.training.run_dir import locked_run_dir
 from agnet_vision.training.trainer import build_trainer, quiet_lightning
+
+LEAST_TO_JUDGE = 50  # validation images; fewer do not tell a network from guessing
 
 
 def train(config: TrainConfig, callbacks: Sequence[Callback] = ()) -> Run:
@@ -278,6 +286,10 @@ class Training(TestedNetwork):
                     patience=config.early_stopping_patience,
                 )
             )
+        is_pretrained = config.backbone.pretrained or config.backbone.checkpoint is not None
+        is_exclusive = self.table.task.is_exclusive
+        if is_pretrained and is_exclusive and len(self.table.splits["val"]) >= LEAST_TO_JUDGE:
+            callbacks.append(WarnAtChance(len(self.table.classes)))
         monitor = self.monitor if has_validation else None
         return [*callbacks, RunCheckpoints(self.folder, request, monitor)]
 

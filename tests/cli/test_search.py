@@ -44,10 +44,11 @@ def test_what_it_prints_trains(
     call("search", *words)
     printed = capsys.readouterr().out
     hint = next(line for line in printed.splitlines() if "experiment=" in line)
-    *_, folder, word = shlex.split(hint)
+    *_, folder, word, epochs = shlex.split(hint)
     assert (folder, word) == (f"--config-dir={output}", "experiment=best")
+    assert int(epochs.removeprefix("epochs=")) > 1, "as many as a training has, not a trial"
 
-    dispatch("train", [folder, word, "run_dir=again"], ["agnet", "train"])
+    dispatch("train", [folder, word, "epochs=1", "run_dir=again"], ["agnet", "train"])
     assert (tmp_path / "again" / "metrics.json").is_file()
     assert "image_size: 48" in (tmp_path / "again" / "config.yaml").read_text()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.studies.comparison import Trained, as_markdown, compare, read_trained
+from agnet_vision.studies.comparison import Trained, as_markdown, compare, read_trained, verdicts
 
 
 def trained(seed: int, value: float) -> Trained:
@@ -53,3 +54,16 @@ def test_value_markdown() -> None:
     assert len(table) == 4
     assert table[2].startswith("| a | 1 | 50.00 | baseline |")
     assert table[3].startswith("| b | 1 | 62.50 | +12.50 |")
+
+
+def test_value_verdicts_say_what_is_chance_and_what_was_not_seen() -> None:
+    kinds = {
+        "a": [trained(0, 0.5), trained(1, 0.6), trained(2, 0.7)],
+        "b": [trained(0, 0.51), trained(1, 0.63), trained(2, 0.72)],
+        "c": [trained(0, 0.62), trained(1, 0.71), trained(2, 0.82)],
+    }
+    text = verdicts(compare(kinds, "a"))
+    assert "- b: mAP is within chance of a's.\n" in text
+    assert "- c: mAP is more than chance from a's.\n" in text
+    one = replace(compare(kinds, "a")[2], count=1)
+    assert "(one seed: images only, seeds unseen)" in verdicts([compare(kinds, "a")[0], one])

@@ -30,7 +30,9 @@ def test_value_table(tmp_path: Path, trainer: Trainer, study: Study) -> None:
     assert difference.low < difference.value < difference.high
     assert (slow.seconds, slow.images_seen, slow.parameters, slow.forward_ms) == (100, 10, 3, 2.0)
     text = (tmp_path / "README.md").read_text()
-    assert text.startswith("Which?\n\n| ")
+    assert text.startswith(
+        "Which?\n\n- *plain*: `model=backbone_only`\n- *slow*: `model=full`\n\n| "
+    )
     assert "| baseline |" in text
     stored = json.loads((tmp_path / "study.json").read_text())
     assert [row["name"] for row in stored["rows"]] == ["plain", "slow"]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
 
 from agnet_vision.evaluation.run_folder import RunFolder
+from agnet_vision.training.callbacks import ChanceWarning, WarnAtChance
 from agnet_vision.training.train import train
 from tests.training.tiny import PLAIN, Configure, Recorder, assert_same, checkpoint, differ
 
@@ -80,3 +82,23 @@ def test_frozen_epochs(configure: Configure, recorder: Recorder) -> None:
     assert not differ(
         recorder.weights_at_start, recorder.validated[1], "model.backbone.model.conv1."
     )
+
+
+class Epoch:
+    """What the callback reads of a trainer."""
+
+    def __init__(self, accuracy: float, epoch: int = 0) -> None:
+        self.callback_metrics = {"val/acc": accuracy}
+        self.current_epoch = epoch
+        self.is_global_zero = True
+
+
+@pytest.mark.parametrize("classes", [2, 40])
+def test_warning_a_pretrained_network_that_begins_at_chance(classes: int) -> None:
+    callback = WarnAtChance(classes)
+    with pytest.warns(ChanceWarning, match="pad_type"):
+        callback.on_train_epoch_end(Epoch(1.1 / classes), None)  # type: ignore[arg-type]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epoch in (Epoch(1.7 / classes), Epoch(1 / classes, epoch=1)):
+            callback.on_train_epoch_end(epoch, None)  # type: ignore[arg-type]

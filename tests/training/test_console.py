@@ -29,7 +29,7 @@ def test_a_run_says_what_it_is_and_where_it_lies(
         "20%)"
     )
     assert lines["network"].startswith("test_resnet.r160_in1k, no_attention: ")
-    assert lines["network"].endswith(" of them learned")
+    assert "learned; 1.0 times the backbone's work" in lines["network"]
     assert said.endswith(f"written to {tmp_path / 'run'}\n")
 
 

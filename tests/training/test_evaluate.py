@@ -161,6 +161,16 @@ def test_evaluate_raises_on_damaged_options(configure_evaluation: Evaluate, copy
         evaluate(configure_evaluation(f"checkpoint={copy}"))
 
 
+def test_evaluate_leaves_another_evaluation_alone(
+    configure_evaluation: Evaluate, copy: Path, tmp_path: Path
+) -> None:
+    words = (f"checkpoint={copy}", f"run_dir={tmp_path / 'scores'}")
+    evaluate(configure_evaluation(*words))
+    evaluate(configure_evaluation(*words))  # the same again
+    with pytest.raises(ConfigError, match="another evaluation, with tta=none; name another"):
+        evaluate(configure_evaluation(*words, "tta=whole"))
+
+
 def test_evaluate_leaves_a_run_alone(configure_evaluation: Evaluate, copy: Path) -> None:
     with pytest.raises(ConfigError, match="holds a training run"):
         evaluate(configure_evaluation(f"checkpoint={copy}", f"run_dir={copy}"))
