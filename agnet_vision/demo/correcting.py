@@ -63,6 +63,7 @@ class Correcting:
         self._temporary = TemporaryDirectory(prefix="agnet_correct_")
         self._options = {"checkpoint": checkpoint, "workers": 0, "device": device}
         self.marks: list[Mark] = []
+        self._fitted: list[Mark] = []  # those of the last correction
         self.correction: Correction | None = None
         self.run = OpenedRun(correction_options(self._given()))
         self._network = centered(deepcopy(self.run.model)).to(self.run.device)
@@ -122,7 +123,8 @@ class Correcting:
         Raises:
             AGNetError: there is no mark.
         """
-        self.write_marks(self._marks_file)
+        marks = list(self.marks)
+        self._write_marks(self._marks_file, marks)
         correction = Correction(
             correction_options(self._given()), RunFolder(Path(self._temporary.name)), self.run
         )
@@ -136,18 +138,18 @@ class Correcting:
             warnings.simplefilter("always", CorrectionWarning)
             correction.fit()
 
-        self.correction = correction
+        self.correction, self._fitted = correction, marks
+        seconds = sum(correction.seconds.values())
+        words = [f"**Trained again** in {seconds:.0f} s."]
         before, after = correction.as_it_was(), correction.chosen
-        gone = 1 - after.evidence_kept_out / max(before.evidence_kept_out, 1e-12)
-        told = [str(each.message) for each in caught if each.category is CorrectionWarning]
-        return "\n\n".join(
-            [
-                f"**Trained again** in {sum(correction.seconds.values()):.0f} s. Validation "
-                f"accuracy {before.accuracy:.3f} before, {after.accuracy:.3f} after; {gone:.0%} of "
-                "the evidence is gone from marks that were kept out of the fit.",
-                *told,
-            ]
-        )
+        if after.weight:
+            gone = 1 - after.evidence_kept_out / max(before.evidence_kept_out, 1e-12)
+            words[0] += (
+                f" Validation accuracy {before.accuracy:.3f} before, {after.accuracy:.3f} after; "
+                f"{gone:.0%} of the evidence is gone from marks that were kept out of the fit."
+            )
+        words += [str(each.message) for each in caught if each.category is CorrectionWarning]
+        return "\n\n".join(words)
 
     def changes(self) -> list[tuple[Pixels, str]]:
         """Draw images before and after, the marked ones first."""
@@ -173,19 +175,20 @@ class Correcting:
         config = correction_options(given)
         with locked_run_dir(Path(config.run_dir), is_new=True) as run_dir:
             marks = run_dir / "marks.csv"
-            self.write_marks(marks)
+            self._write_marks(marks, self._fitted)
             self.correction.config = config.model_copy(update={"marks": str(marks)})
             self.correction.folder = RunFolder(run_dir)
             self.correction.write()
             self.correction.test()
-        return f"**Saved** to `{run_dir}`, marks beside it; the run before is as it was."
+        later = "" if self.marks == self._fitted else " Marks of later are not in it: train again."
+        return f"**Saved** to `{run_dir}`, marks beside it; the run before is as it was.{later}"
 
-    def write_marks(self, path: Path) -> None:
-        """Write the marks as ``agnet correct`` reads them."""
+    def _write_marks(self, path: Path, marks: list[Mark]) -> None:
+        """Write marks as ``agnet correct`` reads them."""
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(("path", "x0", "y0", "x1", "y1", "look"))
-            writer.writerows((self._name(mark.number), *mark.box, mark.look) for mark in self.marks)
+            writer.writerows((self._name(mark.number), *mark.box, mark.look) for mark in marks)
 
     @property
     def _marks_file(self) -> Path:

@@ -190,10 +190,12 @@ class Correction:
 
     def test(self) -> None:
         """Test both networks on the same stored images, once, and write what changed."""
+        began = time.time()
         test = None
         if self.run.table.splits["test"]:
             test = self._marked(self.run.embed("test"), "test")
-        self.seconds["all"] = time.time() - self.began
+        self.seconds["test"] = time.time() - began
+        self.seconds["all"] = sum(self.seconds.values())
         self.folder.write_correction(self._summary(test))
         self.folder.write_record(
             {"seed": self.run.options.seed, "wall_time_seconds": self.seconds["all"]}
