@@ -17,7 +17,7 @@ def test_value_writes_a_report_beside_a_baseline(
     runs = [make_run(tmp_path, name, seed=seed) for seed, name in enumerate(("first", "second"))]
     call("report", f"run_dir={runs[0]}", f"baseline={runs[1]}")
     assert Path(capsys.readouterr().out.strip()) == runs[0] / "report_against_second.html"
-    assert str(runs[1].name) in (runs[0] / "report.html").read_text(encoding="utf-8")
+    assert str(runs[1].name) in (runs[0] / "report_against_second.html").read_text(encoding="utf-8")
 
 
 def test_raises_without_a_run(tmp_path: Path) -> None:
