@@ -132,6 +132,8 @@ def _setting(name: str, value: str, schema: type[Options], *, is_sweep: bool) ->
         # A choice and its options have to be beside each other in one tree.
         name += f".{DECIDED[inner][0]}" if len(DECIDED.get(inner, ())) == 1 else ""
     elif not any(f"{each}.".startswith(f"{name}.") for each in options):
+        if schema is not TrainConfig and name in {each.name for each in list_options(TrainConfig)}:
+            raise ConfigError(f"there is no option {name} here; it is one of agnet train")
         raise unknown_option(schema, name)
     is_text = inner in options and options[inner].is_text
     return f"{name}={_text(value, is_sweep=is_sweep) if is_text else value}"

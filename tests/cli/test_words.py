@@ -118,3 +118,8 @@ def test_raises(word: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace("?", "\\?")) as caught:
         for_hydra([word], "train")
     assert "\n" not in str(caught.value)
+
+
+def test_error_an_option_of_train_typed_to_another_command() -> None:
+    with pytest.raises(ConfigError, match="no option cache_dir here; it is one of agnet train"):
+        for_hydra(["dataset=demo", "cache_dir=x"], "prepare")
