@@ -71,7 +71,10 @@ def call(config: StudyConfig) -> None:
         rows = summarize_study(study, output)
     text = f"{as_markdown(rows)}\n{verdicts(rows)}"
     screen = console(soft_wrap=False)
-    screen.print(Markdown(text) if screen.is_terminal else text)
+    if screen.is_terminal:
+        screen.print(Markdown(text))
+    else:  # in a file, a line of the table is a line
+        print(text)
     print(f"written to {output}")
 
 
