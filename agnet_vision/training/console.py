@@ -47,8 +47,8 @@ def print_start(config: TrainConfig, table: SampleTable, model: AGNet, trainer: 
     frozen = f", {learned:,} of them learned" if learned < weights else ""
     if model.head.needs_regions:
         frozen += (
-            f"; {cost_of_head(model):.1f} times the backbone's work (model=backbone_only was as "
-            "accurate in docs/results.md)"
+            f"; {cost_of_head(model):.1f} times the backbone's work (on Stanford-40 "
+            "model=backbone_only was as accurate, docs/results.md)"
         )
 
     lines = {
