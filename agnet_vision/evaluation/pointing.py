@@ -22,6 +22,7 @@ from agnet_vision.evaluation.statistics import Interval, mean_interval
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.predictor import class_names
+from agnet_vision.structures import RGBImage
 
 COORDINATES = ("x0", "y0", "x1", "y1")
 FINE = 16  # points per side of a cell that boxes are compared at
@@ -34,7 +35,7 @@ class Pointed(NamedTuple):
     """One label of one image.
 
     Attributes:
-        energy: share of the positive evidence inside its boxes.
+        energy: share of the positive evidence inside its boxes; NaN where there is none.
         hit: whether the strongest cell has its middle in a box.
         area: share of what the network sees that the boxes cover.
     """
@@ -73,7 +74,7 @@ def read_boxes(path: Path, classes: Iterable[str]) -> dict[str, LabelBoxes]:
             x0, y0, x1, y1 = (float(row[name]) for name in COORDINATES)
         except ValueError as error:
             raise DatasetError(f"{path}, line {number}: {error}") from error
-        if not (0 <= x0 < x1 and 0 <= y0 < y1):
+        if not (0 <= x0 < x1 < np.inf and 0 <= y0 < y1 < np.inf):
             raise DatasetError(
                 f"{path}, line {number}: a box must have 0 <= x0 < x1 and 0 <= y0 < y1"
             )
@@ -95,16 +96,27 @@ def point(model: AGNet, paths: Iterable[Path], boxes: Iterable[LabelBoxes]) -> l
     for path, of_label in zip(paths, boxes, strict=True):
         image = read_image(path)
         for label, own in of_label.items():
+            _check_inside(path, image, own)
             explanation = explain(model, image, label=label)
             covered = covered_by(explanation, own)
             inside = covered.mean(axis=(1, 3))
             positive = explanation.cells.clip(min=0)
-            energy = float((positive * inside).sum() / max(positive.sum(), 1e-12))
-            row, column = np.unravel_index(positive.argmax(), positive.shape)
+            total = float(positive.sum())
+            energy = float((positive * inside).sum()) / total if total else float("nan")
+            row, column = np.unravel_index(explanation.cells.argmax(), positive.shape)
             hit = bool(covered[row, FINE // 2, column, FINE // 2])
             name = label or class_names(model)[explanation.target]
             found.append(Pointed(name, energy, hit, float(covered.mean())))
     return found
+
+
+def _check_inside(path: Path, image: RGBImage, boxes: Iterable[Box]) -> None:
+    height, width = image.shape[:2]
+    for box in boxes:
+        if max(box) > 1 and (box[0] >= width or box[1] >= height):
+            raise DatasetError(
+                f"{path}: the box {box} lies outside the image, which is {width} x {height}"
+            )
 
 
 def covered_by(
@@ -144,5 +156,8 @@ def summarize_pointing(found: Iterable[Pointed]) -> dict[str, Pointing]:
 
 
 def _share(values: list[float]) -> Interval:
-    """Average shares; the interval ends at 0 and 1."""
-    return Interval(*np.clip(mean_interval(np.array(values)), 0, 1).tolist())
+    """Average the shares that are known; the interval ends at 0 and 1."""
+    known = np.array([value for value in values if not np.isnan(value)])
+    if not len(known):
+        return Interval(np.nan, np.nan, np.nan)
+    return Interval(*np.clip(mean_interval(known), 0, 1).tolist())

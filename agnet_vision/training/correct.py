@@ -334,6 +334,8 @@ def fit_corrected(
 def pays(before: Fitted, after: Fitted, without: Fitted, max_cost: float) -> bool:
     """Tell whether a step to a larger weight takes evidence away where it was not fitted.
 
+    Of marks on one image none can be kept out, so that no step is known to.
+
     Args:
         before: layer of the weight before.
         after: layer of the larger weight.
@@ -341,4 +343,5 @@ def pays(before: Fitted, after: Fitted, without: Fitted, max_cost: float) -> boo
         max_cost: share of its validation accuracy which a correction may cost.
     """
     is_cheap = after.accuracy >= (1 - max_cost) * without.accuracy
-    return is_cheap and after.evidence_kept_out <= (1 - LEAST_GAIN) * before.evidence_kept_out
+    left = (1 - LEAST_GAIN) * before.evidence_kept_out
+    return is_cheap and before.evidence_kept_out > 0 and after.evidence_kept_out <= left

@@ -54,6 +54,33 @@ def test_value_energy_hit_and_area_of_planted_evidence(
     assert summary["all"].chance == pytest.approx((1 / 32 + 1 / 16 + 1) / 3)
 
 
+def test_value_an_image_without_positive_evidence_has_no_energy(
+    model: AGNet, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = np.full((4, 4), -1.0)
+    cells[3, 3] = -0.5
+
+    def planted(*arguments: object, **options: object) -> object:
+        shown = explain(*arguments, **options)  # type: ignore[arg-type]
+        height, width = shown.image.shape[:2]
+        return replace(shown, cells=cells, frame=(0, 0, width, height))
+
+    monkeypatch.setattr(pointing, "explain", planted)
+    (found,) = point(model, [image], [{None: [(0.75, 0.75, 1, 1)]}])
+    assert np.isnan(found.energy)
+    assert found.hit
+
+    other = found._replace(energy=0.4)
+    summary = summarize_pointing([found, other])["all"]
+    assert (summary.images, summary.energy.value, summary.pointing.value) == (2, 0.4, 1)
+    assert np.isnan(summarize_pointing([found])["all"].energy.value)
+
+
+def test_error_a_box_outside_its_image(model: AGNet, image: Path) -> None:
+    with pytest.raises(DatasetError, match=r"a\.png: the box .* lies outside the image"):
+        point(model, [image], [{None: [(9000, 0, 9100, 1)]}])
+
+
 def test_value_boxes_in_pixels_are_those_in_fractions(model: AGNet, image: Path) -> None:
     explanation = explain(model, block_image())
     height, width = explanation.image.shape[:2]
@@ -68,6 +95,7 @@ def test_value_boxes_in_pixels_are_those_in_fractions(model: AGNet, image: Path)
     [
         ("a.png,none,0,0,1,1", "line 2: the network has no class 'none'"),
         ("a.png,,1,0,0,1", "line 2: a box must have"),
+        ("a.png,,0,0,inf,1", "line 2: a box must have"),
         ("a.png,,x,0,0,1", "line 2: could not convert"),
     ],
 )

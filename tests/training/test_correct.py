@@ -78,6 +78,11 @@ def test_value_a_step_pays_where_other_marks_lose_evidence(accuracy, kept_out, e
     assert pays(without, fitted(accuracy, kept_out), without, max_cost=0.2) is expected
 
 
+def test_value_no_step_pays_where_no_marks_were_kept_out():
+    without = fitted(0.8, 0.0)
+    assert not pays(without, fitted(0.8, 0.0), without, max_cost=0.2)
+
+
 @pytest.fixture(scope="module")
 def run(images, tmp_path_factory):
     """Train a tiny network, with and without regions."""
