@@ -53,6 +53,7 @@ def measure_boxes(config: FaithfulnessConfig, boxes_path: str) -> None:
     from agnet_vision.errors import ConfigError
     from agnet_vision.evaluation.pointing import point, read_boxes, summarize_pointing
     from agnet_vision.evaluation.run_folder import RunFolder
+    from agnet_vision.evaluation.statistics import Interval
     from agnet_vision.models.agnet import load_model
     from agnet_vision.options.resolve import run_folder_of
     from agnet_vision.predict.predictor import choose_device, class_names
@@ -81,13 +82,19 @@ def measure_boxes(config: FaithfulnessConfig, boxes_path: str) -> None:
     found = point(model, (root / name for name in shown), [boxes[name] for name in chosen])
     summary = summarize_pointing(found)
 
+    def known(interval: Interval) -> list[float | None]:
+        return [None if np.isnan(end) else end for end in interval]  # JSON knows no NaN
+
     table = Table("label", "images", "energy in box", "pointing", "by chance")
     for label, row in summary.items():
         cells = ("{:.3f} ({:.3f} to {:.3f})".format(*each) for each in (row.energy, row.pointing))
         table.add_row(label, f"{row.images:,}", *cells, f"{row.chance:.3f}")
     console().print(table)
     if config.output:
-        labels = {label: row._asdict() for label, row in summary.items()}
+        labels = {
+            label: row._asdict() | {"energy": known(row.energy), "pointing": known(row.pointing)}
+            for label, row in summary.items()
+        }
         content = {"images": len(chosen), "seed": config.seed, "labels": labels}
         Path(config.output).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from agnet_vision.data.image import read_image
 from agnet_vision.data.sources.listing import image_name
+from agnet_vision.errors import ConfigError
 from agnet_vision.evaluation.correction_report import centered, change_figure
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.explain.explanation import Explanation, explain
@@ -123,6 +124,8 @@ class Correcting:
         Raises:
             AGNetError: there is no mark.
         """
+        if not self.marks:
+            raise ConfigError("there is no mark yet; click on a place of an image")
         marks = list(self.marks)
         self._write_marks(self._marks_file, marks)
         correction = Correction(

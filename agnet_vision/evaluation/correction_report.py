@@ -59,7 +59,7 @@ def correction_parts(
     told = run.folder.read_correction()
     taken = next(row for row in told["path"] if row["weight"] == told["weight"])
     was, now = told["before"]["evidence_kept_out"], taken["evidence_kept_out"]
-    has_left = bool(told["weight"]) and now <= (1 - LEAST_GAIN) * was
+    has_left = bool(told["weight"]) and now < (1 - LEAST_GAIN) * was
     return {
         "told": told,
         "taken": taken,

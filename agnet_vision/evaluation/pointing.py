@@ -91,6 +91,9 @@ def point(model: AGNet, paths: Iterable[Path], boxes: Iterable[LabelBoxes]) -> l
         model: network in evaluation mode.
         paths: paths of the images.
         boxes: boxes of each; under None, they are of the class that is predicted.
+
+    Raises:
+        DatasetError: a box lies outside its image.
     """
     found = []
     for path, of_label in zip(paths, boxes, strict=True):

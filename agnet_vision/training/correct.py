@@ -150,8 +150,8 @@ class Correction:
         if self.chosen is self.path[0] and given is None:
             warnings.warn(
                 "nothing is corrected: what the marks hold has nothing in common, or every weight "
-                f"costs more than max_cost={self.config.max_cost} of the validation accuracy; mark "
-                "more images, or give weight",
+                f"costs more than max_cost={self.config.max_cost} of the validation accuracy; the "
+                "last layer is trained again without marks. Mark more images, or give weight",
                 CorrectionWarning,
                 stacklevel=2,
             )

@@ -46,3 +46,7 @@ def test_value_evidence_inside_boxes(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert found["images"] == 2
     assert (found["energy"][0], found["pointing"][0], found["chance"]) == pytest.approx((1, 1, 1))
     assert "energy in box" in capsys.readouterr().out
+
+    call("faithfulness", *words, "device=cpu", "progress=false", "count=1")
+    alone = json.loads(output.read_text(), parse_constant=pytest.fail)["labels"]["all"]
+    assert alone["energy"] == [pytest.approx(1), None, None]

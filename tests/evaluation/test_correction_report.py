@@ -86,6 +86,15 @@ def test_value_what_was_gained_is_said_plainly(
     assert words in verdict(has_left, Interval(0.0, *ends))
 
 
+def test_value_nothing_is_gained_where_no_marks_were_kept_out(run: Path, tmp_path: Path) -> None:
+    copy = RunFolder(shutil.copytree(run, tmp_path / "run"))
+    told = copy.read_correction()
+    for each in (told["before"], *told["path"]):
+        each["evidence_kept_out"] = 0.0
+    copy.write_correction(told)
+    assert "Nothing was gained" in write_report(copy.path).read_text(encoding="utf-8")
+
+
 def test_a_network_before_that_is_gone_is_said(run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
     told = RunFolder(copy).read_correction()
