@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from agnet_vision.cli.command import Command
@@ -41,21 +42,14 @@ def call(config: FaithfulnessConfig) -> None:
 
 
 def measure_boxes(config: FaithfulnessConfig, boxes_path: str) -> None:
-    """Print and write how much of the evidence lies in boxes.
-
-    Of a run only the images of its test split are measured.
-    """
+    """Print and write how much of the evidence lies in boxes."""
     import numpy as np
     from rich.progress import track
     from rich.table import Table
 
-    from agnet_vision.data.sources.split_list import read_split_list
     from agnet_vision.errors import ConfigError
     from agnet_vision.evaluation.pointing import point, read_boxes, summarize_pointing
-    from agnet_vision.evaluation.run_folder import RunFolder
-    from agnet_vision.evaluation.statistics import Interval
     from agnet_vision.models.agnet import load_model
-    from agnet_vision.options.resolve import run_folder_of
     from agnet_vision.predict.predictor import choose_device, class_names
     from agnet_vision.training.console import console
 
@@ -64,17 +58,7 @@ def measure_boxes(config: FaithfulnessConfig, boxes_path: str) -> None:
         raise ConfigError("with boxes, images must be the folder of their paths, and figure null")
     model = load_model(config.checkpoint).to(choose_device(config.device))
     boxes = read_boxes(Path(boxes_path), class_names(model))
-    names = [name for name in boxes if (root / name).is_file()]
-    splits = RunFolder(run_folder_of(config.checkpoint)).splits
-    if splits.is_file():
-        tested = {row.path for row in read_split_list(splits) if row.split == "test"}
-        names = [name for name in names if name in tested]
-    if not names:
-        raise ConfigError(
-            f"boxes={boxes_path} must name images in {root}, those that a run was tested on; it "
-            f"names {len(boxes):,} others, {next(iter(boxes), 'none')} for one"
-        )
-
+    names = images_with_boxes(config, root, boxes)
     drawn = np.random.default_rng(config.seed).permutation(len(names))[: config.count]
     chosen = [names[number] for number in np.sort(drawn)]
     bar = console(stderr=True)
@@ -82,21 +66,41 @@ def measure_boxes(config: FaithfulnessConfig, boxes_path: str) -> None:
     found = point(model, (root / name for name in shown), [boxes[name] for name in chosen])
     summary = summarize_pointing(found)
 
-    def known(interval: Interval) -> list[float | None]:
-        return [None if np.isnan(end) else end for end in interval]  # JSON knows no NaN
-
     table = Table("label", "images", "energy in box", "pointing", "by chance")
     for label, row in summary.items():
         cells = ("{:.3f} ({:.3f} to {:.3f})".format(*each) for each in (row.energy, row.pointing))
         table.add_row(label, f"{row.images:,}", *cells, f"{row.chance:.3f}")
     console().print(table)
     if config.output:
-        labels = {
-            label: row._asdict() | {"energy": known(row.energy), "pointing": known(row.pointing)}
-            for label, row in summary.items()
-        }
+        labels = {label: row.plain() for label, row in summary.items()}
         content = {"images": len(chosen), "seed": config.seed, "labels": labels}
         Path(config.output).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def images_with_boxes(
+    config: FaithfulnessConfig, root: Path, boxes: Mapping[str, object]
+) -> list[str]:
+    """List the images that have boxes and are there, of a run those of its test split.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from agnet_vision.data.sources.split_list import read_split_list
+    from agnet_vision.errors import ConfigError
+    from agnet_vision.evaluation.run_folder import RunFolder
+    from agnet_vision.options.resolve import run_folder_of
+
+    names = [name for name in boxes if (root / name).is_file()]
+    splits = RunFolder(run_folder_of(config.checkpoint)).splits
+    if splits.is_file():
+        tested = {row.path for row in read_split_list(splits) if row.split == "test"}
+        names = [name for name in names if name in tested]
+    if not names:
+        raise ConfigError(
+            f"boxes={config.boxes} must name images in {root}, those that a run was tested on; it "
+            f"names {len(boxes):,} others, {next(iter(boxes), 'none')} for one"
+        )
+    return names
 
 
 def measure_curves(config: FaithfulnessConfig) -> None:

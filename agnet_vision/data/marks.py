@@ -8,7 +8,7 @@ each connected part counts as its box: a coarse mark corrects a network as well 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -30,6 +30,9 @@ LOOKS: dict[str, int] = {"no": NO, "yes": YES}
 COORDINATES = ("x0", "y0", "x1", "y1")
 
 
+Box = tuple[float, float, float, float]  # (x0, y0, x1, y1)
+
+
 class Mark(NamedTuple):
     """One mark.
 
@@ -39,7 +42,7 @@ class Mark(NamedTuple):
         where: file and line that say so, for errors.
     """
 
-    box: tuple[float, float, float, float]
+    box: Box
     look: int
     where: str
 
@@ -82,11 +85,7 @@ class MarkTable:
         Raises:
             DatasetError: it is no box.
         """
-        x0, y0, x1, y1 = mark.box
-        if not (0 <= x0 < x1 < np.inf and 0 <= y0 < y1 < np.inf):
-            raise DatasetError(
-                f"{mark.where}: a mark must have 0 <= x0 < x1 and 0 <= y0 < y1, got {mark.box}"
-            )
+        check_box(mark.box, mark.where)
         (self._by_name[name] if name else self._everywhere).append(mark)
 
     @property
@@ -109,21 +108,51 @@ class MarkTable:
         Raises:
             DatasetError: a mark in pixels lies outside the image.
         """
-        height, width = image.shape[:2]
-        size = np.array([width, height, width, height])
         boxes, look = np.zeros((self.most, 4)), np.zeros(self.most, dtype=np.int64)
 
         name = image_name(path, self.layout)
         for slot, mark in enumerate([*self._everywhere, *self._by_name.get(name, [])]):
-            box = np.array(mark.box)
-            if box.max() <= 1:
-                box = box * size
-            if (box[:2] >= size[:2]).any():
-                raise DatasetError(
-                    f"{mark.where}: the mark lies outside {name}, which is {width} x {height}"
-                )
-            boxes[slot], look[slot] = box.clip(max=size), mark.look
+            boxes[slot] = box_in_pixels(mark.box, image, name, mark.where)
+            look[slot] = mark.look
         return ImageMarks(boxes, look)
+
+
+def read_box(row: Mapping[str, str], where: str) -> Box:
+    """Read the columns of a box.
+
+    Raises:
+        DatasetError: says where they are no numbers.
+    """
+    try:
+        x0, y0, x1, y1 = (float(row[name]) for name in COORDINATES)
+    except ValueError as error:
+        raise DatasetError(f"{where}: x0, y0, x1 and y1 must be numbers: {error}") from error
+    return x0, y0, x1, y1
+
+
+def check_box(box: Box, where: str) -> None:
+    """Refuse what is no box.
+
+    Raises:
+        DatasetError: says where it stands.
+    """
+    x0, y0, x1, y1 = box
+    if not (0 <= x0 < x1 < np.inf and 0 <= y0 < y1 < np.inf):
+        raise DatasetError(f"{where}: a box must have 0 <= x0 < x1 and 0 <= y0 < y1, got {box}")
+
+
+def box_in_pixels(box: Box, image: RGBImage, name: str, where: str) -> Float[np.ndarray, " 4"]:
+    """Take a box to the pixels of its image, cut to it; fractions are those of the image.
+
+    Raises:
+        DatasetError: it lies outside; ``name`` is that of the image.
+    """
+    height, width = image.shape[:2]
+    size = np.array([width, height, width, height])
+    found = np.array(box) * (size if max(box) <= 1 else 1)
+    if (found[:2] >= size[:2]).any():
+        raise DatasetError(f"{where}: the box lies outside {name}, which is {width} x {height}")
+    return found.clip(max=size)
 
 
 def read_marks(path: Path, table: SampleTable, look: Look = "no") -> MarkTable:
@@ -172,11 +201,8 @@ def _read_csv(path: Path, look: Look) -> Iterator[tuple[str, Mark]]:
         says = (row.get("look") or look).lower()
         if says not in LOOKS:
             raise DatasetError(f"{where}: look must be no or yes, got {says!r}")
-        try:
-            x0, y0, x1, y1 = (float(row[name]) for name in COORDINATES)
-        except ValueError as error:
-            raise DatasetError(f"{where}: x0, y0, x1 and y1 must be numbers: {error}") from error
-        yield row.get("path", "").replace("\\", "/"), Mark((x0, y0, x1, y1), LOOKS[says], where)
+        name = row.get("path", "").replace("\\", "/")
+        yield name, Mark(read_box(row, where), LOOKS[says], where)
 
 
 def _read_coco(path: Path, names: Collection[str], look: int) -> Iterator[tuple[str, Mark]]:

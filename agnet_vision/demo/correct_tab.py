@@ -32,9 +32,8 @@ class CorrectHandlers:
 
     def click(self, number: int, look: str, event: gr.SelectData) -> list[Any]:
         """Mark the region that was clicked."""
-        x, y = event.index
-        height, width = self.correcting.draw(number).shape[:2]
-        self.correcting.click(number, x / width, y / height, LOOKS[look])
+        column, row = event.index
+        self.correcting.click(number, column, row, LOOKS[look])
         return self.show(number)
 
     def undo(self, number: int) -> list[Any]:

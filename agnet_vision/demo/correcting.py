@@ -6,7 +6,7 @@ import csv
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -65,6 +65,7 @@ class Correcting:
         self._options = {"checkpoint": checkpoint, "workers": 0, "device": device}
         self.marks: list[Mark] = []
         self._fitted: list[Mark] = []  # those of the last correction
+        self._explain = lru_cache(maxsize=OFFERED)(self._explained)
         self.correction: Correction | None = None
         self.run = OpenedRun(correction_options(self._given()))
         self._network = centered(deepcopy(self.run.model)).to(self.run.device)
@@ -103,9 +104,13 @@ class Correcting:
         axes.set_axis_off()
         return _pixels(figure)
 
-    def click(self, number: int, x: float, y: float, look: str) -> None:
-        """Mark the region at a place of an image, in fractions of it."""
-        mark = Mark(number, self._explain(number).region_at(x, y), look)
+    def click(self, number: int, column: int, row: int, look: str) -> None:
+        """Mark the region at a pixel of an image's drawing."""
+        explanation = self._explain(number)
+        height, width = explanation.image.shape[:2]
+        scale = max(height, width) / SIDE
+        region = explanation.region_at(scale * column / width, scale * row / height)
+        mark = Mark(number, region, look)
         if mark not in self.marks:
             self.marks.append(mark)
 
@@ -143,14 +148,7 @@ class Correcting:
 
         self.correction, self._fitted = correction, marks
         seconds = sum(correction.seconds.values())
-        words = [f"**Trained again** in {seconds:.0f} s."]
-        before, after = correction.as_it_was(), correction.chosen
-        if after.weight:
-            gone = 1 - after.evidence_kept_out / max(before.evidence_kept_out, 1e-12)
-            words[0] += (
-                f" Validation accuracy {before.accuracy:.3f} before, {after.accuracy:.3f} after; "
-                f"{gone:.0%} of the evidence is gone from marks that were kept out of the fit."
-            )
+        words = [f"**Trained again** in {seconds:.0f} s: {correction.describe()}."]
         words += [str(each.message) for each in caught if each.category is CorrectionWarning]
         return "\n\n".join(words)
 
@@ -204,7 +202,7 @@ class Correcting:
         table = self.run.table
         return image_name(self.suspects[number].path, table.layout or table.root)
 
-    def _explain(self, number: int) -> Explanation:
+    def _explained(self, number: int) -> Explanation:
         suspect = self.suspects[number]
         return explain(self._network, read_image(suspect.path), target=suspect.target)
 

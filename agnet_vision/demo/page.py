@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Read when Gradio is imported.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -25,12 +25,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agnet_vision.demo import visit
-from agnet_vision.demo.correct_tab import build_correct_tab
-from agnet_vision.demo.correcting import Correcting
 from agnet_vision.errors import ImageReadError, PredictionError
 from agnet_vision.explain.figures import PANELS, panels_of
 from agnet_vision.explain.overlays import ThemeName
 from agnet_vision.models.agnet import AGNet
+
+if TYPE_CHECKING:
+    from agnet_vision.demo.correcting import Correcting
 
 MAX_FILE_SIZE = "20mb"
 # 'unsafe-inline' and 'unsafe-eval' are Gradio's own; what counts is that every source is this page.
@@ -116,6 +117,8 @@ def build_page(
         if correcting is None:
             _lay_out(models, examples)
         else:
+            from agnet_vision.demo.correct_tab import build_correct_tab  # with the training, 2 s
+
             with gr.Tab("Look"):
                 _lay_out(models, examples)
             with gr.Tab("Correct") as tab:

@@ -21,7 +21,7 @@ from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.explain.overlays import THEMES, draw_image, outline_box, paint_evidence
 from agnet_vision.models.agnet import AGNet, load_model
 
-LEAST_GAIN = 0.1  # part of the evidence inside marks that must be gone to speak of a gain
+LEAST_GONE = 0.1  # part of the evidence inside marks that must be gone to speak of a gain
 
 
 class GroupChange(NamedTuple):
@@ -59,7 +59,7 @@ def correction_parts(
     told = run.folder.read_correction()
     taken = next(row for row in told["path"] if row["weight"] == told["weight"])
     was, now = told["before"]["evidence_kept_out"], taken["evidence_kept_out"]
-    has_left = bool(told["weight"]) and now < (1 - LEAST_GAIN) * was
+    has_left = bool(told["weight"]) and now < (1 - LEAST_GONE) * was
     return {
         "told": told,
         "taken": taken,

@@ -10,24 +10,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from agnet_vision.data.image import read_image
+from agnet_vision.data.marks import COORDINATES, Box, box_in_pixels, check_box, read_box
 from agnet_vision.data.sources.layouts.lists import read_rows
 from agnet_vision.errors import DatasetError
 from agnet_vision.evaluation.statistics import Interval, mean_interval
 from agnet_vision.explain.explanation import Explanation, explain
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.predict.predictor import class_names
-from agnet_vision.structures import RGBImage
 
-COORDINATES = ("x0", "y0", "x1", "y1")
 FINE = 16  # points per side of a cell that boxes are compared at
 
-Box = tuple[float, float, float, float]
 LabelBoxes = dict[str | None, list[Box]]  # label -> boxes; None: of the predicted class
 
 
@@ -54,6 +52,14 @@ class Pointing(NamedTuple):
     pointing: Interval
     chance: float
 
+    def plain(self) -> dict[str, Any]:
+        """Return the numbers for JSON."""
+        return {
+            **self._asdict(),
+            "energy": self.energy.plain(),
+            "pointing": self.pointing.plain(),
+        }
+
 
 def read_boxes(path: Path, classes: Iterable[str]) -> dict[str, LabelBoxes]:
     """Read boxes of images, by their path and label.
@@ -70,17 +76,12 @@ def read_boxes(path: Path, classes: Iterable[str]) -> dict[str, LabelBoxes]:
     boxes: dict[str, LabelBoxes] = defaultdict(lambda: defaultdict(list))
     for number, row in read_rows(path, ("path", *COORDINATES), optional=("label",)):
         label = row.get("label") or None
-        try:
-            x0, y0, x1, y1 = (float(row[name]) for name in COORDINATES)
-        except ValueError as error:
-            raise DatasetError(f"{path}, line {number}: {error}") from error
-        if not (0 <= x0 < x1 < np.inf and 0 <= y0 < y1 < np.inf):
-            raise DatasetError(
-                f"{path}, line {number}: a box must have 0 <= x0 < x1 and 0 <= y0 < y1"
-            )
+        where = f"{path}, line {number}"
+        box = read_box(row, where)
+        check_box(box, where)
         if label is not None and label not in classes:
-            raise DatasetError(f"{path}, line {number}: the network has no class {label!r}")
-        boxes[row["path"].replace("\\", "/")][label].append((x0, y0, x1, y1))
+            raise DatasetError(f"{where}: the network has no class {label!r}")
+        boxes[row["path"].replace("\\", "/")][label].append(box)
     return boxes
 
 
@@ -99,9 +100,9 @@ def point(model: AGNet, paths: Iterable[Path], boxes: Iterable[LabelBoxes]) -> l
     for path, of_label in zip(paths, boxes, strict=True):
         image = read_image(path)
         for label, own in of_label.items():
-            _check_inside(path, image, own)
+            pixels = [box_in_pixels(box, image, "the image", str(path)) for box in own]
             explanation = explain(model, image, label=label)
-            covered = covered_by(explanation, own)
+            covered = covered_by(explanation, pixels)
             inside = covered.mean(axis=(1, 3))
             positive = explanation.cells.clip(min=0)
             total = float(positive.sum())
@@ -113,30 +114,17 @@ def point(model: AGNet, paths: Iterable[Path], boxes: Iterable[LabelBoxes]) -> l
     return found
 
 
-def _check_inside(path: Path, image: RGBImage, boxes: Iterable[Box]) -> None:
-    height, width = image.shape[:2]
-    for box in boxes:
-        if max(box) > 1 and (box[0] >= width or box[1] >= height):
-            raise DatasetError(
-                f"{path}: the box {box} lies outside the image, which is {width} x {height}"
-            )
-
-
 def covered_by(
-    explanation: Explanation, boxes: Iterable[Box]
+    explanation: Explanation, boxes: Iterable[Float[np.ndarray, " 4"]]
 ) -> Bool[np.ndarray, "map_height fine map_width fine"]:
-    """Tell which points of the cells of a map lie in one of the boxes."""
-    height, width = explanation.image.shape[:2]
+    """Tell which points of the cells of a map lie in one of the boxes, in pixels of the image."""
     x0, y0, x1, y1 = explanation.frame
     rows, columns = explanation.cells.shape
     x = x0 + (x1 - x0) * (np.arange(columns * FINE) + 0.5) / (columns * FINE)
     y = y0 + (y1 - y0) * (np.arange(rows * FINE) + 0.5) / (rows * FINE)
 
     covered = np.zeros((rows * FINE, columns * FINE), dtype=bool)
-    for box in boxes:
-        left, top, right, bottom = np.array(box) * (
-            1 if max(box) > 1 else np.array([width, height] * 2)
-        )
+    for left, top, right, bottom in boxes:
         covered |= ((y >= top) & (y < bottom))[:, None] & ((x >= left) & (x < right))
     return covered.reshape(rows, FINE, columns, FINE)
 

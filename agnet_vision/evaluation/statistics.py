@@ -40,6 +40,10 @@ class Interval(NamedTuple):
             return "chance unknown, for a class has a single image"
         return "within chance" if self.low <= 0 <= self.high else "more than chance"
 
+    def plain(self) -> dict[str, float | None]:
+        """Return the numbers for JSON, which knows no NaN."""
+        return {name: None if np.isnan(end) else end for name, end in self._asdict().items()}
+
 
 class Estimate(NamedTuple):
     """A score, and what it would be without each image.

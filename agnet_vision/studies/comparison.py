@@ -175,16 +175,14 @@ def verdicts(rows: Sequence[ArmSummary]) -> str:
     baseline = rows[0].name if rows else ""
     for row in rows:
         for score, found in row.difference.items():
-            if np.isnan(found.low):
-                continue
-            is_chance = found.low <= 0 <= found.high
-            what = "within chance of" if is_chance else "more than chance from"
-            seeds = " (one seed: images only, seeds unseen)" if row.count == 1 else ""
-            lines.append(f"- {row.name}: {score} is {what} {baseline}'s{seeds}.\n")
+            if found.is_known:
+                seeds = " (one seed: images only, seeds unseen)" if row.count == 1 else ""
+                words = f"the difference in {score} is {found.verdict}{seeds}"
+                lines.append(f"- {row.name}: {words}.\n")
     return (
         "Scores are means over the seeds in percent, ± their standard deviation. A difference is "
         f"to {baseline}, seed by seed and image by image, in points; the bracket is its 95 % "
-        "interval over test images and seeds, and holds 0 where chance may explain it.\n\n"
+        "interval over test images and, of several, seeds; it holds 0 where chance may be all.\n\n"
         + "".join(lines)
     )
 

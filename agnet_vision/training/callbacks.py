@@ -83,11 +83,12 @@ class WarnAtChance(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the first validation."""
-        accuracy = float(trainer.callback_metrics["val/acc"])
+        accuracy = float(trainer.callback_metrics["val/mean_per_class_acc"])
         if trainer.current_epoch == 0 and trainer.is_global_zero and accuracy <= self.limit:
             warnings.warn(
-                f"after the first epoch the accuracy, {accuracy:.3f}, is hardly above guessing, "
-                "though the backbone is pretrained; check that its weights are of this network "
+                f"after the first epoch the mean accuracy of the classes, {accuracy:.3f}, is "
+                "hardly above guessing, though the backbone is pretrained; check that its weights "
+                "are of this network "
                 "and of its padding (weights made with TensorFlow's need "
                 "backbone.kwargs.pad_type=same), the labels, and optimizer.backbone_lr",
                 ChanceWarning,

@@ -163,6 +163,16 @@ class Correction:
                 stacklevel=2,
             )
         self.seconds["fit"] = time.time() - began
+        console().print(f"weight  {self.chosen.weight:g}: {self.describe()}")
+
+    def describe(self) -> str:
+        """Say what the validation accuracy and the evidence inside marks became."""
+        before, after = self.as_it_was(), self.chosen
+        words = f"validation accuracy {before.accuracy:.3f} before, {after.accuracy:.3f} after"
+        if not after.weight or not before.evidence_kept_out:
+            return words
+        gone = 1 - after.evidence_kept_out / before.evidence_kept_out
+        return f"{words}; {gone:.0%} of the evidence is gone from marks kept out of the fit"
 
     def as_it_was(self) -> Fitted:
         """Measure the last layer as it was."""

@@ -7,7 +7,6 @@ made on the validation images; the test images are scored once, by the best head
 from __future__ import annotations
 
 import time
-from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from agnet_vision.evaluation.environment import environment
 from agnet_vision.evaluation.metrics import Predictions
 from agnet_vision.evaluation.report import write_report
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.evaluation.statistics import Interval, estimates, interval, paired_difference
+from agnet_vision.evaluation.statistics import estimates, interval, paired_difference
 from agnet_vision.models.agnet import AGNet
 from agnet_vision.models.checkpoint import PREFIX, describe
 from agnet_vision.options.probe import ProbeConfig
@@ -186,15 +185,10 @@ class Probe:
             "weight_decay": fitted.weight_decay,
         }
         for name in ("acc", "mAP"):
-            row[f"val_{name}"] = _as_plain(interval(own[name], label))
+            row[f"val_{name}"] = interval(own[name], label).plain()
             difference = paired_difference([own[name]], [best[name]], label)
-            row[f"val_{name}_minus_best"] = _as_plain(difference)
+            row[f"val_{name}_minus_best"] = difference.plain()
         return row
-
-
-def _as_plain(interval: Interval) -> dict[str, float | None]:
-    """Write an interval for JSON, which knows no NaN."""
-    return {name: None if isnan(end) else end for name, end in interval._asdict().items()}
 
 
 def _print_comparison(rows: list[dict[str, Any]], best: str, images: int) -> None:

@@ -44,9 +44,11 @@ def test_value_evidence_inside_boxes(tmp_path: Path, capsys: pytest.CaptureFixtu
 
     found = json.loads(output.read_text())["labels"]["all"]
     assert found["images"] == 2
-    assert (found["energy"][0], found["pointing"][0], found["chance"]) == pytest.approx((1, 1, 1))
+    assert (found["energy"]["value"], found["pointing"]["value"], found["chance"]) == pytest.approx(
+        (1, 1, 1)
+    )
     assert "energy in box" in capsys.readouterr().out
 
     call("faithfulness", *words, "device=cpu", "progress=false", "count=1")
     alone = json.loads(output.read_text(), parse_constant=pytest.fail)["labels"]["all"]
-    assert alone["energy"] == [pytest.approx(1), None, None]
+    assert alone["energy"] == {"value": pytest.approx(1), "low": None, "high": None}

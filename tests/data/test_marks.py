@@ -58,9 +58,9 @@ def test_value_boxes_of_every_image_need_no_path(tmp_path):
     ("line", "message"),
     [
         ("ant/c.jpg,0,0,1,1,no", "line 2: the dataset has no image 'ant/c.jpg'"),
-        ("ant/a.jpg,0.5,0,0.5,1,no", "line 2: a mark must have 0 <= x0 < x1"),
-        ("ant/a.jpg,-1,0,0.5,1,no", "line 2: a mark must have 0 <= x0 < x1"),
-        ("ant/a.jpg,nan,0,0.5,1,no", "line 2: a mark must have"),
+        ("ant/a.jpg,0.5,0,0.5,1,no", "line 2: a box must have 0 <= x0 < x1"),
+        ("ant/a.jpg,-1,0,0.5,1,no", "line 2: a box must have 0 <= x0 < x1"),
+        ("ant/a.jpg,nan,0,0.5,1,no", "line 2: a box must have"),
         ("ant/a.jpg,left,0,0.5,1,no", "line 2: x0, y0, x1 and y1 must be numbers"),
         ("ant/a.jpg,0,0,1,1,maybe", "line 2: look must be no or yes, got 'maybe'"),
         ("ant/a.jpg,0,0,1", "line 2: it has no y1"),
@@ -73,7 +73,7 @@ def test_raises_for_a_wrong_line(tmp_path, line, message):
 
 def test_raises_for_pixels_outside_the_image(tmp_path):
     table = read_marks(write_csv(tmp_path, "path,x0,y0,x1,y1", "ant/a.jpg,300,0,310,5"), TABLE)
-    with pytest.raises(DatasetError, match=r"line 2: the mark lies outside ant/a.jpg, which is"):
+    with pytest.raises(DatasetError, match=r"line 2: the box lies outside ant/a.jpg, which is"):
         table.of(ROOT / "ant/a.jpg", blank(200, 100))
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from agnet_vision.data.marks import box_in_pixels
 from agnet_vision.errors import DatasetError
 from agnet_vision.evaluation import pointing
 from agnet_vision.evaluation.pointing import covered_by, point, read_boxes, summarize_pointing
@@ -77,17 +78,22 @@ def test_value_an_image_without_positive_evidence_has_no_energy(
 
 
 def test_error_a_box_outside_its_image(model: AGNet, image: Path) -> None:
-    with pytest.raises(DatasetError, match=r"a\.png: the box .* lies outside the image"):
+    with pytest.raises(DatasetError, match=r"a\.png: the box lies outside the image, which is"):
         point(model, [image], [{None: [(9000, 0, 9100, 1)]}])
 
 
 def test_value_boxes_in_pixels_are_those_in_fractions(model: AGNet, image: Path) -> None:
     explanation = explain(model, block_image())
     height, width = explanation.image.shape[:2]
-    pixels = (0.25 * width, 0.5 * height, 0.75 * width, height)
-    np.testing.assert_array_equal(
-        covered_by(explanation, [pixels]), covered_by(explanation, [(0.25, 0.5, 0.75, 1)])
+    same = (0.25, 0.5, 0.75, 1), (0.25 * width, 0.5 * height, 0.75 * width, height)
+    fractions, pixels = (
+        covered_by(explanation, [box_in_pixels(box, explanation.image, "it", "here")])
+        for box in same
     )
+    np.testing.assert_array_equal(fractions, pixels)
+    assert 0 < pixels.mean() < 1
+    (first,), (second,) = (point(model, [image], [{None: [box]}]) for box in same)
+    assert first == second
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def test_value_boxes_in_pixels_are_those_in_fractions(model: AGNet, image: Path)
         ("a.png,none,0,0,1,1", "line 2: the network has no class 'none'"),
         ("a.png,,1,0,0,1", "line 2: a box must have"),
         ("a.png,,0,0,inf,1", "line 2: a box must have"),
-        ("a.png,,x,0,0,1", "line 2: could not convert"),
+        ("a.png,,x,0,0,1", "line 2: x0, y0, x1 and y1 must be numbers"),
     ],
 )
 def test_error_a_row_that_is_no_box(tmp_path: Path, row: str, said: str) -> None:

@@ -63,7 +63,7 @@ def test_value_verdicts_say_what_is_chance_and_what_was_not_seen() -> None:
         "c": [trained(0, 0.62), trained(1, 0.71), trained(2, 0.82)],
     }
     text = verdicts(compare(kinds, "a"))
-    assert "- b: mAP is within chance of a's.\n" in text
-    assert "- c: mAP is more than chance from a's.\n" in text
+    assert "- b: the difference in mAP is within chance.\n" in text
+    assert "- c: the difference in mAP is more than chance.\n" in text
     one = replace(compare(kinds, "a")[2], count=1)
     assert "(one seed: images only, seeds unseen)" in verdicts([compare(kinds, "a")[0], one])

@@ -88,7 +88,7 @@ class Epoch:
     """What the callback reads of a trainer."""
 
     def __init__(self, accuracy: float, epoch: int = 0) -> None:
-        self.callback_metrics = {"val/acc": accuracy}
+        self.callback_metrics = {"val/mean_per_class_acc": accuracy}
         self.current_epoch = epoch
         self.is_global_zero = True
 
