@@ -47,10 +47,10 @@ class CorrectHandlers:
             words = self.correcting.train(lambda done, what: progress(done, what))
         except AGNetError as error:
             return [f"**Not trained:** {error}", *[gr.skip()] * COMPARED]
-        drawn = [
-            gr.Image(pixels, label=caption, visible=True)
-            for pixels, caption in self.correcting.changes()
-        ]
+        changes = self.correcting.changes()
+        drawn = [gr.Image(pixels, visible=True) for pixels, _ in changes]
+        answers = "; ".join(answer for _, answer in changes)
+        words += f"\n\nBelow: marks, evidence before, evidence after. Answers: {answers}."
         return [words, *drawn, *[gr.Image(visible=False)] * (COMPARED - len(drawn))]
 
     def save(self) -> str:
@@ -88,8 +88,15 @@ def build_correct_tab(tab: gr.Tab, correcting: Correcting | str) -> None:
                 save = gr.Button("Save", elem_id="save")
             outcome = gr.Markdown(elem_id="outcome")
             changes = [
-                gr.Image(interactive=False, buttons=[], visible=False, format="png")
-                for _ in range(COMPARED)
+                gr.Image(
+                    interactive=False,
+                    show_label=False,
+                    buttons=[],
+                    visible=False,
+                    format="png",
+                    elem_id=f"change-{place}",
+                )
+                for place in range(COMPARED)
             ]
 
     handlers = CorrectHandlers(correcting)

@@ -153,7 +153,7 @@ class Correcting:
         return "\n\n".join(words)
 
     def changes(self) -> list[tuple[Pixels, str]]:
-        """Draw images before and after, the marked ones first."""
+        """Draw images before and after, the marked ones first, and name the answers."""
         if self.correction is None:
             return []
         after = self._with(self.correction.chosen.layer)
@@ -164,7 +164,7 @@ class Correcting:
             second = explain(after, first.image, target=first.target)
             old, new = (each.classes[int(each.probabilities.argmax())] for each in (first, second))
             boxes = [mark.box for mark in self.marks if mark.number == number]
-            caption = f"marks, evidence before ({old}) and after ({new})"
+            caption = old if old == new else f"{old}, now {new}"
             shown.append((_pixels(change_figure(first, second, boxes)), caption))
         return shown
 

@@ -57,7 +57,8 @@ def test_value_marks_train_again_and_are_saved(run: Path, tmp_path: Path) -> Non
 
         page.locator("#train").click()
         expect(outcome).to_contain_text("Trained again")
-        expect(page.get_by_text("marks, evidence before").first).to_be_visible()
+        expect(outcome).to_contain_text("marks, evidence before, evidence after")
+        expect(page.locator("#change-0 img")).to_be_visible()
         page.locator("#next").click()
         expect(about).to_contain_text("4 of")
         click_middle(page, 4)
