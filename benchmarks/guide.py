@@ -2,21 +2,25 @@
 
 python tools/benchmark.py guide --photographs STANFORD40 --weights mobilenetv2_100_in1k.pth
 
-The actions of Stanford-40 in ten classes of four. A colored label on 3 % of the area, anywhere,
-tells the class of 95 % of the training images; in the test it names another class ("against"), or
-is not there ("clean"). One network per seed is trained on it, and corrected by marks on a share of
-the training images: the label's box, the cell of a 5 x 5 grid that holds its middle (a click), or a
-random box. Beside it: the last layer trained again without marks, on the marked images alone with
-balanced classes and labels (DFR, Kirichenko et al., 2023), and on all images without what the
-marked cells bring.
+The actions of Stanford-40 in ten classes of four. A colored label on 3 % of the area, anywhere (or
+``--shortcut place``: a timestamp in a corner), tells the class of 95 % of the training images; in
+the test it names another class ("against"), or is not there ("clean"). One network per seed is
+trained on it, and corrected by marks on a share of the training images: the label's box, the cell
+of a 5 x 5 grid that holds its middle (a click), a random box, or one box for all images (place).
+Beside it: the last layer trained again without marks, on the marked images alone with balanced
+classes and labels (DFR, Kirichenko et al., 2023), and on all images without what the marked cells
+bring; with ``--guide``, a network that was given the boxes of 5 % while it was trained.
 """
 
 from __future__ import annotations
 
 import argparse
 import colorsys
+import copy
 import csv
+import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +33,13 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
 import agnet_vision
+from agnet_vision.data.image import read_image
 from agnet_vision.data.sources.listing import Sample, image_name
 from agnet_vision.data.sources.split_list import read_split_list
+from agnet_vision.evaluation.faithfulness import measure, summarize
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.options.resolve import correction_options
+from agnet_vision.options.run import CorrectConfig
 from agnet_vision.training.correct import Correction, fit_corrected
 from agnet_vision.training.embeddings import Embeddings
 from agnet_vision.training.last_layer import Layer
@@ -56,10 +63,14 @@ TESTED = 50  # test images of each action
 AGREES = 0.95  # share of training images whose label tells their class
 AREA = 0.03  # of a label
 GRID = 5
-WAYS = (
-    *(("box", 0.01), ("box", 0.05), ("box", 0.2)),
-    *(("click", 0.01), ("click", 0.05), ("random", 0.05)),
-)
+CORNER = (0.75, 0.92, 1.0, 1.0)  # of a timestamp, in fractions
+WAYS = ("box:0.01", "box:0.05", "box:0.2", "click:0.01", "click:0.05", "random:0.05")
+NETWORKS = {
+    "backbone_only": ("backbone_only", "mixed"),
+    "average": ("backbone_only", "average"),
+    "full": ("full", "mixed"),
+}
+EXPLAINED = 60  # test images of the deletion and insertion curves
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,20 +82,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--model", default="backbone_only", help="variant of the network")
+    parser.add_argument("--network", choices=NETWORKS, default="backbone_only")
+    parser.add_argument("--shortcut", choices=("label", "place"), default="label")
+    parser.add_argument("--ways", nargs="*", default=WAYS, help="kind:share of the images marked")
+    parser.add_argument("--guide", type=float, default=0.0, help="weight of marks during training")
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks/guide.json"))
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train, correct, test, print a table and write the numbers."""
-    data = arguments.work / "images"
-    labels = paint(arguments.photographs, data)
+    data = arguments.work / ("images" if arguments.shortcut == "label" else "images_place")
+    labels = paint(arguments.photographs, data, is_place=arguments.shortcut == "place")
     rows = []
     for seed in arguments.seeds:
-        folder = arguments.work / f"{arguments.model}_{seed}"
+        folder = arguments.work / f"{data.name}_{arguments.network}_{seed}"
         if not (folder / "best.ckpt").is_file():
             _train(arguments, data / "train", folder, seed)
-        rows += [{"seed": seed, **row} for row in _corrections(folder, data, labels, seed)]
+        rows += _corrections(folder, data, labels, seed, arguments.ways)
+        if arguments.guide:
+            rows.append(_guided(arguments, folder, data, labels, seed))
 
     names = ("accuracy_against", "fooled", "accuracy_clean", "weight", "seconds_fit")
     table = Table("seed", "marks", *names)
@@ -96,7 +112,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return content
 
 
-def paint(photographs: Path, folder: Path) -> dict[str, tuple[tuple[float, ...], int]]:
+def paint(
+    photographs: Path, folder: Path, *, is_place: bool
+) -> dict[str, tuple[tuple[float, ...], int]]:
     """Paint the labels, and return box (fractions) and class of each by the image's name."""
     generator = np.random.default_rng(0)
     labels = {}
@@ -108,7 +126,8 @@ def paint(photographs: Path, folder: Path) -> dict[str, tuple[tuple[float, ...],
                 image = Image.open(photographs / "JPEGImages" / file).convert("RGB")
                 agrees = part == "train" and generator.random() < AGREES
                 shown = number if agrees else int(generator.choice(others))
-                painted, box = _label(image, shown, generator)
+                place = CORNER if is_place else _anywhere(image, generator)
+                painted, box = _label(image, shown, place)
                 kinds = (
                     {"train": painted} if part == "train" else {"against": painted, "clean": image}
                 )
@@ -121,30 +140,42 @@ def paint(photographs: Path, folder: Path) -> dict[str, tuple[tuple[float, ...],
     return labels
 
 
-def _label(
-    image: Image.Image, shown: int, generator: np.random.Generator
-) -> tuple[Image.Image, tuple[float, ...]]:
-    """Paint one label, of a color that names a class."""
-    image = image.copy()
+def _anywhere(image: Image.Image, generator: np.random.Generator) -> tuple[float, ...]:
+    """Choose where a label lies, in fractions."""
     width, height = image.size
     aspect = generator.uniform(0.6, 1.7)
     wide = int((AREA * width * height * aspect) ** 0.5)
     high = int((AREA * width * height / aspect) ** 0.5)
     x, y = int(generator.integers(0, width - wide)), int(generator.integers(0, height - high))
+    return x / width, y / height, (x + wide) / width, (y + high) / height
+
+
+def _label(
+    image: Image.Image, shown: int, box: tuple[float, ...]
+) -> tuple[Image.Image, tuple[float, ...]]:
+    """Paint one label, of a color that names a class."""
+    image = image.copy()
+    x0, y0, x1, y1 = (round(v * s) for v, s in zip(box, image.size * 2, strict=True))
+    wide, high = x1 - x0, y1 - y0
     color = colorsys.hsv_to_rgb(shown / len(CLASSES), 0.9, 0.9)
     draw = ImageDraw.Draw(image)
-    draw.rectangle([x, y, x + wide, y + high], fill=tuple(int(255 * c) for c in color))
-    stripe = [x + wide // 6, y + high // 3, x + wide - wide // 6, y + high // 2]
+    draw.rectangle([x0, y0, x1, y1], fill=tuple(int(255 * c) for c in color))
+    stripe = [x0 + wide // 6, y0 + high // 3, x1 - wide // 6, y0 + high // 2]
     draw.rectangle(stripe, fill=(255, 255, 255))
-    return image, (x / width, y / height, (x + wide) / width, (y + high) / height)
+    return image, box
 
 
-def _train(arguments: argparse.Namespace, root: Path, folder: Path, seed: int) -> None:
+def _train(
+    arguments: argparse.Namespace, root: Path, folder: Path, seed: int, **options: Any
+) -> None:
+    variant, pooling = NETWORKS[arguments.network]
+    if arguments.shortcut == "place":  # a square of the middle would not show the corner
+        options["augmentation"] = {"view": "whole"}
     agnet_vision.train(
         {"name": "folder", "root": str(root), "val_fraction": 0.15, "test_fraction": 0.0},
         run_dir=str(folder),
         seed=seed,
-        model=arguments.model,
+        model={"variant": variant, "head": {"pooling": pooling}},
         backbone={
             "name": "mobilenetv2_100",
             "checkpoint": str(arguments.weights),
@@ -159,27 +190,60 @@ def _train(arguments: argparse.Namespace, root: Path, folder: Path, seed: int) -
         workers=0,
         test=False,
         report=False,
+        **options,
     )
 
 
+def _guided(
+    arguments: argparse.Namespace, folder: Path, data: Path, labels: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """Train with the boxes of 5 % of the images, and test."""
+    order = _order(folder, seed)
+    boxes = {name: labels[f"train/{name}"][0] for name in order[: round(0.05 * len(order))]}
+    guide = {"marks": str(_write_marks(folder, boxes)), "weight": arguments.guide}
+    guided = folder.with_name(f"{folder.name}_guided_{arguments.guide:g}")
+    if not (guided / "best.ckpt").is_file():
+        _train(arguments, data / "train", guided, seed, guide=guide)
+
+    run = OpenedRun(_options(guided, guide["marks"]))
+    linear = run.model.head.classifier.linear
+    layer = Layer(linear.weight.detach().cpu(), linear.bias.detach().cpu())
+    seconds = json.loads((guided / "run.json").read_text())["training_seconds"]
+    return {
+        "seed": seed,
+        "marks": "box, 5%, in training",
+        "weight": arguments.guide,
+        "seconds_fit": seconds,
+        **_scores(layer, _tests(run, data), labels),
+    }
+
+
+def _order(folder: Path, seed: int) -> list[str]:
+    """Return the training images in the order in which they are marked."""
+    names = [row.path for row in read_split_list(folder / "splits.csv") if row.split == "train"]
+    return random.Random(seed).sample(names, len(names))
+
+
 def _corrections(
-    folder: Path, data: Path, labels: dict[str, Any], seed: int
+    folder: Path, data: Path, labels: dict[str, Any], seed: int, ways: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Correct one network in every way, and test it on both test sets."""
-    names = [row.path for row in read_split_list(folder / "splits.csv") if row.split == "train"]
-    order = random.Random(seed).sample(names, len(names))
+    order = _order(folder, seed)
     generator = np.random.default_rng(seed)
     run: OpenedRun | None = None
     layers: dict[str, tuple[Layer, float, float, float]] = {}  # with weight and seconds
-    for kind, share in WAYS:
-        chosen = order[: round(share * len(order))]
-        boxes = {name: _mark(kind, labels[f"train/{name}"][0], generator) for name in chosen}
+    for kind, share in ((kind, float(share)) for kind, share in (way.split(":") for way in ways)):
+        chosen = order[: round(share * len(order))] if kind != "place" else [""]
+        boxes = {
+            name: _mark(kind, labels[f"train/{name}"][0], generator) if name else CORNER
+            for name in chosen
+        }
         correction = _correct(folder, boxes, run)
         run, fitted, seconds = correction.run, correction.chosen, correction.seconds
         if not layers:
             layers["none, as trained"] = (correction.before, 0, 0, 0)
             layers["none, trained again"] = (correction.path[0].layer, 0, 0, 0)
-        if kind == "box":
+        if kind in ("box", "place"):
             layers[f"DFR, {share:.0%}"] = (_balanced(correction, labels), 0, 0, 0)
             layers[f"blanked, {share:.0%}"] = (_blanked(correction), 0, 0, 0)
         layers[f"{kind}, {share:.0%}"] = (
@@ -189,10 +253,12 @@ def _corrections(
             seconds["fit"],
         )
 
-    assert run is not None
-    tests = {test: _embed_folder(run, data / test) for test in ("against", "clean")}
-    return [
+    if run is None:
+        return []
+    tests = _tests(run, data)
+    rows: list[dict[str, Any]] = [
         {
+            "seed": seed,
             "marks": name,
             "weight": weight,
             "seconds_store": store,
@@ -201,6 +267,27 @@ def _corrections(
         }
         for name, (layer, weight, store, fit) in layers.items()
     ]
+    for row in rows:
+        if row["marks"] in ("none, as trained", "box, 5%", "place, 100%"):
+            row |= _curves(run, layers[row["marks"]][0], data)
+    return rows
+
+
+def _tests(run: OpenedRun, data: Path) -> dict[str, Embeddings]:
+    """Store what the last layer sees of both test sets."""
+    return {test: _embed_folder(run, data / test) for test in ("against", "clean")}
+
+
+def _curves(run: OpenedRun, layer: Layer, data: Path) -> dict[str, float]:
+    """Average the areas under the deletion and insertion curves of the evidence."""
+    model = copy.deepcopy(run.model).eval()
+    with torch.no_grad():
+        model.head.classifier.linear.weight.copy_(layer.weight)
+        model.head.classifier.linear.bias.copy_(layer.bias)
+    paths = sorted((data / "clean").rglob("*.jpg"))
+    curves = measure(model, map(read_image, random.Random(0).sample(paths, EXPLAINED)))
+    areas = summarize(curves)["evidence"]
+    return {name: interval.value for name, interval in areas.items()}
 
 
 def _mark(kind: str, box: tuple[float, ...], generator: np.random.Generator) -> tuple[float, ...]:
@@ -219,24 +306,32 @@ def _correct(
     folder: Path, boxes: dict[str, tuple[float, ...]], opened: OpenedRun | None
 ) -> Correction:
     """Correct a run as the product does, without writing a new one."""
+    options = _options(folder, str(_write_marks(folder, boxes)))
+    correction = Correction(options, RunFolder(options.run_dir), opened)
+    correction.store()
+    correction.fit()
+    return correction
+
+
+def _write_marks(folder: Path, boxes: dict[str, tuple[float, ...]]) -> Path:
     marks = folder.with_suffix(".marks.csv")
     with marks.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "x0", "y0", "x1", "y1"))
         writer.writerows((name, *box) for name, box in boxes.items())
-    options = correction_options(
+    return marks
+
+
+def _options(folder: Path, marks: str) -> CorrectConfig:
+    return correction_options(
         {
             "checkpoint": str(folder),
-            "marks": str(marks),
+            "marks": marks,
             "run_dir": str(folder.with_suffix(".corrected")),
             "workers": 0,
             "device": "cpu",
         }
     )
-    correction = Correction(options, RunFolder(options.run_dir), opened)
-    correction.store()
-    correction.fit()
-    return correction
 
 
 def _embed_folder(run: OpenedRun, root: Path) -> Embeddings:

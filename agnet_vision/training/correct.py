@@ -48,7 +48,8 @@ from agnet_vision.training.run_dir import locked_run_dir
 
 # Ours, chosen on validation images of one network with painted labels (docs/correct.md).
 WEIGHTS = tuple(10 ** (0.5 * step) for step in range(7))  # 1 to 1,000
-MARK_VIEWS = 8  # augmented views of each marked image
+MARK_VIEWS = 8  # augmented views of each marked image, at most
+MOST_MARKED = 2  # of these views together, for each training image
 ANCHOR = 1.0  # of the squared distance to the layer as it was
 LEAST_GAIN = 0.2  # part of the evidence inside marks not fitted that a step must take away
 FOLDS = 2  # parts of the marked images, each kept out once
@@ -112,7 +113,8 @@ class Correction:
         samples = self.run.table.splits["train"]
         marked = self.marks.count(samples)
         console().print(f"marks   on {marked:,} of {len(samples):,} training images")
-        views = [self.run.embed("train", self.marks, view) for view in range(2 + MARK_VIEWS)]
+        more = min(MARK_VIEWS, MOST_MARKED * len(samples) // max(marked, 1))
+        views = [self.run.embed("train", self.marks, view) for view in range(2 + more)]
         rows = self._marked_rows("train")
         self.train = self.run.train.with_marks(views[0], rows)
         self.augmented = self.run.augmented.with_marks(views[1], rows)
