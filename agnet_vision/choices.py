@@ -10,8 +10,8 @@ from typing import Literal
 
 # The network.
 Variant = Literal["full", "no_attention", "backbone_only"]
-Pooling = Literal["mixed", "average"]
-ProbeHead = Literal["average", "backbone_only", "no_attention", "full"]
+Pooling = Literal["mixed", "average", "attention"]
+ProbeHead = Literal["average", "attention", "backbone_only", "no_attention", "full"]
 
 # Its regions.
 Source = Literal["keypoints", "grid", "random"]

@@ -12,7 +12,6 @@ PARTS = {
     "loader": "a training loader with and without stored regions",
     "model": "the network's forward pass, training step and memory, beside the backbone alone",
     "throughput": "images per second of five networks, beside plain timm",
-    "frozen": "average pooling beside the paper's mix, on the maps of a frozen network",
     "paper": "the paper's network on one GPU: speed, and the epoch chosen on test images",
     "guide": "what marks correct, where a painted label tells the class in training alone",
     "kills": "runs that are killed or stopped, and go on to the same result",

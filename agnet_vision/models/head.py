@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from agnet_vision.bounds import check_bounds
 from agnet_vision.models.layers import (
     Attention,
+    AttentionPoolClassifier,
     AveragePoolClassifier,
     MapFeatures,
     MixedPoolClassifier,
@@ -26,6 +27,7 @@ POOL_SIZE = 7  # paper
 CLASSIFIERS: dict[str, type[AveragePoolClassifier]] = {
     "mixed": MixedPoolClassifier,  # paper
     "average": AveragePoolClassifier,  # ours
+    "attention": AttentionPoolClassifier,  # ours
 }
 
 
@@ -63,7 +65,8 @@ class AGNetHead(nn.Module):
             ``RegionAttention``.
         dropout: probability of dropping a channel before the linear layer; 0 (paper).
         pooling: how the classifier reduces the descriptor's bins: ``mixed``, a learned mix of max
-            and average pooling (paper), or ``average`` (ours).
+            and average pooling (paper), ``average``, or ``attention``, a learned weighted average
+            (both ours).
         upsample: side that the map is enlarged to, bilinearly, before regions are pooled from it,
             at no cost; None: as it is. The paper says nothing of it.
         region_dropout: probability of leaving a region out in training, see ``RegionDropout``; 0.

@@ -69,7 +69,8 @@ class HeadConfig(Options):
     """Options of ``AGNetHead``."""
 
     pooling: Pooling = option(
-        "before the classifier: a learned mix of max and average pooling (paper), or their average"
+        "before the classifier: a learned mix of max and average pooling (paper), the "
+        "average, or an average with learned weights"
     )
     dropout: FiniteFloat = option(
         "part of the channels dropped before the classifier", bound="dropout"

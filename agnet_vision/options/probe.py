@@ -18,9 +18,9 @@ class ProbeConfig(Options):
     regions: RegionsConfig
     image_size: int = option("side of the square input in pixels", bound="input_size")
     heads: list[ProbeHead] = option(
-        "average: average pooling, fitted by L-BFGS; the others: the paper's head and its "
-        "ablations, by the optimizer of agnet train",
-        rule="a list of average, backbone_only, no_attention, full",
+        "average: average pooling, fitted by L-BFGS; the others by the optimizer of agnet train: "
+        "attention over the cells, the paper's head and its ablations",
+        rule="a list of average, attention, backbone_only, no_attention, full",
         min_length=1,
     )
     epochs: int = option("passes over the stored maps, of all heads but average", ge=1)

@@ -37,6 +37,7 @@ from agnet_vision.training.stored_maps import MapStore
 # Head -> variant and pooling of the network.
 NETWORKS = {
     "average": ("backbone_only", "average"),
+    "attention": ("backbone_only", "attention"),
     "backbone_only": ("backbone_only", "mixed"),
     "no_attention": ("no_attention", "mixed"),
     "full": ("full", "mixed"),

@@ -13,7 +13,7 @@ import torch
 
 from agnet_vision import AGNet, RegionProposer
 from agnet_vision.data.cache.store import StoredKeypoints
-from benchmarks import frozen, paper
+from benchmarks import paper
 from benchmarks.child import write_images
 from benchmarks.in_memory import Images, random_views
 
@@ -80,11 +80,3 @@ def test_points_go_where_their_pixels_go() -> None:
         y, x = (shown[0, 0] > 0.5).nonzero().T
         expected = torch.stack([x.min() + 1, y.min() + 1, x.max(), y.max()]) / 160
         torch.testing.assert_close(regions.boxes[0, 0], expected, atol=2 / 160, rtol=0)
-
-
-def test_frozen(words: list[str]) -> None:
-    report = frozen.run(parsed(frozen, [*words, "--seeds", "2", "--epochs", "1"]))
-    assert report["images"] == {"train": 12, "val": 6}
-    for row in report["mAP"].values():
-        assert len(row["seeds"]) == 2
-        assert 0 < row["median"] <= 1

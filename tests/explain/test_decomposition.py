@@ -18,7 +18,9 @@ def double_regions(batch: int, masked: int = 0) -> Regions:
     return Regions(boxes.double(), mask)
 
 
-@pytest.mark.parametrize("options", [{}, {"pooling": "average"}, {"upsample": 42}])
+@pytest.mark.parametrize(
+    "options", [{}, {"pooling": "average"}, {"pooling": "attention"}, {"upsample": 42}]
+)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_value_parts_add_up_to_the_logits(variant: str, options: dict[str, Any]) -> None:
     head = fitted_head(variant, **options)

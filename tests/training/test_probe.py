@@ -77,6 +77,7 @@ def test_value_the_run_folder_is_that_of_a_training(run, images, tmp_path):
     told = json.loads((run.folder / "probe.json").read_text())
     assert [row["head"] for row in told["heads"]] == [
         "average",
+        "attention",
         "backbone_only",
         "no_attention",
         "full",
@@ -140,4 +141,4 @@ def test_raises_for_what_cannot_be_probed(run, images, tmp_path):
     with pytest.raises(ConfigError, match="holds a run already"):
         agnet_vision.probe("folder", images, **options | {"run_dir": run.folder})
     with pytest.raises(ConfigError, match="heads must be"):
-        agnet_vision.probe("folder", images, **options, heads=["attention"])
+        agnet_vision.probe("folder", images, **options, heads=["max"])

@@ -52,6 +52,35 @@ class AveragePoolClassifier(nn.Module):
         return linear.weight * self.scale, linear.bias + linear.weight @ shift
 
 
+class AttentionPoolClassifier(AveragePoolClassifier):
+    """Classifier of a learned weighted average over the bins (ours).
+
+    Each of eight groups of channels has its own weights, ``softmax_n(w f_n)``, so that a group can
+    look elsewhere than the others. It begins as the average.
+    """
+
+    GROUPS = 8
+
+    def __init__(self, channels: int, num_classes: int, *, dropout: float = 0.0) -> None:
+        super().__init__(channels, num_classes, dropout=dropout)
+        self.look = nn.Linear(channels, self.GROUPS, bias=False)
+        nn.init.zeros_(self.look.weight)
+
+    def pool(
+        self, descriptor: Float[Tensor, "batch bins channels"]
+    ) -> Float[Tensor, "batch channels"]:
+        """Weigh the bins, and add them up."""
+        return (self.share(descriptor) * descriptor).sum(dim=1)
+
+    def share(
+        self, descriptor: Float[Tensor, "batch bins channels"]
+    ) -> Float[Tensor, "batch bins channels"]:
+        """Give each channel the weights of its group."""
+        channels = descriptor.shape[-1]
+        group = torch.arange(channels, device=descriptor.device) * self.GROUPS // channels
+        return self.look(descriptor).softmax(dim=1)[..., group]
+
+
 class MixedPoolClassifier(AveragePoolClassifier):
     """Classifier of a learned mix of max and average pooling (paper).
 

@@ -6,7 +6,11 @@ import pytest
 import torch
 from timm.layers import SelectAdaptivePool2d
 
-from agnet_vision.models.layers import AveragePoolClassifier, MixedPoolClassifier
+from agnet_vision.models.layers import (
+    AttentionPoolClassifier,
+    AveragePoolClassifier,
+    MixedPoolClassifier,
+)
 
 
 def test_parameter_count() -> None:
@@ -34,8 +38,23 @@ def test_value_average() -> None:
     assert sum(p.numel() for p in layer.parameters()) == 2 * 8 + 8 * 3 + 3
 
 
-@pytest.mark.parametrize("kind", [AveragePoolClassifier, MixedPoolClassifier])
+def test_value_attention_begins_as_the_average_and_weighs_groups_of_channels() -> None:
+    layer, descriptor = AttentionPoolClassifier(16, 3), torch.randn(2, 20, 16)
+    torch.testing.assert_close(layer.pool(descriptor), descriptor.mean(dim=1))
+
+    layer.look.weight.data[1, 5] = 2.0  # the second group, channels 2 and 3, looks at channel 5
+    weights = (2 * descriptor[..., 5]).softmax(dim=1)
+    pooled = layer.pool(descriptor)
+    torch.testing.assert_close(pooled[:, 3], (weights * descriptor[..., 3]).sum(dim=1))
+    torch.testing.assert_close(pooled[:, 4], descriptor[..., 4].mean(dim=1))
+
+
+@pytest.mark.parametrize(
+    "kind", [AveragePoolClassifier, AttentionPoolClassifier, MixedPoolClassifier]
+)
 def test_value_shares_give_the_pooled_value(kind: type[AveragePoolClassifier]) -> None:
     layer, descriptor = kind(8, 3), torch.randn(2, 20, 8)
+    if isinstance(layer, AttentionPoolClassifier):
+        torch.nn.init.normal_(layer.look.weight)
     pooled = (layer.share(descriptor) * descriptor).sum(dim=1)
     torch.testing.assert_close(pooled, layer.pool(descriptor))
