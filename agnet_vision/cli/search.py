@@ -26,9 +26,16 @@ class SearchConfig(Options):
     """Options of ``agnet search``."""
 
     budget: BudgetConfig
-    metric: Literal["acc", "mAP", "mean_per_class_acc"] = option(
-        "score of the validation split; the test split is not read"
-    )
+    metric: Literal[
+        "mAP",
+        "acc",
+        "mean_per_class_acc",
+        "top5",
+        "micro_mAP",
+        "macro_F1",
+        "micro_F1",
+        "exact_match",
+    ] = option("score of the validation split; the test split is not read")
     trials: int = option("number of trials, those that are stopped or not trained included", ge=1)
     search: Place | None = option(
         "default, demo, or a YAML file with base and space; null: the one named after the dataset, "

@@ -14,16 +14,11 @@ import numpy as np
 from jaxtyping import Int
 
 from agnet_vision.errors import ConfigError
+from agnet_vision.evaluation.metrics import estimates_of, strata_of
 from agnet_vision.evaluation.run_folder import RunFolder
-from agnet_vision.evaluation.statistics import (
-    Estimate,
-    Interval,
-    estimates,
-    mean_interval,
-    paired_difference,
-)
+from agnet_vision.evaluation.statistics import Estimate, Interval, mean_interval, paired_difference
 
-SCORES = ("mAP", "acc")
+SCORES = ("mAP", "acc", "macro_F1")  # those of them that the task has
 
 
 @dataclass(frozen=True)
@@ -32,9 +27,9 @@ class Trained:
 
     Attributes:
         seed: seed, the same as that of its partner of another kind.
-        scores: mAP and accuracy, of the test split if it was tested, else of the validation split.
+        scores: ``SCORES``, of the test split if it was tested, else of the validation split.
         tested: paths of the test images, in order; empty where it was not tested.
-        label: true class of each of them.
+        strata: number of the kind of each of them, as ``interval`` needs it.
         estimates: test scores, with what they would be without each image.
     """
 
@@ -42,7 +37,7 @@ class Trained:
     scores: dict[str, float]
     record: dict[str, Any]
     tested: Sequence[str] = ()
-    label: Int[np.ndarray, " images"] | None = None
+    strata: Int[np.ndarray, " images"] | None = None
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
 
 
@@ -61,10 +56,10 @@ def read_trained(
     tested = tested or folder
     if tested.is_tested():
         found = tested.read_results()
-        found.task.require_single("agnet study")
-        scores = {name: float(found.scores[name]) for name in SCORES}
-        by_score = estimates(found.label, found.probability)
-        return Trained(seed, scores, record, found.paths, found.label, by_score)
+        scores = {name: float(found.scores[name]) for name in SCORES if name in found.scores}
+        strata = strata_of(found.task, found.label)
+        by_score = estimates_of(found.task, found.label, found.probability)
+        return Trained(seed, scores, record, found.paths, strata, by_score)
 
     rows = [row for row in folder.read_history() if "val/mAP" in row]
     if not record.get("finished") or not rows:
@@ -72,7 +67,8 @@ def read_trained(
             f"{folder.path} holds no finished training; let it finish or leave it out"
         )
     best = max(rows, key=lambda row: row["val/mAP"])
-    return Trained(seed, {name: best[f"val/{name}"] for name in SCORES}, record)
+    scores = {name: best[f"val/{name}"] for name in SCORES if f"val/{name}" in best}
+    return Trained(seed, scores, record)
 
 
 @dataclass(frozen=True)
@@ -106,11 +102,14 @@ def compare(kinds: Mapping[str, Sequence[Trained]], baseline: str) -> list[ArmSu
     """Summarize each kind that has a run, the baseline first.
 
     Raises:
-        ConfigError: there is no such kind, or it has no runs.
+        ConfigError: there is no such kind, or it has no runs; or some runs are of one label per
+            image and others of several.
     """
     if not kinds.get(baseline):
         having = ", ".join(name for name, runs in kinds.items() if runs) or "none has any yet"
         raise ConfigError(f"baseline={baseline} must be one that has finished runs: {having}")
+    if len({tuple(run.scores) for runs in kinds.values() for run in runs}) > 1:
+        raise ConfigError("runs must all be of one label per image, or all of several, got both")
     others = {name: runs for name, runs in kinds.items() if runs and name != baseline}
     return [
         _summary(baseline, kinds[baseline], ()),
@@ -119,7 +118,7 @@ def compare(kinds: Mapping[str, Sequence[Trained]], baseline: str) -> list[ArmSu
 
 
 def _summary(name: str, runs: Sequence[Trained], baseline: Sequence[Trained]) -> ArmSummary:
-    values = {score: [run.scores[score] for run in runs] for score in SCORES}
+    values = {score: [run.scores[score] for run in runs] for score in runs[0].scores}
     return ArmSummary(
         name=name,
         count=len(runs),
@@ -128,7 +127,7 @@ def _summary(name: str, runs: Sequence[Trained], baseline: Sequence[Trained]) ->
             score: float(np.std(found, ddof=1)) if len(runs) > 1 else np.nan
             for score, found in values.items()
         },
-        difference={score: _difference(runs, baseline, score) for score in SCORES if baseline},
+        difference={score: _difference(runs, baseline, score) for score in values if baseline},
         seconds=float(np.mean([run.record.get("training_seconds", np.nan) for run in runs])),
         images_seen=float(np.mean([run.record.get("images_seen", np.nan) for run in runs])),
         parameters=int(runs[0].record.get("parameters", 0)),
@@ -142,26 +141,26 @@ def _difference(runs: Sequence[Trained], baseline: Sequence[Trained], score: str
     if not pairs:
         return Interval(np.nan, np.nan, np.nan)
 
-    tested, label = pairs[0][0].tested, pairs[0][0].label
-    if label is None or any(run.tested != tested for pair in pairs for run in pair):
+    tested, strata = pairs[0][0].tested, pairs[0][0].strata
+    if strata is None or any(run.tested != tested for pair in pairs for run in pair):
         return mean_interval(
             np.array([one.scores[score] - two.scores[score] for one, two in pairs])
         )
     first = [one.estimates[score] for one, _ in pairs]
     second = [two.estimates[score] for _, two in pairs]
-    return paired_difference(first, second, label)
+    return paired_difference(first, second, strata)
 
 
 def as_markdown(rows: Sequence[ArmSummary]) -> str:
     """Write the table, scores in percent and differences with 95 % intervals."""
     head = ["", "seeds"]
-    for score in SCORES:
+    for score in rows[0].mean if rows else ():
         head += [f"{score} %", "difference"]
     head += ["training s", "images seen", "parameters learned", "forward ms"]
     lines = []
     for row in rows:
         cells = [row.name, str(row.count)]
-        for score in SCORES:
+        for score in row.mean:
             cells += [_percent(row.mean[score], row.deviation[score]), _points(row, score)]
         cells += [f"{row.seconds:,.0f}", f"{row.images_seen:,.0f}", f"{row.parameters:,}"]
         cells.append("" if row.forward_ms is None else f"{row.forward_ms:.2f}")

@@ -46,12 +46,15 @@ def run_search(
         threads: number of torch's threads in each; None: the cores, shared out.
 
     Raises:
-        ConfigError: the folder holds another search, or there is nothing to validate on.
+        ConfigError: the folder holds another search, there is nothing to validate on, or the data
+            have no such score.
         Stopped: after Ctrl-C or another signal; the same search goes on where it was.
     """
     config = training_options(search.options({}, Path("unused")))
     table = build_table(config.dataset, config.seed)
-    table.task.require_single("agnet search")
+    scores = table.task.headline
+    if search.metric not in scores:
+        raise ConfigError(f"metric must be one of {', '.join(scores)}, got {search.metric!r}")
     if not table.splits["val"]:
         raise ConfigError("a search needs a validation split; raise dataset.val_fraction")
 

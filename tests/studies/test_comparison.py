@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy.stats import t as student
+from sklearn.metrics import average_precision_score, f1_score
 
 from agnet_vision.errors import ConfigError
+from agnet_vision.evaluation.metrics import Predictions, score
 from agnet_vision.evaluation.run_folder import RunFolder
 from agnet_vision.studies.comparison import Trained, as_markdown, compare, read_trained, verdicts
+from agnet_vision.task import MultiLabel
 
 
 def trained(seed: int, value: float) -> Trained:
@@ -32,6 +38,45 @@ def test_value_validation_scores_have_intervals_over_seeds() -> None:
     assert "no seed in common" in as_markdown([b, c])
     with pytest.raises(ConfigError, match="baseline=d must be one that has finished runs: a, b, c"):
         compare(kinds, "d")
+
+
+def write_labels(folder: RunFolder, label: np.ndarray, seed: int) -> np.ndarray:
+    """Write a test of several labels, and return the probabilities as they are in its file."""
+    noise = np.random.default_rng(seed).normal(size=label.shape)
+    probability = torch.from_numpy(label + noise).float().sigmoid()
+    found = Predictions(torch.arange(len(label)), torch.from_numpy(label), probability)
+    task = MultiLabel((0.6, 0.5, 0.4))
+    scores = {"dataset": "folder", "split": "test", **score(found, ("a", "b", "c"), task)}
+    paths = [Path(f"{number}.jpg") for number in range(len(label))]
+    folder.path.mkdir()
+    folder.write_results(scores, found, paths, ("a", "b", "c"), Path(), task)
+    return folder.read_results().probability
+
+
+def test_value_several_labels_have_the_jackknife_of_scikit_learn(tmp_path: Path) -> None:
+    label = np.random.default_rng(0).integers(0, 2, (60, 3))
+    folders = [RunFolder(tmp_path / name) for name in ("a", "b")]
+    first, second = (write_labels(each, label, seed) for seed, each in enumerate(folders))
+    _, row = compare({each.path.name: [read_trained(each, (0,))] for each in folders}, "a")
+    assert set(row.mean) == {"mAP", "macro_F1"}
+
+    decided = [part >= (0.6, 0.5, 0.4) for part in (first, second)]
+    oracles = {
+        "mAP": (average_precision_score, [first, second]),
+        "macro_F1": (partial(f1_score, average="macro"), decided),
+    }
+    for name, (oracle, (one, other)) in oracles.items():
+        kept = [np.delete(np.arange(60), left_out) for left_out in range(60)]
+        without = [oracle(label[k], other[k]) - oracle(label[k], one[k]) for k in kept]
+        half = student.ppf(0.975, 59) * math.sqrt(59 * np.var(without))
+        value = oracle(label, other) - oracle(label, one)
+        assert row.difference[name] == pytest.approx((value, value - half, value + half), abs=1e-6)
+
+
+def test_raises_on_runs_of_two_tasks() -> None:
+    several = Trained((0,), {"mAP": 0.5, "macro_F1": 0.5}, {})
+    with pytest.raises(ConfigError, match="all be of one label per image, or all of several"):
+        compare({"a": [trained(0, 0.5)], "b": [several]}, "a")
 
 
 def test_raises_on_a_training_that_is_not_finished(tmp_path: Path) -> None:

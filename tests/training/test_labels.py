@@ -6,11 +6,13 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from sklearn import metrics
 
 from agnet_vision import load_model
@@ -24,9 +26,8 @@ from agnet_vision.explain.explanation import explain
 from agnet_vision.options.resolve import correction_options
 from agnet_vision.options.run import TrainConfig
 from agnet_vision.predict.predictor import Predictor
-from agnet_vision.studies.comparison import read_trained
-from agnet_vision.studies.search import run_search
-from agnet_vision.studies.space import read_search
+from agnet_vision.studies.search import open_study, run_search
+from agnet_vision.studies.space import Search
 from agnet_vision.task import MultiLabel
 from agnet_vision.training.correct import correct
 from agnet_vision.training.evaluate import evaluate
@@ -209,11 +210,7 @@ def test_raises_what_needs_one_label(
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
-def test_raises_what_compares_or_corrects_one_label(
-    run: Path, labeled: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(ConfigError, match="agnet study needs one label per image"):
-        read_trained(RunFolder(run), (0,))
+def test_raises_a_correction(run: Path, labeled: Path, tmp_path: Path) -> None:
     words = {
         "checkpoint": str(run),
         "marks": str(labeled / "names.csv"),
@@ -221,17 +218,24 @@ def test_raises_what_compares_or_corrects_one_label(
     }
     with pytest.raises(ConfigError, match="agnet correct needs one label per image"):
         correct(correction_options(words))
-    base = {"dataset": "folder", "dataset.root": str(labeled), "trainer": "cpu"}
-    search = read_search(
-        None,
-        base | {"dataset.csv": str(labeled / "names.csv")},
-        {},
-        metric="mAP",
-        budget_ms=None,
-        seed=0,
-    )
-    with pytest.raises(ConfigError, match="agnet search needs one label per image"):
-        run_search(search, tmp_path / "found", 1)
+
+
+def test_value_a_search_finds_the_score_of_its_network(labeled: Path, tmp_path: Path) -> None:
+    """Scikit-learn finds it on the validation images; a search for another task's is refused."""
+    given = dict(word.split("=", 1) for word in TINY)
+    base = {name: yaml.safe_load(value) for name, value in given.items()}
+    base |= {"dataset.root": str(labeled), "dataset.csv": str(labeled / "names.csv")}
+    search = Search(base, {"image_size": [48]}, metric="mAP")
+    with pytest.raises(ConfigError, match="metric must be one of mAP, micro_mAP, .* got 'acc'"):
+        run_search(replace(search, metric="acc"), tmp_path, 1)
+
+    run_search(search, tmp_path, 1)
+    place = f"run_dir={tmp_path / 'again'}"
+    trial = f"checkpoint={tmp_path / 'trials' / '0' / 'best.ckpt'}"
+    evaluate(evaluation(trial, place, "split=val", *PLACES(labeled)))
+    label, probability, _ = read_table(tmp_path / "again")
+    found = open_study(search, tmp_path).best_value
+    assert found == pytest.approx(metrics.average_precision_score(label, probability), abs=1e-6)
 
 
 def test_raises_another_task(run: Path, labeled: Path, tmp_path: Path) -> None:
