@@ -97,6 +97,12 @@ class Task(ABC):
     ) -> Bool[np.ndarray, "images classes"]:
         """Say which classes each image is given."""
 
+    @abstractmethod
+    def claims(
+        self, label: Any, probability: Float[np.ndarray, "images classes"]
+    ) -> tuple[Float[np.ndarray, " claims"], Bool[np.ndarray, " claims"]]:
+        """Pair the probability of everything that is said of images with whether it is true."""
+
     def decided(
         self, probability: Float[np.ndarray, " classes"], classes: Sequence[str]
     ) -> list[str]:
@@ -178,6 +184,12 @@ class SingleLabel(Task):
     ) -> Bool[np.ndarray, "images classes"]:
         """Give each image its most probable class."""
         return np.arange(probability.shape[1]) == probability.argmax(axis=1)[:, None]
+
+    def claims(
+        self, label: Any, probability: Float[np.ndarray, "images classes"]
+    ) -> tuple[Float[np.ndarray, " claims"], Bool[np.ndarray, " claims"]]:
+        """Take the most probable class of each image."""
+        return probability.max(axis=1), probability.argmax(axis=1) == label
 
     def check(self, *, sampler: str, calibration: str, monitor: str | None, loss: str) -> None:
         """Refuse the loss of several labels."""
@@ -262,6 +274,13 @@ class MultiLabel(Task):
         """Give each image the labels that reach their thresholds."""
         # In the probabilities' own precision: a threshold has to reach the image it was taken from.
         return probability >= np.asarray(self.thresholds or HALF, dtype=probability.dtype)
+
+    def claims(
+        self, label: Any, probability: Float[np.ndarray, "images classes"]
+    ) -> tuple[Float[np.ndarray, " claims"], Bool[np.ndarray, " claims"]]:
+        """Take every label that is known of an image."""
+        known = label != UNKNOWN
+        return probability[known], label[known] == PRESENT
 
     def check(self, *, sampler: str, calibration: str, monitor: str | None, loss: str) -> None:
         """Refuse what is made for one class per image."""

@@ -81,7 +81,7 @@ def _draw_curves(
 
 
 def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> Figure:
-    """Draw accuracy against confidence; a calibrated network stays on the diagonal."""
+    """Draw how often what is said is true; a calibrated network stays on the diagonal."""
     figure, (axes,) = make_figure(4.2, 4.0, 1)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
     shown = [(run, "this run", "o-", FIRST)]
@@ -89,12 +89,11 @@ def reliability_diagram(run: RunResults, baseline: RunResults | None = None) -> 
         shown.append((baseline, "baseline", "s--", SECOND))
 
     for each, name, style, color in shown:
-        bins = min(15, max(1, len(each.label) // 20))
-        confidence, accuracy, error = reliability(each.probability.max(axis=1), each.hits, bins)
+        confidence, accuracy, error = reliability(*each.task.claims(each.label, each.probability))
         looks: dict[str, Any] = {"color": color, "markersize": 4, "clip_on": False}
         axes.plot(confidence, accuracy, style, label=f"{name}: ECE {error:.3f}", **looks)
 
-    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="predicted probability", ylabel="how often true", xlim=(0, 1), ylim=(0, 1))
     add_legend(axes)
     return figure
 

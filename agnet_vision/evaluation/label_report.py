@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from agnet_vision.data.image import read_image
 from agnet_vision.evaluation import charts
 from agnet_vision.evaluation.run_folder import RunResults
+from agnet_vision.evaluation.statistics import reliability
 from agnet_vision.evaluation.thumbnails import SHOWN, thumbnail
 from agnet_vision.explain.explanation import explain
 from agnet_vision.models.agnet import AGNet
@@ -33,11 +34,21 @@ def label_parts(run: RunResults, model: AGNet, root: Path) -> dict[str, Any]:
     scores = run.scores
     together = charts.together(scores["together"], scores["predicted_together"], run.classes)
     return {
-        "classes": run.rows_by_class(),
+        "classes": rows_by_label(run),
         "together": charts.to_svg(together, "Labels that come together"),
         "misses": _cards(run, model, root, (run.label == PRESENT) & ~given, -run.probability),
         "alarms": _cards(run, model, root, (run.label == ABSENT) & given, run.probability),
     }
+
+
+def rows_by_label(run: RunResults) -> list[tuple[str, dict[str, Any]]]:
+    """Add the calibration error of each label to its scores."""
+    rows = []
+    for name, row in run.rows_by_class():
+        k = run.classes.index(name)
+        *_, error = reliability(*run.task.claims(run.label[:, k], run.probability[:, k]))
+        rows.append((name, row | {"ece": error}))
+    return rows
 
 
 def _cards(

@@ -197,6 +197,7 @@ def _charts(run: RunResults, other: RunResults | None) -> dict[str, Any]:
     return {
         "views": base64.b64encode(views.read_bytes()).decode() if views.is_file() else "",
         "curves": curves,
+        "calibration": charts.to_svg(charts.reliability_diagram(run, other), "Calibration"),
     }
 
 
@@ -223,7 +224,6 @@ def _(
     return {
         "classes": _rows_by_class(run),
         "confused": _confused(run),
-        "calibration": charts.to_svg(charts.reliability_diagram(run, other), "Calibration"),
         "confusion": charts.to_svg(confusion, "Confusion matrix"),
         "matrix": charts.place_in_figure(confusion),
         "mistakes": make_cards(run, model, root, confident_mistakes(run)),

@@ -173,14 +173,20 @@ def mean_interval(values: Float[np.ndarray, " images"]) -> Interval:
 
 
 def reliability(
-    confidence: Float[np.ndarray, " images"], correct: Bool[np.ndarray, " images"], bins: int
+    confidence: Float[np.ndarray, " claims"],
+    correct: Bool[np.ndarray, " claims"],
+    bins: int | None = None,
 ) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"], float]:
-    """Compare the predicted class's probability with how often that class is right.
+    """Compare the probability of what is said of images with how often it is true.
+
+    Args:
+        bins: number of bins; None: 15, or fewer so that each holds 20 (ours).
 
     Returns:
-        Mean confidence and accuracy in bins of equally many images, and the mean distance of the
-        two, the expected calibration error (ECE).
+        Mean confidence and accuracy in bins of equally many, and the mean distance of the two, the
+        expected calibration error (ECE).
     """
+    bins = bins or min(15, max(1, len(correct) // 20))
     groups = np.array_split(np.argsort(confidence, kind="stable"), bins)
     means = np.array([(confidence[group].mean(), correct[group].mean()) for group in groups])
     distance = np.abs(means[:, 0] - means[:, 1])
